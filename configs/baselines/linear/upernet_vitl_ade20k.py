@@ -1,0 +1,11 @@
+# Linear probing: only the head is trained; ADE20K.
+_base_ = [
+    "../../_base_/models/upernet_vitl.py",
+    "../../_base_/datasets/ade20k.py",
+    "../../_base_/schedules/sgd_160k.py",
+    "../../_base_/runtime/default.py",
+]
+model = dict(
+    decode_head=dict(num_classes=150),
+    auxiliary_head=dict(num_classes=150),
+)

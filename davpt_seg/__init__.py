@@ -1,0 +1,20 @@
+"""davpt_seg: DA-VPT (CVPR 2025) and visual prompt tuning of frozen Vision Transformers, for MMSegmentation.
+
+Importing this package registers the backbone, hooks and transforms with MMEngine. ``davpt_seg.core`` needs none of it.
+"""
+
+import warnings
+
+from . import compat
+
+__version__ = "0.1.0"
+
+if compat.check_stack():
+    compat.stub_compiled_ops()
+    compat.allow_mmengine_checkpoints()
+    from . import datasets, engine, models  # noqa: F401
+else:
+    warnings.warn(
+        "MMEngine is not installed: only davpt_seg.core is usable. For training: pip install 'davpt-seg[openmmlab]'",
+        stacklevel=2,
+    )

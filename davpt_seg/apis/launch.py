@@ -1,0 +1,176 @@
+"""Training and testing from the command line, for mmseg configs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import os.path as osp
+from collections.abc import Sequence
+from typing import Any, Optional
+
+from mmengine.config import Config, DictAction
+from mmengine.logging import MMLogger, print_log
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+
+from .. import compat
+from ..datasets.preflight import check_dataset
+
+
+def train_main(argv: Optional[Sequence[str]] = None) -> None:
+    """Train a config: ``tools/train.py CONFIG``."""
+    parser = _parser("Train a config, validate as it says and keep checkpoints and logs in the work dir.")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="CHECKPOINT",
+        help="go on from the work dir's last checkpoint (or from the one given), with its optimizer and mapping",
+    )
+    parser.add_argument("--amp", action="store_true", help="mixed precision: float16 on CUDA, bfloat16 elsewhere")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check the data, build everything, print what would be trained, and stop"
+    )
+    args = parser.parse_args(argv)
+    cfg = load_config(args)
+    if args.amp:
+        use_amp(cfg)
+    if args.resume:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == "auto" else args.resume
+    check_data(cfg, ("train", "val"))
+    runner = Runner.from_cfg(cfg)
+    if args.dry_run:
+        from ..core.tuning import trained_table
+
+        runner.logger.info(trained_table(runner.model))
+        runner.logger.info("Dry run: data and model are fine; leave out --dry-run to train.")
+        return
+    runner.train()
+    runner.logger.info(
+        f"Done. Checkpoints and logs: {runner.work_dir}. Next: python tools/test.py {args.config} "
+        f"{_last_checkpoint(runner.work_dir)}"
+    )
+
+
+def test_main(argv: Optional[Sequence[str]] = None) -> None:
+    """Test a checkpoint: ``tools/test.py CONFIG CHECKPOINT``."""
+    parser = _parser("Test a checkpoint: the table of IoU and accuracy per class, and their means.")
+    parser.add_argument("checkpoint", help="a .pth file that tools/train.py wrote")
+    parser.add_argument("--tta", action="store_true", help="test-time augmentation: several scales and flips")
+    parser.add_argument("--out", metavar="DIR", help="write predicted label maps (PNG) here")
+    parser.add_argument("--show-dir", metavar="DIR", help="paint predictions over the images and write them here")
+    args = parser.parse_args(argv)
+    if not osp.isfile(args.checkpoint):
+        parser.error(f"checkpoint {args.checkpoint!r} does not exist; tools/train.py writes them to its work dir")
+    cfg = load_config(args)
+    cfg.load_from = args.checkpoint
+    # The checkpoint holds the trunk too: neither a download nor the original file is needed.
+    cfg.model.backbone.update({k: v for k, v in (("pretrained", False), ("weights", None)) if k in cfg.model.backbone})
+    if args.show_dir:
+        cfg.default_hooks.visualization.draw = True
+        cfg.visualizer.save_dir = args.show_dir
+    if args.tta:
+        if "tta_pipeline" not in cfg:
+            parser.error(f"{args.config} has no tta_pipeline, which --tta needs")
+        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+        cfg.tta_model.module = cfg.model
+        cfg.model = cfg.tta_model
+    if args.out:
+        cfg.test_evaluator.update(output_dir=args.out, keep_results=True)
+    check_data(cfg, ("test",))
+    Runner.from_cfg(cfg).test()
+
+
+def _parser(description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("config", help="for instance configs/davpt/upernet_vitl_ade20k.py")
+    parser.add_argument(
+        "--work-dir", metavar="DIR", help="for checkpoints and logs; default work_dirs/<method>/<config>"
+    )
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="change the config: train_dataloader.batch_size=4 model.backbone.prompts.num_prompts=10 ...",
+    )
+    parser.add_argument(
+        "--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none", help="how processes were started"
+    )
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+    return parser
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read a config, put the command line over it, and make it fit this machine."""
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    if not osp.isfile(args.config):
+        raise FileNotFoundError(f"config {args.config!r} does not exist; ls configs/*/ lists those that come with us")
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    cfg.launcher = args.launcher
+    if args.work_dir:
+        cfg.work_dir = args.work_dir
+    elif not cfg.get("work_dir"):
+        folder, name = osp.split(osp.splitext(osp.abspath(args.config))[0])
+        cfg.work_dir = osp.join("work_dirs", osp.basename(folder), name)
+    compat.prepare_cpu_ddp(cfg)
+    if single_process_or_cpu(cfg):
+        replaced = replace_sync_bn(cfg.model)
+        if replaced:
+            MMLogger.get_instance("davpt_seg")
+            print_log(f"SyncBN -> BN in {replaced} places: this is a CPU or a single process", logger="davpt_seg")
+    return cfg
+
+
+def single_process_or_cpu(cfg: Config) -> bool:
+    """Whether SyncBN has nobody to talk to, or no device to run on."""
+    import torch
+
+    return cfg.launcher == "none" or not torch.cuda.is_available()
+
+
+def replace_sync_bn(node: Any) -> int:
+    """Turn every ``type='SyncBN'`` of a config into ``BN``, in place; return how many there were."""
+    count = 0
+    if isinstance(node, dict):
+        if node.get("type") == "SyncBN":
+            node["type"] = "BN"
+            count += 1
+        count += sum(replace_sync_bn(value) for value in node.values())
+    elif isinstance(node, (list, tuple)):
+        count += sum(replace_sync_bn(value) for value in node)
+    return count
+
+
+def use_amp(cfg: Config) -> None:
+    """Switch the optimizer wrapper to mixed precision."""
+    import torch
+
+    wanted = "AmpOptimWrapper" if torch.cuda.is_available() else "AutocastOptimWrapper"
+    current = cfg.optim_wrapper.get("type", "OptimWrapper")
+    if current not in ("OptimWrapper", wanted):
+        raise ValueError(f"--amp replaces optim_wrapper.type 'OptimWrapper', but the config has {current!r}")
+    cfg.optim_wrapper.type = wanted
+    if wanted == "AmpOptimWrapper":
+        cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
+
+
+def check_data(cfg: Config, splits: Sequence[str]) -> None:
+    """Check the data sets of a config before anything is built."""
+    init_default_scope(cfg.get("default_scope", "mmseg"))
+    import mmseg.datasets  # noqa: F401
+
+    for split in splits:
+        loader = cfg.get(f"{split}_dataloader")
+        if loader is not None:
+            count = check_dataset(loader["dataset"])
+            print_log(f"{split}: {count} images, each with its mask" if count else f"{split}: not checked", "current")
+
+
+def _last_checkpoint(work_dir: str) -> str:
+    from mmengine.runner import find_latest_checkpoint
+
+    return find_latest_checkpoint(work_dir) or "CHECKPOINT"

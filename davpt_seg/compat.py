@@ -1,0 +1,107 @@
+"""Mends for the OpenMMLab packages as pip installs them; each does nothing where it is not needed.
+
+Kept in one place so that each can be dropped when its cause is gone:
+
+* mmcv-lite has no compiled ``mmcv._ext``, yet mmseg 1.2.2 imports ``mmcv.ops`` on the way to its models.
+* torch >= 2.6 loads with ``weights_only=True`` and refuses MMEngine's own checkpoints.
+* MMEngine's distributed start and wrapper take a GPU for granted.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import types
+import warnings
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed
+
+STACKS = {"mmengine": "onedl-mmengine", "mmcv-lite": "onedl-mmcv", "mmsegmentation": "onedl-mmsegmentation"}
+
+
+def check_stack() -> bool:
+    """Tell whether MMEngine is there.
+
+    Raises:
+        ImportError: OpenMMLab's own packages and their onedl fork are both installed: they overwrite each other.
+    """
+    mixed = [f"{own} and {fork}" for own, fork in STACKS.items() if _installed(own) and _installed(fork)]
+    if mixed:
+        raise ImportError(
+            f"installed side by side: {'; '.join(mixed)}. They write to the same folders. Make a new virtual "
+            "environment and install either davpt-seg[openmmlab] or davpt-seg[onedl]."
+        )
+    return importlib.util.find_spec("mmengine") is not None
+
+
+def _installed(distribution: str) -> bool:
+    try:
+        metadata.distribution(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+class _UncompiledOps(types.ModuleType):
+    """Stands in for ``mmcv._ext`` while ``mmcv.ops`` looks its function names up; calling one raises by name."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if name in ("get_compiler_version", "get_compiling_cuda_version"):
+            return lambda: "none: mmcv without compiled ops"
+
+        def missing(*args: Any, **kwargs: Any) -> None:
+            raise NotImplementedError(f"mmcv.ops needs its compiled op {name!r} here; install full mmcv for it")
+
+        return missing
+
+
+def stub_compiled_ops() -> bool:
+    """Let ``mmcv.ops`` import where mmcv has no compiled ops; return whether that was needed.
+
+    The stub is taken out again, so that whoever asks whether full mmcv is there is told the truth.
+    """
+    if importlib.util.find_spec("mmcv") is None or "mmcv.ops" in sys.modules:
+        return False
+    if importlib.util.find_spec("mmcv._ext") is not None:
+        return False
+    sys.modules["mmcv._ext"] = _UncompiledOps("mmcv._ext")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import mmcv.ops  # noqa: F401
+    finally:
+        del sys.modules["mmcv._ext"]
+        sys.modules["mmcv"].__dict__.pop("_ext", None)
+    return True
+
+
+def allow_mmengine_checkpoints() -> None:
+    """Name to torch exactly what MMEngine's checkpoints hold besides tensors; ``weights_only`` stays True."""
+    if not hasattr(torch.serialization, "add_safe_globals"):
+        return
+    from mmengine.logging.history_buffer import HistoryBuffer
+
+    multiarray = getattr(np, "_core", None) or np.core
+    allowed: list[Any] = [HistoryBuffer, np.ndarray, np.dtype, getattr]
+    for function in (multiarray.multiarray._reconstruct, multiarray.multiarray.scalar):
+        # Both spellings: checkpoints travel between numpy 1 and numpy 2.
+        allowed += [(function, f"numpy.{core}.multiarray.{function.__name__}") for core in ("core", "_core")]
+    allowed += [type(np.dtype(t)) for t in (np.float32, np.float64, np.int32, np.int64, np.uint32, np.bool_)]
+    torch.serialization.add_safe_globals(allowed)
+
+
+def prepare_cpu_ddp(cfg: Any) -> None:
+    """Make ``launcher='pytorch'`` work on a machine without GPU; call between reading a config and its Runner."""
+    if cfg.get("launcher", "none") != "pytorch" or torch.cuda.is_available():
+        return
+    if not torch.distributed.is_initialized():  # MMEngine would call torch.cuda.set_device
+        torch.distributed.init_process_group("gloo")
+    wrapper = cfg.setdefault("model_wrapper_cfg", dict(type="MMDistributedDataParallel", broadcast_buffers=False))
+    wrapper.setdefault("find_unused_parameters", cfg.get("find_unused_parameters", False))
+    wrapper["device_ids"] = None  # MMEngine would pass the local rank, which torch refuses on a CPU

@@ -1,0 +1,62 @@
+"""Pixel labels to patch labels, without a one-hot map."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def pixel_counts(labels: Tensor, patch_size: tuple[int, int], num_classes: int, ignore_index: int = 255) -> Tensor:
+    """Count the pixels of each class in each patch.
+
+    Args:
+        labels: (B, H, W), integers; sides that the patch does not divide are padded right and below with void, as
+            the images are.
+        patch_size: (height, width).
+        num_classes: C.
+        ignore_index: the label of void pixels, which are counted nowhere.
+
+    Returns:
+        (B, ceil(H / height), ceil(W / width), C), integers.
+
+    Raises:
+        ValueError: labels that are neither below ``num_classes`` nor void.
+    """
+    height, width = patch_size
+    void = labels == ignore_index
+    wrong = ~void & ((labels < 0) | (labels >= num_classes))
+    if wrong.any():
+        found = sorted(set(labels[wrong].tolist()))
+        raise ValueError(
+            f"label map holds {found}, but the data set has {num_classes} classes (0 to {num_classes - 1}) "
+            f"and void is {ignore_index}; check num_classes, reduce_zero_label and the masks"
+        )
+    index = labels.long().masked_fill(void, num_classes)
+    index = F.pad(index, (0, -index.shape[2] % width, 0, -index.shape[1] % height), value=num_classes)
+    index = index.unflatten(2, (-1, width)).unflatten(1, (-1, height))  # (B, h, height, w, width)
+    index = index.transpose(2, 3).flatten(3)  # (B, h, w, height * width)
+    counts = index.new_zeros(*index.shape[:3], num_classes + 1)
+    counts.scatter_add_(-1, index, torch.ones_like(index))
+    return counts[..., :num_classes]
+
+
+def majority_labels(counts: Tensor, num_pixels: int, purity: float = 0.5, ignore_index: int = 255) -> Tensor:
+    """Label each patch by the class most of its pixels have (the lowest, on a tie).
+
+    Args:
+        counts: pixels of each class, (B, h, w, C).
+        num_pixels: pixels in a patch, void ones included.
+        purity: least share of a patch's pixels that the class must hold; others are void. In (0, 1].
+        ignore_index: what void patches are labelled.
+
+    Returns:
+        (B, h, w), integers.
+    """
+    most, label = counts.max(dim=-1)
+    return label.masked_fill((most < purity * num_pixels) | (most == 0), ignore_index)
+
+
+def present_classes(counts: Tensor) -> Tensor:
+    """Tell which classes an image holds at least one pixel of: (B, h, w, C) -> (B, C) bool."""
+    return counts.flatten(1, 2).any(dim=1)

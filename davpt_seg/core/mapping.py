@@ -1,0 +1,136 @@
+"""Which classes a prompt speaks for: running class means, k-means, and the class-to-prompt mapping.
+
+DA-VPT (arXiv 2505.23694), Sec. 3.4. All state is buffers, so that it is saved, resumed and moved with the model.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from sklearn.cluster import KMeans
+from torch import Tensor, nn
+
+logger = logging.getLogger("davpt_seg")
+
+
+class ClassPromptMapping(nn.Module):
+    """Map C classes to M prompts.
+
+    With C <= M, prompt m speaks for class m mod C, for good: every class has a prompt of its own and the prompts are
+    shared out evenly. With C > M, k-means over the class means, started from the last centroids, decides; class c
+    starts at prompt c mod M and stays there for as long as it was never seen. A class that is not seen between two
+    clusterings keeps its prompt.
+
+    Args:
+        num_classes: C.
+        num_prompts: M.
+        embed_dim: width of the tokens whose class means are clustered.
+        seed: of the first k-means, which has no centroids to start from.
+        max_iter: rounds of k-means.
+
+    Attributes (buffers):
+        prompt_of_class: (C,) the cluster of each class; the mapping where C > M.
+        class_means: (C, D) mean token of each class since the last clustering.
+        class_counts: (C,) how many tokens that mean is of.
+        ever_seen: (C,) bool.
+        centroids: (M, D), of unit-length class means.
+        clustered: scalar bool, whether the centroids are there.
+    """
+
+    prompt_of_class: Tensor
+    class_means: Tensor
+    class_counts: Tensor
+    ever_seen: Tensor
+    centroids: Tensor
+    clustered: Tensor
+
+    def __init__(self, num_classes: int, num_prompts: int, embed_dim: int, seed: int = 0, max_iter: int = 20) -> None:
+        super().__init__()
+        self.num_classes, self.num_prompts = num_classes, num_prompts
+        self.seed, self.max_iter = seed, max_iter
+        self.register_buffer("prompt_of_class", torch.arange(num_classes) % num_prompts)
+        self.register_buffer("class_means", torch.zeros(num_classes, embed_dim))
+        self.register_buffer("class_counts", torch.zeros(num_classes, dtype=torch.long))
+        self.register_buffer("ever_seen", torch.zeros(num_classes, dtype=torch.bool))
+        self.register_buffer("centroids", torch.zeros(num_prompts, embed_dim))
+        self.register_buffer("clustered", torch.tensor(False))
+
+    @property
+    def needs_clustering(self) -> bool:
+        """Whether classes outnumber prompts."""
+        return self.num_classes > self.num_prompts
+
+    def speaks_for(self) -> Tensor:
+        """Return whether prompt m speaks for class c, (M, C) bool."""
+        prompts = torch.arange(self.num_prompts, device=self.prompt_of_class.device)[:, None]
+        if self.needs_clustering:
+            return prompts == self.prompt_of_class
+        return prompts % self.num_classes == torch.arange(self.num_classes, device=prompts.device)
+
+    @torch.no_grad()
+    def observe(self, tokens: Tensor, labels: Tensor) -> None:
+        """Add tokens (T, D) of labels (T,) to the class means; labels that are no class are void."""
+        seen = (labels >= 0) & (labels < self.num_classes)
+        index = labels.masked_fill(~seen, self.num_classes)
+        one_hot = F.one_hot(index, self.num_classes + 1)[:, :-1]  # (T, C)
+        counts = one_hot.sum(dim=0)
+        # A mean moved by a weighted difference stays exact in float32, where a sum of millions of tokens would not.
+        with torch.autocast(tokens.device.type, enabled=False):
+            sums = one_hot.to(self.class_means.dtype).T @ tokens.to(self.class_means.dtype)
+        self.class_counts += counts
+        total = self.class_counts.clamp(min=1)[:, None]
+        self.class_means += (sums - counts[:, None] * self.class_means) / total
+
+    def sums(self) -> Tensor:
+        """Return the sum of each class's tokens, (C, D), for adding up what several processes saw."""
+        return self.class_means * self.class_counts[:, None]
+
+    @torch.no_grad()
+    def set_means(self, sums: Tensor, counts: Tensor) -> None:
+        """Replace the class means by sums (C, D) over counts (C,) tokens."""
+        self.class_counts.copy_(counts)
+        self.class_means.copy_(sums / counts.clamp(min=1)[:, None])
+
+    @torch.no_grad()
+    def forget_means(self) -> None:
+        """Start the class means anew; the mapping and the centroids stay."""
+        self.class_means.zero_()
+        self.class_counts.zero_()
+
+    @torch.no_grad()
+    def recluster(self) -> None:
+        """Replace the mapping by k-means over the class means gathered since the last call, and forget those."""
+        seen = self.class_counts > 0
+        self.ever_seen |= seen
+        means = F.layer_norm(self.class_means[seen], self.class_means.shape[1:])
+        points = F.normalize(means, dim=-1)  # on unit vectors, Euclidean k-means assigns by cosine
+        if len(points) > self.num_prompts:
+            start = self.centroids.cpu().numpy() if self.clustered else "k-means++"
+            kmeans = KMeans(self.num_prompts, init=start, n_init=1, max_iter=self.max_iter, random_state=self.seed)
+            clusters = torch.from_numpy(kmeans.fit_predict(points.cpu().numpy())).long()
+            self.centroids.copy_(torch.from_numpy(kmeans.cluster_centers_))
+        elif self.clustered:  # too few classes to move the centroids: each goes to the nearest
+            clusters = torch.cdist(points, self.centroids).argmin(dim=1)
+        elif len(points):  # fewer classes than prompts so far: one prompt each, and every prompt has a centroid
+            clusters = torch.arange(len(points))
+            self.centroids.copy_(points[torch.arange(self.num_prompts, device=points.device) % len(points)])
+        else:
+            logger.warning("No class was seen since the last clustering: the class-to-prompt mapping stays as it is.")
+            return
+        self.prompt_of_class[seen] = clusters.to(self.prompt_of_class.device)
+        self.clustered.fill_(True)
+        self.forget_means()
+        never = (~self.ever_seen).nonzero().flatten().tolist()
+        if never:
+            logger.warning("Classes %s were never seen; class c goes to prompt c mod %d.", never, self.num_prompts)
+
+    def in_words(self, class_names: Sequence[str]) -> str:
+        """Say which classes each prompt speaks for, a line a prompt."""
+        lines = []
+        for prompt, classes in enumerate(self.speaks_for().cpu()):
+            names = ", ".join(class_names[c] for c in classes.nonzero().flatten().tolist())
+            lines.append(f"  prompt {prompt:3d}: {names or '(no class)'}")
+        return "\n".join(lines)

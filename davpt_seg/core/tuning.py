@@ -1,0 +1,90 @@
+"""Which numbers of the backbone are trained: chosen by exact name, reported as a table."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import re
+from collections.abc import Sequence
+from typing import Optional
+
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+PROJECTIONS = ("query", "key", "value")
+
+
+class ProjectionBiases(nn.Module):
+    """Learned offsets on the biases of single projections of the fused ``qkv``, per block, starting at zero.
+
+    DA-VPT (arXiv 2505.23694), Sec. 3.5, "efficient bias": DA-VPT+ trains those of key and value. A bias on every key
+    shifts all of a query's scores alike and softmax cancels it, so a key bias has a zero gradient unless the trunk
+    normalises its keys (qk-norm); it is here because the paper names it. As offsets, weight decay draws them to the
+    pre-trained biases, not to zero.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offsets = nn.ParameterDict()
+        self.depths: set[int] = set()
+
+    def add(self, block: int, projection: str, dim: int) -> None:
+        """Train the bias (dim,) of one projection of one block."""
+        self.offsets[f"{block}_{projection}"] = nn.Parameter(torch.zeros(dim))
+        self.depths.add(block)
+
+    def forward(self, block: int) -> Optional[Tensor]:
+        """Return the offset on a block's fused ``qkv`` bias, (3 * dim,), or None where nothing is trained."""
+        if block not in self.depths:
+            return None
+        keys = [f"{block}_{projection}" for projection in PROJECTIONS]
+        like = next(self.offsets[key] for key in keys if key in self.offsets)
+        return torch.cat([self.offsets[key] if key in self.offsets else torch.zeros_like(like) for key in keys])
+
+
+def tune(trunk: VisionTransformer, biases: ProjectionBiases, names: Sequence[str]) -> None:
+    """Make the named parameters of a frozen timm ViT trainable.
+
+    Args:
+        trunk: the ViT, with ``blocks``.
+        biases: takes the offsets of ``blocks.N.attn.{query,key,value}_bias``, which timm keeps fused.
+        names: parameter names of the trunk, exact; ``*`` stands for every block: ``blocks.*.norm1.weight``.
+
+    Raises:
+        ValueError: a name that no parameter has, with the nearest ones that exist.
+    """
+    known = dict(trunk.named_parameters())
+    virtual = {f"blocks.{i}.attn.{p}_bias": (i, p) for i in range(len(trunk.blocks)) for p in PROJECTIONS}
+    for name in names:
+        matches = fnmatch.filter([*known, *virtual], name)
+        if not matches:
+            shapes = sorted({re.sub(r"\.\d+\.", ".*.", full) for full in [*known, *virtual]})
+            near = difflib.get_close_matches(name, [*shapes, *known, *virtual], n=3, cutoff=0.4)
+            raise ValueError(
+                f"tuned name {name!r} is no parameter of the backbone"
+                + (f"; did you mean {' or '.join(map(repr, near))}?" if near else "")
+                + f" All names, with * for the block number: {', '.join(shapes)}"
+            )
+        for match in matches:
+            if match in known:
+                known[match].requires_grad_(True)
+            else:
+                block, projection = virtual[match]
+                biases.add(block, projection, trunk.blocks[block].attn.attn_dim)
+
+
+def trained_table(module: nn.Module, title: str = "Trained parameters") -> str:
+    """List what of a module is trained, a line for each kind of parameter in all blocks, with counts and shares."""
+    total = sum(p.numel() for p in module.parameters())
+    groups: dict[tuple[str, tuple[int, ...]], int] = {}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            key = (re.sub(r"\.\d+(?=[._]|$)", ".*", name), tuple(parameter.shape))
+            groups[key] = groups.get(key, 0) + 1
+    rows = [(name, f"{n} x {list(shape)}", n * torch.Size(shape).numel()) for (name, shape), n in groups.items()]
+    width = max([len(name) for name, _, _ in rows] + [7])
+    trained = sum(count for _, _, count in rows)
+    lines = [f"{title}: {trained:,} of {total:,} ({100 * trained / max(total, 1):.3f} %)"]
+    lines += [f"  {name:{width}}  {shape:>20}  {count:>12,}" for name, shape, count in rows]
+    return "\n".join(lines)

@@ -1,0 +1,237 @@
+"""A timm Vision Transformer, frozen, walked block by block with prompts as extra keys and values."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Optional, cast
+
+import timm
+import torch
+from timm.layers import Attention
+from timm.models.vision_transformer import Block, VisionTransformer
+from torch import Tensor, nn
+
+from .attention import Attended, prompted_block
+from .guidance import Guidance, GuidedRecord
+from .prompts import DeepPrompts
+from .tuning import ProjectionBiases, tune
+from .weights import load_weights
+
+logger = logging.getLogger("davpt_seg")
+
+TRUNK_MODES = ("eval", "train")
+
+
+class Features(NamedTuple):
+    """What a forward pass gives: class token (B, D) or None, maps (B, D, h, w), and records of the guided blocks."""
+
+    class_token: Optional[Tensor]
+    maps: tuple[Tensor, ...]
+    records: tuple[GuidedRecord, ...]
+
+
+class PromptedViT(nn.Module):
+    """Any plain timm ViT, adapted by a few learned numbers (VPT-Deep arXiv 2203.12119, DA-VPT arXiv 2505.23694).
+
+    Args:
+        model_name: timm's, for instance ``vit_large_patch16_224.augreg_in21k``: a ViT of pre-norm blocks (``vit_*``,
+            ``deit3_*``, MAE, MoCo-v3, DINO, DINOv2 with or without registers, CLIP and SigLIP towers).
+        pretrained: get timm's weights of that name from its hub.
+        weights: or take them from a local file with timm's parameter names (``.safetensors``, ``.pth``), strictly.
+        out_indices: blocks whose tokens are returned as maps, counted from 0, negative from the last.
+        norm_maps: apply the trunk's final norm to the maps.
+        prompts: arguments of :class:`~davpt_seg.core.prompts.DeepPrompts` (``num_prompts``, ``dropout``, ``norm``),
+            or None for no prompts.
+        guidance: arguments of :class:`~davpt_seg.core.guidance.Guidance` (``num_classes``, ``blocks``, ...), or None.
+            ``blocks`` is the last one by default.
+        tuned: names of trunk parameters to train, see :func:`~davpt_seg.core.tuning.tune`.
+        frozen: freeze the trunk, except for the tuned names.
+        trunk_mode: ``eval`` or ``train``: the mode that dropout and drop-path of the trunk are in while training.
+        drop_path_rate: of the trunk; needs ``trunk_mode='train'``.
+        timm_kwargs: further arguments of ``timm.create_model`` (``depth``, ``img_size``, ...).
+
+    Raises:
+        ValueError: a block, name, mode or weights file that does not fit; the message says what would.
+        OSError: ``pretrained`` weights that cannot be had; the message says what to do instead.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        pretrained: bool = False,
+        weights: Optional[str] = None,
+        out_indices: Sequence[int] = (-1,),
+        norm_maps: bool = False,
+        prompts: Optional[Mapping[str, Any]] = None,
+        guidance: Optional[Mapping[str, Any]] = None,
+        tuned: Sequence[str] = (),
+        frozen: bool = True,
+        trunk_mode: str = "eval",
+        drop_path_rate: float = 0.0,
+        timm_kwargs: Optional[Mapping[str, Any]] = None,
+    ) -> None:
+        super().__init__()
+        if trunk_mode not in TRUNK_MODES:
+            raise ValueError(f"trunk_mode must be one of {TRUNK_MODES}, got {trunk_mode!r}")
+        if drop_path_rate and trunk_mode == "eval":
+            raise ValueError(f"drop_path_rate={drop_path_rate} does nothing with trunk_mode='eval'; set 'train'")
+        self.trunk = build_trunk(
+            model_name, pretrained, weights, dict(timm_kwargs or {}, drop_path_rate=drop_path_rate)
+        )
+        self.trunk_mode = trunk_mode
+        self.depth = len(self.trunk.blocks)
+        self.embed_dim = self.trunk.embed_dim
+        self.patch_size: tuple[int, int] = tuple(self.trunk.patch_embed.patch_size)
+        self.out_indices = self._block_indices(out_indices, "out_indices")
+        self.norm_maps = norm_maps
+        if frozen:
+            self.trunk.requires_grad_(False)
+        self.biases = ProjectionBiases()
+        tune(self.trunk, self.biases, tuned)
+        self.prompts = self._build_prompts(prompts)
+        self.guidance = self._build_guidance(guidance)
+
+    def _block_indices(self, indices: Sequence[int], what: str) -> tuple[int, ...]:
+        wrong = [i for i in indices if not -self.depth <= i < self.depth]
+        if wrong or not len(indices):
+            raise ValueError(f"{what} {list(indices)}: the ViT has {self.depth} blocks, 0 to {self.depth - 1}")
+        return tuple(i % self.depth for i in indices)
+
+    def _build_prompts(self, config: Optional[Mapping[str, Any]]) -> Optional[DeepPrompts]:
+        if config is None:
+            return None
+        return DeepPrompts(depth=self.depth, embed_dim=self.embed_dim, patch_size=self.patch_size, **config)
+
+    def _build_guidance(self, config: Optional[Mapping[str, Any]]) -> Optional[Guidance]:
+        if config is None:
+            return None
+        config = dict(config)
+        blocks = self._block_indices(config.pop("blocks", (-1,)), "guided blocks")
+        counts = {i: self.prompts.counts[i] if self.prompts else 0 for i in blocks}
+        if 0 in counts.values() or len(set(counts.values())) > 1:
+            raise ValueError(
+                "guided blocks must have prompts, and all as many, since they share one class-to-prompt mapping; "
+                f"they have (block: prompts) {counts}"
+            )
+        guidance = Guidance(
+            blocks=blocks,
+            num_prompts=counts[blocks[0]],
+            embed_dim=self.embed_dim,
+            patch_size=self.patch_size,
+            **config,
+        )
+        if guidance.cls_weight and not self.trunk.has_class_token:
+            raise ValueError("guidance cls_weight needs a class token, and this ViT has none; set cls_weight=0")
+        return guidance
+
+    def train(self, mode: bool = True) -> PromptedViT:
+        """Set the mode of prompts and guidance; the trunk's own is ``trunk_mode`` while training."""
+        super().train(mode)
+        self.trunk.train(mode and self.trunk_mode == "train")
+        return self
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Turn images (B, 3, H, W) of any size into tokens (B, prefix + N, D); sides are padded right and below."""
+        # timm names the step _pos_embed, but it is where class token, registers and resampled positions join.
+        tokens = self.trunk._pos_embed(self.trunk.patch_embed(images))
+        return self.trunk.norm_pre(self.trunk.patch_drop(tokens))
+
+    def walk(self, tokens: Tensor, prompted: bool = True) -> Iterator[tuple[Tensor, Optional[Tensor], Attended]]:
+        """Run the blocks one by one, yielding tokens (B, prefix + N, D), the block's prompts and what attention did."""
+        for i, block in enumerate(self.trunk.blocks):
+            prompts = self.prompts(i) if prompted and self.prompts else None
+            tokens, attended = prompted_block(cast(Block, block), tokens, prompts, self.biases(i))
+            yield tokens, prompts, attended
+
+    def forward(self, images: Tensor) -> Features:
+        """Encode images (B, 3, H, W); in training, with the records of the guided blocks."""
+        return self.encode(images, record=self.training)
+
+    def encode(self, images: Tensor, record: bool = False, prompted: bool = True) -> Features:
+        """Encode images (B, 3, H, W), with or without records and prompts.
+
+        Args:
+            images: normalised with the constants of the weights.
+            record: hand out what the guided blocks did.
+            prompted: with the prompts, or as the bare trunk (whose records lack what needs prompts: None).
+        """
+        guidance = self.guidance if record else None
+        guided = guidance.blocks if guidance else ()
+        maps, records = {}, {}
+        for i, (tokens, prompts, attended) in enumerate(self.walk(self.embed(images), prompted)):
+            if guidance and i in guided:
+                records[i] = guidance.record(attended, prompts, self.trunk)
+            if i in self.out_indices:
+                maps[i] = self._to_map(tokens, images)
+        tokens = self._final_norm(tokens)
+        return Features(
+            class_token=tokens[:, 0] if self.trunk.has_class_token else None,
+            maps=tuple(maps[i] for i in self.out_indices),
+            records=tuple(records[i] for i in guided),
+        )
+
+    def _final_norm(self, tokens: Tensor) -> Tensor:
+        return self.trunk.fc_norm(self.trunk.norm(tokens))  # timm has one of the two, the other is an Identity
+
+    def _to_map(self, tokens: Tensor, images: Tensor) -> Tensor:
+        if self.norm_maps:
+            tokens = self._final_norm(tokens)
+        extent = [side / patch for side, patch in zip(images.shape[2:], self.patch_size)]
+        grid = [-(-side // patch) for side, patch in zip(images.shape[2:], self.patch_size)]
+        features = tokens[:, self.trunk.num_prefix_tokens :].transpose(1, 2).unflatten(2, grid)  # (B, D, h, w)
+        return crop_to_extent(features, extent[0], extent[1])
+
+
+def build_trunk(
+    model_name: str, pretrained: bool, weights: Optional[str], timm_kwargs: Mapping[str, Any]
+) -> VisionTransformer:
+    """Build a timm ViT without classifier, for images of any size, and load its weights."""
+    if pretrained and weights:
+        raise ValueError(f"pretrained=True and weights={weights!r} are two sources of weights; choose one")
+    try:
+        trunk = timm.create_model(
+            model_name,
+            pretrained=pretrained,
+            num_classes=0,
+            dynamic_img_size=True,
+            dynamic_img_pad=True,
+            **timm_kwargs,
+        )
+    except OSError as error:
+        raise OSError(
+            f"timm's weights of {model_name!r} could not be downloaded ({type(error).__name__}). Without a network, "
+            "download them elsewhere (its model.safetensors) and set pretrained=False, weights='path/to/that/file'; or "
+            "fill the Hugging Face cache there (HF_HOME)."
+        ) from error
+    if not isinstance(trunk, VisionTransformer):
+        raise ValueError(f"model_name {model_name!r} is a {type(trunk).__name__}, not a plain timm VisionTransformer")
+    kinds = {type(b).__name__ for b in trunk.blocks if type(b) is not Block}
+    kinds |= {type(b.attn).__name__ for b in trunk.blocks if type(b) is Block and type(b.attn) is not Attention}
+    if kinds:
+        raise ValueError(
+            f"model_name {model_name!r} has {sorted(kinds)}; prompts need timm's plain Block and Attention"
+        )
+    if weights:
+        load_weights(trunk, weights)
+    elif not pretrained:
+        logger.warning("The ViT %s starts from random weights: neither pretrained nor weights is set.", model_name)
+    trunk.reset_classifier(0, "")  # drops the pooling head that SigLIP towers have
+    return trunk
+
+
+def crop_to_extent(maps: Tensor, height: float, width: float) -> Tensor:
+    """Cut padding off maps (B, D, h, w) of which only the first ``height`` x ``width`` cells are image.
+
+    The cut goes through a cell, so the rest is resampled bilinearly to h x w cells of equal size: heads can then
+    stretch the map over the image without a shift.
+    """
+    for dim, extent in ((2, height), (3, width)):
+        size = maps.shape[dim]
+        if extent == size:
+            continue
+        cells = torch.arange(size, device=maps.device, dtype=torch.float32)
+        centres = ((cells + 0.5) * (extent / size) - 0.5).clamp(min=0)
+        hat = (1 - (centres[:, None] - cells).abs()).clamp(min=0).to(maps.dtype)  # (new, old)
+        maps = torch.movedim(torch.movedim(maps, dim, -1) @ hat.T, -1, dim)
+    return maps

@@ -1,0 +1,8 @@
+"""Hooks and optimizer wrappers for MMEngine's registries."""
+
+from .autocast_optim_wrapper import AutocastOptimWrapper
+from .metric_loss_hook import MetricLossHook
+from .prompt_mapping_hook import PromptMappingHook
+from .trained_table_hook import TrainedTableHook
+
+__all__ = ["AutocastOptimWrapper", "MetricLossHook", "PromptMappingHook", "TrainedTableHook"]

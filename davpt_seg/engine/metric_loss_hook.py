@@ -1,0 +1,55 @@
+"""Adds the metric losses to whatever model has a guided backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Optional
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from .guided import guided_backbone, pixel_labels
+
+
+@HOOKS.register_module()
+class MetricLossHook(Hook):
+    """Add ``loss_metric_patch`` and ``loss_metric_cls`` to the losses of an unmodified model.
+
+    A PyTorch forward hook on the unwrapped model completes its dict of losses, inside the forward pass that
+    DistributedDataParallel and autocast see. Weights and all else are arguments of the backbone's ``guidance``.
+    """
+
+    _handle: Optional[RemovableHandle] = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Attach to the model.
+
+        Raises:
+            ValueError: the model has no guided backbone, or several.
+        """
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        self._backbone, self._guidance = guided_backbone(model, "MetricLossHook")
+        self.after_train(runner)
+        self._handle = model.register_forward_hook(self._add_losses, with_kwargs=True)
+
+    def after_train(self, runner: Runner) -> None:
+        """Detach from the model."""
+        if self._handle is not None:
+            self._handle.remove()
+            self._handle = None
+
+    def _add_losses(
+        self, model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], outputs: Any
+    ) -> Optional[dict[str, Tensor]]:
+        # BaseModel.forward(inputs, data_samples=None, mode='tensor')
+        named = {**dict(zip(("inputs", "data_samples", "mode"), args)), **kwargs}
+        if named.get("mode") != "loss" or not model.training:
+            return None
+        records = self._backbone.take_records()
+        if not records:
+            raise RuntimeError("MetricLossHook: the model returned losses without running its guided backbone")
+        return {**outputs, **self._guidance(records, pixel_labels(named["data_samples"]))}
