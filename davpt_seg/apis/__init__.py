@@ -1,5 +1,5 @@
 """What the scripts in tools/ call."""
 
-from .launch import test_main, train_main
+from .launch import main_test, main_train
 
-__all__ = ["test_main", "train_main"]
+__all__ = ["main_test", "main_train"]

@@ -17,7 +17,7 @@ from .. import compat
 from ..datasets.preflight import check_dataset
 
 
-def train_main(argv: Optional[Sequence[str]] = None) -> None:
+def main_train(argv: Optional[Sequence[str]] = None) -> None:
     """Train a config: ``tools/train.py CONFIG``."""
     parser = _parser("Train a config, validate as it says and keep checkpoints and logs in the work dir.")
     parser.add_argument(
@@ -53,7 +53,7 @@ def train_main(argv: Optional[Sequence[str]] = None) -> None:
     )
 
 
-def test_main(argv: Optional[Sequence[str]] = None) -> None:
+def main_test(argv: Optional[Sequence[str]] = None) -> None:
     """Test a checkpoint: ``tools/test.py CONFIG CHECKPOINT``."""
     parser = _parser("Test a checkpoint: the table of IoU and accuracy per class, and their means.")
     parser.add_argument("checkpoint", help="a .pth file that tools/train.py wrote")

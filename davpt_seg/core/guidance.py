@@ -22,7 +22,7 @@ TOKEN_SIDES = ("attn_output", "query", "key", "value", "input")
 
 
 class GuidedRecord(NamedTuple):
-    """What one guided block hands out: prompts (M, D) or None, patch tokens (B, N, D) and the class token (B, D) or None."""
+    """What one guided block hands out: prompts (M, D), patch tokens (B, N, D), class token (B, D); None where none."""
 
     prompts: Optional[Tensor]
     tokens: Tensor

@@ -71,7 +71,7 @@ def tune(trunk: VisionTransformer, biases: ProjectionBiases, names: Sequence[str
                 known[match].requires_grad_(True)
             else:
                 block, projection = virtual[match]
-                biases.add(block, projection, trunk.blocks[block].attn.attn_dim)
+                biases.add(block, projection, trunk.embed_dim)
 
 
 def trained_table(module: nn.Module, title: str = "Trained parameters") -> str:

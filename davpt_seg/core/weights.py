@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 from pathlib import Path
-from typing import Union
+from typing import Any, Union, cast
 
 import safetensors.torch
 import torch
@@ -54,7 +54,8 @@ def load_weights(trunk: VisionTransformer, path: Union[str, Path]) -> None:
         ValueError: missing or unexpected keys or other shapes; all are listed.
     """
     state = read_state_dict(path)
-    classifier = trunk.pretrained_cfg.get("classifier") or "head"
+    description = cast(dict[str, Any], trunk.pretrained_cfg)
+    classifier = description.get("classifier") or "head"
     names = (classifier,) if isinstance(classifier, str) else tuple(classifier)
     dropped = [key for key in state if key.rpartition(".")[0] in names]
     state = {key: value for key, value in state.items() if key not in dropped}
@@ -71,7 +72,7 @@ def load_weights(trunk: VisionTransformer, path: Union[str, Path]) -> None:
     if any(problems.values()):
         listed = "\n".join(f"  {kind} ({len(keys)}): {', '.join(keys)}" for kind, keys in problems.items() if keys)
         raise ValueError(
-            f"weights file {str(path)!r} does not fit {trunk.pretrained_cfg.get('architecture', 'the trunk')}; "
+            f"weights file {str(path)!r} does not fit {description.get('architecture', 'the trunk')}; "
             f"check model_name\n{listed}"
         )
     trunk.load_state_dict(state, strict=True)

@@ -121,7 +121,7 @@ class PromptMappingHook(Hook):
         mapping.set_means(sums, counts)
         if get_rank() == 0:
             mapping.recluster()
-        for name, buffer in mapping.named_buffers():
+        for buffer in mapping.buffers():
             shared = buffer.to(torch.uint8) if buffer.dtype == torch.bool else buffer.clone()
             broadcast(shared)
             buffer.copy_(shared)

@@ -34,9 +34,7 @@ def concatenated(model: PromptedViT, images: Tensor) -> Tensor:
 
 
 def walked(model: PromptedViT, images: Tensor) -> Tensor:
-    tokens = model.embed(images)
-    for tokens, _, _ in model.walk(tokens):
-        pass
+    *_, (tokens, _, _) = model.walk(model.embed(images))
     return tokens
 
 

@@ -2,7 +2,8 @@
 # images/{train,val}/*.jpg and annotations/{train,val}/*.png under CAMVID_ROOT.
 data_root = "{{$CAMVID_ROOT:data/camvid}}"
 metainfo = dict(
-    classes=("sky", "building", "pole", "road", "pavement", "tree", "sign_symbol", "fence", "car", "pedestrian", "bicyclist"),
+    classes=("sky", "building", "pole", "road", "pavement", "tree",
+        "sign_symbol", "fence", "car", "pedestrian", "bicyclist"),
     palette=[
         [128, 128, 128], [128, 0, 0], [192, 192, 128], [128, 64, 128], [60, 40, 222], [128, 128, 0],
         [192, 128, 128], [64, 64, 128], [64, 0, 128], [64, 64, 0], [0, 128, 192],
