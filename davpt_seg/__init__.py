@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 if compat.check_stack():
     compat.stub_compiled_ops()
     compat.allow_mmengine_checkpoints()
+    compat.log_through_mmengine()
     from . import datasets, engine, models  # noqa: F401
 else:
     warnings.warn(

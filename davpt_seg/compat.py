@@ -4,12 +4,14 @@ Kept in one place so that each can be dropped when its cause is gone:
 
 * mmcv-lite has no compiled ``mmcv._ext``, yet mmseg 1.2.2 imports ``mmcv.ops`` on the way to its models.
 * torch >= 2.6 loads with ``weights_only=True`` and refuses MMEngine's own checkpoints.
+* ``core`` logs with the standard library, MMEngine with loggers of its own.
 * MMEngine's distributed start and wrapper take a GPU for granted.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import logging
 import sys
 import types
 import warnings
@@ -96,12 +98,34 @@ def allow_mmengine_checkpoints() -> None:
     torch.serialization.add_safe_globals(allowed)
 
 
+class _ToMMEngine(logging.Handler):
+    """Hands records on to MMEngine's current logger, which writes to the terminal and to the run's log file."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from mmengine.logging import MMLogger
+
+        MMLogger.get_current_instance().handle(record)
+
+
+def log_through_mmengine() -> None:
+    """Let what ``core`` says with plain ``logging`` appear in MMEngine's logs."""
+    logger = logging.getLogger("davpt_seg")
+    logger.setLevel(logging.INFO)
+    if not any(isinstance(handler, _ToMMEngine) for handler in logger.handlers):
+        logger.addHandler(_ToMMEngine())
+
+
 def prepare_cpu_ddp(cfg: Any) -> None:
     """Make ``launcher='pytorch'`` work on a machine without GPU; call between reading a config and its Runner."""
     if cfg.get("launcher", "none") != "pytorch" or torch.cuda.is_available():
         return
     if not torch.distributed.is_initialized():  # MMEngine would call torch.cuda.set_device
         torch.distributed.init_process_group("gloo")
-    wrapper = cfg.setdefault("model_wrapper_cfg", dict(type="MMDistributedDataParallel", broadcast_buffers=False))
-    wrapper.setdefault("find_unused_parameters", cfg.get("find_unused_parameters", False))
+    wrapper = dict(
+        type="MMDistributedDataParallel",
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get("find_unused_parameters", False),
+    )
+    wrapper.update(cfg.get("model_wrapper_cfg") or {})
     wrapper["device_ids"] = None  # MMEngine would pass the local rank, which torch refuses on a CPU
+    cfg.model_wrapper_cfg = wrapper

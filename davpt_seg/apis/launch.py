@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import os.path as osp
 from collections.abc import Sequence
 from typing import Any, Optional
 
 from mmengine.config import Config, DictAction
-from mmengine.logging import MMLogger, print_log
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from .. import compat
-from ..datasets.preflight import check_dataset
+from ..datasets.preflight import DataError, check_dataset
+
+logger = logging.getLogger("davpt_seg")
 
 
 def main_train(argv: Optional[Sequence[str]] = None) -> None:
@@ -32,13 +34,13 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
         "--dry-run", action="store_true", help="check the data, build everything, print what would be trained, and stop"
     )
     args = parser.parse_args(argv)
-    cfg = load_config(args)
+    cfg = load_config(parser, args)
     if args.amp:
         use_amp(cfg)
     if args.resume:
         cfg.resume = True
         cfg.load_from = None if args.resume == "auto" else args.resume
-    check_data(cfg, ("train", "val"))
+    check_data(parser, cfg, ("train", "val"))
     runner = Runner.from_cfg(cfg)
     if args.dry_run:
         from ..core.tuning import trained_table
@@ -63,7 +65,7 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
     args = parser.parse_args(argv)
     if not osp.isfile(args.checkpoint):
         parser.error(f"checkpoint {args.checkpoint!r} does not exist; tools/train.py writes them to its work dir")
-    cfg = load_config(args)
+    cfg = load_config(parser, args)
     cfg.load_from = args.checkpoint
     # The checkpoint holds the trunk too: neither a download nor the original file is needed.
     cfg.model.backbone.update({k: v for k, v in (("pretrained", False), ("weights", None)) if k in cfg.model.backbone})
@@ -78,7 +80,7 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
         cfg.model = cfg.tta_model
     if args.out:
         cfg.test_evaluator.update(output_dir=args.out, keep_results=True)
-    check_data(cfg, ("test",))
+    check_data(parser, cfg, ("test",))
     Runner.from_cfg(cfg).test()
 
 
@@ -102,11 +104,11 @@ def _parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def load_config(args: argparse.Namespace) -> Config:
+def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Config:
     """Read a config, put the command line over it, and make it fit this machine."""
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     if not osp.isfile(args.config):
-        raise FileNotFoundError(f"config {args.config!r} does not exist; ls configs/*/ lists those that come with us")
+        parser.error(f"config {args.config!r} does not exist; ls configs/*/ lists those that come with us")
     cfg = Config.fromfile(args.config)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
@@ -120,8 +122,7 @@ def load_config(args: argparse.Namespace) -> Config:
     if single_process_or_cpu(cfg):
         replaced = replace_sync_bn(cfg.model)
         if replaced:
-            MMLogger.get_instance("davpt_seg")
-            print_log(f"SyncBN -> BN in {replaced} places: this is a CPU or a single process", logger="davpt_seg")
+            logger.info("SyncBN -> BN in %d places: this is a CPU or a single process", replaced)
     return cfg
 
 
@@ -158,16 +159,19 @@ def use_amp(cfg: Config) -> None:
         cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
 
 
-def check_data(cfg: Config, splits: Sequence[str]) -> None:
-    """Check the data sets of a config before anything is built."""
+def check_data(parser: argparse.ArgumentParser, cfg: Config, splits: Sequence[str]) -> None:
+    """Check the data sets of a config before anything is built; end with the parser's error where one is not whole."""
     init_default_scope(cfg.get("default_scope", "mmseg"))
     import mmseg.datasets  # noqa: F401
 
     for split in splits:
         loader = cfg.get(f"{split}_dataloader")
         if loader is not None:
-            count = check_dataset(loader["dataset"])
-            print_log(f"{split}: {count} images, each with its mask" if count else f"{split}: not checked", "current")
+            try:
+                count = check_dataset(loader["dataset"])
+            except DataError as error:
+                parser.error(f"{split}: {error}")
+            logger.info("%s: %s", split, f"{count} images, each with its mask" if count else "not checked")
 
 
 def _last_checkpoint(work_dir: str) -> str:

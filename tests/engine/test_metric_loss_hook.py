@@ -1,0 +1,78 @@
+"""The metric losses on an unmodified EncoderDecoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+from safetensors.torch import load_file, save_file
+
+from davpt_seg.core import PromptedViT
+from davpt_seg.engine.guided import pixel_labels
+
+from ..training import by_iterations, logged, tiny_camvid, train
+
+
+@pytest.mark.parametrize("loop", ["epochs", "iterations"])
+def test_losses_are_logged_under_their_names_and_summed_with_those_of_both_heads(
+    loop: str, camvid: Path, tmp_path: Path
+) -> None:
+    cfg = tiny_camvid(camvid, tmp_path)
+    runner = train(cfg if loop == "epochs" else by_iterations(cfg, 3))
+    rows = logged(runner)
+    assert len(rows) == 3
+    parts = ("decode.loss_ce", "aux.loss_ce", "loss_metric_patch", "loss_metric_cls")
+    for row in rows:
+        assert all(row[part] > 0 for part in parts)
+        assert row["loss"] == pytest.approx(sum(row[part] for part in parts), rel=1e-4)
+
+
+def test_guidance_changes_what_prompts_learn_and_only_prompts_and_heads_change(camvid: Path, tmp_path: Path) -> None:
+    timm_kwargs = tiny_camvid(camvid, tmp_path).model.backbone.timm_kwargs
+    weights = str(tmp_path / "trunk.safetensors")
+    trunk = PromptedViT("vit_small_patch14_dinov2", timm_kwargs=timm_kwargs).trunk
+    save_file(trunk.state_dict(), weights)
+    learned = {}
+    for method in ("davpt", "baselines/vpt_deep"):
+        runner = train(tiny_camvid(camvid, tmp_path / method, method, **{"model.backbone.weights": weights}))
+        backbone = runner.model.backbone
+        for name, tensor in load_file(weights).items():  # MMEngine's init_weights must not have touched them either
+            assert torch.equal(backbone.trunk.state_dict()[name], tensor), name
+        learned[method] = torch.cat([p.detach().flatten() for p in backbone.prompts.parameters()])
+    assert not torch.allclose(*learned.values(), atol=1e-5)
+
+
+def test_a_hook_without_guidance_is_refused(camvid: Path, tmp_path: Path) -> None:
+    cfg = tiny_camvid(camvid, tmp_path, "baselines/vpt_deep")
+    cfg.custom_hooks = [dict(type="MetricLossHook")]
+    with pytest.raises(ValueError, match=r"MetricLossHook needs one backbone .* found 0"):
+        train(cfg)
+
+
+def test_guidance_without_hook_is_warned_of(camvid: Path, tmp_path: Path) -> None:
+    cfg = tiny_camvid(camvid, tmp_path)
+    cfg.custom_hooks = []
+    runner = train(cfg)
+    assert "loss_metric_patch" not in logged(runner)[0]
+    log = next(Path(runner.log_dir).glob("*.log")).read_text()
+    assert log.count("Add dict(type='MetricLossHook') to custom_hooks") == 1
+
+
+def test_a_sample_without_label_map_is_refused() -> None:
+    labelled = SegDataSample(gt_sem_seg=PixelData(data=torch.full((1, 4, 6), 3)))
+    assert torch.equal(pixel_labels([labelled, labelled]), torch.full((2, 4, 6), 3))
+    with pytest.raises(ValueError, match=r"'street\.jpg' has no gt_sem_seg"):
+        pixel_labels([labelled, SegDataSample(metainfo=dict(img_path="street.jpg"))])
+
+
+def test_bfloat16_training_keeps_parameters_and_metric_losses_in_float32(camvid: Path, tmp_path: Path) -> None:
+    plain, mixed = (
+        logged(train(tiny_camvid(camvid, tmp_path / kind, **{"optim_wrapper.type": kind})))[0]
+        for kind in ("OptimWrapper", "AutocastOptimWrapper")
+    )
+    for part in ("decode.loss_ce", "loss_metric_patch", "loss_metric_cls"):
+        assert plain[part] != mixed[part]
+        assert plain[part] == pytest.approx(mixed[part], rel=0.05)

@@ -1,0 +1,148 @@
+"""The class-to-prompt mapping over a training run, its restarts and its processes."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed
+import torch.multiprocessing
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+
+from davpt_seg.core import ClassPromptMapping
+from davpt_seg.engine import PromptMappingHook
+from davpt_seg.engine.prompt_mapping_hook import _same_random_state_afterwards
+
+from ..training import by_iterations, tiny_camvid, train
+
+
+def clustered(data: Path, work_dir: Path, **options: Any) -> Config:
+    """Eleven classes, four prompts in each block."""
+    return tiny_camvid(data, work_dir, **{"model.backbone.prompts.num_prompts": 4, **options})
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the hook's expensive steps, as they are taken."""
+    names: list[str] = []
+    for name in ("_first_pass", "_recluster"):
+        original = getattr(PromptMappingHook, name)
+
+        def spy(self: PromptMappingHook, runner: Any, name: str = name, original: Any = original) -> None:
+            names.append(name)
+            original(self, runner)
+
+        monkeypatch.setattr(PromptMappingHook, name, spy)
+    return names
+
+
+def test_epochs_cluster_before_training_and_after_each(camvid: Path, tmp_path: Path, calls: list[str]) -> None:
+    runner = train(clustered(camvid, tmp_path, **{"train_cfg.max_epochs": 2}))
+    assert calls == ["_first_pass", "_recluster", "_recluster", "_recluster"]
+    mapping = runner.model.backbone.guidance.mapping
+    assert mapping.clustered
+    assert mapping.ever_seen.all()
+    assert (mapping.class_counts == 0).all()
+    log = next(Path(runner.log_dir).glob("*.log")).read_text()
+    assert log.count("Classes to prompts:") == 3
+    assert "prompt   3: " in log
+    assert "bicyclist" in log
+
+
+@pytest.mark.parametrize(("interval", "expected"), [(2, 1 + 3), (None, 1 + 2), (0, 1)])
+def test_iterations_cluster_every_interval(
+    interval: Optional[int], expected: int, camvid: Path, tmp_path: Path, calls: list[str]
+) -> None:
+    cfg = by_iterations(clustered(camvid, tmp_path), 6)  # six images, two a batch: three iterations see them all
+    cfg.custom_hooks[1].interval = interval
+    train(cfg)
+    assert calls.count("_recluster") == expected
+    assert calls.count("_first_pass") == 1
+
+
+def test_enough_prompts_need_no_clustering(camvid: Path, tmp_path: Path, calls: list[str]) -> None:
+    runner = train(tiny_camvid(camvid, tmp_path))
+    assert "_first_pass" not in calls
+    assert not runner.model.backbone.guidance.mapping.clustered
+
+
+def test_a_resumed_run_goes_on_with_the_mapping_it_had(camvid: Path, tmp_path: Path, calls: list[str]) -> None:
+    options: dict[str, Any] = {
+        "train_cfg.max_epochs": 2,
+        "param_scheduler": [],
+        "default_hooks.checkpoint.max_keep_ckpts": 2,
+        # nothing random, for both runs to see the same
+        "model.decode_head.dropout_ratio": 0,
+        "model.auxiliary_head.dropout_ratio": 0,
+        "train_dataloader.dataset.pipeline.4.prob": 0.0,
+    }
+    whole = train(clustered(camvid, tmp_path / "whole", **options)).model.backbone.guidance.mapping
+    calls.clear()
+    cfg = clustered(camvid, tmp_path / "second", **options)
+    cfg.update(load_from=str(tmp_path / "whole" / "epoch_1.pth"), resume=True)
+    resumed = train(cfg).model.backbone.guidance.mapping
+    assert calls == ["_recluster"]  # that of the second epoch only
+    for name, buffer in whole.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[name], buffer, msg=name)
+
+
+def test_the_first_pass_leaves_random_numbers_as_they_were() -> None:
+    def draw() -> tuple[float, float, float]:
+        return random.random(), float(np.random.rand()), float(torch.rand(()))
+
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    expected = draw()
+    random.setstate(states[0])
+    np.random.set_state(states[1])
+    torch.set_rng_state(states[2])
+    with _same_random_state_afterwards():
+        draw()
+    assert draw() == expected
+
+
+def test_a_mapping_of_another_number_of_classes_is_refused(camvid: Path, tmp_path: Path) -> None:
+    cfg = clustered(camvid, tmp_path, **{"model.backbone.guidance.num_classes": 7})
+    with pytest.raises(ValueError, match="num_classes is 7, but the training set has 11 classes"):
+        train(cfg)
+
+
+def observations() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(200) % 9
+    return torch.randn(200, 8, generator=generator) + 4 * torch.randn(9, 8, generator=generator)[labels], labels
+
+
+def hook_with(mapping: ClassPromptMapping) -> tuple[PromptMappingHook, Any]:
+    hook = PromptMappingHook()
+    hook._mapping, hook._class_names = mapping, [str(c) for c in range(9)]
+    runner = type("Runner", (), {"logger": MMLogger.get_instance("mapping_test")})
+    return hook, runner
+
+
+def one_of_two(rank: int, folder: str) -> None:
+    """A process that saw every other token clusters together with the other."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    tokens, labels = observations()
+    mapping = ClassPromptMapping(9, 3, 8)
+    mapping.observe(tokens[rank::2], labels[rank::2])
+    hook, runner = hook_with(mapping)
+    hook._recluster(runner)
+    torch.save(mapping.state_dict(), f"{folder}/{rank}.pth")
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_cluster_as_one_that_saw_all(tmp_path: Path) -> None:
+    torch.multiprocessing.spawn(one_of_two, args=(str(tmp_path),), nprocs=2)
+    mapping = ClassPromptMapping(9, 3, 8)
+    mapping.observe(*observations())
+    hook, runner = hook_with(mapping)
+    hook._recluster(runner)
+    assert mapping.clustered
+    for rank in range(2):
+        for name, buffer in torch.load(tmp_path / f"{rank}.pth").items():
+            torch.testing.assert_close(buffer, mapping.state_dict()[name], msg=name)

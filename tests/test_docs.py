@@ -1,0 +1,49 @@
+"""What README and model-index.yml name is there and works."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import torch
+import yaml
+from mmengine.registry import HOOKS, MODELS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_config_snippet_of_the_readme_builds() -> None:
+    (snippet,) = re.findall(r"```python\n(.*?)```", README, flags=re.S)
+    config: dict = {}
+    exec(snippet, config)
+    backbone = dict(config["model"]["backbone"], pretrained=False)
+    with torch.device("meta"):
+        model = MODELS.build(backbone)
+    assert model.depth == 12
+    assert model.guidance.blocks == (11,)
+    assert len(list(model.biases.parameters())) == 12
+    for hook in config["custom_hooks"]:
+        HOOKS.build(hook)
+
+
+def test_files_that_the_documents_name_exist() -> None:
+    named = set(re.findall(r"`((?:davpt|baselines|demo)/[\w/]+\.py)`", README))
+    assert len(named) >= 12
+    missing = [name for name in named if not (ROOT / "configs" / name).is_file()]
+    for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        text = document.read_text()
+        paths = re.findall(r"\b((?:configs|tools|benchmarks|tests|davpt_seg)/[\w/]+\.(?:py|md|sh))\b", text)
+        missing += [path for path in paths if not (ROOT / path).is_file()]
+        links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
+        missing += [link for link in links if not (document.parent / link).is_file()]
+    assert not missing
+
+
+def test_model_index_lists_every_experiment_once() -> None:
+    index = yaml.safe_load((ROOT / "model-index.yml").read_text())
+    listed = sorted(model["Config"] for model in index["Models"])
+    configs = (path.relative_to(ROOT) for path in (ROOT / "configs").rglob("*.py"))
+    assert listed == sorted(str(path) for path in configs if "_base_" not in path.parts)
+    collections = {collection["Name"] for collection in index["Collections"]}
+    assert {model["In Collection"] for model in index["Models"]} <= collections
