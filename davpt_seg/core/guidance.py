@@ -22,11 +22,15 @@ TOKEN_SIDES = ("attn_output", "query", "key", "value", "input")
 
 
 class GuidedRecord(NamedTuple):
-    """What one guided block hands out: prompts (M, D), patch tokens (B, N, D), class token (B, D); None where none."""
+    """What one guided block hands out: prompts (M, D), patch tokens (B, N, D), class token (B, D); None where none.
+
+    ``grid`` is (h, w), with h * w = N.
+    """
 
     prompts: Optional[Tensor]
     tokens: Tensor
     class_token: Optional[Tensor]
+    grid: tuple[int, int]
 
 
 class Guidance(nn.Module):
@@ -96,13 +100,16 @@ class Guidance(nn.Module):
         self.purity, self.ignore_index = purity, ignore_index
         self.mapping = ClassPromptMapping(num_classes, num_prompts, embed_dim, seed=seed)
 
-    def record(self, attended: Attended, prompts: Optional[Tensor], trunk: VisionTransformer) -> GuidedRecord:
-        """Pick the named sides out of what a guided block of the trunk did."""
+    def record(
+        self, attended: Attended, prompts: Optional[Tensor], trunk: VisionTransformer, grid: tuple[int, int]
+    ) -> GuidedRecord:
+        """Pick the named sides out of what a guided block of the trunk did on a grid of (h, w) patches."""
         has_class_token, prefix = trunk.has_class_token, trunk.num_prefix_tokens
         return GuidedRecord(
             prompts=self._prompt_side(attended, prompts),
             tokens=_token_side(attended, self.token_side, slice(prefix, None)),
             class_token=_token_side(attended, self.cls_side, slice(0, 1))[:, 0] if has_class_token else None,
+            grid=grid,
         )
 
     def _prompt_side(self, attended: Attended, prompts: Optional[Tensor]) -> Optional[Tensor]:
@@ -141,13 +148,14 @@ class Guidance(nn.Module):
         """
         counts = pixel_counts(pixel_labels, self.patch_size, self.num_classes, self.ignore_index)
         num_pixels = self.patch_size[0] * self.patch_size[1]
-        labels = majority_labels(counts, num_pixels, self.purity, self.ignore_index).flatten(1)  # (B, N)
-        tokens = records[-1].tokens
-        if labels.shape != tokens.shape[:2]:
+        labels = majority_labels(counts, num_pixels, self.purity, self.ignore_index)
+        tokens, grid = records[-1].tokens, records[-1].grid
+        if labels.shape != (len(tokens), *grid):
             raise ValueError(
                 f"label maps {tuple(pixel_labels.shape)} give {tuple(labels.shape)} patches, but the images gave "
-                f"{tuple(tokens.shape[:2])}: images and label maps must have the same height and width"
+                f"{(len(tokens), *grid)}: images and label maps must have the same height and width"
             )
+        labels = labels.flatten(1)  # (B, N)
         if self.mapping.needs_clustering:
             self.mapping.observe(tokens.flatten(0, 1), labels.flatten())
         return labels, present_classes(counts)
@@ -168,10 +176,9 @@ class Guidance(nn.Module):
         """
         assert record.prompts is not None
         assert record.class_token is not None  # PromptedViT refuses a CLS loss on a trunk without class token
-        same = (present.float() @ self.mapping.speaks_for().T.float()) > 0  # (B, M)
-        labelled = present.any(dim=1, keepdim=True)
-        positive, negative = same & labelled, ~same & labelled
-        return proxy_anchor(record.class_token, record.prompts, positive.T, negative.T, **self.metric)
+        labelled = present.any(dim=1)
+        same = (present[labelled].float() @ self.mapping.speaks_for().T.float()) > 0  # (labelled images, M)
+        return proxy_anchor(record.class_token[labelled], record.prompts, same.T, **self.metric)
 
 
 def _token_side(attended: Attended, side: str, which: slice) -> Tensor:

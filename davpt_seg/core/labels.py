@@ -47,14 +47,14 @@ def majority_labels(counts: Tensor, num_pixels: int, purity: float = 0.5, ignore
     Args:
         counts: pixels of each class, (B, h, w, C).
         num_pixels: pixels in a patch, void ones included.
-        purity: least share of a patch's pixels that the class must hold; others are void. In (0, 1].
+        purity: least share of a patch's pixels that the class must hold; others are void. Above 0, at most 1.
         ignore_index: what void patches are labelled.
 
     Returns:
         (B, h, w), integers.
     """
     most, label = counts.max(dim=-1)
-    return label.masked_fill((most < purity * num_pixels) | (most == 0), ignore_index)
+    return label.masked_fill(most < purity * num_pixels, ignore_index)
 
 
 def present_classes(counts: Tensor) -> Tensor:

@@ -52,8 +52,8 @@ def proxy_anchor(
         similarity = prompt_scale * cosine
         pull = log_one_plus_sum_exp(-scale * (similarity - margin), positive)  # (P,)
         push = log_one_plus_sum_exp(scale * (similarity + margin), ~positive if negative is None else negative)
-        num_pulling = positive.any(dim=0).sum().clamp(min=1) if divisor == "positive" else len(proxies)
-        return pull.sum() / num_pulling + push.sum() / len(proxies)
+        num_pulling = positive.any(dim=0).sum().clamp(min=1) if divisor == "positive" else max(len(proxies), 1)
+        return pull.sum() / num_pulling + push.sum() / max(len(proxies), 1)
 
 
 def log_one_plus_sum_exp(scores: Tensor, mask: Tensor) -> Tensor:

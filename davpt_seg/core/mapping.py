@@ -77,7 +77,7 @@ class ClassPromptMapping(nn.Module):
         index = labels.masked_fill(~seen, self.num_classes)
         one_hot = F.one_hot(index, self.num_classes + 1)[:, :-1]  # (T, C)
         counts = one_hot.sum(dim=0)
-        # A mean moved by a weighted difference stays exact in float32, where a sum of millions of tokens would not.
+        # A mean moved by a weighted difference loses less in float32 than a sum of millions of tokens.
         with torch.autocast(tokens.device.type, enabled=False):
             sums = one_hot.to(self.class_means.dtype).T @ tokens.to(self.class_means.dtype)
         self.class_counts += counts
@@ -106,7 +106,10 @@ class ClassPromptMapping(nn.Module):
         seen = self.class_counts > 0
         self.ever_seen |= seen
         means = F.layer_norm(self.class_means[seen], self.class_means.shape[1:])
-        points = F.normalize(means, dim=-1)  # on unit vectors, Euclidean k-means assigns by cosine
+        points = F.normalize(means, dim=-1)  # so that Euclidean k-means compares directions
+        if not len(points):
+            logger.warning("No class was seen since the last clustering: the class-to-prompt mapping stays as it is.")
+            return
         if len(points) > self.num_prompts:
             start = self.centroids.cpu().numpy() if self.clustered else "k-means++"
             kmeans = KMeans(self.num_prompts, init=start, n_init=1, max_iter=self.max_iter, random_state=self.seed)
@@ -114,12 +117,9 @@ class ClassPromptMapping(nn.Module):
             self.centroids.copy_(torch.from_numpy(kmeans.cluster_centers_))
         elif self.clustered:  # too few classes to move the centroids: each goes to the nearest
             clusters = torch.cdist(points, self.centroids).argmin(dim=1)
-        elif len(points):  # fewer classes than prompts so far: one prompt each, and every prompt has a centroid
+        else:  # fewer classes than prompts so far: one prompt each, and every prompt has a centroid
             clusters = torch.arange(len(points))
             self.centroids.copy_(points[torch.arange(self.num_prompts, device=points.device) % len(points)])
-        else:
-            logger.warning("No class was seen since the last clustering: the class-to-prompt mapping stays as it is.")
-            return
         self.prompt_of_class[seen] = clusters.to(self.prompt_of_class.device)
         self.clustered.fill_(True)
         self.forget_means()

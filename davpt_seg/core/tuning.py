@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import fnmatch
 import re
 from collections.abc import Sequence
 from typing import Optional
@@ -52,12 +51,15 @@ def tune(trunk: VisionTransformer, biases: ProjectionBiases, names: Sequence[str
         names: parameter names of the trunk, exact; ``*`` stands for every block: ``blocks.*.norm1.weight``.
 
     Raises:
-        ValueError: a name that no parameter has, with the nearest ones that exist.
+        ValueError: a string instead of a list, or a name that no parameter has, with the nearest ones that exist.
     """
     known = dict(trunk.named_parameters())
     virtual = {f"blocks.{i}.attn.{p}_bias": (i, p) for i in range(len(trunk.blocks)) for p in PROJECTIONS}
+    if isinstance(names, str):
+        raise ValueError(f"tuned must be a list of names, got the string {names!r}; write [{names!r}]")
     for name in names:
-        matches = fnmatch.filter([*known, *virtual], name)
+        pattern = re.escape(name).replace(r"\*", r"\d+")
+        matches = [full for full in [*known, *virtual] if re.fullmatch(pattern, full)]
         if not matches:
             shapes = sorted({re.sub(r"\.\d+\.", ".*.", full) for full in [*known, *virtual]})
             near = difflib.get_close_matches(name, [*shapes, *known, *virtual], n=3, cutoff=0.4)

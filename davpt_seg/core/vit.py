@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Optional, cast
 
 import timm
 import torch
-from timm.layers import Attention
+from timm.layers import Attention, PatchEmbed
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
@@ -76,9 +76,11 @@ class PromptedViT(nn.Module):
             raise ValueError(f"trunk_mode must be one of {TRUNK_MODES}, got {trunk_mode!r}")
         if drop_path_rate and trunk_mode == "eval":
             raise ValueError(f"drop_path_rate={drop_path_rate} does nothing with trunk_mode='eval'; set 'train'")
-        self.trunk = build_trunk(
-            model_name, pretrained, weights, dict(timm_kwargs or {}, drop_path_rate=drop_path_rate)
-        )
+        timm_kwargs = dict(timm_kwargs or {})
+        if "drop_path_rate" in timm_kwargs:
+            raise ValueError("timm_kwargs has drop_path_rate; give it to the backbone itself")
+        timm_kwargs["drop_path_rate"] = drop_path_rate
+        self.trunk = build_trunk(model_name, pretrained, weights, timm_kwargs)
         self.trunk_mode = trunk_mode
         self.depth = len(self.trunk.blocks)
         self.embed_dim = self.trunk.embed_dim
@@ -107,7 +109,7 @@ class PromptedViT(nn.Module):
         if config is None:
             return None
         config = dict(config)
-        blocks = self._block_indices(config.pop("blocks", (-1,)), "guided blocks")
+        blocks = tuple(sorted(set(self._block_indices(config.pop("blocks", (-1,)), "guided blocks"))))
         counts = {i: self.prompts.counts[i] if self.prompts else 0 for i in blocks}
         if 0 in counts.values() or len(set(counts.values())) > 1:
             raise ValueError(
@@ -130,6 +132,10 @@ class PromptedViT(nn.Module):
         super().train(mode)
         self.trunk.train(mode and self.trunk_mode == "train")
         return self
+
+    def grid(self, images: Tensor) -> tuple[int, int]:
+        """Return how many patches (h, w) images (B, 3, H, W) have, those that stick out included."""
+        return -(-images.shape[2] // self.patch_size[0]), -(-images.shape[3] // self.patch_size[1])
 
     def embed(self, images: Tensor) -> Tensor:
         """Turn images (B, 3, H, W) of any size into tokens (B, prefix + N, D); sides are padded right and below."""
@@ -158,10 +164,11 @@ class PromptedViT(nn.Module):
         """
         guidance = self.guidance if record else None
         guided = guidance.blocks if guidance else ()
+        grid = self.grid(images)
         maps, records = {}, {}
         for i, (tokens, prompts, attended) in enumerate(self.walk(self.embed(images), prompted)):
             if guidance and i in guided:
-                records[i] = guidance.record(attended, prompts, self.trunk)
+                records[i] = guidance.record(attended, prompts, self.trunk, grid)
             if i in self.out_indices:
                 maps[i] = self._to_map(tokens, images)
         tokens = self._final_norm(tokens)
@@ -178,8 +185,8 @@ class PromptedViT(nn.Module):
         if self.norm_maps:
             tokens = self._final_norm(tokens)
         extent = [side / patch for side, patch in zip(images.shape[2:], self.patch_size)]
-        grid = [-(-side // patch) for side, patch in zip(images.shape[2:], self.patch_size)]
-        features = tokens[:, self.trunk.num_prefix_tokens :].transpose(1, 2).unflatten(2, grid)  # (B, D, h, w)
+        patches = tokens[:, self.trunk.num_prefix_tokens :]
+        features = patches.transpose(1, 2).unflatten(2, self.grid(images))  # (B, D, h, w)
         return crop_to_extent(features, extent[0], extent[1])
 
 
@@ -189,6 +196,9 @@ def build_trunk(
     """Build a timm ViT without classifier, for images of any size, and load its weights."""
     if pretrained and weights:
         raise ValueError(f"pretrained=True and weights={weights!r} are two sources of weights; choose one")
+    reserved = {"num_classes", "dynamic_img_size", "dynamic_img_pad", "patch_drop_rate"} & timm_kwargs.keys()
+    if reserved:
+        raise ValueError(f"timm_kwargs {sorted(reserved)}: the prompted ViT sets or excludes these itself")
     try:
         trunk = timm.create_model(
             model_name,
@@ -204,13 +214,20 @@ def build_trunk(
             "download them elsewhere (its model.safetensors) and set pretrained=False, weights='path/to/that/file'; or "
             "fill the Hugging Face cache there (HF_HOME)."
         ) from error
+    except (TypeError, RuntimeError) as error:
+        raise ValueError(
+            f"model_name {model_name!r} gives no plain timm Vision Transformer with {dict(timm_kwargs)}: {error}. "
+            "timm.list_models('vit_*') lists names"
+        ) from error
     if not isinstance(trunk, VisionTransformer):
         raise ValueError(f"model_name {model_name!r} is a {type(trunk).__name__}, not a plain timm VisionTransformer")
-    kinds = {type(b).__name__ for b in trunk.blocks if type(b) is not Block}
-    kinds |= {type(b.attn).__name__ for b in trunk.blocks if type(b) is Block and type(b.attn) is not Attention}
-    if kinds:
+    plain = {PatchEmbed, Block, Attention}
+    kinds = {type(trunk.patch_embed), *map(type, trunk.blocks)}
+    kinds |= {type(block.attn) for block in trunk.blocks if type(block) is Block}
+    if kinds - plain:
+        names = sorted(kind.__name__ for kind in kinds - plain)
         raise ValueError(
-            f"model_name {model_name!r} has {sorted(kinds)}; prompts need timm's plain Block and Attention"
+            f"model_name {model_name!r} has {names}; prompts need timm's plain PatchEmbed, Block, Attention"
         )
     if weights:
         load_weights(trunk, weights)
@@ -233,5 +250,6 @@ def crop_to_extent(maps: Tensor, height: float, width: float) -> Tensor:
         cells = torch.arange(size, device=maps.device, dtype=torch.float32)
         centres = ((cells + 0.5) * (extent / size) - 0.5).clamp(min=0)
         hat = (1 - (centres[:, None] - cells).abs()).clamp(min=0).to(maps.dtype)  # (new, old)
-        maps = torch.movedim(torch.movedim(maps, dim, -1) @ hat.T, -1, dim)
+        with torch.autocast(maps.device.type, enabled=False):  # keeps the maps' own type, as whole patches do
+            maps = torch.movedim(torch.movedim(maps, dim, -1) @ hat.T, -1, dim)
     return maps

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import struct
 from pathlib import Path
 from typing import Any, Union, cast
 
@@ -14,6 +15,19 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
 logger = logging.getLogger("davpt_seg")
+
+# What torch.load is seen to raise on files that are cut off, or that never were a checkpoint.
+UNREADABLE = (
+    pickle.UnpicklingError,
+    struct.error,
+    RuntimeError,
+    OSError,
+    EOFError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AssertionError,
+)
 
 
 def read_state_dict(path: Union[str, Path]) -> dict[str, Tensor]:
@@ -35,7 +49,7 @@ def read_state_dict(path: Union[str, Path]) -> dict[str, Tensor]:
         raise ValueError(f"weights file {str(path)!r} must end in .safetensors, .pth, .pt or .bin")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"weights file {str(path)!r} is broken, or holds more than plain tensors: {error}") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         keys = list(state)[:5] if isinstance(state, dict) else type(state).__name__

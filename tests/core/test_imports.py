@@ -1,0 +1,86 @@
+"""The core stands without OpenMMLab."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import davpt_seg
+
+PACKAGE = Path(davpt_seg.__file__).parent
+OPENMMLAB = {"mmengine", "mmcv", "mmseg", "mmpretrain", "mmdet"}
+
+
+def imported(source: str) -> Iterator[str]:
+    """Absolute names of everything that source in davpt_seg/core imports, wherever in the file it does."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = ["davpt_seg", "core"][: max(3 - node.level, 0)] if node.level else []
+            yield ".".join([*package, *([node.module] if node.module else [])])
+
+
+def outside(source: str) -> list[str]:
+    """What of that is OpenMMLab's, or a part of davpt_seg that may import it."""
+    return [
+        name
+        for name in imported(source)
+        if name.split(".")[0] in OPENMMLAB or (name.split(".")[0] == "davpt_seg" and name.split(".")[1:2] != ["core"])
+    ]
+
+
+def test_the_core_imports_nothing_of_openmmlab() -> None:
+    files = sorted((PACKAGE / "core").rglob("*.py"))
+    assert len(files) >= 10
+    assert {path.name: names for path in files if (names := outside(path.read_text()))} == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("import mmengine.hooks", ["mmengine.hooks"]),
+        ("def f():\n    from mmseg.registry import MODELS", ["mmseg.registry"]),
+        ("from ..engine import guided", ["davpt_seg.engine"]),
+        ("from .. import compat", ["davpt_seg"]),
+        ("from davpt_seg.models import x", ["davpt_seg.models"]),
+        ("from . import vit\nfrom .vit import x\nfrom davpt_seg.core import y\nimport torch", []),
+    ],
+)
+def test_the_check_above_sees_every_kind_of_import(line: str, found: list[str]) -> None:
+    assert outside(line) == found
+
+
+def test_the_core_works_and_warns_without_openmmlab() -> None:
+    script = f"""
+import sys, warnings
+for name in {sorted(OPENMMLAB)}:
+    sys.modules[name] = None  # import raises, and find_spec says there is none
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    import davpt_seg.core
+print([str(w.message) for w in caught if "MMEngine" in str(w.message)])
+import torch
+model = davpt_seg.core.PromptedViT(
+    "vit_tiny_patch16_224",
+    prompts=dict(num_prompts=2),
+    guidance=dict(num_classes=4),
+    timm_kwargs=dict(img_size=16, patch_size=8, embed_dim=16, depth=1, num_heads=2),
+)
+losses = model.guidance(model(torch.randn(1, 3, 16, 16)).records, torch.ones(1, 16, 16, dtype=torch.long))
+print(sorted(losses))
+print(sorted(name for name in sys.modules if name.startswith("davpt_seg.") and ".core" not in name))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, cwd=PACKAGE.parent
+    )
+    assert result.returncode == 0, result.stderr
+    warned, losses, others = result.stdout.splitlines()
+    assert "MMEngine is not installed: only davpt_seg.core is usable" in warned
+    assert losses == "['loss_metric_cls', 'loss_metric_patch']"
+    assert others == "['davpt_seg.compat']"

@@ -1,0 +1,291 @@
+"""Class means against float64 averages, clusters against scikit-learn, and a mapping that loses nothing."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Optional
+
+import numpy as np
+import pytest
+import torch
+from sklearn.cluster import KMeans
+from sklearn.preprocessing import normalize
+from torch import Tensor
+
+from davpt_seg.core import ClassPromptMapping
+
+D = 16
+
+
+def average(tokens: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Each class's mean token in float64, zeros where it has none."""
+    groups = [tokens[labels == c].double() for c in range(num_classes)]
+    return torch.stack([group.mean(0) if len(group) else torch.zeros(tokens.shape[1]).double() for group in groups])
+
+
+def batch(num_classes: int, size: int = 200, void: bool = True) -> tuple[Tensor, Tensor]:
+    labels = torch.randint(num_classes, (size,))
+    tokens = torch.randn(size, D) + torch.arange(num_classes)[labels, None]
+    return tokens, labels.masked_fill(torch.rand(size) < 0.3, 255) if void else labels
+
+
+def observe_means(mapping: ClassPromptMapping, means: Tensor, classes: Optional[list[int]] = None) -> None:
+    """Show the mapping one token of each class."""
+    classes = list(range(len(means))) if classes is None else classes
+    mapping.observe(means[classes], torch.tensor(classes))
+
+
+def clustered(mapping: ClassPromptMapping, means: Tensor, classes: Optional[list[int]] = None) -> list[int]:
+    """Observe means, cluster, and return each class's prompt."""
+    observe_means(mapping, means, classes)
+    mapping.recluster()
+    return mapping.prompt_of_class.tolist()
+
+
+def unit_points(means: Tensor) -> np.ndarray:
+    """Layer norm, then unit length, by numpy and scikit-learn."""
+    values = means.double().numpy()
+    values = (values - values.mean(1, keepdims=True)) / np.sqrt(values.var(1, keepdims=True) + 1e-5)
+    return normalize(values)
+
+
+def rings(num_groups: int, per_group: int, noise: float = 0.05) -> tuple[Tensor, list[int]]:
+    """Class means in groups around orthogonal directions, shuffled; returns them and each class's group."""
+    groups = torch.arange(num_groups).repeat_interleave(per_group)[torch.randperm(num_groups * per_group)]
+    basis = torch.linalg.qr(torch.cat([torch.ones(D, 1), torch.randn(D, num_groups)], dim=1))[0].T[1:]
+    return 7 * (basis[groups] + noise * torch.randn(len(groups), D)), groups.tolist()
+
+
+def partition(labels: list[int]) -> set[frozenset[int]]:
+    return {frozenset(i for i, other in enumerate(labels) if other == label) for label in labels}
+
+
+@pytest.mark.parametrize(("num_classes", "num_prompts"), [(1, 1), (1, 4), (3, 3), (3, 10), (11, 20), (19, 20)])
+def test_few_classes_share_the_prompts_evenly(num_classes: int, num_prompts: int) -> None:
+    mapping = ClassPromptMapping(num_classes, num_prompts, D)
+    speaks_for = mapping.speaks_for()
+    assert not mapping.needs_clustering and speaks_for.shape == (num_prompts, num_classes)
+    per_class = speaks_for.sum(dim=0)
+    assert per_class.min() >= 1 and per_class.max() - per_class.min() <= 1
+    assert (speaks_for.sum(dim=1) == 1).all()  # no prompt speaks for two classes, or for none
+
+
+def test_many_classes_have_one_prompt_each_and_start_at_c_mod_m() -> None:
+    mapping = ClassPromptMapping(7, 3, D)
+    assert mapping.needs_clustering
+    assert mapping.speaks_for().nonzero().tolist() == sorted([c % 3, c] for c in range(7))
+
+
+def test_means_equal_a_float64_average_over_batches_with_void_and_unequal_sizes() -> None:
+    torch.manual_seed(0)
+    mapping = ClassPromptMapping(9, 4, D)
+    batches = [batch(7, size) for size in (200, 1, 37, 500)]  # classes 7 and 8 never come
+    batches[2][1][::5] = -1  # no class either
+    for tokens, labels in batches:
+        mapping.observe(tokens, labels)
+    tokens, labels = (torch.cat(parts) for parts in zip(*batches))
+    torch.testing.assert_close(mapping.class_means.double(), average(tokens, labels, 9), rtol=1e-5, atol=1e-5)
+    assert mapping.class_counts.tolist() == [(labels == c).sum() for c in range(9)]
+    assert mapping.class_counts[7:].tolist() == [0, 0]
+
+
+def test_nothing_but_void_changes_no_mean() -> None:
+    mapping = ClassPromptMapping(9, 4, D)
+    mapping.observe(*batch(9))
+    before = mapping.class_means.clone()
+    mapping.observe(torch.randn(30, D), torch.full((30,), 255))
+    assert torch.equal(mapping.class_means, before)
+
+
+def test_means_stay_close_to_float64_over_thousands_of_updates_with_a_large_offset() -> None:
+    torch.manual_seed(0)
+    mapping = ClassPromptMapping(3, 2, D)
+    sums, counts = torch.zeros(3, D, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
+    for _ in range(3000):
+        tokens, labels = 1e3 + torch.randn(48, D), torch.randint(4, (48,))  # 3 is void
+        mapping.observe(tokens, labels)
+        sums.index_add_(0, labels[labels < 3], tokens[labels < 3].double())
+        counts.index_add_(0, labels[labels < 3], torch.ones(48, 1).double()[labels < 3])
+    assert (mapping.class_means - sums / counts).abs().max() < 5e-3  # tokens spread by 1; a float32 step at 1e3 is 6e-5
+
+
+def test_the_mean_of_equal_tokens_is_that_token_however_many_there_are() -> None:
+    token = 1000.3 + torch.linspace(0, 1, D)
+    mapping = ClassPromptMapping(2, 1, D)
+    for _ in range(3000):
+        mapping.observe(token.expand(64, D), torch.zeros(64, dtype=torch.long))
+    assert (mapping.class_means[0] - token).abs().max() < 3e-3  # a running sum in float32 is off by 3e-2
+
+
+def test_means_are_gathered_in_full_precision_under_autocast() -> None:
+    torch.manual_seed(0)
+    plain, mixed = ClassPromptMapping(5, 2, D), ClassPromptMapping(5, 2, D)
+    tokens, labels = batch(5)
+    plain.observe(tokens, labels)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed.observe(tokens, labels)
+    assert torch.equal(plain.class_means, mixed.class_means)
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_the_first_clustering_is_scikit_learns_from_the_seed(seed: int) -> None:
+    torch.manual_seed(1)
+    means = torch.randn(40, D) + 3 * torch.randn(1, D)
+    mapping = ClassPromptMapping(40, 6, D, seed=seed)
+    expected = KMeans(6, n_init=1, max_iter=20, random_state=seed).fit(unit_points(means))
+    assert clustered(mapping, means) == expected.labels_.tolist()
+    np.testing.assert_allclose(mapping.centroids.numpy(), expected.cluster_centers_, atol=1e-5)
+    assert mapping.clustered and mapping.class_counts.sum() == 0 and not mapping.class_means.any()
+
+
+def test_later_clusterings_start_from_the_last_centroids() -> None:
+    torch.manual_seed(2)
+    means = torch.randn(40, D)
+    mapping = ClassPromptMapping(40, 6, D)
+    clustered(mapping, means)
+    means = means + 0.6 * torch.randn(40, D)
+    expected = KMeans(6, init=mapping.centroids.double().numpy(), n_init=1, max_iter=20).fit(unit_points(means))
+    afresh = KMeans(6, n_init=1, max_iter=20, random_state=0).fit(unit_points(means))
+    assert clustered(mapping, means) == expected.labels_.tolist() != afresh.labels_.tolist()
+    np.testing.assert_allclose(mapping.centroids.numpy(), expected.cluster_centers_, atol=1e-5)
+
+
+def test_prompts_keep_their_classes_while_the_means_barely_move() -> None:
+    torch.manual_seed(3)
+    means, _ = rings(4, 5)
+    mapping = ClassPromptMapping(20, 4, D)
+    first = clustered(mapping, means)
+    assert all(clustered(mapping, means + 0.01 * torch.randn_like(means)) == first for _ in range(5))
+
+
+def test_well_separated_groups_are_found_at_any_scale_and_offset() -> None:
+    torch.manual_seed(4)
+    means, groups = rings(4, 5)
+    length = torch.logspace(-1, 2, 20)[torch.randperm(20), None]  # layer norm takes out each class's scale and offset
+    mapping = ClassPromptMapping(20, 4, D)
+    assert partition(clustered(mapping, length * means + 5 * torch.randn(20, 1))) == partition(groups)
+    assert mapping.speaks_for().any(dim=1).all()
+
+
+def test_a_class_never_seen_stays_at_c_mod_m_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    torch.manual_seed(5)
+    mapping = ClassPromptMapping(12, 3, D)
+    with caplog.at_level(logging.WARNING, logger="davpt_seg"):
+        prompts = clustered(mapping, torch.randn(12, D), classes=[c for c in range(12) if c not in (4, 11)])
+    assert prompts[4] == 4 % 3 and prompts[11] == 11 % 3
+    assert re.search(r"Classes \[4, 11\] were never seen.*c mod 3", caplog.text)
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, logger="davpt_seg"):
+        clustered(mapping, torch.randn(12, D))
+    assert not caplog.records
+
+
+def test_an_absent_class_keeps_its_prompt() -> None:
+    torch.manual_seed(6)
+    mapping = ClassPromptMapping(20, 4, D)
+    first = clustered(mapping, torch.randn(20, D))
+    absent = [c for c in range(20) if first[c] != c % 4][:3]
+    second = clustered(mapping, torch.randn(20, D), classes=[c for c in range(20) if c not in absent])
+    assert [second[c] for c in absent] == [first[c] for c in absent]
+    assert second != first
+
+
+@pytest.mark.parametrize("seen", [[7], [2, 9, 5], [1, 3, 5, 7]])
+def test_fewer_seen_classes_than_prompts_get_a_prompt_each_at_first(seen: list[int]) -> None:
+    torch.manual_seed(7)
+    means = torch.randn(12, D)
+    mapping = ClassPromptMapping(12, 4, D)
+    prompts = clustered(mapping, means, classes=seen)
+    assert len({prompts[c] for c in seen}) == len(seen)
+    points = torch.from_numpy(unit_points(means)).float()
+    for c in seen:  # its centroid is the class itself, and every prompt has one
+        torch.testing.assert_close(mapping.centroids[prompts[c]], points[c], rtol=0, atol=1e-5)
+    assert mapping.clustered and (mapping.centroids.norm(dim=1) > 0.99).all()
+    assert partition([clustered(mapping, rings(4, 3)[0])[c] for c in range(12)])  # all 12 can follow
+
+
+def test_fewer_seen_classes_than_prompts_go_to_the_nearest_centroid_later() -> None:
+    torch.manual_seed(8)
+    means, _ = rings(4, 5)
+    mapping = ClassPromptMapping(20, 4, D)
+    first = clustered(mapping, means)
+    centroids = mapping.centroids.clone()
+    moved = means.clone()
+    source = next(c for c in range(20) if first[c] != first[3])
+    moved[3] = means[source]  # class 3 now looks like a class of another prompt
+    second = clustered(mapping, moved, classes=[3, 8])
+    assert second[3] == first[source] and second[8] == first[8]
+    assert [p for c, p in enumerate(second) if c != 3] == [p for c, p in enumerate(first) if c != 3]
+    assert torch.equal(mapping.centroids, centroids)
+
+
+@pytest.mark.parametrize("before", ["never clustered", "clustered"])
+def test_a_clustering_with_nothing_seen_changes_nothing(before: str) -> None:
+    mapping = ClassPromptMapping(12, 3, D)
+    if before == "clustered":
+        clustered(mapping, torch.randn(12, D))
+    state = {name: value.clone() for name, value in mapping.state_dict().items()}
+    mapping.recluster()
+    assert all(torch.equal(value, state[name]) for name, value in mapping.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "never clustered",
+        "clustered",
+    ],
+)
+def test_a_clustering_with_nothing_seen_is_logged(before: str, caplog: pytest.LogCaptureFixture) -> None:
+    mapping = ClassPromptMapping(12, 3, D)
+    if before == "clustered":
+        clustered(mapping, torch.randn(12, D))
+    with caplog.at_level(logging.WARNING, logger="davpt_seg"):
+        mapping.recluster()
+    assert "No class was seen since the last clustering" in caplog.text
+
+
+def test_the_state_survives_a_round_trip() -> None:
+    torch.manual_seed(9)
+    mapping, restored = ClassPromptMapping(20, 4, D), ClassPromptMapping(20, 4, D, seed=99)
+    clustered(mapping, torch.randn(20, D), classes=list(range(15)))
+    mapping.observe(*batch(20))
+    restored.load_state_dict(mapping.state_dict())
+    assert torch.equal(restored.speaks_for(), mapping.speaks_for())
+    mapping.observe(tokens := torch.randn(40, D), labels := torch.randint(20, (40,)))
+    restored.observe(tokens, labels)
+    for each in (mapping, restored):  # the next clustering starts from the centroids, so the seed is out of play
+        each.recluster()
+    for name, value in mapping.state_dict().items():
+        assert torch.equal(value, restored.state_dict()[name]), name
+
+
+def test_two_halves_merged_by_their_sums_equal_the_whole() -> None:
+    torch.manual_seed(10)
+    whole, *halves = (ClassPromptMapping(9, 4, D) for _ in range(3))
+    for i in range(6):
+        tokens, labels = batch(7 if i % 2 else 5)
+        whole.observe(tokens, labels)
+        halves[i % 2].observe(tokens, labels)
+    merged = ClassPromptMapping(9, 4, D)
+    merged.set_means(sum(half.sums() for half in halves), sum(half.class_counts for half in halves))
+    assert torch.equal(merged.class_counts, whole.class_counts) and whole.class_counts[8] == 0
+    torch.testing.assert_close(merged.class_means, whole.class_means, rtol=1e-5, atol=1e-5)
+
+
+def test_forgetting_the_means_keeps_the_mapping() -> None:
+    mapping = ClassPromptMapping(20, 4, D)
+    prompts, centroids = clustered(mapping, torch.randn(20, D)), mapping.centroids.clone()
+    mapping.observe(*batch(20))
+    mapping.forget_means()
+    assert mapping.class_counts.sum() == 0 and not mapping.class_means.any()
+    assert mapping.prompt_of_class.tolist() == prompts and torch.equal(mapping.centroids, centroids)
+
+
+def test_the_mapping_in_words_names_every_class_at_its_prompt() -> None:
+    mapping = ClassPromptMapping(4, 3, D)
+    mapping.prompt_of_class.copy_(torch.tensor([2, 0, 2, 0]))
+    lines = mapping.in_words(["wall", "sky", "tree", "road"]).splitlines()
+    assert [line.split(": ")[1] for line in lines] == ["sky, road", "(no class)", "wall, tree"]
+    assert [int(re.search(r"\d+", line)[0]) for line in lines] == [0, 1, 2]

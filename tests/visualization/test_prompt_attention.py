@@ -1,0 +1,62 @@
+"""Attention to prompts, against a slow softmax written out over all keys."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from davpt_seg.core import PromptedViT
+from davpt_seg.visualization import prompt_attention
+
+from ..core.tiny import TRAITS, tiny_vit
+
+
+def written_out(model: PromptedViT, images: Tensor, block: int) -> Tensor:
+    """The whole attention matrix of a block, patch by patch and head by head, (B, N, keys)."""
+    tokens = model.embed(images)
+    for i, timm_block in enumerate(model.trunk.blocks):
+        prompts = model.prompts(i)
+        stack = torch.cat([tokens, prompts.expand(len(tokens), -1, -1)], dim=1)
+        if i == block:
+            break
+        tokens = timm_block(stack)[:, : tokens.shape[1]]
+    attn, count = timm_block.attn, stack.shape[1]
+    qkv = attn.qkv(timm_block.norm1(stack)).view(len(images), count, 3, attn.num_heads, attn.head_dim)
+    query, key = attn.q_norm(qkv[:, :, 0]), attn.k_norm(qkv[:, :, 1])
+    patches = range(model.trunk.num_prefix_tokens, tokens.shape[1])
+    rows = []
+    for q in patches:
+        heads = [(key[:, :, h] @ query[:, q, h, :, None])[..., 0] for h in range(attn.num_heads)]
+        rows.append(torch.stack([(s * attn.head_dim**-0.5).softmax(-1) for s in heads]).mean(0))
+    return torch.stack(rows, dim=1)
+
+
+@pytest.mark.parametrize("trait", TRAITS)
+@pytest.mark.parametrize("block", [0, 1])
+def test_shares_are_the_last_columns_of_a_softmax_over_all_keys(trait: str, block: int) -> None:
+    model = tiny_vit(timm_kwargs=TRAITS[trait], prompts=dict(num_prompts=[5, 3])).eval()
+    images = torch.randn(2, 3, 20, 40, dtype=torch.float64)  # 20 is padded to 3 patches of 8
+    shares = prompt_attention(model, images, block)
+    whole = written_out(model, images, block)
+    count = model.prompts.counts[block]
+    assert shares.shape == (2, count, 3, 5)
+    torch.testing.assert_close(whole.sum(-1), torch.ones_like(whole[..., 0]))
+    torch.testing.assert_close(shares.flatten(2).transpose(1, 2), whole[..., -count:])
+    to_tokens = whole[..., :-count].sum(-1)
+    torch.testing.assert_close(shares.sum(1).flatten(1), 1 - to_tokens)
+
+
+def test_shares_are_float32_without_gradients_under_autocast() -> None:
+    model = tiny_vit(prompts=dict(num_prompts=4)).float().eval()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        shares = prompt_attention(model, torch.randn(1, 3, 32, 32), -1)
+    assert shares.dtype == torch.float32
+    assert not shares.requires_grad
+
+
+@pytest.mark.parametrize("block", [0, 2, -3])
+def test_a_block_without_prompts_is_refused(block: int) -> None:
+    model = tiny_vit(prompts=dict(num_prompts=[0, 3])).eval()
+    with pytest.raises(ValueError, match=r"has no prompts.*\(0, 3\)"):
+        prompt_attention(model, torch.randn(1, 3, 32, 32, dtype=torch.float64), block)
