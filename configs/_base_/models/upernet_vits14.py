@@ -23,6 +23,9 @@ model = dict(
         in_channels=[384, 384, 384, 384],
         out_channels=64,
         scales=[4, 2, 1, 0.5],
+        # The early blocks' maps are fifty times smaller than the last one's; without norms they are learned too late.
+        norm_cfg=norm_cfg,
+        act_cfg=dict(type="ReLU"),
     ),
     decode_head=dict(
         type="UPerHead",

@@ -1,0 +1,17 @@
+# DA-VPT (arXiv 2505.23694) in two minutes on two CPU cores: which photograph is each piece of a scene from?
+# Ten classes share the six prompts of the guided block, so that the log and the pictures show which go together.
+_base_ = [
+    "../_base_/models/upernet_vits14.py",
+    "../_base_/datasets/demo_scenes.py",
+    "../_base_/schedules/demo.py",
+    "../_base_/runtime/default.py",
+]
+model = dict(
+    backbone=dict(
+        prompts=dict(num_prompts=[20] * 11 + [6]),
+        guidance=dict(num_classes=10, blocks=[11], patch_weight=0.05, cls_weight=0.05),
+    ),
+    decode_head=dict(num_classes=10),
+    auxiliary_head=dict(num_classes=10),
+)
+custom_hooks = [dict(type="MetricLossHook"), dict(type="PromptMappingHook")]
