@@ -70,7 +70,7 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
     # The checkpoint holds the trunk too: neither a download nor the original file is needed.
     cfg.model.backbone.update({k: v for k, v in (("pretrained", False), ("weights", None)) if k in cfg.model.backbone})
     if args.show_dir:
-        cfg.default_hooks.visualization.draw = True
+        cfg.default_hooks.visualization.update(draw=True, interval=1)  # every image, where mmseg draws one in fifty
         cfg.visualizer.save_dir = args.show_dir
     if args.tta:
         if "tta_pipeline" not in cfg:

@@ -1,58 +1,49 @@
-"""Reading MMEngine's log of numbers, and drawing it."""
+"""The demo's sheet."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Optional
 
+import numpy as np
 import pytest
 
 pytest.importorskip("matplotlib")
-from davpt_seg.visualization.pictures import loss_curves, read_scalars
+from davpt_seg.visualization.pictures import Row, demo_sheet, paint, prompt_colours, prompt_handles
 
-LINES = [
-    {"lr": 1e-3, "loss": 3.0, "decode.loss_ce": 2.0, "loss_metric_patch": 0.6, "loss_metric_cls": 0.4, "step": 10},
-    {"lr": 1e-3, "loss": 2.0, "decode.loss_ce": 1.1, "loss_metric_patch": 0.5, "loss_metric_cls": 0.4, "step": 20},
-    {"mIoU": 41.5, "aAcc": 90.0, "step": 25},
-]
+CLASSES = ("sky", "road", "car")
+PALETTE = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]])
+SPEAKS_FOR = np.array([[True, False, False], [False, True, True], [False, False, False]])
 
 
-def write(path: Path, lines: list[dict[str, float]]) -> Path:
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return path
+def row(nearest: Optional[np.ndarray]) -> Row:
+    labels = np.arange(20 * 30).reshape(20, 30) % 3
+    image, attention = np.zeros((20, 30, 3), dtype=np.uint8), np.full((3, 4), 0.1)
+    return Row(image, np.where(labels == 2, 255, labels), labels, attention, nearest, (2.5, 3.75))
 
 
-def test_each_number_keeps_the_iterations_it_was_logged_at(tmp_path: Path) -> None:
-    scalars = read_scalars(write(tmp_path / "scalars.json", LINES))
-    assert scalars["loss"] == ([10, 20], [3.0, 2.0])
-    assert scalars["decode.loss_ce"] == ([10, 20], [2.0, 1.1])
-    assert scalars["mIoU"] == ([25], [41.5])
+def test_prompts_of_one_class_have_its_colour_and_the_others_are_grey() -> None:
+    colours = prompt_colours(SPEAKS_FOR, PALETTE / 255)
+    assert colours[0].tolist() == [1, 0, 0]
+    assert all(np.ptp(colour) == 0 for colour in colours[1:])
+    assert not np.array_equal(colours[1], colours[2])
 
 
-def test_validation_counted_in_epochs_is_put_at_the_last_training_iteration(tmp_path: Path) -> None:
-    lines = [{"loss": 1.0, "epoch": 1, "step": 40}, {"mIoU": 5.0, "step": 1}, {"loss": 0.5, "epoch": 2, "step": 80}]
-    assert read_scalars(write(tmp_path / "scalars.json", lines))["mIoU"] == ([40], [5.0])
+def test_prompts_of_the_same_classes_are_named_together() -> None:
+    handles = prompt_handles(SPEAKS_FOR[[0, 1, 0, 2]], CLASSES, np.zeros((4, 3)))
+    assert [handle.get_label() for handle in handles] == ["0, 2: sky", "1: road, car", "3: no class"]
 
 
-def test_curves_show_losses_on_one_axis_and_validation_on_the_other(tmp_path: Path) -> None:
-    figure = loss_curves(read_scalars(write(tmp_path / "scalars.json", LINES)))
-    losses, validation = figure.axes
-    drawn = {line.get_label(): list(line.get_ydata()) for line in losses.get_lines()}
-    assert drawn["all (what is minimised)"] == [3.0, 2.0]
-    assert set(drawn) >= {"decode.loss_ce", "loss_metric_patch", "loss_metric_cls"}
-    assert [list(line.get_ydata()) for line in validation.get_lines()] == [[41.5]]
-    figure.savefig(tmp_path / "loss.png")
+def test_void_is_white() -> None:
+    assert paint(np.array([[1, 255]]), PALETTE / 255).tolist() == [[[0, 1, 0], [1, 1, 1]]]
 
 
-def test_a_log_without_validation_has_one_axis(tmp_path: Path) -> None:
-    assert len(loss_curves(read_scalars(write(tmp_path / "scalars.json", LINES[:2]))).axes) == 1
-
-
-def test_a_missing_or_empty_log_says_what_writes_it(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"tools/train\.py"):
-        read_scalars(tmp_path / "scalars.json")
-    with pytest.raises(ValueError, match="no training loss"):
-        read_scalars(write(tmp_path / "scalars.json", []))
-    (tmp_path / "scalars.json").write_text('{"loss": 1.0, "step": 10}\n{"loss": 0.')
-    with pytest.raises(ValueError, match="line 2"):
-        read_scalars(tmp_path / "scalars.json")
+@pytest.mark.parametrize("guided", [True, False])
+def test_the_sheet_shows_nearest_prompts_only_with_guidance(tmp_path: Path, guided: bool) -> None:
+    nearest = np.zeros((3, 4), dtype=int) if guided else None
+    figure = demo_sheet([row(nearest)] * 2, CLASSES, PALETTE, SPEAKS_FOR if guided else SPEAKS_FOR[:0])
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert titles == ["image", "truth", "prediction", *["nearest prompt"] * guided, "attention to prompts"]
+    heat = next(axes for axes in figure.axes if axes.get_title() == "attention to prompts").images[0]
+    assert heat.get_extent() == [0, 32, 24, 0]  # 4 patches of 8 pixels, the last of which stick out of 20 x 30
+    figure.savefig(tmp_path / "predictions.png")

@@ -1,4 +1,4 @@
-"""Attention to prompts, against a slow softmax written out over all keys."""
+"""Attention to prompts, against a slow softmax over all keys; likeness, against the metric loss."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from davpt_seg.core import PromptedViT
-from davpt_seg.visualization import prompt_attention
+from davpt_seg.core.losses import proxy_anchor
+from davpt_seg.visualization import prompt_attention, prompt_similarity
 
 from ..core.tiny import TRAITS, tiny_vit
 
@@ -60,3 +61,23 @@ def test_a_block_without_prompts_is_refused(block: int) -> None:
     model = tiny_vit(prompts=dict(num_prompts=[0, 3])).eval()
     with pytest.raises(ValueError, match=r"has no prompts.*\(0, 3\)"):
         prompt_attention(model, torch.randn(1, 3, 32, 32, dtype=torch.float64), block)
+
+
+def test_similarity_is_what_the_metric_loss_trains() -> None:
+    guidance = dict(num_classes=3, blocks=[1])
+    model = tiny_vit(prompts=dict(num_prompts=[2, 3]), guidance=guidance).eval()
+    images = torch.randn(2, 3, 20, 40, dtype=torch.float64)
+    similarity = prompt_similarity(model, images)
+    assert similarity.shape == (2, 3, 3, 5)
+    record = model.encode(images, record=True).records[-1]
+    for image, prompt, patch in ((0, 0, 0), (1, 2, 14)):
+        proxies, tokens = record.prompts[prompt, None], record.tokens[image, patch, None]
+        loss = proxy_anchor(proxies, tokens, torch.tensor([[True]]), scale=1.0, margin=0.0)
+        cosine = similarity[image, prompt].flatten()[patch]
+        torch.testing.assert_close(loss, torch.nn.functional.softplus(-cosine))
+
+
+def test_similarity_without_guidance_is_refused() -> None:
+    model = tiny_vit(prompts=dict(num_prompts=3)).eval()
+    with pytest.raises(ValueError, match="no guidance"):
+        prompt_similarity(model, torch.randn(1, 3, 32, 32, dtype=torch.float64))

@@ -6,9 +6,9 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.01, begin=0, end=20, by_epoch=False),
-    dict(type="CosineAnnealingLR", eta_min=1e-6, begin=20, end=200, T_max=180, by_epoch=False),
+    dict(type="CosineAnnealingLR", eta_min=1e-6, begin=20, end=150, T_max=130, by_epoch=False),
 ]
-train_cfg = dict(type="IterBasedTrainLoop", max_iters=200, val_interval=50)
+train_cfg = dict(type="IterBasedTrainLoop", max_iters=150, val_interval=50)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 default_hooks = dict(
