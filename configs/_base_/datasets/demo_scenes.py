@@ -1,5 +1,5 @@
-# Real photographs pasted onto each other (tools/dataset_converters/demo_scenes.py): 240 training and 60 validation scenes
-# of 168 x 224, ten classes, every pixel labelled.
+# Real photographs pasted onto each other (tools/dataset_converters/demo_scenes.py draws them): 240 training and
+# 60 validation scenes of 168 x 224, ten classes, every pixel labelled.
 data_root = "{{$DEMO_SCENES_ROOT:data/demo_scenes}}"
 metainfo = dict(
     classes=(

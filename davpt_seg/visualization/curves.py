@@ -1,0 +1,66 @@
+"""How training went, from MMEngine's log of numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Union
+
+from matplotlib.figure import Figure
+
+Scalars = Mapping[str, tuple[list[int], list[float]]]
+
+
+def read_scalars(path: Union[str, Path]) -> Scalars:
+    """Read MMEngine's ``vis_data/scalars.json``, one JSON object a line.
+
+    Returns:
+        name -> (iterations, values), for every number that was logged. Validation that was counted in epochs stands
+        at the training iteration before it.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a line that is no JSON, or no training loss at all.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"log {str(path)!r} does not exist; tools/train.py writes it into its work dir")
+    scalars: dict[str, tuple[list[int], list[float]]] = {}
+    now = 0
+    for number, line in enumerate(Path(path).read_text().splitlines(), start=1):
+        try:
+            logged = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"log {str(path)!r}, line {number}, is no JSON: {error}") from error
+        now = max(now, logged.pop("step"))
+        for name, value in logged.items():
+            steps, values = scalars.setdefault(name, ([], []))
+            steps.append(now)
+            values.append(value)
+    if "loss" not in scalars:
+        raise ValueError(f"log {str(path)!r} holds no training loss; was it stopped before the first logged iteration?")
+    return scalars
+
+
+def loss_curves(scalars: Scalars) -> Figure:
+    """Draw all training losses, and the validation mIoU on an axis of its own."""
+    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(*scalars["loss"], color="black", linewidth=2.2, label="all (what is minimised)")
+    for name in (name for name in scalars if "loss_" in name):
+        axes.plot(*scalars[name], "--" if "metric" in name else "-", label=name)
+    axes.set(title="Training losses and validation", xlabel="iteration", ylabel="loss", ylim=(0, None))
+    axes.grid(alpha=0.3)
+    lines = axes.get_lines()
+    if "mIoU" in scalars:
+        right = axes.twinx()
+        right.plot(*scalars["mIoU"], "o-", color="tab:purple", linewidth=2, label="validation mIoU")
+        for step, value in zip(*scalars["mIoU"]):
+            right.annotate(
+                f"{value:.0f}", (step, value), (0, 6), textcoords="offset points", ha="center", color="tab:purple"
+            )
+        right.set(ylim=(0, 100))
+        right.set_ylabel("mIoU (%)", color="tab:purple")
+        lines = [*lines, *right.get_lines()]
+    figure.legend(handles=lines, loc="outside lower center", ncols=3, frameon=False)
+    return figure

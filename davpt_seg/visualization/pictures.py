@@ -1,0 +1,126 @@
+"""The demo's sheet: predictions, and what the prompts have to do with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import fill
+from typing import Any, NamedTuple, Optional
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+
+class Row(NamedTuple):
+    """One image of the sheet.
+
+    Attributes:
+        image: RGB, (H, W, 3) uint8.
+        truth: labels (H, W); what is no class is void.
+        prediction: labels (H, W).
+        attention: share of each patch's attention that goes to the prompts, (h, w).
+        nearest: the prompt that each patch is most like, (h, w); None without guidance.
+        extent: how many patches the image is high and wide; less than h and w where the last ones stick out of it.
+    """
+
+    image: np.ndarray
+    truth: np.ndarray
+    prediction: np.ndarray
+    attention: np.ndarray
+    nearest: Optional[np.ndarray]
+    extent: tuple[float, float]
+
+
+def prompt_colours(speaks_for: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """Colour M prompts, (M, 3): as their class those that speak for one; the others in shades of grey.
+
+    Args:
+        speaks_for: (M, C) bool.
+        palette: of the classes, (C, 3) in 0..1.
+    """
+    shared = speaks_for.sum(axis=1) != 1
+    colours = palette[speaks_for.argmax(axis=1)]
+    shades = colormaps["turbo" if shared.all() else "gray"](np.linspace(0.3, 0.85, shared.sum()))
+    colours[shared] = shades[:, :3]
+    return colours
+
+
+def demo_sheet(rows: Sequence[Row], classes: Sequence[str], palette: np.ndarray, speaks_for: np.ndarray) -> Figure:
+    """Draw, a row an image: image, truth, prediction, nearest prompt (with guidance) and attention to prompts.
+
+    Args:
+        rows: all with a nearest prompt, or all without.
+        classes: C names.
+        palette: of the classes, (C, 3) in 0..255.
+        speaks_for: which classes each prompt speaks for, (M, C) bool; (0, C) without guidance.
+    """
+    palette = np.asarray(palette) / 255
+    colours = prompt_colours(speaks_for, palette)
+    guided = rows[0].nearest is not None
+    titles = ["image", "truth", "prediction", *["nearest prompt"] * guided, "attention to prompts"]
+    tall = 2.4 * rows[0].image.shape[0] / rows[0].image.shape[1] + 0.2
+    figure = Figure(figsize=(2.4 * len(titles), tall * len(rows) + 2), dpi=130, layout="constrained")
+    grid = figure.add_gridspec(len(rows) + 1, len(titles), height_ratios=[tall] * len(rows) + [1.6])
+    most = 100 * max(row.attention.max() for row in rows)
+    for y, row in enumerate(rows):
+        axes = [figure.add_subplot(grid[y, x], xticks=[], yticks=[]) for x in range(len(titles))]
+        height, width = row.truth.shape
+        patches = (
+            0,
+            width * row.attention.shape[1] / row.extent[1],
+            height * row.attention.shape[0] / row.extent[0],
+            0,
+        )
+        axes[0].imshow(row.image)
+        axes[1].imshow(paint(row.truth, palette))
+        axes[2].imshow(paint(row.prediction, palette))
+        known = row.truth < len(classes)
+        axes[2].set_xlabel(f"{(row.prediction == row.truth)[known].mean():.0%} of pixels right", fontsize=8, labelpad=2)
+        if row.nearest is not None:
+            axes[3].imshow(colours[row.nearest], extent=patches)
+        heat = axes[-1].imshow(100 * row.attention, extent=patches, cmap="magma", vmin=0, vmax=most)
+        for axis, title in zip(axes, titles):
+            axis.set(xlim=(0, width), ylim=(height, 0))
+            if y == 0:
+                axis.set_title(title)
+    seen = np.concatenate([labels.ravel() for row in rows for labels in (row.truth, row.prediction)])
+    handles = [Patch(color=palette[c], label=classes[c]) for c in np.unique(seen) if c < len(classes)]
+    legend(figure.add_subplot(grid[-1, :2]), "classes", handles, columns=3)
+    if guided:
+        alone = speaks_for.sum(axis=1) == 1
+        greyed = alone.any() and not alone.all()
+        handles = prompt_handles(speaks_for, classes, colours)
+        title = "prompts and their classes" + " (grey: several share one)" * greyed
+        legend(figure.add_subplot(grid[-1, 2:-1]), title, handles, columns=1)
+    bar = figure.add_subplot(grid[-1, -1])
+    bar.axis("off")
+    scale = bar.inset_axes((0.05, 0.8, 0.9, 0.08))
+    figure.colorbar(heat, cax=scale, orientation="horizontal", label="% of a patch's attention")
+    return figure
+
+
+def paint(labels: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """Colour labels (H, W), void in white, (H, W, 3)."""
+    return np.vstack([palette, np.ones((1, 3))])[np.where(labels < len(palette), labels, len(palette))]
+
+
+def prompt_handles(speaks_for: np.ndarray, classes: Sequence[str], colours: np.ndarray, most: int = 6) -> list[Patch]:
+    """Name prompts (M, C) and up to ``most`` of their classes; those of the same classes together."""
+    together: dict[tuple[int, ...], list[int]] = {}
+    for prompt, spoken in enumerate(speaks_for):
+        together.setdefault(tuple(np.flatnonzero(spoken)), []).append(prompt)
+    handles = []
+    for spoken, prompts in together.items():
+        names = [classes[c] for c in spoken[:most]] + [f"{len(spoken) - most} more"] * (len(spoken) > most)
+        label = f"{', '.join(map(str, prompts))}: {', '.join(names) or 'no class'}"
+        handles.append(Patch(color=colours[prompts[0]], label=fill(label, 44)))
+    return handles
+
+
+def legend(axes: Axes, title: str, handles: Sequence[Patch], columns: int) -> None:
+    """Fill axes with nothing but a legend."""
+    axes.axis("off")
+    style: dict[str, Any] = dict(loc="upper left", frameon=False, fontsize=8, alignment="left")
+    axes.legend(handles=handles, title=title, ncols=columns, **style)

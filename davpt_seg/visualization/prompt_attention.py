@@ -1,0 +1,76 @@
+"""What each patch has to do with each prompt: attention, and likeness in the space that guidance shapes."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from timm.layers import Attention
+from torch import Tensor
+
+from ..core.vit import PromptedViT
+
+
+@torch.no_grad()
+def prompt_attention(model: PromptedViT, images: Tensor, block: int) -> Tensor:
+    """Share out each patch's attention in one block: what part of it goes to each prompt?
+
+    The prompts are keys beside the block's own tokens (VPT-Deep arXiv 2203.12119; DA-VPT arXiv 2505.23694, Eq. 1).
+    The softmax is over all of them, so a patch's shares add up to less than 1; the rest stays with the tokens. It is
+    formed in float32 or wider, and only here: training never needs the attention matrix.
+
+    Args:
+        model: in eval mode, unless prompt dropout is to be seen too.
+        images: (B, 3, H, W), normalised with the constants of the weights; sides that the patch does not divide are
+            padded right and below, as in training.
+        block: counted from 0, negative from the last.
+
+    Returns:
+        (B, M, h, w), mean over the heads.
+
+    Raises:
+        ValueError: a block that does not exist or has no prompts.
+    """
+    counts = model.prompts.counts if model.prompts else (0,) * model.depth
+    if not -model.depth <= block < model.depth or not counts[block]:
+        raise ValueError(f"block {block} has no prompts; the {model.depth} blocks have (from 0) {counts}")
+    block %= model.depth
+    walk = model.walk(model.embed(images))
+    attended = next(done for i, (_, _, done) in enumerate(walk) if i == block)
+    assert attended.prompts is not None  # the block's count says so
+    dtype = torch.promote_types(images.dtype, torch.float32)
+    query = attended.tokens.query[:, model.trunk.num_prefix_tokens :].to(dtype)  # (B, N, heads, head_dim)
+    prompts = attended.prompts.key.expand(len(images), -1, -1, -1)
+    key = torch.cat([attended.tokens.key, prompts], dim=1).to(dtype)  # (B, prefix + N + M, heads, head_dim)
+    scale = cast(Attention, model.trunk.blocks[block].attn).scale
+    with torch.autocast(images.device.type, enabled=False):
+        scores = torch.einsum("bqhd,bkhd->bhqk", scale * query, key)
+    shares = scores.softmax(dim=-1)[..., -counts[block] :].mean(dim=1)  # (B, N, M)
+    return shares.transpose(1, 2).unflatten(2, model.grid(images))
+
+
+@torch.no_grad()
+def prompt_similarity(model: PromptedViT, images: Tensor) -> Tensor:
+    """Compare each patch with each prompt as the metric loss does (DA-VPT, arXiv 2505.23694, Eq. 4).
+
+    This, and not attention, is what guidance trains: a patch is drawn to the prompts that speak for its class.
+
+    Args:
+        model: with guidance, in eval mode; its last guided block is used.
+        images: (B, 3, H, W), normalised with the constants of the weights.
+
+    Returns:
+        Cosines (B, M, h, w).
+
+    Raises:
+        ValueError: a model without guidance.
+    """
+    if model.guidance is None:
+        raise ValueError("the model has no guidance, so its prompts speak for no class")
+    record = model.encode(images, record=True).records[-1]
+    assert record.prompts is not None  # guided blocks have prompts
+    dtype = torch.promote_types(images.dtype, torch.float32)
+    with torch.autocast(images.device.type, enabled=False):
+        tokens, prompts = (F.normalize(side.to(dtype), dim=-1) for side in (record.tokens, record.prompts))
+        return (prompts @ tokens.transpose(1, 2)).unflatten(2, record.grid)

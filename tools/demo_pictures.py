@@ -1,0 +1,135 @@
+#!/usr/bin/env python
+"""Draw what a trained model sees: python tools/demo_pictures.py CONFIG CHECKPOINT --out DIR (--help for more)."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+import mmcv
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.device import get_device
+from mmengine.model import BaseModel
+from mmengine.registry import DATASETS
+from mmengine.runner import load_checkpoint
+from rich.progress import track
+
+from davpt_seg.apis.launch import check_data, replace_sync_bn
+from davpt_seg.core import PromptedViT
+from davpt_seg.visualization import prompt_attention, prompt_similarity
+from davpt_seg.visualization.curves import loss_curves, read_scalars
+from davpt_seg.visualization.pictures import Row, demo_sheet
+
+HELP = """\
+Draw what a trained model sees. Works for any mmseg config whose backbone is a PromptedViT with prompts, and whose
+validation set has label maps.
+
+DIR/predictions.png has a row an image, evenly spaced over the validation set:
+  truth, prediction      a colour a class
+  nearest prompt         the prompt that each patch is most like, in the space that the metric losses shape (last
+                         guided block). A prompt that speaks for one class has that class's colour, so this should
+                         resemble the truth; prompts that several classes share are grey. Left out without guidance.
+  attention to prompts   how much of each patch's attention goes to prompts instead of other patches (same block, or
+                         the last with prompts)
+DIR/loss.png has the training losses and the validation mIoU, from the newest log under the work dir."""
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Run the command line; ``argv`` defaults to ``sys.argv[1:]``."""
+    parser = argparse.ArgumentParser(description=HELP, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", help="the config that was trained")
+    parser.add_argument("checkpoint", help="a .pth file that tools/train.py wrote")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the pictures")
+    parser.add_argument("--images", type=int, default=6, metavar="N", help="rows; default: %(default)s")
+    parser.add_argument("--work-dir", type=Path, metavar="DIR", help="with the log; default: the checkpoint's folder")
+    args = parser.parse_args(argv)
+    for path in (args.config, args.checkpoint):
+        if not Path(path).is_file():
+            parser.error(f"{path!r} does not exist")
+    if args.images < 1:
+        parser.error("--images must be at least 1")
+
+    cfg = Config.fromfile(args.config)
+    check_data(parser, cfg, ("val",))
+    model, backbone = load_model(cfg, args.checkpoint)
+    dataset = DATASETS.build(cfg.val_dataloader.dataset)
+    indices = np.linspace(0, len(dataset) - 1, min(args.images, len(dataset))).round().astype(int)
+    classes = dataset.metainfo["classes"]
+    speaks_for = np.zeros((0, len(classes)), dtype=bool)
+    if backbone.guidance:
+        speaks_for = backbone.guidance.mapping.speaks_for().cpu().numpy()
+    rows = [draw_row(model, backbone, dataset[int(i)]) for i in track(indices, description="predicting")]
+    args.out.mkdir(parents=True, exist_ok=True)
+    sheet = demo_sheet(rows, classes, dataset.metainfo["palette"], speaks_for)
+    sheet.savefig(args.out / "predictions.png")
+    print(args.out / "predictions.png")
+    log = newest_log(args.work_dir or Path(args.checkpoint).parent)
+    if log is None:
+        print(f"no loss.png: no scalars.json under {args.work_dir or Path(args.checkpoint).parent}; give --work-dir")
+        return
+    loss_curves(read_scalars(log)).savefig(args.out / "loss.png")
+    print(args.out / "loss.png")
+
+
+def load_model(cfg: Config, checkpoint: str) -> tuple[BaseModel, PromptedViT]:
+    """Build a config's model with a checkpoint, strictly, in eval mode; return it and its prompted ViT.
+
+    Raises:
+        SystemExit: there is no prompted ViT with prompts.
+    """
+    from mmseg.apis import init_model  # only after davpt_seg's mends for mmcv-lite
+
+    # The checkpoint holds the trunk too: neither a download nor the original file is needed.
+    cfg.model.backbone.update({k: v for k, v in (("pretrained", False), ("weights", None)) if k in cfg.model.backbone})
+    replace_sync_bn(cfg.model)
+    model = init_model(cfg, device="cpu")  # without its checkpoint argument, which forgives missing keys
+    found = [m for m in model.modules() if isinstance(m, PromptedViT) and m.prompts and any(m.prompts.counts)]
+    if not found:
+        raise SystemExit(f"{cfg.filename}: no backbone dict(type='PromptedViT', prompts=dict(...)), so nothing to draw")
+    load_checkpoint(model, checkpoint, map_location="cpu", strict=True)
+    return model.to(get_device()), found[0]
+
+
+def draw_row(model: BaseModel, backbone: PromptedViT, item: dict[str, Any]) -> Row:
+    """Predict one item of the validation set, and look at what its patches have to do with the prompts.
+
+    Raises:
+        ValueError: the label map is not of the original image's size.
+    """
+    batch = pseudo_collate([item])
+    with torch.no_grad():
+        images = model.data_preprocessor(batch, False)["inputs"]
+        (sample,) = model.test_step(batch)
+    truth, prediction = (m.data.squeeze(0).cpu().numpy() for m in (sample.gt_sem_seg, sample.pred_sem_seg))
+    if truth.shape != prediction.shape:
+        raise ValueError(f"{sample.img_path}: load annotations after Resize in val_dataloader's pipeline")
+    if backbone.guidance:
+        block, nearest = (
+            backbone.guidance.blocks[-1],
+            prompt_similarity(backbone, images)[0].argmax(dim=0).cpu().numpy(),
+        )
+    else:
+        assert backbone.prompts is not None  # load_model asked for them
+        block, nearest = max(i for i, count in enumerate(backbone.prompts.counts) if count), None
+    return Row(
+        image=mmcv.imread(sample.img_path, channel_order="rgb"),
+        truth=truth,
+        prediction=prediction,
+        attention=prompt_attention(backbone, images, block)[0].sum(dim=0).cpu().numpy(),
+        nearest=nearest,
+        extent=tuple(side / patch for side, patch in zip(sample.img_shape, backbone.patch_size)),
+    )
+
+
+def newest_log(work_dir: Path) -> Optional[Path]:
+    """Find the ``scalars.json`` that was last written under a folder."""
+    return max(work_dir.rglob("scalars.json"), key=lambda path: path.stat().st_mtime, default=None)
+
+
+if __name__ == "__main__":
+    main()
