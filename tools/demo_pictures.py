@@ -36,7 +36,9 @@ DIR/predictions.png has a row an image, evenly spaced over the validation set:
                          resemble the truth; prompts that several classes share are grey. Left out without guidance.
   attention to prompts   how much of each patch's attention goes to prompts instead of other patches (same block, or
                          the last with prompts)
-DIR/loss.png has the training losses and the validation mIoU, from the newest log under the work dir."""
+DIR/loss.png has the training losses and the validation mIoU, from the newest training log under the work dir.
+
+Example: python tools/demo_pictures.py CONFIG "$(cat WORK_DIR/last_checkpoint)" --out DIR"""
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
@@ -68,9 +70,10 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     sheet = demo_sheet(rows, classes, dataset.metainfo["palette"], speaks_for)
     sheet.savefig(args.out / "predictions.png")
     print(args.out / "predictions.png")
-    log = newest_log(args.work_dir or Path(args.checkpoint).parent)
+    work_dir = args.work_dir or Path(args.checkpoint).parent
+    log = newest_log(work_dir)
     if log is None:
-        print(f"no loss.png: no scalars.json under {args.work_dir or Path(args.checkpoint).parent}; give --work-dir")
+        print(f"no loss.png: under {work_dir} is no scalars.json with a training loss; give --work-dir")
         return
     loss_curves(read_scalars(log)).savefig(args.out / "loss.png")
     print(args.out / "loss.png")
@@ -127,8 +130,9 @@ def draw_row(model: BaseModel, backbone: PromptedViT, item: dict[str, Any]) -> R
 
 
 def newest_log(work_dir: Path) -> Optional[Path]:
-    """Find the ``scalars.json`` that was last written under a folder."""
-    return max(work_dir.rglob("scalars.json"), key=lambda path: path.stat().st_mtime, default=None)
+    """Find the ``scalars.json`` of a training that was last written under a folder; testing writes others."""
+    logs = [path for path in work_dir.rglob("scalars.json") if '"loss":' in path.read_text()]
+    return max(logs, key=lambda path: path.stat().st_mtime, default=None)
 
 
 if __name__ == "__main__":

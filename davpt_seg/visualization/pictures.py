@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 
 
@@ -60,45 +61,52 @@ def demo_sheet(rows: Sequence[Row], classes: Sequence[str], palette: np.ndarray,
     colours = prompt_colours(speaks_for, palette)
     guided = rows[0].nearest is not None
     titles = ["image", "truth", "prediction", *["nearest prompt"] * guided, "attention to prompts"]
-    tall = 2.4 * rows[0].image.shape[0] / rows[0].image.shape[1] + 0.2
-    figure = Figure(figsize=(2.4 * len(titles), tall * len(rows) + 2), dpi=130, layout="constrained")
-    grid = figure.add_gridspec(len(rows) + 1, len(titles), height_ratios=[tall] * len(rows) + [1.6])
+    seen = np.concatenate([labels.ravel() for row in rows for labels in (row.truth, row.prediction)])
+    class_handles = [Patch(color=palette[c], label=classes[c]) for c in np.unique(seen) if c < len(classes)]
+    handles = prompt_handles(speaks_for, classes, colours)
+    lines = max(len(class_handles) / 3, sum(1 + str(handle.get_label()).count("\n") for handle in handles))
+
+    tall, last = 2.4 * rows[0].image.shape[0] / rows[0].image.shape[1] + 0.2, 0.4 + max(0.8, 0.17 * lines)
+    size = (2.4 * len(titles), tall * len(rows) + last)
+    figure = Figure(figsize=size, dpi=130, layout="constrained")
+    grid = figure.add_gridspec(len(rows) + 1, len(titles), height_ratios=[tall] * len(rows) + [last])
     most = 100 * max(row.attention.max() for row in rows)
     for y, row in enumerate(rows):
         axes = [figure.add_subplot(grid[y, x], xticks=[], yticks=[]) for x in range(len(titles))]
-        height, width = row.truth.shape
-        patches = (
-            0,
-            width * row.attention.shape[1] / row.extent[1],
-            height * row.attention.shape[0] / row.extent[0],
-            0,
-        )
-        axes[0].imshow(row.image)
-        axes[1].imshow(paint(row.truth, palette))
-        axes[2].imshow(paint(row.prediction, palette))
-        known = row.truth < len(classes)
-        axes[2].set_xlabel(f"{(row.prediction == row.truth)[known].mean():.0%} of pixels right", fontsize=8, labelpad=2)
-        if row.nearest is not None:
-            axes[3].imshow(colours[row.nearest], extent=patches)
-        heat = axes[-1].imshow(100 * row.attention, extent=patches, cmap="magma", vmin=0, vmax=most)
-        for axis, title in zip(axes, titles):
-            axis.set(xlim=(0, width), ylim=(height, 0))
-            if y == 0:
-                axis.set_title(title)
-    seen = np.concatenate([labels.ravel() for row in rows for labels in (row.truth, row.prediction)])
-    handles = [Patch(color=palette[c], label=classes[c]) for c in np.unique(seen) if c < len(classes)]
-    legend(figure.add_subplot(grid[-1, :2]), "classes", handles, columns=3)
+        heat = draw_row(axes, row, palette, colours, most)
+        for axis, title in zip(axes, titles if y == 0 else ()):
+            axis.set_title(title)
+
+    legend(figure.add_subplot(grid[-1, :2]), "classes", class_handles, columns=3)
     if guided:
         alone = speaks_for.sum(axis=1) == 1
-        greyed = alone.any() and not alone.all()
-        handles = prompt_handles(speaks_for, classes, colours)
-        title = "prompts and their classes" + " (grey: several share one)" * greyed
-        legend(figure.add_subplot(grid[-1, 2:-1]), title, handles, columns=1)
+        grey = " (grey: several share one)" if alone.any() and not alone.all() else ""
+        legend(figure.add_subplot(grid[-1, 2:-1]), f"prompts and their classes{grey}", handles, columns=1)
     bar = figure.add_subplot(grid[-1, -1])
     bar.axis("off")
-    scale = bar.inset_axes((0.05, 0.8, 0.9, 0.08))
+    scale = bar.inset_axes((0.05, 0.8, 0.9, 0.1))
     figure.colorbar(heat, cax=scale, orientation="horizontal", label="% of a patch's attention")
     return figure
+
+
+def draw_row(axes: Sequence[Axes], row: Row, palette: np.ndarray, colours: np.ndarray, most: float) -> AxesImage:
+    """Fill a row of the sheet; return its heat map, whose scale ends at ``most`` percent."""
+    height, width = row.truth.shape
+    down, across = (count / covered for count, covered in zip(row.attention.shape, row.extent))
+    patches = (0, across * width, down * height, 0)
+    axes[0].imshow(row.image)
+    axes[1].imshow(paint(row.truth, palette))
+    axes[2].imshow(paint(row.prediction, palette))
+    known = row.truth < len(palette)
+    if known.any():
+        right = (row.prediction == row.truth)[known].mean()
+        axes[2].set_xlabel(f"{right:.0%} of pixels right", fontsize=8, labelpad=2)
+    if row.nearest is not None:
+        axes[3].imshow(colours[row.nearest], extent=patches)
+    heat = axes[-1].imshow(100 * row.attention, extent=patches, cmap="magma", vmin=0, vmax=most)
+    for axis in axes:
+        axis.set(xlim=(0, width), ylim=(height, 0))
+    return heat
 
 
 def paint(labels: np.ndarray, palette: np.ndarray) -> np.ndarray:
