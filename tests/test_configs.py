@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-from davpt_seg.apis.launch import replace_sync_bn
+from davpt_seg.apis.launch import forget_weights, replace_sync_bn
 
 ROOT = Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(path for path in ROOT.rglob("*.py") if "_base_" not in path.parts)
@@ -19,7 +19,7 @@ def build(path: Path) -> tuple[Config, torch.nn.Module]:
     """Build a config's model without memory or weights: on the meta device."""
     cfg = Config.fromfile(path)
     init_default_scope(cfg.default_scope)
-    cfg.model.backbone.update(pretrained=False, weights=None)
+    forget_weights(cfg.model)
     replace_sync_bn(cfg.model)
     with torch.device("meta"):
         return cfg, MODELS.build(cfg.model)

@@ -19,7 +19,7 @@ from mmengine.registry import DATASETS
 from mmengine.runner import load_checkpoint
 from rich.progress import track
 
-from davpt_seg.apis.launch import check_data, replace_sync_bn
+from davpt_seg.apis.launch import check_data, forget_weights, replace_sync_bn
 from davpt_seg.core import PromptedViT
 from davpt_seg.visualization import prompt_attention, prompt_similarity
 from davpt_seg.visualization.curves import loss_curves, read_scalars
@@ -87,8 +87,7 @@ def load_model(cfg: Config, checkpoint: str) -> tuple[BaseModel, PromptedViT]:
     """
     from mmseg.apis import init_model  # only after davpt_seg's mends for mmcv-lite
 
-    # The checkpoint holds the trunk too: neither a download nor the original file is needed.
-    cfg.model.backbone.update({k: v for k, v in (("pretrained", False), ("weights", None)) if k in cfg.model.backbone})
+    forget_weights(cfg.model)
     replace_sync_bn(cfg.model)
     model = init_model(cfg, device="cpu")  # without its checkpoint argument, which forgives missing keys
     found = [m for m in model.modules() if isinstance(m, PromptedViT) and m.prompts and any(m.prompts.counts)]

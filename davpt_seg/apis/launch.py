@@ -9,7 +9,7 @@ import os.path as osp
 from collections.abc import Sequence
 from typing import Any, Optional
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
@@ -67,8 +67,7 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
         parser.error(f"checkpoint {args.checkpoint!r} does not exist; tools/train.py writes them to its work dir")
     cfg = load_config(parser, args)
     cfg.load_from = args.checkpoint
-    # The checkpoint holds the trunk too: neither a download nor the original file is needed.
-    cfg.model.backbone.update({k: v for k, v in (("pretrained", False), ("weights", None)) if k in cfg.model.backbone})
+    forget_weights(cfg.model)
     if args.show_dir:
         cfg.default_hooks.visualization.update(draw=True, interval=1)  # every image, where mmseg draws one in fifty
         cfg.visualizer.save_dir = args.show_dir
@@ -131,6 +130,12 @@ def single_process_or_cpu(cfg: Config) -> bool:
     import torch
 
     return cfg.launcher == "none" or not torch.cuda.is_available()
+
+
+def forget_weights(model: ConfigDict) -> None:
+    """Take the source of the trunk's weights out of a model's config: a checkpoint holds the trunk too."""
+    for key in ("pretrained", "weights"):
+        model.get("backbone", {}).pop(key, None)
 
 
 def replace_sync_bn(node: Any) -> int:

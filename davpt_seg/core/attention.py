@@ -79,9 +79,8 @@ def attend(
         dropout_p=attn.attn_drop.p if attn.training else 0.0,
     )
     heads = attn.norm(heads.transpose(1, 2).flatten(2))  # (B, N, heads * head_dim)
-    gate = getattr(attn, "gate", None)  # not in every timm >= 1.0.20
-    if gate is not None:
-        heads = heads * gate(tokens).sigmoid()
+    if attn.gate is not None:
+        heads = heads * attn.gate(tokens).sigmoid()
     return Attended(tokens, own, prompts, theirs, heads)
 
 
