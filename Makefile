@@ -34,7 +34,7 @@ $(WEIGHTS): | env
 $(SCENES): | env
 	$(BIN)/python tools/dataset_converters/demo_scenes.py --out $(@D)
 
-$(DEMO_DIR)/done: $(DEMO_CONFIG) | env $(WEIGHTS) $(SCENES)
+$(DEMO_DIR)/done: | env $(WEIGHTS) $(SCENES)
 	$(BIN)/python tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO_DIR) --amp --resume
 	@touch $@
 
@@ -44,8 +44,8 @@ demo: $(DEMO_DIR)/done
 		--work-dir $(DEMO_DIR) --out $(DEMO_DIR)/pictures
 	@echo
 	@echo "Pictures: $(DEMO_DIR)/pictures (predictions.png, loss.png). Next:"
-	@echo "  make clean-demo demo            train it again"
-	@echo "  python tools/train.py $(DEMO_CONFIG) --amp --cfg-options model.backbone.guidance.patch_weight=0 \\"
+	@echo "  make clean-demo demo            train it again, after a change of its config, say"
+	@echo "  $(BIN)/python tools/train.py $(DEMO_CONFIG) --amp --cfg-options model.backbone.guidance.patch_weight=0 \\"
 	@echo "      model.backbone.guidance.cls_weight=0 --work-dir work_dirs/without_guidance    compare without guidance"
 	@echo "  README.md: ADE20K and PASCAL Context with ViT-L, and the backbone in your own config"
 

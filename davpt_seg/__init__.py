@@ -16,6 +16,7 @@ if compat.check_stack():
     from . import datasets, engine, models  # noqa: F401
 else:
     warnings.warn(
-        "MMEngine is not installed: only davpt_seg.core is usable. For training: pip install 'davpt-seg[openmmlab]'",
+        "MMEngine is not installed: only davpt_seg.core is usable. "
+        "For training, in a checkout: pip install -e '.[openmmlab]'",
         stacklevel=2,
     )

@@ -35,7 +35,7 @@ def check_stack() -> bool:
     if mixed:
         raise ImportError(
             f"installed side by side: {'; '.join(mixed)}. They write to the same folders. Make a new virtual "
-            "environment and install either davpt-seg[openmmlab] or davpt-seg[onedl]."
+            "environment and install either '.[openmmlab]' or '.[onedl]' there."
         )
     return importlib.util.find_spec("mmengine") is not None
 
@@ -85,11 +85,12 @@ def stub_compiled_ops() -> bool:
 
 def allow_mmengine_checkpoints() -> None:
     """Name to torch exactly what MMEngine's checkpoints hold besides tensors; ``weights_only`` stays True."""
-    if not hasattr(torch.serialization, "add_safe_globals"):
+    if torch.__version__ < "2.6":  # loads with weights_only=False unless told otherwise: nothing to mend
         return
     from mmengine.logging.history_buffer import HistoryBuffer
 
     multiarray = getattr(np, "_core", None) or np.core
+    # getattr: HistoryBuffer pickles its statistics' methods by name, and so cannot be read without it.
     allowed: list[Any] = [HistoryBuffer, np.ndarray, np.dtype, getattr]
     for function in (multiarray.multiarray._reconstruct, multiarray.multiarray.scalar):
         # Both spellings: checkpoints travel between numpy 1 and numpy 2.

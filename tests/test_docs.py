@@ -37,6 +37,7 @@ def test_files_that_the_documents_name_exist() -> None:
         missing += [path for path in paths if not (ROOT / path).is_file()]
         links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
         missing += [link for link in links if not (document.parent / link).is_file()]
+        missing += re.findall(r"^@[A-Z]+@$", text, flags=re.M)  # a place that was to be filled in
     assert not missing
 
 

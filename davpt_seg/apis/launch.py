@@ -66,7 +66,6 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
     if not osp.isfile(args.checkpoint):
         parser.error(f"checkpoint {args.checkpoint!r} does not exist; tools/train.py writes them to its work dir")
     cfg = load_config(parser, args)
-    cfg.load_from = args.checkpoint
     forget_weights(cfg.model)
     if args.show_dir:
         cfg.default_hooks.visualization.update(draw=True, interval=1)  # every image, where mmseg draws one in fifty
@@ -80,7 +79,12 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
     if args.out:
         cfg.test_evaluator.update(output_dir=args.out, keep_results=True)
     check_data(parser, cfg, ("test",))
-    Runner.from_cfg(cfg).test()
+    runner = Runner.from_cfg(cfg)
+    try:
+        runner.load_checkpoint(args.checkpoint, strict=True)  # MMEngine's own load_from forgives missing keys
+    except RuntimeError as error:
+        parser.error(f"checkpoint {args.checkpoint!r} is not of {args.config} with these --cfg-options: {error}")
+    runner.test()
 
 
 def _parser(description: str) -> argparse.ArgumentParser:

@@ -58,6 +58,14 @@ class ClassPromptMapping(nn.Module):
         self.register_buffer("centroids", torch.zeros(num_prompts, embed_dim))
         self.register_buffer("clustered", torch.tensor(False))
 
+    @torch.no_grad()
+    def reset(self) -> None:
+        """Forget everything, as before the first clustering."""
+        self.prompt_of_class.copy_(torch.arange(self.num_classes) % self.num_prompts)
+        for buffer in (self.ever_seen, self.centroids, self.clustered):
+            buffer.zero_()
+        self.forget_means()
+
     @property
     def needs_clustering(self) -> bool:
         """Whether classes outnumber prompts."""
@@ -72,8 +80,12 @@ class ClassPromptMapping(nn.Module):
 
     @torch.no_grad()
     def observe(self, tokens: Tensor, labels: Tensor) -> None:
-        """Add tokens (T, D) of labels (T,) to the class means; labels that are no class are void."""
-        seen = (labels >= 0) & (labels < self.num_classes)
+        """Add tokens (T, D) of labels (T,) to the class means.
+
+        Labels that are no class are void, and so are tokens that overflowed (a float16 step that the scaler skips).
+        """
+        seen = (labels >= 0) & (labels < self.num_classes) & tokens.isfinite().all(dim=1)
+        tokens = tokens.masked_fill(~seen[:, None], 0.0)
         index = labels.masked_fill(~seen, self.num_classes)
         one_hot = F.one_hot(index, self.num_classes + 1)[:, :-1]  # (T, C)
         counts = one_hot.sum(dim=0)

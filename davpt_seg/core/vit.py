@@ -232,7 +232,11 @@ def build_trunk(
     if weights:
         load_weights(trunk, weights)
     elif not pretrained:
-        logger.warning("The ViT %s starts from random weights: neither pretrained nor weights is set.", model_name)
+        logger.warning(
+            "The ViT %s starts from random weights (neither pretrained nor weights is set): "
+            "fine if a checkpoint is loaded next.",
+            model_name,
+        )
     trunk.reset_classifier(0, "")  # drops the pooling head that SigLIP towers have
     return trunk
 

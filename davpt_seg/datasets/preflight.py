@@ -31,11 +31,16 @@ def check_dataset(config: ConfigDict) -> int:
     if kind is None or not issubclass(kind, BaseSegDataset):
         return 0
     arguments: dict[str, Any] = {key: value for key, value in config.items() if key not in ("type", "pipeline")}
-    dataset = kind(**{**arguments, "lazy_init": True})
-    where = f"data set {kind.__name__} with data_root {dataset.data_root!r}"
     advice = (
-        "check data_root (README, 'Data'), or set it: --cfg-options {train,val,test}_dataloader.dataset.data_root=PATH"
+        "check data_root (README, from download to mIoU), or set it: "
+        "--cfg-options {train,val,test}_dataloader.dataset.data_root=PATH"
     )
+    try:
+        dataset = kind(**{**arguments, "lazy_init": True})
+    except AssertionError as error:  # some of mmseg's data sets check their paths themselves, in silence
+        paths = {key: arguments.get(key) for key in ("data_root", "data_prefix", "ann_file")}
+        raise DataError(f"data set {kind.__name__}: a path of {paths} does not exist; {advice}") from error
+    where = f"data set {kind.__name__} with data_root {dataset.data_root!r}"
     for what, folder in dataset.data_prefix.items():
         if folder and not osp.isdir(folder):
             raise DataError(f"{where}: {what} folder {folder!r} does not exist; {advice}")

@@ -31,6 +31,8 @@ class PromptMappingHook(Hook):
 
     DA-VPT (arXiv 2505.23694), Sec. 3.4. Where the classes do not outnumber the prompts there is nothing to do.
 
+    The mapping stays as it is after the last step, for no prompt would learn a new one.
+
     Args:
         interval: iterations between two clusterings in iteration-based training; by default those that see as many
             images as the data set has. In epoch-based training: epochs, by default 1. 0 keeps the first mapping.
@@ -57,24 +59,34 @@ class PromptMappingHook(Hook):
             )
         if not self._mapping.needs_clustering:
             runner.logger.info("Each class has a prompt of its own:\n" + self._mapping.in_words(self._class_names))
-        elif not self._mapping.clustered:
+        elif not (self._guidance.patch_weight or self._guidance.cls_weight):
+            runner.logger.info("Both guidance weights are 0: classes are not clustered.")
+        elif runner.iter == 0 or not self._mapping.clustered:
+            self._mapping.reset()  # a checkpoint that is fine-tuned from may bring another data set's
             self._first_pass(runner)
             self._recluster(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Cluster anew in epoch-based training."""
-        if self._by_epoch(runner) and self.every_n_epochs(runner, 1 if self.interval is None else self.interval):
+        last = runner.epoch + 1 >= runner.max_epochs
+        if (
+            self._by_epoch(runner)
+            and self._mapping.clustered
+            and not last
+            and self.every_n_epochs(runner, 1 if self.interval is None else self.interval)
+        ):
             self._recluster(runner)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Optional[dict] = None
     ) -> None:
         """Cluster anew in iteration-based training."""
-        if self._by_epoch(runner) or not self._mapping.needs_clustering:
+        # After the last step no prompt would learn the new mapping.
+        if self._by_epoch(runner) or not self._mapping.clustered or runner.iter + 1 >= runner.max_iters:
             return
         interval = self.interval
         if interval is None:
-            interval = max(1, len(runner.train_dataloader) // get_world_size())
+            interval = max(1, len(runner.train_dataloader.dataset) // (_batch_size(runner) * get_world_size()))
         if self.every_n_train_iters(runner, interval):
             self._recluster(runner)
 
@@ -89,7 +101,7 @@ class PromptMappingHook(Hook):
             # A loader of its own: the training sampler must not be moved on.
             loader = DataLoader(
                 loader.dataset,
-                batch_size=loader.batch_size or loader.batch_sampler.batch_size,
+                batch_size=_batch_size(runner),
                 sampler=DefaultSampler(loader.dataset, shuffle=True, seed=self._mapping.seed),
                 num_workers=loader.num_workers,
                 collate_fn=loader.collate_fn,
@@ -112,8 +124,6 @@ class PromptMappingHook(Hook):
 
     def _recluster(self, runner: Runner) -> None:
         mapping = self._mapping
-        if not mapping.needs_clustering:
-            return
         before = mapping.prompt_of_class.clone()
         sums, counts = mapping.sums(), mapping.class_counts.clone()
         all_reduce(sums)
@@ -130,6 +140,11 @@ class PromptMappingHook(Hook):
             f"Classes to prompts: {moved} of {mapping.num_classes} classes moved\n"
             + mapping.in_words(self._class_names)
         )
+
+
+def _batch_size(runner: Runner) -> int:
+    loader = runner.train_dataloader
+    return loader.batch_size or loader.batch_sampler.batch_size
 
 
 @contextmanager

@@ -289,3 +289,14 @@ def test_the_mapping_in_words_names_every_class_at_its_prompt() -> None:
     lines = mapping.in_words(["wall", "sky", "tree", "road"]).splitlines()
     assert [line.split(": ")[1] for line in lines] == ["sky, road", "(no class)", "wall, tree"]
     assert [int(re.search(r"\d+", line)[0]) for line in lines] == [0, 1, 2]
+
+
+def test_tokens_that_overflowed_are_left_out() -> None:
+    torch.manual_seed(0)
+    tokens, labels = torch.randn(20, D), torch.arange(20) % 12
+    mapping, finite = ClassPromptMapping(12, 3, D), ClassPromptMapping(12, 3, D)
+    finite.observe(tokens[2:], labels[2:])
+    tokens[0, 0], tokens[1] = float("inf"), float("nan")
+    mapping.observe(tokens, labels)
+    for name, buffer in finite.state_dict().items():
+        torch.testing.assert_close(mapping.state_dict()[name], buffer, msg=name)

@@ -43,6 +43,13 @@ def test_a_missing_list_is_named(tmp_path: Path) -> None:
         check_dataset(context)
 
 
+def test_a_missing_root_of_pascal_context_is_named_although_mmseg_only_asserts(tmp_path: Path) -> None:
+    context = Config.fromfile(CONFIGS / "davpt" / "upernet_vitl_pascal_context.py").val_dataloader.dataset
+    context.data_root = str(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"PascalContextDataset: a path of .*nowhere.* does not exist; check data_root"):
+        check_dataset(context)
+
+
 def test_an_empty_folder_is_named(tmp_path: Path) -> None:
     write_ade20k(tmp_path)
     for image in (tmp_path / "images" / "training").iterdir():

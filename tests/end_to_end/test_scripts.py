@@ -93,6 +93,12 @@ def test_the_main_config_trains_validates_saves_resumes_and_tests(ade: str, tmp_
     assert np.array(Image.open(predictions[0])).shape == (64, 80)
     assert len(list(shown.rglob("*.png"))) == 2
 
+    other = [option.replace("[8,8,8,5]", "[8,8,8,6]") for option in options]
+    log = run(*test, *other, check=False, ADE20K_ROOT=ade)
+    assert "is not of configs/davpt/upernet_vitl_ade20k_plus.py" in log
+    assert "prompts.values.3" in log
+    assert "mIoU" not in log.splitlines()[-1]
+
 
 @pytest.mark.slow
 def test_test_time_augmentation_prints_a_table_too(camvid: Path, tmp_path: Path) -> None:

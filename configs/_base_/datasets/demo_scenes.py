@@ -14,7 +14,7 @@ train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations"),
     dict(type="CheckLabels", num_classes=10),
-    dict(type="PackSegInputs"),  # no flip: a mirrored digit is no digit
+    dict(type="PackSegInputs"),
 ]
 test_pipeline = [
     dict(type="LoadImageFromFile"),
