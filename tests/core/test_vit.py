@@ -318,7 +318,7 @@ def test_two_sources_of_weights_are_refused() -> None:
 
 def test_random_weights_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     build()
-    assert "vit_tiny_patch16_224 starts from random weights: neither pretrained nor weights is set" in caplog.text
+    assert "vit_tiny_patch16_224 starts from random weights (neither pretrained nor weights is set)" in caplog.text
 
 
 def test_pretrained_without_a_network_says_what_to_do() -> None:
