@@ -12,15 +12,16 @@ Three arms run on one frozen timm ViT of random weights, in eval mode (no dropou
 - **concatenated**: the same step with the prompts really in the sequence of timm's own blocks, dropped after each.
   Its losses and gradients are first checked against ours, in float32.
 
-A round runs each arm once, in an order that rotates; a ratio is the median (and the interquartile range) over rounds of
-the ratios within a round. Memory has a pass of its own: on CPU, the bytes that autograd holds when the forward pass
-ends, each storage once, parameters left out; elsewhere, the peak that PyTorch's allocator saw, weights included.
+A round runs each arm once, in rotating order; a ratio is the median (and interquartile range) of those within rounds.
+Memory has a pass of its own: on CPU, the bytes that autograd holds when the forward pass ends, each storage once,
+parameters left out; elsewhere, the peak that PyTorch's allocator saw, weights included.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import logging
 import statistics
 import time
 from functools import partial
@@ -42,8 +43,7 @@ Arm = Callable[[], dict[str, Tensor]]
 
 def draw_batch(batch_size: int) -> tuple[Tensor, Tensor]:
     """Draw images (B, 3, H, W) and label maps (B, H, W) of one-class squares."""
-    side = IMAGE_SIZE // LABEL_CELL
-    cells = torch.randint(NUM_CLASSES, (batch_size, side, side))
+    cells = torch.randint(NUM_CLASSES, (batch_size, IMAGE_SIZE // LABEL_CELL, IMAGE_SIZE // LABEL_CELL))
     labels = cells.repeat_interleave(LABEL_CELL, dim=1).repeat_interleave(LABEL_CELL, dim=2)
     return torch.randn(batch_size, 3, IMAGE_SIZE, IMAGE_SIZE), labels
 
@@ -64,8 +64,7 @@ def floor(model: PromptedViT, images: Tensor, labels: Tensor) -> dict[str, Tenso
 def ours(model: PromptedViT, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
     """Run the package's forward pass and guidance."""
     features = model(images)
-    losses = model.guidance(features.records, labels)
-    return {"loss_task": task_loss(features.class_token, features.maps[-1]), **losses}
+    return {"loss_task": task_loss(features.class_token, features.maps[0]), **model.guidance(features.records, labels)}
 
 
 def concatenated(model: PromptedViT, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -182,9 +181,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write all figures there")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    logging.getLogger("davpt_seg").setLevel(logging.ERROR)  # its warning of random weights would stand in the table
     on_cpu, precision = options.device.type == "cpu", "bfloat16" if options.amp else "float32"
     memory = "memory held for backward, MiB" if on_cpu else "peak memory allocated, MiB"
-    device = f"CPU, {options.threads} threads" if on_cpu else torch.cuda.get_device_name(options.device)
+    device = f"CPU (threads: {options.threads})" if on_cpu else torch.cuda.get_device_name(options.device)
     run = f"{options.model}, {IMAGE_SIZE} pixels, batch {options.batch_size}, {precision}, {options.rounds} rounds"
     print(header := f"PyTorch {torch.__version__}, timm {timm.__version__}, {device}: {run}", flush=True)
     measured = {}

@@ -1,5 +1,6 @@
 # DA-VPT (arXiv 2505.23694) in two minutes on two CPU cores: which photograph is each piece of a scene from?
-# Ten classes share the six prompts of the guided block, so that the log and the pictures show which go together.
+# Each of the ten classes has a prompt of its own in the guided block. With fewer (6, say) the log and the pictures show
+# which classes come to share one.
 _base_ = [
     "../_base_/models/upernet_vits14.py",
     "../_base_/datasets/demo_scenes.py",
@@ -8,7 +9,7 @@ _base_ = [
 ]
 model = dict(
     backbone=dict(
-        prompts=dict(num_prompts=[20] * 11 + [6]),
+        prompts=dict(num_prompts=[20] * 11 + [10]),
         guidance=dict(num_classes=10, blocks=[11], patch_weight=0.05, cls_weight=0.05),
     ),
     decode_head=dict(num_classes=10),
