@@ -9,6 +9,8 @@ import torch
 import yaml
 from mmengine.registry import HOOKS, MODELS
 
+import davpt_seg  # noqa: F401  (registers what the snippet names)
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
