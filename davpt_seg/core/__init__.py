@@ -8,10 +8,10 @@ from .vit import Features, PromptedViT
 
 __all__ = [
     "ClassPromptMapping",
-    "Prompts",
     "Features",
     "Guidance",
     "GuidedRecord",
     "PromptedViT",
+    "Prompts",
     "proxy_anchor",
 ]

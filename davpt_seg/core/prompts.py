@@ -23,15 +23,15 @@ class Prompts(nn.Module):
     ones of the first block, and the only ones.
 
     Args:
-        num_prompts: prompts in each block: one number for all, or one per block; 0 leaves a block bare. With shallow
+        num_prompts: prompts in each block: one number for all, or one per block; 0 leaves a block bare. Of shallow
             prompts, their number.
         depth: number of blocks.
         embed_dim: width D.
         patch_size: (height, width) of a patch, which sets the range of VPT's initial values.
         kind: ``deep`` or ``shallow``.
         carry: the block, counted from 0, whose prompts stay in the sequence; None for none.
-        init: the initial values are uniform, in VPT's range, +-sqrt(6 / (3 * patch area + D)) (``vpt``), or in Glorot's,
-            +-sqrt(6 / (M + D)) (``xavier``). Data means: :func:`davpt_seg.core.prompt_init.data_means`.
+        init: of the values, uniform within +-sqrt(6 / (3 * patch area + D)), as VPT does (``vpt``), or within
+            +-sqrt(6 / (M + D)) (``xavier``). To start from the data: :func:`davpt_seg.core.prompt_init.data_means`.
         dropout: prompt dropout. It is drawn once a batch, since a batch shares its prompts.
         norm: what is done to the prompts before they enter a block: ``none``, ``l2`` (unit length) or ``layer``
             (zero mean, unit variance).

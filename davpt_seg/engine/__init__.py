@@ -1,8 +1,9 @@
 """Hooks and optimizer wrappers for MMEngine's registries."""
 
 from .autocast_optim_wrapper import AutocastOptimWrapper
+from .data_mean_init_hook import DataMeanInitHook
 from .metric_loss_hook import MetricLossHook
 from .prompt_mapping_hook import PromptMappingHook
 from .trained_table_hook import TrainedTableHook
 
-__all__ = ["AutocastOptimWrapper", "MetricLossHook", "PromptMappingHook", "TrainedTableHook"]
+__all__ = ["AutocastOptimWrapper", "DataMeanInitHook", "MetricLossHook", "PromptMappingHook", "TrainedTableHook"]

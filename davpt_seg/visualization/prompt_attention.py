@@ -32,6 +32,28 @@ def prompt_attention(model: PromptedViT, images: Tensor, block: int) -> Tensor:
     Raises:
         ValueError: a block that does not exist or has no prompts.
     """
+    grid = model.grid(images)
+    shares = _shares_of_prompts(model, images, block)[:, model.patches(grid)]  # (B, N, M)
+    return shares.transpose(1, 2).unflatten(2, grid)
+
+
+@torch.no_grad()
+def class_token_prompt_attention(model: PromptedViT, images: Tensor, block: int) -> Tensor:
+    """Share out the class token's attention in one block; see :func:`prompt_attention`.
+
+    Returns:
+        (B, M), mean over the heads.
+
+    Raises:
+        ValueError: a block that does not exist or has no prompts, or a ViT without class token.
+    """
+    if not model.trunk.has_class_token:
+        raise ValueError("this ViT has no class token, whose attention could be shared out")
+    return _shares_of_prompts(model, images, block)[:, 0]
+
+
+def _shares_of_prompts(model: PromptedViT, images: Tensor, block: int) -> Tensor:
+    """What part of each token's attention goes to each prompt, (B, tokens, M)."""
     counts = model.prompts.counts if model.prompts else (0,) * model.depth
     if not -model.depth <= block < model.depth or not counts[block]:
         raise ValueError(f"block {block} has no prompts; the {model.depth} blocks have (from 0) {counts}")
@@ -39,17 +61,14 @@ def prompt_attention(model: PromptedViT, images: Tensor, block: int) -> Tensor:
     walk = model.walk(model.embed(images))
     attended = next(done for i, (_, _, done) in enumerate(walk) if i == block)
     assert attended.prompts is not None  # the block's count says so
-    dtype = torch.promote_types(images.dtype, torch.float32)
-    query = attended.tokens.query[:, model.patches(model.grid(images))].to(dtype)  # (B, N, heads, head_dim)
-    key = attended.tokens.key
+    key = attended.tokens.key  # (B, tokens, heads, head_dim)
     if block != model.carry:  # carried prompts are tokens already, the last ones
         key = torch.cat([key, attended.prompts.key.expand(len(images), -1, -1, -1)], dim=1)
-    key = key.to(dtype)  # (B, prefix + N + M, heads, head_dim)
+    dtype = torch.promote_types(images.dtype, torch.float32)
     scale = cast(Attention, model.trunk.blocks[block].attn).scale
     with torch.autocast(images.device.type, enabled=False):
-        scores = torch.einsum("bqhd,bkhd->bhqk", scale * query, key)
-    shares = scores.softmax(dim=-1)[..., -counts[block] :].mean(dim=1)  # (B, N, M)
-    return shares.transpose(1, 2).unflatten(2, model.grid(images))
+        scores = torch.einsum("bqhd,bkhd->bhqk", scale * attended.tokens.query.to(dtype), key.to(dtype))
+    return scores.softmax(dim=-1)[..., -counts[block] :].mean(dim=1)
 
 
 @torch.no_grad()

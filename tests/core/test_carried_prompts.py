@@ -1,4 +1,4 @@
-"""Prompts that stay in the sequence: VPT-Shallow, and carried prompts, against timm's own blocks on longer sequences."""
+"""Prompts that stay in the sequence (VPT-Shallow, carried ones), against timm's own blocks on longer sequences."""
 
 from __future__ import annotations
 

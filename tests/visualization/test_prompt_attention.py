@@ -8,13 +8,13 @@ from torch import Tensor
 
 from davpt_seg.core import PromptedViT
 from davpt_seg.core.losses import proxy_anchor
-from davpt_seg.visualization import prompt_attention, prompt_similarity
+from davpt_seg.visualization import class_token_prompt_attention, prompt_attention, prompt_similarity
 
 from ..core.tiny import TRAITS, tiny_vit
 
 
 def written_out(model: PromptedViT, images: Tensor, block: int) -> Tensor:
-    """The whole attention matrix of a block, patch by patch and head by head, (B, N, keys)."""
+    """The whole attention matrix of a block, token by token and head by head, (B, prefix + N, keys)."""
     tokens = model.embed(images)
     for i, timm_block in enumerate(model.trunk.blocks):
         prompts = model.prompts(i)
@@ -25,9 +25,8 @@ def written_out(model: PromptedViT, images: Tensor, block: int) -> Tensor:
     attn, count = timm_block.attn, stack.shape[1]
     qkv = attn.qkv(timm_block.norm1(stack)).view(len(images), count, 3, attn.num_heads, attn.head_dim)
     query, key = attn.q_norm(qkv[:, :, 0]), attn.k_norm(qkv[:, :, 1])
-    patches = range(model.trunk.num_prefix_tokens, tokens.shape[1])
     rows = []
-    for q in patches:
+    for q in range(tokens.shape[1]):
         heads = [(key[:, :, h] @ query[:, q, h, :, None])[..., 0] for h in range(attn.num_heads)]
         rows.append(torch.stack([(s * attn.head_dim**-0.5).softmax(-1) for s in heads]).mean(0))
     return torch.stack(rows, dim=1)
@@ -39,13 +38,19 @@ def test_shares_are_the_last_columns_of_a_softmax_over_all_keys(trait: str, bloc
     model = tiny_vit(timm_kwargs=TRAITS[trait], prompts=dict(num_prompts=[5, 3])).eval()
     images = torch.randn(2, 3, 20, 40, dtype=torch.float64)  # 20 is padded to 3 patches of 8
     shares = prompt_attention(model, images, block)
-    whole = written_out(model, images, block)
+    all_rows = written_out(model, images, block)
+    whole = all_rows[:, model.trunk.num_prefix_tokens :]
     count = model.prompts.counts[block]
     assert shares.shape == (2, count, 3, 5)
     torch.testing.assert_close(whole.sum(-1), torch.ones_like(whole[..., 0]))
     torch.testing.assert_close(shares.flatten(2).transpose(1, 2), whole[..., -count:])
     to_tokens = whole[..., :-count].sum(-1)
     torch.testing.assert_close(shares.sum(1).flatten(1), 1 - to_tokens)
+    if model.trunk.has_class_token:
+        torch.testing.assert_close(class_token_prompt_attention(model, images, block), all_rows[:, 0, -count:])
+    else:
+        with pytest.raises(ValueError, match="no class token"):
+            class_token_prompt_attention(model, images, block)
 
 
 def test_shares_are_float32_without_gradients_under_autocast() -> None:

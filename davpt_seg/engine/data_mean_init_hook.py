@@ -1,0 +1,57 @@
+"""Starts prompts at the means of the training data's tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from mmengine.dist import broadcast, get_world_size
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+from torch import Tensor
+
+from ..core.prompt_init import data_means
+from ..models import PromptedViTBackbone
+from .data_pass import batch_size, data_pass
+
+
+@HOOKS.register_module()
+class DataMeanInitHook(Hook):
+    """Before the first iteration, start all prompts at :func:`~davpt_seg.core.prompt_init.data_means`.
+
+    A run that is resumed or that starts from a checkpoint (``load_from``) keeps the prompts it has.
+
+    Args:
+        num_images: how many training images the means are of, about.
+        seed: of their order and of k-means.
+    """
+
+    priority = "HIGH"  # before class means are gathered
+
+    def __init__(self, num_images: int = 16, seed: int = 0) -> None:
+        if num_images < 1:
+            raise ValueError(f"DataMeanInitHook num_images must be at least 1, got {num_images}")
+        self.num_images = num_images
+        self.seed = seed
+
+    def before_train(self, runner: Runner) -> None:
+        """Overwrite the prompts, on rank 0, and send them to the others."""
+        if runner.iter or runner.cfg.get("load_from"):
+            return
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        backbones = [m for m in model.modules() if isinstance(m, PromptedViTBackbone)]
+        if len(backbones) != 1:
+            raise ValueError(f"DataMeanInitHook needs one PromptedViT backbone in the model, found {len(backbones)}")
+        batches = -(-self.num_images // (batch_size(runner) * get_world_size()))
+        with data_pass(runner, self.seed) as loader:
+
+            def images() -> Iterator[Tensor]:
+                for batch in islice(loader, batches):
+                    yield model.data_preprocessor(batch, False)["inputs"]
+
+            num_tokens = data_means(backbones[0], images(), self.seed)
+        for values in backbones[0].prompts.parameters():
+            broadcast(values.data)
+        runner.logger.info(f"Prompts start at data means, k-means of {num_tokens} patch tokens a block")

@@ -1,0 +1,45 @@
+"""A pass over the training data before training, which leaves training's own order and randomness as they were."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+import torch
+from mmengine.dataset import DefaultSampler, worker_init_fn
+from mmengine.dist import get_rank
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+
+def batch_size(runner: Runner) -> int:
+    """Images in a training batch of one process."""
+    loader = runner.train_dataloader
+    return loader.batch_size or loader.batch_sampler.batch_size
+
+
+@contextmanager
+def data_pass(runner: Runner, seed: int) -> Iterator[DataLoader]:
+    """Give a loader of the training data of its own, shuffled by the seed and shared out over the processes.
+
+    The training sampler is not moved on, and the random numbers of this process continue afterwards as if nothing had
+    been.
+    """
+    states = random.getstate(), np.random.get_state()
+    loader = runner.train_dataloader
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield DataLoader(
+                loader.dataset,
+                batch_size=batch_size(runner),
+                sampler=DefaultSampler(loader.dataset, shuffle=True, seed=seed),
+                num_workers=loader.num_workers,
+                collate_fn=loader.collate_fn,
+                worker_init_fn=partial(worker_init_fn, num_workers=loader.num_workers, rank=get_rank(), seed=seed),
+            )
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
