@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Optional, cast
+from typing import Any, NamedTuple, Optional, Union, cast
 
 import timm
 import torch
@@ -38,7 +38,8 @@ class PromptedViT(nn.Module):
         model_name: timm's, for instance ``vit_large_patch16_224.augreg_in21k``: a ViT of pre-norm blocks (``vit_*``,
             ``deit3_*``, MAE, MoCo-v3, DINO, DINOv2 with or without registers, CLIP and SigLIP towers).
         pretrained: get timm's weights of that name from its hub.
-        weights: or take them from a local file with timm's parameter names (``.safetensors``, ``.pth``), strictly.
+        weights: or take them, strictly, from a local file of any known format (docs/weights.md), or from a dict of the
+            arguments of :class:`~davpt_seg.core.weights.WeightsFile`.
         out_indices: blocks whose tokens are returned as maps, counted from 0, negative from the last.
         norm_maps: apply the trunk's final norm to the maps.
         prompts: arguments of :class:`~davpt_seg.core.prompts.Prompts` (``num_prompts``, ``kind``, ``carry``, ``init``,
@@ -60,7 +61,7 @@ class PromptedViT(nn.Module):
         self,
         model_name: str,
         pretrained: bool = False,
-        weights: Optional[str] = None,
+        weights: Union[str, Mapping[str, Any], None] = None,
         out_indices: Sequence[int] = (-1,),
         norm_maps: bool = False,
         prompts: Optional[Mapping[str, Any]] = None,
@@ -204,7 +205,7 @@ class PromptedViT(nn.Module):
 
 
 def build_trunk(
-    model_name: str, pretrained: bool, weights: Optional[str], timm_kwargs: Mapping[str, Any]
+    model_name: str, pretrained: bool, weights: Union[str, Mapping[str, Any], None], timm_kwargs: Mapping[str, Any]
 ) -> VisionTransformer:
     """Build a timm ViT without classifier, for images of any size, and load its weights."""
     if pretrained and weights:
@@ -242,6 +243,7 @@ def build_trunk(
         raise ValueError(
             f"model_name {model_name!r} has {names}; prompts need timm's plain PatchEmbed, Block, Attention"
         )
+    trunk.reset_classifier(0, "")  # drops the pooling head that SigLIP towers have
     if weights:
         load_weights(trunk, weights)
     elif not pretrained:
@@ -250,7 +252,6 @@ def build_trunk(
             "fine if a checkpoint is loaded next.",
             model_name,
         )
-    trunk.reset_classifier(0, "")  # drops the pooling head that SigLIP towers have
     return trunk
 
 

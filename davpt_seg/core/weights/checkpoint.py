@@ -1,0 +1,120 @@
+"""A checkpoint file of any known format, opened: the ViT in it under timm's names, and what was left out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Optional, Union
+
+from torch import Tensor
+
+from .files import checked_path, read_tensors
+from .formats import Format, identify
+from .jax import read_npz
+
+# What a ViT's file may hold that no backbone needs, by timm's name of it.
+LEFT_OUT = {
+    "classifier or projection head": r"head(?:_dist)?\..*",
+    "pre-logits layer": r"pre_logits\..*",
+    "pooling head": r"(?:attn_pool|pooler)\..*",
+    "decoder": r"decoder_.*",
+    "mask token": r"mask_token",
+}
+TRAINING_STATE = r"(?:optimizer|optim|scaler|loss_scaler|amp|lr_scheduler|scheduler|message_hub)\b.*"
+
+
+@dataclass
+class Checkpoint:
+    """The ViT of a file.
+
+    Attributes:
+        path: the file.
+        format: the name of its format, see :data:`~davpt_seg.core.weights.FORMATS`.
+        network: what stood before the ViT's names in the file, for instance ``state_dict.module.base_encoder.``.
+        tensors: the ViT's tensors under timm's names.
+        left_out: the names that were left out on purpose, by reason.
+        unexpected: names that nothing explains.
+        notes: what else was done to the tensors, one sentence each.
+    """
+
+    path: Path
+    format: str
+    network: str
+    tensors: dict[str, Tensor]
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    unexpected: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def summary(self) -> str:
+        """Say in one line what the file is and what was done with it."""
+        network = f", network {self.network[:-1]!r}" if self.network else ""
+        parts = [f"format {self.format}{network}", *self.notes]
+        parts += [f"left out: {reason} ({_some(names)})" for reason, names in self.left_out.items()]
+        return "; ".join(parts)
+
+
+def open_checkpoint(path: Union[str, Path], which: Optional[str] = None, trust_pickle: bool = False) -> Checkpoint:
+    """Read the ViT of a file.
+
+    Args:
+        path: a file of any format in :data:`~davpt_seg.core.weights.FORMATS`, or a JAX ``.npz``.
+        which: of a file with several networks, the one to take, for instance ``momentum_encoder`` or ``student``.
+        trust_pickle: see :func:`~davpt_seg.core.weights.read_tensors`.
+
+    Raises:
+        FileNotFoundError, IsADirectoryError, ValueError: see :func:`~davpt_seg.core.weights.read_tensors`.
+        ValueError: an unknown format, or no such network in the file.
+    """
+    path = checked_path(path)
+    if path.suffix == ".npz":
+        if which is not None:
+            raise ValueError(f"which={which!r}: a JAX .npz file ({str(path)!r}) holds one ViT; leave it out")
+        tensors, left_out, unexpected = read_npz(path)
+        return Checkpoint(path, "JAX", "", tensors, left_out, unexpected)
+    tensors = read_tensors(path, trust_pickle)
+    format_, networks = identify(tensors, str(path))
+    chosen = _choose(networks, which, format_, path)
+    return _taken(path, format_, networks, chosen, tensors)
+
+
+def _choose(networks: dict[str, str], which: Optional[str], format_: Format, path: Path) -> str:
+    if which is not None and which not in networks:
+        there = ", ".join(repr(name) for name in networks if name) or "one only, so leave which out"
+        raise ValueError(f"which={which!r}: weights file {str(path)!r} (format {format_.name}) has networks: {there}")
+    return networks[which] if which is not None else next(iter(networks.values()))
+
+
+def _taken(
+    path: Path, format_: Format, networks: dict[str, str], chosen: str, tensors: dict[str, Tensor]
+) -> Checkpoint:
+    checkpoint = Checkpoint(path, format_.name, chosen, {})
+    twins = {prefix: which for which, prefix in networks.items() if prefix != chosen}
+    inside = {}
+    for name, value in tensors.items():
+        twin = next((prefix for prefix in twins if name.startswith(prefix)), None)
+        if name.startswith(chosen) and not (twin and len(twin) > len(chosen)):
+            inside[name[len(chosen) :]] = value
+        elif twin:
+            checkpoint.left_out.setdefault(f"network which={twins[twin]!r}", []).append(name)
+        elif re.fullmatch(TRAINING_STATE, name):
+            checkpoint.left_out.setdefault("training state", []).append(name)
+        elif format_.beside and re.fullmatch(format_.beside, name):
+            checkpoint.left_out.setdefault("other modules", []).append(name)
+        else:
+            checkpoint.unexpected.append(name)
+    renamed = format_.to_timm(inside)
+    for name in dict.fromkeys([*inside, *renamed]):
+        if reason := _needless(name):
+            checkpoint.left_out.setdefault(reason, []).append(name)
+    checkpoint.tensors = {name: value for name, value in renamed.items() if not _needless(name)}
+    return checkpoint
+
+
+def _needless(name: str) -> Optional[str]:
+    return next((reason for reason, pattern in LEFT_OUT.items() if re.fullmatch(pattern, name)), None)
+
+
+def _some(names: list[str], count: int = 4) -> str:
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return ", ".join(names[:count]) + more

@@ -1,0 +1,143 @@
+"""Tensors of a weights file by their dotted names, and clear words where it is no such file."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import pickle
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Union
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+logger = logging.getLogger("davpt_seg")
+
+TORCH_ENDINGS = (".pth", ".pt", ".bin", ".tar", ".ckpt")
+ENDINGS = (".safetensors", ".npz", *TORCH_ENDINGS)
+# What torch.load is seen to raise on files that are cut off, or that never were a checkpoint.
+UNREADABLE = (
+    pickle.UnpicklingError,
+    struct.error,
+    RuntimeError,
+    OSError,
+    EOFError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AssertionError,
+)
+# First bytes of what a download often leaves in the place of weights.
+IMPOSTORS = {
+    b"version https://git-lfs": "is a Git LFS pointer, not the weights; fetch them with: git lfs pull",
+    b"<": "is a web page, not the weights; open it to see why, and download again",
+    b'{"': "is a JSON text, not the weights; open it to see why, and download again",
+}
+
+
+def checked_path(path: Union[str, Path]) -> Path:
+    """Return the path of a file that may hold weights.
+
+    Raises:
+        FileNotFoundError, IsADirectoryError: no such file; the message lists what is there instead.
+        ValueError: another ending, an empty file, a Git LFS pointer or a web page.
+    """
+    path = Path(path)
+    if path.is_dir():
+        inside = sorted(file.name for file in path.iterdir() if file.suffix in ENDINGS)
+        raise IsADirectoryError(f"weights file {str(path)!r} is a folder; give a file in it, of these: {inside}")
+    if not path.is_file():
+        raise FileNotFoundError(f"weights file {str(path)!r} does not exist (seen from {Path.cwd()})")
+    if path.suffix not in ENDINGS:
+        raise ValueError(f"weights file {str(path)!r} must end in one of {', '.join(ENDINGS)}")
+    with path.open("rb") as file:
+        start = file.read(64)
+    if not start:
+        raise ValueError(f"weights file {str(path)!r} is empty; the download or copy failed, get it again")
+    for bytes_, what in IMPOSTORS.items():
+        if start.startswith(bytes_):
+            raise ValueError(f"weights file {str(path)!r} {what}")
+    return path
+
+
+def read_tensors(path: Union[str, Path], trust_pickle: bool = False) -> dict[str, Tensor]:
+    """Read all tensors of a ``.safetensors`` or torch file; nested dicts are joined by dots: ``model.cls_token``.
+
+    Args:
+        path: the file.
+        trust_pickle: let the file's pickle run whatever code it names. Only for files whose maker you trust.
+
+    Raises:
+        FileNotFoundError, IsADirectoryError, ValueError: see :func:`checked_path`.
+        ValueError: a broken file, or one that holds more than plain tensors while ``trust_pickle`` is not set.
+    """
+    path = checked_path(path)
+    if path.suffix == ".safetensors":
+        try:
+            return safetensors.torch.load_file(path)
+        except SafetensorError as error:
+            raise ValueError(f"weights file {str(path)!r} is not a whole safetensors file: {error}") from error
+    return dict(_flatten(_read_pickle(path, trust_pickle)))
+
+
+def _flatten(entry: object, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    if isinstance(entry, Tensor):
+        yield name, entry
+    elif isinstance(entry, (Mapping, nn.Module)):
+        items = entry.state_dict() if isinstance(entry, nn.Module) else entry
+        for key, value in items.items():
+            if isinstance(key, str):  # an optimizer's state is keyed by numbers
+                yield from _flatten(value, f"{name}.{key}" if name else key)
+
+
+def _read_pickle(path: Path, trust_pickle: bool) -> Any:
+    # Namespaces are plain values that DINO, MAE and timm save beside the weights; timm allows them too.
+    safe_globals = getattr(torch.serialization, "safe_globals", None)  # torch >= 2.5
+    try:
+        if trust_pickle:
+            logger.warning("Reading %s with trust_pickle: code that it names may run", path)
+            return torch.load(path, map_location="cpu", weights_only=False)
+        with safe_globals([argparse.Namespace]) if safe_globals else contextlib.nullcontext():
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(
+            f"weights file {str(path)!r} holds objects of a package that is not here ({error}); install it, or save "
+            "the state dict alone where it is"
+        ) from error
+    except UNREADABLE as error:
+        refused = [] if trust_pickle else _refused(path, error)
+        if refused:
+            raise ValueError(
+                f"weights file {str(path)!r} holds more than plain tensors, and reading it could run code; refused: "
+                f"{', '.join(refused)}. If you trust its maker: weights=dict(path={str(path)!r}, trust_pickle=True) "
+                "in a config, --trust-pickle of tools/model_converters/to_timm.py"
+            ) from error
+        raise ValueError(f"weights file {str(path)!r} is broken or cut off, get it again: {_reason(error)}") from error
+
+
+def _refused(path: Path, error: Exception) -> list[str]:
+    """Names of what the safe reader refused, empty if it failed for another reason."""
+    if "TorchScript" in str(error):
+        return ["a TorchScript archive, which is a program"]
+    if not isinstance(error, pickle.UnpicklingError):
+        return []
+    named = re.findall(r"GLOBAL ([\w.]+)", str(error))
+    if hasattr(torch.serialization, "get_unsafe_globals_in_checkpoint"):  # torch >= 2.5
+        with contextlib.suppress(ValueError):  # a legacy file: only the first refused name is known
+            named += torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    with path.open("rb") as file:
+        if not named and file.read(1) == pickle.PROTO:
+            return [f"a pickle that was not written by torch.save ({_reason(error)})"]
+    return sorted(set(named) - {"argparse.Namespace"})
+
+
+def _reason(error: Exception) -> str:
+    """The telling line of torch's long messages."""
+    lines = [line for line in str(error).rpartition("WeightsUnpickler error:")[2].splitlines() if line.strip()]
+    return lines[0].strip() if lines else type(error).__name__

@@ -1,0 +1,79 @@
+"""Weights from a file into a timm ViT, strictly."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Optional, Union, cast
+
+from timm.models.vision_transformer import VisionTransformer
+
+from .checkpoint import Checkpoint, open_checkpoint
+from .fit import differences, fit
+
+logger = logging.getLogger("davpt_seg")
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightsFile:
+    """A weights file and how to read it, as ``weights=dict(...)`` in a config.
+
+    Args:
+        path: a file of any known format (docs/weights.md): ``.safetensors``, ``.pth``, ``.npz``, ...
+        which: of a file with several networks, the one to take: ``momentum_encoder``, ``student``, ``state_dict``...
+        trust_pickle: let the file's pickle run whatever code it names. Only for files whose maker you trust.
+        resample_patch: resample the patch embedding where the trunk's patches have another size, instead of refusing.
+    """
+
+    path: str
+    which: Optional[str] = None
+    trust_pickle: bool = False
+    resample_patch: bool = False
+
+    @classmethod
+    def of(cls, weights: Union[str, Path, Mapping[str, Any]]) -> WeightsFile:
+        """Make one of a path or of a config's dict.
+
+        Raises:
+            ValueError: an option that does not exist, or no path.
+        """
+        if not isinstance(weights, Mapping):
+            return cls(str(weights))
+        options = [option.name for option in dataclasses.fields(cls)]
+        if "path" not in weights or weights.keys() - set(options):
+            raise ValueError(f"weights={dict(weights)} must be a path, or a dict of path and any of {options[1:]}")
+        return cls(**weights)
+
+
+def load_weights(trunk: VisionTransformer, weights: Union[str, Path, Mapping[str, Any]]) -> Checkpoint:
+    """Load a file of any known format into a timm ViT that has no classifier.
+
+    Strict: every tensor of the ViT must be there, in shape, and every tensor of the file must be used or be one that
+    no backbone needs (classifier, decoder, mask token, a second network...); those are named in the log. Only
+    positions are resampled, to the trunk's grid, also with a line in the log.
+
+    Args:
+        trunk: the ViT.
+        weights: a path, or a dict of the arguments of :class:`WeightsFile`.
+
+    Returns:
+        what was read: its ``format`` is the name of the file's format.
+
+    Raises:
+        FileNotFoundError, IsADirectoryError, ValueError: see :func:`open_checkpoint`.
+        ValueError: missing or unexpected names or other shapes; all kinds are listed, and nothing is loaded.
+    """
+    source = WeightsFile.of(weights)
+    checkpoint = open_checkpoint(source.path, source.which, source.trust_pickle)
+    checkpoint.notes += fit(checkpoint.tensors, trunk, source.resample_patch)
+    if problems := differences(checkpoint.tensors, checkpoint.unexpected, trunk):
+        description = cast(dict[str, Any], trunk.pretrained_cfg or {})
+        raise ValueError(
+            f"weights file {source.path!r} (format {checkpoint.format}) does not fit "
+            f"{description.get('architecture', 'the trunk')}; check model_name and timm_kwargs\n{problems}"
+        )
+    trunk.load_state_dict(checkpoint.tensors, strict=True)
+    logger.info("Loaded %d tensors from %s: %s", len(checkpoint.tensors), source.path, checkpoint.summary())
+    return checkpoint
