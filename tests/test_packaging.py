@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import shutil
 import subprocess
 import sys
@@ -61,8 +62,13 @@ def test_mim_finds_what_the_checkout_has(installed: Path, folder: str) -> None:
     assert files_under(installed / ".mim" / folder) == files_under(ROOT / folder)
 
 
-def test_the_model_index_is_packaged_and_names_packaged_configs(installed: Path) -> None:
+def test_the_model_index_is_packaged(installed: Path) -> None:
     assert (installed / ".mim" / "model-index.yml").read_bytes() == (ROOT / "model-index.yml").read_bytes()
+
+
+def test_the_model_index_is_what_make_model_index_writes() -> None:
+    index = runpy.run_path(str(ROOT / ".ci" / "model_index.py"))["index"]
+    assert (ROOT / "model-index.yml").read_text() == index(), "run: make model-index"
 
 
 def test_the_package_is_whole(installed: Path) -> None:

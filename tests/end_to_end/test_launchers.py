@@ -30,6 +30,7 @@ done
 for task in "${tasks[@]}"; do wait "$task" || status=1; done
 exit "${status:-0}"
 """
+ON_CPU = dict(PYTHON=sys.executable, CUDA_VISIBLE_DEVICES="")
 SCONTROL = "#!/usr/bin/env bash\necho 127.0.0.1\necho another-node\n"
 
 
@@ -45,7 +46,7 @@ def config(camvid: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(config: Path) -> str:
     """What a training on two processes printed."""
-    return run("tools/dist_train.sh", str(config), "2", PYTHON=sys.executable)
+    return run("tools/dist_train.sh", str(config), "2", **ON_CPU)
 
 
 @pytest.fixture
@@ -76,10 +77,10 @@ def test_dist_test_and_slurm_test_find_the_same_result(
 ) -> None:
     checkpoint = str(config.parent / "work" / "epoch_1.pth")
     work_dir = ["--work-dir", str(tmp_path / "test")]
-    by_torchrun = run("tools/dist_test.sh", str(config), checkpoint, "2", *work_dir, PYTHON=sys.executable)
+    by_torchrun = run("tools/dist_test.sh", str(config), checkpoint, "2", *work_dir, **ON_CPU)
     by_slurm = run(
         *("tools/slurm_test.sh", "gpu", "job", str(config), checkpoint, *work_dir),
-        **dict(cluster, GPUS="1", PYTHON=sys.executable),
+        **dict(cluster, GPUS="1", **ON_CPU),
     )
     assert "GPU number: 2" in by_torchrun
     assert "Distributed launcher: slurm" in by_slurm
@@ -109,6 +110,7 @@ def test_a_slurm_task_tells_torch_its_rank_and_the_first_node(
         monkeypatch.setenv(name, value)
     started = []
     monkeypatch.setattr("torch.distributed.init_process_group", started.append)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     compat.prepare_cpu_ddp(Config(dict(launcher="slurm")))
     assert started == ["gloo"]
     told = {name: os.environ[name] for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")}
