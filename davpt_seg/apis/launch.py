@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 
 from .. import compat
 from ..datasets.preflight import DataError, check_dataset
+from ..packaged_configs import ConfigNotFoundError, find_config
 
 logger = logging.getLogger("davpt_seg")
 
@@ -89,7 +90,7 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
 
 def _parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("config", help="for instance configs/davpt/upernet_vitl_ade20k.py")
+    parser.add_argument("config", help="a file, or a name that davpt-seg configs lists: davpt/upernet_vitl_ade20k")
     parser.add_argument(
         "--work-dir", metavar="DIR", help="for checkpoints and logs; default work_dirs/<method>/<config>"
     )
@@ -110,8 +111,10 @@ def _parser(description: str) -> argparse.ArgumentParser:
 def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Config:
     """Read a config, put the command line over it, and make it fit this machine."""
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    if not osp.isfile(args.config):
-        parser.error(f"config {args.config!r} does not exist; ls configs/*/ lists those that come with us")
+    try:
+        args.config = find_config(args.config)
+    except ConfigNotFoundError as error:
+        parser.error(str(error))
     cfg = Config.fromfile(args.config)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)

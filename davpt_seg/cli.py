@@ -1,0 +1,89 @@
+"""The console command: ``davpt-seg COMMAND ...``, the same as ``python -m davpt_seg COMMAND ...``."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Callable, NamedTuple, Optional
+
+from . import __version__
+
+
+class Command(NamedTuple):
+    """A subcommand: a function of its arguments, imported when it is called, and a line of help."""
+
+    function: str
+    help: str
+
+
+# A new subcommand is one line here: where its ``main(argv)`` is, and what it does.
+COMMANDS = {
+    "train": Command("davpt_seg.apis.launch:main_train", "train a config, resume a training, or only check it"),
+    "test": Command("davpt_seg.apis.launch:main_test", "test a checkpoint: IoU per class, with --tta if wanted"),
+    "configs": Command("davpt_seg.packaged_configs:main_configs", "list the configs that come with us"),
+    "info": Command("davpt_seg.info:main_info", "versions, the OpenMMLab stack, devices, what is missing"),
+}
+
+HELP = """\
+usage: davpt-seg COMMAND [ARGUMENT ...]
+
+Train and test frozen Vision Transformers with learned prompts, for semantic segmentation.
+
+commands:
+{commands}
+
+'davpt-seg COMMAND --help' tells a command's arguments. CONFIG is a file, or the name of one that comes with us:
+
+  davpt-seg configs ade20k                                   # which are there?
+  davpt-seg train davpt/upernet_vitl_ade20k --dry-run        # is the data whole? what would be trained?
+  davpt-seg train davpt/upernet_vitl_ade20k --amp            # checkpoints go to work_dirs/davpt/upernet_vitl_ade20k
+  davpt-seg test  davpt/upernet_vitl_ade20k work_dirs/davpt/upernet_vitl_ade20k/iter_160000.pth
+"""
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Run the command line; ``argv`` defaults to ``sys.argv[1:]``.
+
+    Raises:
+        SystemExit: the command is missing or unknown, or ended with an error of its own.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_help(), end="")
+        raise SystemExit(0 if arguments else 2)
+    if arguments[0] == "--version":
+        print(f"davpt-seg {__version__}")
+        return
+    name, *rest = arguments
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"choose from: {', '.join(COMMANDS)}"
+        raise SystemExit(f"davpt-seg: {name!r} is not a command; {hint}")
+    sys.argv[0] = f"davpt-seg {name}"  # what argparse calls the program in usage and errors
+    load(COMMANDS[name])(rest)
+
+
+def load(command: Command) -> Callable[[Sequence[str]], None]:
+    """Import a command's function.
+
+    Raises:
+        SystemExit: it needs a package of OpenMMLab's that is not installed.
+    """
+    module, _, function = command.function.partition(":")
+    try:
+        return getattr(import_module(module), function)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in ("mmengine", "mmcv", "mmseg"):
+            raise
+        raise SystemExit(
+            f"davpt-seg: this command needs {package}, which is not installed. In a checkout of davpt_seg: "
+            "pip install '.[openmmlab]' (or '.[onedl]', never both); 'davpt-seg info' tells what is there"
+        ) from None
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    return HELP.format(commands="\n".join(f"  {name:<{width}}  {each.help}" for name, each in COMMANDS.items()))

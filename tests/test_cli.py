@@ -1,0 +1,136 @@
+"""The console command and the names of the configs that come with us."""
+
+from __future__ import annotations
+
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from davpt_seg import __version__, cli, compat
+from davpt_seg.packaged_configs import ConfigNotFoundError, config_names, config_root, find_config, main_configs
+
+ADE = "davpt/upernet_vitl_ade20k"
+
+
+@pytest.fixture(autouse=True)
+def _typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program's own name, which the command lends to its subcommands."""
+    monkeypatch.setattr(sys, "argv", ["davpt-seg"])
+
+
+@pytest.mark.parametrize("given", [ADE, f"{ADE}.py", f"configs/{ADE}.py"])
+def test_a_config_is_found_by_name_from_anywhere(given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_config(given) == str(config_root() / f"{ADE}.py")
+
+
+def test_a_file_goes_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = Path(f"{ADE}.py")
+    own.parent.mkdir()
+    own.touch()
+    assert find_config(str(own)) == str(own)
+    assert find_config(ADE) != str(own)
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("davpt/upernet_vitl_ade2k", f"did you mean {ADE}"),
+        ("upernet_vitl_ade20k", ADE),  # the method left out
+        ("_base_/models/upernet_vitl", "did you mean"),  # no experiment, so no config to train
+        ("xyz", "'davpt-seg configs' lists those that come with us"),
+    ],
+)
+def test_a_wrong_config_name_gets_the_closest_ones(typed: str, told: str) -> None:
+    with pytest.raises(ConfigNotFoundError, match=r"config '.*' does not exist") as error:
+        find_config(typed)
+    assert told in str(error.value)
+
+
+def test_an_installation_without_configs_says_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("davpt_seg.packaged_configs.PACKAGE", tmp_path / "davpt_seg")
+    with pytest.raises(ConfigNotFoundError, match=r"no configs beside the package.*pip install"):
+        find_config(ADE)
+
+
+def test_configs_are_listed_by_part_and_by_pattern(capsys: pytest.CaptureFixture[str]) -> None:
+    main_configs(["ade20k"])
+    listed = capsys.readouterr().out.split()
+    assert ADE in listed
+    assert listed == [name for name in config_names() if "ade20k" in name]
+    main_configs(["davpt/*"])
+    assert capsys.readouterr().out.split() == [name for name in config_names() if name.startswith("davpt/")]
+    main_configs(["--path", ADE])
+    assert capsys.readouterr().out == f"{config_root() / ADE}.py\n"
+    for wrong in (["davtp/*"], ["--path", "no_such"]):
+        with pytest.raises(SystemExit, match="2"):
+            main_configs(wrong)
+
+
+def test_help_names_every_command_and_no_command_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, code in ((["--help"], 0), ([], 2)):
+        with pytest.raises(SystemExit) as end:
+            cli.main(arguments)
+        assert end.value.code == code
+        text = capsys.readouterr().out
+        assert all(f"  {name} " in text and command.help in text for name, command in cli.COMMANDS.items())
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_tells_its_arguments(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main([name, "--help"])
+    assert capsys.readouterr().out.startswith(f"usage: davpt-seg {name} ")
+
+
+def test_an_unknown_command_gets_the_closest_one() -> None:
+    with pytest.raises(SystemExit, match="'trian' is not a command; did you mean 'train'"):
+        cli.main(["trian"])
+    with pytest.raises(SystemExit, match="choose from: train, test"):
+        cli.main(["xyz"])
+
+
+def test_a_wrong_config_ends_the_command_with_a_message(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["train", "davpt/upernet_vitl_ade2k"])
+    error = capsys.readouterr().err
+    assert "davpt-seg train: error: config 'davpt/upernet_vitl_ade2k' does not exist; did you mean" in error
+
+
+def test_the_package_runs_as_a_module(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["davpt_seg", "--version"])
+    runpy.run_module("davpt_seg", run_name="__main__")
+    assert capsys.readouterr().out == f"davpt-seg {__version__}\n"
+
+
+def test_info_names_the_stack_and_its_versions(capsys: pytest.CaptureFixture[str]) -> None:
+    import mmengine
+    import mmseg
+    import torch
+
+    cli.main(["info"])
+    text = capsys.readouterr().out
+    assert f"\ntorch {torch.__version__.partition('+')[0]}" in text
+    fork = compat._installed("onedl-mmengine")
+    assert f"stack: {'the maintained fork' if fork else 'OpenMMLab'}" in text
+    for name, module in (("mmengine", mmengine), ("mmsegmentation", mmseg)):
+        assert f"{'onedl-' if fork else ''}{name} {module.__version__}\n" in text
+    assert f"configs: {config_root()}" in text
+
+
+def test_without_openmmlab_info_tells_what_is_missing_and_train_how_to_get_it() -> None:
+    code = """
+import sys
+sys.modules["mmengine"] = None  # as if it were not installed
+from davpt_seg.cli import main
+main(["info"])
+main(["train", "x"])
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
+    assert "stack: MISSING, pip install" in done.stdout
+    assert done.returncode == 1
+    assert done.stderr.startswith("davpt-seg: this command needs mmengine, which is not installed.")

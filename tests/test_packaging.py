@@ -1,0 +1,104 @@
+"""What pip installs: the package, the console command, and configs, tools and model index where mim looks for them."""
+
+from __future__ import annotations
+
+import runpy
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from davpt_seg import packaged_configs
+
+ROOT = Path(__file__).parents[1]
+MIM = "davpt_seg/.mim"
+
+
+def build(kind: str, source: Path, out: Path) -> Path:
+    """Have setuptools build an sdist or a wheel, as pip would without build isolation."""
+    code = f"from setuptools import build_meta; print('built', build_meta.build_{kind}({str(out)!r}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=source, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return out / done.stdout.split()[-1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel that is built from the sdist that is built from the checkout, with an old build's leavings around."""
+    folder = tmp_path_factory.mktemp("packaging")
+    not_ours = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "data", "checkpoints", "work_dirs")
+    shutil.copytree(ROOT, folder / "checkout", ignore=not_ours)
+    with tarfile.open(build("sdist", folder / "checkout", folder)) as sdist:
+        sdist.extractall(folder / "unpacked")
+    (source,) = (folder / "unpacked").iterdir()
+    stale = source / "build" / "lib" / MIM / "configs" / "renamed_since.py"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    return build("wheel", source, folder)
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path) -> Path:
+    """The folder of the installed package."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(wheel.parent / "site-packages")
+    return wheel.parent / "site-packages" / "davpt_seg"
+
+
+def files_under(folder: Path) -> dict[str, bytes]:
+    """Contents by relative path, byte code left out."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize("folder", ["configs", "tools"])
+def test_mim_finds_what_the_checkout_has(installed: Path, folder: str) -> None:
+    assert files_under(installed / ".mim" / folder) == files_under(ROOT / folder)
+
+
+def test_the_model_index_is_packaged(installed: Path) -> None:
+    assert (installed / ".mim" / "model-index.yml").read_bytes() == (ROOT / "model-index.yml").read_bytes()
+
+
+def test_the_model_index_is_what_make_model_index_writes() -> None:
+    index = runpy.run_path(str(ROOT / ".ci" / "model_index.py"))["index"]
+    assert (ROOT / "model-index.yml").read_text() == index(), "run: make model-index"
+
+
+def test_the_package_is_whole(installed: Path) -> None:
+    packaged = {name: text for name, text in files_under(installed).items() if not name.startswith(".mim/")}
+    assert packaged == files_under(ROOT / "davpt_seg")
+
+
+def test_launch_scripts_stay_executable(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        modes = {Path(info.filename).name: info.external_attr >> 16 for info in archive.infolist()}
+    assert all(modes[f"{launcher}_{job}.sh"] & 0o111 for launcher in ("dist", "slurm") for job in ("train", "test"))
+
+
+def test_nothing_else_gets_a_name_at_the_top(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        assert {name.split("/")[0].split("-")[0] for name in archive.namelist()} == {"davpt_seg"}
+
+
+def test_the_console_command_is_there(installed: Path) -> None:
+    (info,) = installed.parent.glob("*.dist-info")
+    script = (info / "entry_points.txt").read_text()
+    assert script.split() == ["[console_scripts]", "davpt-seg", "=", "davpt_seg.cli:main"]
+    assert callable(import_module("davpt_seg.cli").main)
+
+
+def test_every_packaged_config_is_found_by_name_and_reads(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_checkout = packaged_configs.config_names()
+    monkeypatch.setattr(packaged_configs, "PACKAGE", installed)
+    assert packaged_configs.config_names() == in_checkout
+    for name in in_checkout:
+        path = packaged_configs.find_config(name)
+        assert path.startswith(str(installed / ".mim"))
+        assert "model" in Config.fromfile(path)
