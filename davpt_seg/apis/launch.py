@@ -16,6 +16,8 @@ from mmengine.runner import Runner
 from .. import compat
 from ..datasets.preflight import DataError, check_dataset
 from ..packaged_configs import ConfigNotFoundError, find_config
+from .check import advise_check
+from .options import check_options
 
 logger = logging.getLogger("davpt_seg")
 
@@ -37,8 +39,13 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
     args = parser.parse_args(argv)
     cfg = load_config(parser, args)
     if args.amp:
-        use_amp(cfg)
+        try:
+            use_amp(cfg)
+        except ValueError as error:
+            parser.error(str(error))
     if args.resume:
+        if args.resume != "auto" and not osp.isfile(args.resume):
+            parser.error(f"checkpoint {args.resume!r}, to resume from, does not exist; --resume alone takes the last")
         cfg.resume = True
         cfg.load_from = None if args.resume == "auto" else args.resume
     check_data(parser, cfg, ("train", "val"))
@@ -49,7 +56,8 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
         runner.logger.info(trained_table(runner.model))
         runner.logger.info("Dry run: data and model are fine; leave out --dry-run to train.")
         return
-    runner.train()
+    with advise_check(args.config):
+        runner.train()
     runner.logger.info(
         f"Done. Checkpoints and logs: {runner.work_dir}. Next: python tools/test.py {args.config} "
         f"{_last_checkpoint(runner.work_dir)}"
@@ -117,6 +125,10 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
         parser.error(str(error))
     cfg = Config.fromfile(args.config)
     if args.cfg_options:
+        try:
+            check_options(cfg, args.cfg_options)
+        except ValueError as error:
+            parser.error(str(error))
         cfg.merge_from_dict(args.cfg_options)
     cfg.launcher = args.launcher
     if args.work_dir:

@@ -12,6 +12,7 @@ from timm.layers import Attention, PatchEmbed
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
+from .arguments import check_arguments
 from .attention import Attended, carried_block, prompted_block
 from .guidance import Guidance, GuidedRecord
 from .prompts import Prompts
@@ -104,12 +105,16 @@ class PromptedViT(nn.Module):
     def _build_prompts(self, config: Optional[Mapping[str, Any]]) -> Optional[Prompts]:
         if config is None:
             return None
+        check_arguments(Prompts, config, "prompts", given=("depth", "embed_dim", "patch_size"))
         return Prompts(depth=self.depth, embed_dim=self.embed_dim, patch_size=self.patch_size, **config)
 
     def _build_guidance(self, config: Optional[Mapping[str, Any]]) -> Optional[Guidance]:
         if config is None:
             return None
         config = dict(config)
+        check_arguments(Guidance, config, "guidance", given=("num_prompts", "embed_dim", "patch_size"))
+        if "num_classes" not in config:
+            raise ValueError("guidance needs num_classes, the number of classes that label maps hold")
         blocks = tuple(sorted(set(self._block_indices(config.pop("blocks", (-1,)), "guided blocks"))))
         counts = {i: self.prompts.counts[i] if self.prompts else 0 for i in blocks}
         if 0 in counts.values() or len(set(counts.values())) > 1:

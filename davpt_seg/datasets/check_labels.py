@@ -1,4 +1,4 @@
-"""A transform that refuses label maps with classes the data set does not have."""
+"""A transform that refuses label maps that do not fit the data set or the image."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from mmengine.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class CheckLabels:
-    """Refuse a label map that holds a class beyond the data set's, naming the file.
+    """Refuse a label map of another size than its image, or with a class beyond the data set's, naming the file.
 
-    Put it right after ``LoadAnnotations``. Without it such a label surfaces as an index error in the loss; on a GPU,
-    as a device assertion that names nothing.
+    Put it right after ``LoadAnnotations``. Without it a wrong label surfaces as an index error in the loss, on a GPU
+    as a device assertion, neither of which names a file; and a wrong size is stretched to the image's without a word.
 
     Args:
-        num_classes: C; labels 0 to C - 1 are fine.
+        num_classes: C; labels 0 to C - 1 are fine. With ``reduce_zero_label``: after the shift.
         ignore_index: the label of void pixels.
     """
 
@@ -28,14 +28,27 @@ class CheckLabels:
         """Return the results unchanged.
 
         Raises:
-            ValueError: labels that are neither a class nor void.
+            ValueError: labels that are neither a class nor void, several channels, or another size than the image's.
         """
-        values = np.unique(results["gt_seg_map"])
+        label_map, path = results["gt_seg_map"], results.get("seg_map_path")
+        if label_map.ndim != 2:
+            raise ValueError(
+                f"mask {path!r} has the shape {label_map.shape}: it is a picture in colours; a mask has one channel "
+                "(mode L or P) that holds class numbers"
+            )
+        loaded = results.get("ori_shape")  # the image as it was read: this step may come before or after Resize
+        if loaded is not None and label_map.shape != tuple(loaded[:2]):
+            raise ValueError(
+                f"mask {path!r} has (height, width) {label_map.shape}, but its image {results.get('img_path')!r} "
+                f"{tuple(loaded[:2])}; make the mask anew at its image's size (CheckLabels stands right after "
+                "LoadAnnotations)"
+            )
+        values = np.unique(label_map)
         wrong = [int(v) for v in values if v != self.ignore_index and not 0 <= v < self.num_classes]
         if wrong:
             zero = " after reduce_zero_label" if results.get("reduce_zero_label") else ""
             raise ValueError(
-                f"mask {results.get('seg_map_path')!r} holds label {wrong}{zero}, but the data set has "
+                f"mask {path!r} holds label {wrong}{zero}, but the data set has "
                 f"{self.num_classes} classes (0 to {self.num_classes - 1}) and void is {self.ignore_index}; "
                 "mend the mask, or check num_classes and reduce_zero_label"
             )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from ..core.arguments import check_arguments
 from ..core.guidance import GuidedRecord
 from ..core.vit import PromptedViT
 
@@ -23,6 +25,10 @@ class PromptedViTBackbone(PromptedViT):
 
     _records: tuple[GuidedRecord, ...] = ()
     _warned = False
+
+    def __init__(self, **arguments: Any) -> None:
+        check_arguments(PromptedViT, arguments, "backbone PromptedViT")
+        super().__init__(**arguments)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
         """Return the maps of ``out_indices``, each (B, D, h, w); in training, keep the guided blocks' records."""

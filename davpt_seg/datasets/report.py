@@ -1,0 +1,67 @@
+"""What an audit found, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .audit import Finding, SplitAudit
+
+# What each kind of finding means, and what to do about it.
+NEXT_STEPS = {
+    "not there": ("folder or list missing", "get the data or give its right folder (docs/data.md)"),
+    "not checked": (
+        "kind of data set that is not read",
+        "check it by hand: only mmseg's BaseSegDataset and its kin are",
+    ),
+    "count": ("number of images is not the published one", "unpack the archive again: it may have been cut off"),
+    "missing image": ("listed image missing", "restore it, or take it out of the list"),
+    "missing mask": ("image without mask", "restore the mask, or take the image away"),
+    "mask without image": ("mask without image", "restore the image, or take the mask away"),
+    "listed twice": ("image listed twice", "take one line out of the list"),
+    "in train too": ("image of training in another split", "take it out of one: its score says nothing"),
+    "unreadable": ("unreadable file", "get it again: it is cut off or no image"),
+    "turned": ("image turned by Exif", "turn its pixels (exiftran -ai FILE): it is turned when read, its mask is not"),
+    "size": ("mask of another size than its image", "make the mask anew at the image's size, without interpolation"),
+    "no label map": ("mask of colours", "convert it to one channel (mode L or P) that holds class numbers"),
+    "label": ("label that is no class", "mend the mask, or check the data set's type and reduce_zero_label"),
+}
+
+
+def problems_in_words(findings: Sequence[Finding], show: int) -> list[str]:
+    """List findings by kind, ``show`` of each, with what to do."""
+    lines = []
+    for kind, (meaning, step) in NEXT_STEPS.items():
+        found = [finding for finding in findings if finding.kind == kind]
+        if found:
+            lines.append(f"  PROBLEM {len(found):,} x {meaning}")
+            lines += [f"      {f.path}" + (f": {f.detail}" if f.detail else "") for f in found[:show]]
+            lines += [f"      ... and {len(found) - show:,} more"] if len(found) > show else []
+            lines.append(f"      -> {step}")
+    return lines
+
+
+def split_in_words(audit: SplitAudit, show: int) -> str:
+    """Describe one split: its size, its problems, classes that it lacks."""
+    published = " (as published)" if audit.images in audit.expected else ""
+    lines = [f"{audit.split}: {audit.dataset}, {audit.images:,} images{published}"]
+    lines += problems_in_words(audit.findings, show)
+    if audit.never_seen:
+        names = ", ".join(audit.never_seen)
+        lines.append(f"  note: {len(audit.never_seen)} of {len(audit.classes)} classes are never seen: {names}")
+    if not audit.findings:
+        lines.append("  whole: every image and mask " + ("was read" if audit.decoded else "has a header that fits"))
+    return "\n".join(lines)
+
+
+def class_table(audits: Sequence[SplitAudit]) -> str:
+    """Tabulate each class's share of the labelled pixels, and the images that hold it, a column pair for each split."""
+    audits = [audit for audit in audits if audit.decoded]
+    if not audits:
+        return ""
+    width = max(len(name) for audit in audits for name in audit.classes)
+    lines = [" " * width + "".join(f"{audit.split + ' pixels':>16}{'images':>9}" for audit in audits)]
+    for c, name in enumerate(audits[0].classes):
+        cells = [f"{a.pixels[c] / max(1, sum(a.pixels)):>16.3%}{a.seen_in[c]:>9,}" for a in audits]
+        lines.append(f"{name:{width}}" + "".join(cells))
+    cells = [f"{a.void / max(1, a.void + sum(a.pixels)):>16.3%}{'':>9}" for a in audits]
+    return "\n".join([*lines, f"{'(void)':{width}}" + "".join(cells)])

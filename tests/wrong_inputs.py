@@ -1,0 +1,606 @@
+"""Wrong inputs, one a case: what a user does, and what the message must say.
+
+``python -m tests.wrong_inputs`` writes docs/wrong_inputs.md, with the messages as they are today.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import json
+import os
+import re
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Callable, NamedTuple, Optional
+from unittest import mock
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from PIL import Image
+
+from davpt_seg import compat
+from davpt_seg.apis import main_test, main_train
+from davpt_seg.apis.check import advise_check, main_check_dataset
+
+from .datasets.pascal_release import label_maps, write_json, write_mats, write_voc
+from .scenes import write_ade20k, write_camvid, write_pascal_context
+from .training import tiny_camvid
+
+ROOT = Path(__file__).parents[1]
+DOCUMENT = ROOT / "docs" / "wrong_inputs.md"
+CAMVID = "configs/davpt/linear_vits14_camvid.py"
+ADE20K = "configs/davpt/upernet_vitl_ade20k.py"
+PASCAL_CONTEXT = "configs/davpt/upernet_vitl_pascal_context.py"
+
+
+class WrongInput(NamedTuple):
+    """A case: its part of the document, what the user does, the act, and parts that the message must hold.
+
+    ``ours`` is where our words end and those of another library, which change with its version, begin.
+    """
+
+    part: str
+    does: str
+    act: Callable[[Path], Any]
+    says: tuple[str, ...]
+    ours: Optional[str] = None
+
+
+CASES: list[WrongInput] = []
+
+
+def wrong(part: str, does: str, *says: str, ours: Optional[str] = None) -> Callable[[Callable[[Path], Any]], None]:
+    """Make a function of an empty folder a case."""
+
+    def add(act: Callable[[Path], Any]) -> None:
+        CASES.append(WrongInput(part, does, act, says, ours))
+
+    return add
+
+
+def message_of(case: WrongInput, folder: Path) -> str:
+    """Do what the user does and return the message, on one line, without the paths of this machine.
+
+    Raises:
+        AssertionError: nothing was refused.
+    """
+    said = io.StringIO()
+    try:
+        with _at(ROOT), contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+            result = case.act(folder)
+        text = result if isinstance(result, str) else None
+    except SystemExit:
+        text = said.getvalue().rpartition("error: ")[2]
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+    assert text, f"not refused: {case.does}"
+    text = text.replace(f"{ROOT}/", "").replace(str(folder), "FOLDER")
+    return re.sub(r"\s+", " ", text).strip()
+
+
+@contextlib.contextmanager
+def _at(folder: Path) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+# --- Backbone ---------------------------------------------------------------------------------------------------------
+
+
+def backbone(**arguments: Any) -> Any:
+    """Build a backbone of two blocks from a config, as MMEngine does."""
+    config = dict(
+        type="PromptedViT",
+        model_name="vit_tiny_patch16_224",
+        timm_kwargs=dict(img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=2),
+    )
+    return MODELS.build({**config, **arguments})
+
+
+def case_of_backbone(does: str, *says: str, **arguments: Any) -> None:
+    """Add a case of a wrong argument of the backbone."""
+    wrong("Backbone", does, *says)(lambda folder: backbone(**arguments))
+
+
+PROMPTS = dict(num_prompts=5)
+case_of_backbone("`backbone=dict(promts=...)`: a misspelled argument", "'promts'", "'prompts'", promts=PROMPTS)
+case_of_backbone(
+    "`prompts=dict(num_promts=10)`",
+    "prompts has no argument 'num_promts'",
+    "'num_prompts'",
+    prompts=dict(num_promts=10),
+)
+case_of_backbone(
+    "`guidance=dict(num_class=11)`",
+    "guidance has no argument 'num_class'",
+    "'num_classes'",
+    prompts=PROMPTS,
+    guidance=dict(num_class=11),
+)
+case_of_backbone(
+    "`guidance=dict()` without `num_classes`", "guidance needs num_classes", prompts=PROMPTS, guidance=dict(blocks=[1])
+)
+case_of_backbone(
+    "`tuned=['blocks.*.atn.value_bias']`: a misspelled name",
+    "'blocks.*.atn.value_bias'",
+    "did you mean 'blocks.*.attn.value_bias'",
+    tuned=["blocks.*.atn.value_bias"],
+)
+case_of_backbone(
+    "`tuned='blocks.*.norm1.weight'`: a string instead of a list",
+    "must be a list of names",
+    tuned="blocks.*.norm1.weight",
+)
+case_of_backbone(
+    "a guided block that the ViT does not have",
+    "guided blocks [12]",
+    "the ViT has 2 blocks, 0 to 1",
+    prompts=PROMPTS,
+    guidance=dict(num_classes=3, blocks=[12]),
+)
+case_of_backbone("`out_indices` of a deeper ViT", "out_indices [5, 11, 17, 23]", "0 to 1", out_indices=(5, 11, 17, 23))
+case_of_backbone("`num_prompts=-1`", "num_prompts", "-1", prompts=dict(num_prompts=-1))
+case_of_backbone(
+    "`num_prompts=[20, 20, 10]` for two blocks", "or 2 of them (one per block)", prompts=dict(num_prompts=[20, 20, 10])
+)
+case_of_backbone("`prompts=dict(norm='l1')`", "norm", "'l1'", prompts=dict(num_prompts=5, norm="l1"))
+case_of_backbone(
+    "guidance without prompts", "guided blocks must have prompts", guidance=dict(num_classes=3, blocks=[1])
+)
+case_of_backbone(
+    "guided blocks with different numbers of prompts",
+    "all as many",
+    "{0: 5, 1: 4}",
+    prompts=dict(num_prompts=[5, 4]),
+    guidance=dict(num_classes=3, blocks=[0, 1]),
+)
+case_of_backbone(
+    "`guidance=dict(prompt_side='keys')`",
+    "prompt_side must be one of",
+    "'keys'",
+    prompts=PROMPTS,
+    guidance=dict(num_classes=3, prompt_side="keys"),
+)
+case_of_backbone(
+    "`guidance=dict(divisor='mean')`",
+    "divisor must be one of",
+    "'mean'",
+    prompts=PROMPTS,
+    guidance=dict(num_classes=3, divisor="mean"),
+)
+case_of_backbone(
+    "`guidance=dict(purity=50)`: per cent",
+    "purity",
+    "at most 1",
+    prompts=PROMPTS,
+    guidance=dict(num_classes=3, purity=50),
+)
+case_of_backbone(
+    "an `ignore_index` that is a class",
+    "ignore_index 2",
+    prompts=PROMPTS,
+    guidance=dict(num_classes=3, ignore_index=2),
+)
+case_of_backbone(
+    "the class token's loss on a ViT without class token",
+    "cls_weight needs a class token",
+    prompts=PROMPTS,
+    guidance=dict(num_classes=3),
+    timm_kwargs=dict(
+        img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=2, class_token=False, global_pool="avg"
+    ),
+)
+case_of_backbone("`trunk_mode='frozen'`", "trunk_mode must be one of", "'frozen'", trunk_mode="frozen")
+case_of_backbone(
+    "drop-path on a trunk that stays in eval mode", "drop_path_rate=0.1", "trunk_mode='eval'", drop_path_rate=0.1
+)
+case_of_backbone(
+    "`pretrained=True` and `weights=...`", "two sources of weights", pretrained=True, weights="vit.safetensors"
+)
+case_of_backbone("`model_name='resnet18'`: no ViT", "'resnet18'", "Vision", model_name="resnet18", timm_kwargs=dict())
+case_of_backbone(
+    "`model_name='vit_hug_patch16'`: no such model",
+    "'vit_hug_patch16'",
+    "timm.list_models",
+    model_name="vit_hug_patch16",
+)
+
+
+@wrong("Backbone", "`MetricLossHook` in a config whose backbone has no guidance", "MetricLossHook needs one backbone")
+def _(folder: Path) -> None:
+    from davpt_seg.engine.guided import guided_backbone
+
+    guided_backbone(backbone(prompts=PROMPTS), "MetricLossHook")
+
+
+# --- Weights ----------------------------------------------------------------------------------------------------------
+
+
+def case_of_weights(does: str, name: str, write: Callable[[Path], None], *says: str) -> None:
+    """Add a case of a wrong weights file; a loader's own words end with the name of the file."""
+
+    def act(folder: Path) -> None:
+        write(folder / name)
+        backbone(weights=str(folder / name))
+
+    wrong("Weights", does, name, *says, ours=name)(act)
+
+
+def _whole_state(width: int = 32) -> dict[str, torch.Tensor]:
+    kwargs = dict(img_size=32, patch_size=8, embed_dim=width, depth=2, num_heads=2)
+    return backbone(timm_kwargs=kwargs).trunk.state_dict()
+
+
+def _save_cut_off(path: Path) -> None:
+    torch.save(_whole_state(), path)
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+case_of_weights("a weights file that is not there", "nowhere.safetensors", lambda path: None, "does not exist")
+case_of_weights(
+    "weights of a ViT of another width",
+    "wide.pth",
+    lambda path: torch.save(_whole_state(width=64), path),
+    "blocks.0.attn.qkv.weight",
+    "(96, 32)",
+)
+case_of_weights("a weights file that is cut off", "cut_off.pth", _save_cut_off)
+case_of_weights("a text file", "notes.txt", lambda path: path.write_text("vit") and None)
+case_of_weights("a safetensors file that is none", "page.safetensors", lambda path: path.write_text("<html>") and None)
+
+
+# --- Data -------------------------------------------------------------------------------------------------------------
+
+
+def train(config: str, *options: str) -> None:
+    """Run tools/train.py in this process, as far as it gets."""
+    main_train(
+        [config, "--dry-run", "--work-dir", tempfile.mkdtemp(), *(["--cfg-options", *options] if options else [])]
+    )
+
+
+def camvid_at(folder: Path) -> list[str]:
+    """Name the options that point the CamVid configs to a folder."""
+    return [f"{split}_dataloader.dataset.data_root={folder}" for split in ("train", "val", "test")]
+
+
+def training_set(folder: Path) -> Any:
+    """Build the training set of a tiny CamVid."""
+    from mmseg.registry import DATASETS
+
+    cfg = Config.fromfile(ROOT / CAMVID).train_dataloader.dataset
+    init_default_scope("mmseg")
+    return DATASETS.build(dict(cfg, data_root=str(folder)))
+
+
+@wrong("Data", "a `data_root` that does not exist", "images/train' does not exist", "check data_root", "--cfg-options")
+def _(folder: Path) -> None:
+    train(CAMVID, *camvid_at(folder / "nowhere"))
+
+
+@wrong("Data", "`ADE20K_ROOT` with a wrong folder", "images/training' does not exist", "README")
+def _(folder: Path) -> None:
+    with mock.patch.dict(os.environ, ADE20K_ROOT=str(folder)):
+        train(ADE20K)
+
+
+@wrong("Data", "`PASCAL_CONTEXT_ROOT` with a wrong folder (mmseg only asserts)", "does not exist", "check data_root")
+def _(folder: Path) -> None:
+    with mock.patch.dict(os.environ, PASCAL_CONTEXT_ROOT=str(folder / "VOC2010")):
+        train(PASCAL_CONTEXT)
+
+
+@wrong("Data", "VOC2010 before the masks are converted", "SegmentationClassContext' does not exist")
+def _(folder: Path) -> None:
+    write_voc(folder / "VOC2010")
+    with mock.patch.dict(os.environ, PASCAL_CONTEXT_ROOT=str(folder / "VOC2010")):
+        train(PASCAL_CONTEXT)
+
+
+@wrong("Data", "a list of images that is missing", "val.txt' does not exist")
+def _(folder: Path) -> None:
+    root = write_pascal_context(folder / "VOC2010")
+    (root / "ImageSets" / "SegmentationContext" / "val.txt").unlink()
+    with mock.patch.dict(os.environ, PASCAL_CONTEXT_ROOT=str(root)):
+        train(PASCAL_CONTEXT)
+
+
+@wrong("Data", "a folder without images", "no *.jpg in")
+def _(folder: Path) -> None:
+    for path in (write_camvid(folder) / "images" / "train").iterdir():
+        path.unlink()
+    train(CAMVID, *camvid_at(folder))
+
+
+@wrong("Data", "an image without mask", "1 of 6 masks are missing", "0003.png")
+def _(folder: Path) -> None:
+    (write_camvid(folder) / "annotations" / "train" / "0003.png").unlink()
+    train(CAMVID, *camvid_at(folder))
+
+
+@wrong("Data", "an empty mask file", "1 of 6 masks are empty files", "0003.png")
+def _(folder: Path) -> None:
+    (write_camvid(folder) / "annotations" / "train" / "0003.png").write_bytes(b"")
+    train(CAMVID, *camvid_at(folder))
+
+
+@wrong("Data", "an image file that is no image (met in training)", "failed to load image", "0003.jpg")
+def _(folder: Path) -> None:
+    (write_camvid(folder) / "images" / "train" / "0003.jpg").write_text("<html>Not found</html>")
+    training_set(folder)[3]
+
+
+@wrong(
+    "Data", "a mask file that is no image (met in training)", "check_dataset.py CONFIG names it", ours="identify image"
+)
+def _(folder: Path) -> None:
+    (write_camvid(folder) / "annotations" / "train" / "0003.png").write_text("<html>Not found</html>")
+    with advise_check("CONFIG"):  # as tools/train.py does
+        training_set(folder)[3]
+
+
+@wrong("Data", "a mask with a class that the data set does not have", "0003.png' holds label [11]", "11 classes")
+def _(folder: Path) -> None:
+    mask = write_camvid(folder) / "annotations" / "train" / "0003.png"
+    Image.fromarray(np.full((48, 64), 11, np.uint8)).save(mask)
+    training_set(folder)[3]
+
+
+@wrong("Data", "a mask of another size than its image", "(24, 32)", "(48, 64)", "0003.jpg")
+def _(folder: Path) -> None:
+    mask = write_camvid(folder) / "annotations" / "train" / "0003.png"
+    Image.open(mask).resize((32, 24), Image.Resampling.NEAREST).save(mask)
+    training_set(folder)[3]
+
+
+@wrong("Data", "a mask painted in colours", "0003.png'", "picture in colours")
+def _(folder: Path) -> None:
+    mask = write_camvid(folder) / "annotations" / "train" / "0003.png"
+    Image.open(mask).convert("RGB").save(mask)
+    training_set(folder)[3]
+
+
+@wrong("Data", "a training pipeline without `LoadAnnotations`", "has no gt_sem_seg", "LoadAnnotations before")
+def _(folder: Path) -> None:
+    from mmseg.structures import SegDataSample
+
+    from davpt_seg.engine.guided import pixel_labels
+
+    pixel_labels([SegDataSample(metainfo=dict(img_path="0003.jpg"))])
+
+
+@wrong("Data", "label maps of another size than the images, in plain PyTorch", "same height and width")
+def _(folder: Path) -> None:
+    model = backbone(prompts=PROMPTS, guidance=dict(num_classes=3, blocks=[1]))
+    model(torch.zeros(1, 3, 32, 32))
+    model.guidance(model.take_records(), torch.zeros(1, 40, 32, dtype=torch.long))
+
+
+@wrong("Data", "`check_dataset.py` on a folder with a truncated image", "unreadable file", "0003.jpg", ours="0003.jpg")
+def _(folder: Path) -> str:
+    image = write_camvid(folder) / "images" / "train" / "0003.jpg"
+    image.write_bytes(image.read_bytes()[:-200])
+    return check(CAMVID, "--cfg-options", *camvid_at(folder))
+
+
+@wrong("Data", "`check_dataset.py` on half of ADE20K", "4 images, published 20,210", "unpack the archive again")
+def _(folder: Path) -> str:
+    return check("--ade20k", str(write_ade20k(folder)))
+
+
+@wrong("Data", "`check_dataset.py` without config or folder", "give a config, or one of --ade20k")
+def _(folder: Path) -> str:
+    return check()
+
+
+def check(*arguments: str) -> str:
+    """Run tools/check_dataset.py in this process and return its first problem."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        assert main_check_dataset([*arguments, "--workers=1", "--no-classes"]) == 1
+    (text,) = re.findall(r"PROBLEM .*?->[^\n]*", said.getvalue(), flags=re.S)[:1]
+    return text
+
+
+# --- PASCAL Context converter -----------------------------------------------------------------------------------------
+
+
+def convert(*arguments: Any) -> None:
+    """Run tools/dataset_converters/pascal_context.py in this process."""
+    path = ROOT / "tools" / "dataset_converters" / "pascal_context.py"
+    spec = importlib.util.spec_from_file_location("pascal_context_script", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.main([str(argument) for argument in arguments])
+
+
+@wrong("PASCAL Context converter", "`labels.txt` is missing", "labels.txt", "--labels")
+def _(folder: Path) -> None:
+    mats = write_mats(folder / "release", label_maps())
+    (mats / "labels.txt").unlink()
+    convert(write_voc(folder / "VOC2010"), "--mat", mats)
+
+
+@wrong("PASCAL Context converter", "`59_labels.txt` given as `labels.txt`", "does not name", "59_labels.txt")
+def _(folder: Path) -> None:
+    mats = write_mats(folder / "release", label_maps())
+    (mats / "labels.txt").write_text("1: aeroplane\n2: bicycle\n10: diningtable\n")
+    convert(write_voc(folder / "VOC2010"), "--mat", mats)
+
+
+@wrong("PASCAL Context converter", "a `.mat` file is missing", "1 annotations are missing", "2008_000007.mat")
+def _(folder: Path) -> None:
+    mats = write_mats(folder / "release", label_maps())
+    (mats / "trainval" / "2008_000007.mat").unlink()
+    convert(write_voc(folder / "VOC2010"), "--mat", mats)
+
+
+@wrong("PASCAL Context converter", "images that were resized", "its annotation 44 x 30", "unchanged?")
+def _(folder: Path) -> None:
+    mats = write_mats(folder / "release", label_maps())
+    convert(write_voc(folder / "VOC2010", size=(60, 88)), "--mat", mats, "--workers", 1)
+
+
+@wrong("PASCAL Context converter", "another JSON file", "is not a whole trainval_merged.json")
+def _(folder: Path) -> None:
+    (folder / "instances.json").write_text(json.dumps({"images": [], "annotations": []}))
+    convert(write_voc(folder / "VOC2010"), "--json", folder / "instances.json")
+
+
+@wrong("PASCAL Context converter", "converting the second release over the first", "holds masks from", "--force")
+def _(folder: Path) -> None:
+    voc = write_voc(folder / "VOC2010")
+    convert(voc, "--mat", write_mats(folder / "release", label_maps()))
+    convert(voc, "--json", write_json(folder / "trainval_merged.json", label_maps()))
+
+
+# --- Command line -----------------------------------------------------------------------------------------------------
+
+
+@wrong("Command line", "a config that does not exist", "'configs/davpt/upernet_vith.py' does not exist", "ls configs")
+def _(folder: Path) -> None:
+    train("configs/davpt/upernet_vith.py")
+
+
+def case_of_option(does: str, option: str, *says: str) -> None:
+    """Add a case of a wrong --cfg-options."""
+    wrong("Command line", does, *says)(lambda folder: train(CAMVID, option))
+
+
+case_of_option("a misspelled option", "model.backbone.promts.num_prompts=10", "has no 'promts'", "'prompts'")
+case_of_option("a misspelled section", "trian_cfg.max_epochs=5", "has no 'trian_cfg'", "'train_cfg'")
+case_of_option("an option that nothing reads", "learning_rate=0.1", "the config has no 'learning_rate'")
+case_of_option(
+    "`data_root`, a variable that the config has used up",
+    "data_root=/data/camvid",
+    "data_root is a variable of the config file",
+    "train_dataloader.dataset.data_root",
+)
+case_of_option("an entry that a list does not have", "train_dataloader.dataset.pipeline.9.prob=0", "entries 0 to 5")
+case_of_option("an option below a number", "train_dataloader.batch_size.x=4", "train_dataloader.batch_size is 8")
+
+
+@wrong("Command line", "`test.py` with a checkpoint that is not there", "'epoch_9.pth' does not exist")
+def _(folder: Path) -> None:
+    main_test([CAMVID, "epoch_9.pth"])
+
+
+@wrong("Command line", "`test.py` with another config's checkpoint", "is not of", "prompts.values.0", ours="Error")
+def _(folder: Path) -> None:
+    data = write_camvid(folder / "camvid")
+    cfg = tiny_camvid(data, folder / "work")
+    cfg.dump(folder / "mine.py")
+    torch.save({"state_dict": {"backbone.trunk.cls_token": torch.zeros(1, 1, 32)}}, folder / "epoch_1.pth")
+    main_test([str(folder / "mine.py"), str(folder / "epoch_1.pth"), "--work-dir", str(folder / "test")])
+
+
+@wrong("Command line", "`test.py --tta` with a config without `tta_pipeline`", "has no tta_pipeline")
+def _(folder: Path) -> None:
+    checkpoint = folder / "epoch_1.pth"
+    checkpoint.touch()
+    main_test(["configs/demo/davpt_upernet_vits14_scenes.py", str(checkpoint), "--tta"])
+
+
+@wrong("Command line", "`train.py --amp` with a wrapper of one's own", "--amp replaces", "'MyOptimWrapper'")
+def _(folder: Path) -> None:
+    main_train([CAMVID, "--amp", "--cfg-options", "optim_wrapper.type=MyOptimWrapper"])
+
+
+@wrong("Command line", "`train.py --resume FILE` with a file that is not there", "'iter_9.pth'", "does not exist")
+def _(folder: Path) -> None:
+    main_train([CAMVID, "--resume", "iter_9.pth"])
+
+
+@wrong("Command line", "`--launcher torchrun`", "invalid choice: 'torchrun'", ours="'torchrun'")
+def _(folder: Path) -> None:
+    main_train([CAMVID, "--launcher", "torchrun"])
+
+
+# --- Environment ------------------------------------------------------------------------------------------------------
+
+
+@wrong("Environment", "OpenMMLab's packages and their onedl fork installed together", "installed side by side")
+def _(folder: Path) -> None:
+    with mock.patch.object(compat, "_installed", return_value=True):
+        compat.check_stack()
+
+
+@wrong("Environment", "MMEngine not installed (a warning: `davpt_seg.core` works)", "only davpt_seg.core is usable")
+def _(folder: Path) -> str:
+    path = ROOT / "davpt_seg" / "__init__.py"
+    with (
+        warnings.catch_warnings(record=True) as caught,
+        mock.patch.object(compat, "check_stack", return_value=False),
+    ):
+        warnings.simplefilter("always")
+        exec(compile(path.read_text(), str(path), "exec"), {"__name__": "davpt_seg", "__package__": "davpt_seg"})
+    return str(caught[-1].message)
+
+
+@wrong("Environment", "a model that needs a compiled op of full mmcv", "compiled op 'nms'", "install full mmcv")
+def _(folder: Path) -> None:
+    compat._UncompiledOps("mmcv._ext").nms()
+
+
+# --- The document -----------------------------------------------------------------------------------------------------
+
+
+LONGEST = 400
+
+
+def row(case: WrongInput, message: str) -> str:
+    """Write a case's row of the table."""
+    message = message if len(message) <= LONGEST else f"{message[:LONGEST]} ..."
+    return f"{_start_of_row(case)}{_quoted(message)} `` |"
+
+
+def settled_part_of_row(case: WrongInput, message: str) -> str:
+    """Return the start of a case's row that is the same with every version of other libraries."""
+    end = message.index(case.ours) + len(case.ours) if case.ours and case.ours in message else len(message)
+    return _start_of_row(case) + _quoted(message[: min(end, LONGEST)])
+
+
+def _start_of_row(case: WrongInput) -> str:
+    return f"| {case.does} | `` "
+
+
+def _quoted(message: str) -> str:
+    return message.replace("|", "\\|")
+
+
+def rows(part: str) -> Iterator[str]:
+    """Yield a part's rows of the table."""
+    for case in CASES:
+        if case.part == part:
+            with tempfile.TemporaryDirectory() as folder:
+                yield row(case, message_of(case, Path(folder)))
+
+
+def main() -> None:
+    """Write the document."""
+    parts = dict.fromkeys(case.part for case in CASES)
+    lines = [
+        "# Wrong inputs, and what they get",
+        "",
+        f"{len(CASES)} wrong inputs and the messages that they got; tests/test_wrong_inputs.py tries each. Written by",
+        "`python -m tests.wrong_inputs`. `FOLDER` is a temporary folder, `...` the rest of a long message.",
+    ]
+    for part in parts:
+        lines += ["", f"## {part}", "", "| what the user does | what it says |", "|---|---|", *rows(part)]
+    DOCUMENT.write_text("\n".join(lines) + "\n")
+    print(f"{DOCUMENT}: {len(CASES)} cases")
+
+
+if __name__ == "__main__":
+    main()

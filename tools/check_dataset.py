@@ -1,0 +1,9 @@
+#!/usr/bin/env python
+"""Is a data set whole? python tools/check_dataset.py CONFIG, or --ade20k ROOT (--help for options)."""
+
+import sys
+
+from davpt_seg.apis.check import main_check_dataset
+
+if __name__ == "__main__":
+    sys.exit(main_check_dataset())

@@ -1,0 +1,148 @@
+"""Turn PASCAL Context, as it was released, into the masks and lists that mmseg reads. Needs no ``detail`` package.
+
+Give VOC2010 (VOCtrainval_03-May-2010.tar) and one of the two releases of the labels:
+
+  --json trainval_merged.json    what mmseg's own converter reads, so what its published results stand on:
+                                 4,996 training and 5,104 validation images
+  --mat FOLDER                   the original trainval.tar.gz, with labels.txt: 4,998 and 5,105 images, and masks that
+                                 differ from the others in places
+
+It writes VOC2010/SegmentationClassContext/*.png (0 background, 1 to 59 classes) and
+VOC2010/ImageSets/SegmentationContext/{train,val}.txt. Interrupted, it goes on where it stopped when run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from davpt_seg.datasets.official import COUNTS
+from davpt_seg.datasets.pascal_context import MatRelease, MergedJson, Release, ReleaseError
+from davpt_seg.datasets.progress import in_parallel
+
+MARKER = "converted_from.json"
+
+
+def convert(name: str, release: Release, images: Path, masks: Path) -> None:
+    """Write the mask of one image, whole or not at all.
+
+    Raises:
+        ReleaseError: an annotation that cannot be read, or of another size than the JPEG.
+    """
+    mask = Image.fromarray(release.mask(name))
+    with Image.open(images / f"{name}.jpg") as image:
+        if image.size != mask.size:
+            raise ReleaseError(
+                f"{images / name}.jpg: is {image.size[0]} x {image.size[1]}, its annotation {mask.size[0]} x "
+                f"{mask.size[1]}; are the images those of VOC2010, unchanged?"
+            )
+    partial = masks / f".{name}.partial"
+    mask.save(partial, format="PNG")
+    os.replace(partial, masks / f"{name}.png")
+
+
+def check_source(masks: Path, source: str, force: bool) -> None:
+    """Refuse to go on with masks of the other release, and note down which one these are.
+
+    Raises:
+        ReleaseError: ``masks`` holds masks of the other release, or of unknown origin.
+    """
+    marker = masks / MARKER
+    if not force and any(masks.glob("*.png")):
+        found = json.loads(marker.read_text())["source"] if marker.is_file() else "an unknown source"
+        if found != source:
+            raise ReleaseError(f"{masks}: holds masks from {found}, not from {source}; replace them with --force")
+    masks.mkdir(parents=True, exist_ok=True)
+    marker.write_text(json.dumps({"source": source}) + "\n")
+
+
+def write_lists(voc: Path, splits: dict[str, list[str]]) -> None:
+    """Write the lists of images, each whole or not at all."""
+    folder = voc / "ImageSets" / "SegmentationContext"
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, names in splits.items():
+        partial = folder / f".{split}.partial"
+        partial.write_text("".join(f"{name}\n" for name in names))
+        os.replace(partial, folder / f"{split}.txt")
+
+
+def check_missing(release: Release, voc: Path, allow: bool) -> None:
+    """Take out images that lack an annotation, if that is allowed.
+
+    Raises:
+        ReleaseError: images without JPEG, or without annotation where that is not allowed.
+    """
+    images = voc / "JPEGImages"
+    jpegs = {path.stem for path in images.glob("*.jpg")}
+    lost = [str(images / f"{n}.jpg") for names in release.splits.values() for n in names if n not in jpegs]
+    if lost:
+        raise ReleaseError(
+            f"{len(lost):,} images are missing, for instance {lost[0]}; unpack VOCtrainval_03-May-2010.tar whole, and "
+            "give its VOC2010 folder"
+        )
+    if release.missing and not allow:
+        raise ReleaseError(
+            f"{len(release.missing):,} annotations are missing, for instance {next(iter(release.missing.values()))}; "
+            "unpack the release again, or leave those images out with --allow-missing"
+        )
+    release.splits = {s: [name for name in names if name not in release.missing] for s, names in release.splits.items()}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line; ``argv`` defaults to ``sys.argv[1:]``."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("voc", type=Path, metavar="VOC2010", help="folder with JPEGImages and ImageSets")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--json", type=Path, metavar="FILE", help="trainval_merged.json")
+    source.add_argument("--mat", type=Path, metavar="FOLDER", help="where trainval.tar.gz was unpacked")
+    parser.add_argument("--labels", type=Path, metavar="FILE", help="labels.txt, if not beside the .mat files")
+    parser.add_argument("--workers", type=int, default=4, help="threads; default: %(default)s")
+    parser.add_argument("--dry-run", action="store_true", help="read the release, say what would be written, and stop")
+    parser.add_argument("--allow-missing", action="store_true", help="leave images without annotation out of the lists")
+    parser.add_argument("--force", action="store_true", help="write every mask anew")
+    args = parser.parse_args(argv)
+    if args.workers < 1:
+        parser.error(f"--workers must be at least 1, got {args.workers}")
+    try:
+        run(args)
+    except ReleaseError as error:
+        parser.error(str(error))
+
+
+def run(args: argparse.Namespace) -> None:
+    """Convert as the command line says.
+
+    Raises:
+        ReleaseError: whatever is missing or broken, named.
+    """
+    release: Release = MergedJson(args.json) if args.json else MatRelease(args.mat, args.voc, args.labels)
+    check_missing(release, args.voc, args.allow_missing)
+    masks = args.voc / "SegmentationClassContext"
+    names = [name for split in release.splits.values() for name in split]
+    todo = [name for name in names if args.force or not (masks / f"{name}.png").is_file()]
+    for split, members in release.splits.items():
+        published = COUNTS["PascalContextDataset"][split]
+        note = (
+            "as published" if len(members) in published else "published: " + " or ".join(map("{:,}".format, published))
+        )
+        print(f"{split}: {len(members):,} images ({note})")
+    print(f"{masks}: {len(names) - len(todo):,} masks are there, {len(todo):,} to write")
+    if args.dry_run:
+        print("Dry run: nothing was written.")
+        return
+    check_source(masks, "trainval_merged.json" if args.json else "LabelMap .mat files", args.force)
+    for _ in in_parallel(
+        lambda name: convert(name, release, args.voc / "JPEGImages", masks), todo, args.workers, "masks"
+    ):
+        pass
+    write_lists(args.voc, release.splits)
+    print(f"Done. Next: python tools/check_dataset.py --pascal-context {args.voc}")
+
+
+if __name__ == "__main__":
+    main()
