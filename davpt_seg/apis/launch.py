@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 
 from .. import compat
 from ..datasets.preflight import DataError, check_dataset
+from .compose import EXAMPLE, CompositionError, asks_for_composition, compose_from_words
 
 logger = logging.getLogger("davpt_seg")
 
@@ -89,7 +90,7 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
 
 def _parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("config", help="for instance configs/davpt/upernet_vitl_ade20k.py")
+    parser.add_argument("config", help=f"for instance configs/davpt/upernet_vitl_ade20k.py, or its parts: {EXAMPLE}")
     parser.add_argument(
         "--work-dir", metavar="DIR", help="for checkpoints and logs; default work_dirs/<method>/<config>"
     )
@@ -100,6 +101,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="change the config: train_dataloader.batch_size=4 model.backbone.prompts.num_prompts=10 ...",
     )
+    parser.add_argument("--print-config", action="store_true", help="print the whole config, as a config file, and stop")
     parser.add_argument(
         "--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none", help="how processes were started"
     )
@@ -110,16 +112,16 @@ def _parser(description: str) -> argparse.ArgumentParser:
 def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Config:
     """Read a config, put the command line over it, and make it fit this machine."""
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    if not osp.isfile(args.config):
-        parser.error(f"config {args.config!r} does not exist; ls configs/*/ lists those that come with us")
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(parser, args.config)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
+    if args.print_config:
+        parser.exit(message=cfg.pretty_text)
     cfg.launcher = args.launcher
     if args.work_dir:
         cfg.work_dir = args.work_dir
     elif not cfg.get("work_dir"):
-        folder, name = osp.split(osp.splitext(osp.abspath(args.config))[0])
+        folder, name = osp.split(osp.splitext(osp.abspath(cfg.filename))[0])
         cfg.work_dir = osp.join("work_dirs", osp.basename(folder), name)
     compat.prepare_cpu_ddp(cfg)
     if single_process_or_cpu(cfg):
@@ -127,6 +129,18 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
         if replaced:
             logger.info("SyncBN -> BN in %d places: this is a CPU or a single process", replaced)
     return cfg
+
+
+def read_config(parser: argparse.ArgumentParser, config: str) -> Config:
+    """Read a config file, or compose one from its parts; end with the parser's error where there is none."""
+    if asks_for_composition(config):
+        try:
+            return compose_from_words(config)
+        except CompositionError as error:
+            parser.error(str(error))
+    if not osp.isfile(config):
+        parser.error(f"config {config!r} does not exist; ls configs/*/ lists those that come with us")
+    return Config.fromfile(config)
 
 
 def single_process_or_cpu(cfg: Config) -> bool:
