@@ -3,12 +3,12 @@
 from .guidance import Guidance, GuidedRecord
 from .losses import proxy_anchor
 from .mapping import ClassPromptMapping
-from .prompts import DeepPrompts
+from .prompts import Prompts
 from .vit import Features, PromptedViT
 
 __all__ = [
     "ClassPromptMapping",
-    "DeepPrompts",
+    "Prompts",
     "Features",
     "Guidance",
     "GuidedRecord",

@@ -95,3 +95,20 @@ def prompted_block(
     tokens = tokens + block.drop_path1(block.ls1(update))
     tokens = tokens + block.drop_path2(block.ls2(block.mlp(block.norm2(tokens))))
     return tokens, attended
+
+
+def carried_block(
+    block: Block, tokens: Tensor, prompts: Tensor, bias: Optional[Tensor] = None
+) -> tuple[Tensor, Attended]:
+    """Let prompts (M, D) join the sequence (B, N, D) at its end, and run one pre-norm timm block on all of them.
+
+    This is how VPT-Shallow's prompts enter the first block (arXiv 2203.12119), and stay.
+
+    Returns:
+        Tokens (B, N + M, D); and what attention did, whose ``prompts`` are those of the first image, for at this block
+        all images still have the same.
+    """
+    joined = prompts.to(tokens.dtype).expand(len(tokens), -1, -1)
+    tokens, attended = prompted_block(block, torch.cat([tokens, joined], dim=1), None, bias)
+    theirs = Projected(*(side[0, -len(prompts) :] for side in attended.tokens))
+    return tokens, attended._replace(prompt_input=attended.input[0, -len(prompts) :], prompts=theirs)

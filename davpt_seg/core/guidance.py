@@ -105,9 +105,10 @@ class Guidance(nn.Module):
     ) -> GuidedRecord:
         """Pick the named sides out of what a guided block of the trunk did on a grid of (h, w) patches."""
         has_class_token, prefix = trunk.has_class_token, trunk.num_prefix_tokens
+        patches = slice(prefix, prefix + grid[0] * grid[1])  # carried prompts stand behind them
         return GuidedRecord(
             prompts=self._prompt_side(attended, prompts),
-            tokens=_token_side(attended, self.token_side, slice(prefix, None)),
+            tokens=_token_side(attended, self.token_side, patches),
             class_token=_token_side(attended, self.cls_side, slice(0, 1))[:, 0] if has_class_token else None,
             grid=grid,
         )

@@ -1,4 +1,4 @@
-"""The learned prompts of every block (VPT-Deep, arXiv 2203.12119)."""
+"""The learned prompts: a block's own in every block (VPT-Deep), or one set for all of them (VPT-Shallow)."""
 
 from __future__ import annotations
 
@@ -10,23 +10,35 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+KINDS = ("deep", "shallow")
 NORMS = ("none", "l2", "layer")
+INITS = ("vpt", "xavier")
 
 
-class DeepPrompts(nn.Module):
-    """A block's own prompts, for every block.
+class Prompts(nn.Module):
+    """The prompts of all blocks (VPT, arXiv 2203.12119), and how they enter.
+
+    Deep prompts join their own block as keys and values, and are gone after it. Prompts of the ``carry`` block join the
+    sequence instead and stay in it: they attend, and later blocks read what they gathered. Shallow prompts are carried
+    ones of the first block, and the only ones.
 
     Args:
-        num_prompts: prompts in each block: one number for all, or one per block; 0 leaves a block bare.
+        num_prompts: prompts in each block: one number for all, or one per block; 0 leaves a block bare. With shallow
+            prompts, their number.
         depth: number of blocks.
         embed_dim: width D.
-        patch_size: (height, width) of a patch, which sets the range of the initial values.
+        patch_size: (height, width) of a patch, which sets the range of VPT's initial values.
+        kind: ``deep`` or ``shallow``.
+        carry: the block, counted from 0, whose prompts stay in the sequence; None for none.
+        init: the initial values are uniform, in VPT's range, +-sqrt(6 / (3 * patch area + D)) (``vpt``), or in Glorot's,
+            +-sqrt(6 / (M + D)) (``xavier``). Data means: :func:`davpt_seg.core.prompt_init.data_means`.
         dropout: prompt dropout. It is drawn once a batch, since a batch shares its prompts.
         norm: what is done to the prompts before they enter a block: ``none``, ``l2`` (unit length) or ``layer``
             (zero mean, unit variance).
 
     Raises:
-        ValueError: a count that is negative or not one per block, or an unknown norm.
+        ValueError: a count that is negative or not one per block, a carry block without prompts, or an unknown kind,
+            init or norm.
     """
 
     def __init__(
@@ -35,30 +47,33 @@ class DeepPrompts(nn.Module):
         depth: int,
         embed_dim: int,
         patch_size: tuple[int, int],
+        kind: str = "deep",
+        carry: Optional[int] = None,
+        init: str = "vpt",
         dropout: float = 0.0,
         norm: str = "none",
     ) -> None:
         super().__init__()
-        counts = [num_prompts] * depth if isinstance(num_prompts, int) else list(num_prompts)
-        if len(counts) != depth or min(counts) < 0:
-            raise ValueError(
-                f"num_prompts must be one number >= 0, or {depth} of them (one per block), got {num_prompts}"
-            )
-        if norm not in NORMS:
-            raise ValueError(f"prompts norm must be one of {NORMS}, got {norm!r}")
-        self.counts = tuple(counts)
+        for what, value, choices in (("kind", kind, KINDS), ("init", init, INITS), ("norm", norm, NORMS)):
+            if value not in choices:
+                raise ValueError(f"prompts {what} must be one of {choices}, got {value!r}")
+        self.counts = _counts(num_prompts, depth, kind)
+        self.carry = _carry(carry, self.counts, kind)
         self.norm = norm
         self.dropout = nn.Dropout(dropout)
         self.values = nn.ParameterDict(
-            {str(i): nn.Parameter(torch.empty(count, embed_dim)) for i, count in enumerate(counts) if count}
+            {str(i): nn.Parameter(torch.empty(count, embed_dim)) for i, count in enumerate(self.counts) if count}
         )
-        self.reset_parameters(patch_size)
+        self.reset_parameters(patch_size, init)
 
-    def reset_parameters(self, patch_size: tuple[int, int]) -> None:
-        """VPT's initialisation: uniform in +-sqrt(6 / (3 * patch area + D))."""
+    def reset_parameters(self, patch_size: tuple[int, int], init: str = "vpt") -> None:
+        """Draw the initial values anew."""
         for values in self.values.values():
-            bound = math.sqrt(6.0 / (3 * patch_size[0] * patch_size[1] + values.shape[1]))
-            nn.init.uniform_(values, -bound, bound)
+            if init == "xavier":
+                nn.init.xavier_uniform_(values)
+            else:
+                bound = math.sqrt(6.0 / (3 * patch_size[0] * patch_size[1] + values.shape[1]))
+                nn.init.uniform_(values, -bound, bound)
 
     def forward(self, block: int) -> Optional[Tensor]:
         """Return the prompts of a block, (M, D), or None where it has none."""
@@ -70,3 +85,27 @@ class DeepPrompts(nn.Module):
         elif self.norm == "layer":
             values = F.layer_norm(values, values.shape[-1:])
         return self.dropout(values)
+
+
+def _counts(num_prompts: Union[int, Sequence[int]], depth: int, kind: str) -> tuple[int, ...]:
+    if kind == "shallow":
+        if not isinstance(num_prompts, int) or num_prompts < 1:
+            raise ValueError(f"num_prompts of shallow prompts must be one number >= 1, got {num_prompts}")
+        return (num_prompts,) + (0,) * (depth - 1)
+    counts = (num_prompts,) * depth if isinstance(num_prompts, int) else tuple(num_prompts)
+    if len(counts) != depth or min(counts) < 0:
+        raise ValueError(f"num_prompts must be one number >= 0, or {depth} of them (one per block), got {num_prompts}")
+    return counts
+
+
+def _carry(carry: Optional[int], counts: tuple[int, ...], kind: str) -> Optional[int]:
+    if kind == "shallow":
+        if carry not in (None, 0):
+            raise ValueError(f"shallow prompts are carried from block 0; carry={carry} contradicts that")
+        return 0
+    if carry is None:
+        return None
+    depth = len(counts)
+    if not -depth <= carry < depth or not counts[carry]:
+        raise ValueError(f"carry {carry} must be a block with prompts; the {depth} blocks have (from 0) {counts}")
+    return carry % depth

@@ -12,9 +12,9 @@ from timm.layers import Attention, PatchEmbed
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
-from .attention import Attended, prompted_block
+from .attention import Attended, carried_block, prompted_block
 from .guidance import Guidance, GuidedRecord
-from .prompts import DeepPrompts
+from .prompts import Prompts
 from .tuning import ProjectionBiases, tune
 from .weights import load_weights
 
@@ -41,8 +41,8 @@ class PromptedViT(nn.Module):
         weights: or take them from a local file with timm's parameter names (``.safetensors``, ``.pth``), strictly.
         out_indices: blocks whose tokens are returned as maps, counted from 0, negative from the last.
         norm_maps: apply the trunk's final norm to the maps.
-        prompts: arguments of :class:`~davpt_seg.core.prompts.DeepPrompts` (``num_prompts``, ``dropout``, ``norm``),
-            or None for no prompts.
+        prompts: arguments of :class:`~davpt_seg.core.prompts.Prompts` (``num_prompts``, ``kind``, ``carry``, ``init``,
+            ``dropout``, ``norm``), or None for no prompts.
         guidance: arguments of :class:`~davpt_seg.core.guidance.Guidance` (``num_classes``, ``blocks``, ...), or None.
             ``blocks`` is the last one by default.
         tuned: names of trunk parameters to train, see :func:`~davpt_seg.core.tuning.tune`.
@@ -100,10 +100,10 @@ class PromptedViT(nn.Module):
             raise ValueError(f"{what} {list(indices)}: the ViT has {self.depth} blocks, 0 to {self.depth - 1}")
         return tuple(i % self.depth for i in indices)
 
-    def _build_prompts(self, config: Optional[Mapping[str, Any]]) -> Optional[DeepPrompts]:
+    def _build_prompts(self, config: Optional[Mapping[str, Any]]) -> Optional[Prompts]:
         if config is None:
             return None
-        return DeepPrompts(depth=self.depth, embed_dim=self.embed_dim, patch_size=self.patch_size, **config)
+        return Prompts(depth=self.depth, embed_dim=self.embed_dim, patch_size=self.patch_size, **config)
 
     def _build_guidance(self, config: Optional[Mapping[str, Any]]) -> Optional[Guidance]:
         if config is None:
@@ -144,11 +144,24 @@ class PromptedViT(nn.Module):
         return self.trunk.norm_pre(self.trunk.patch_drop(tokens))
 
     def walk(self, tokens: Tensor, prompted: bool = True) -> Iterator[tuple[Tensor, Optional[Tensor], Attended]]:
-        """Run the blocks one by one, yielding tokens (B, prefix + N, D), the block's prompts and what attention did."""
+        """Run the blocks one by one, yielding tokens, the block's prompts (M, D) and what attention did.
+
+        Tokens are (B, prefix + N, D) until prompts are carried along, whose tokens then stand behind the patches'.
+        """
         for i, block in enumerate(self.trunk.blocks):
             prompts = self.prompts(i) if prompted and self.prompts else None
-            tokens, attended = prompted_block(cast(Block, block), tokens, prompts, self.biases(i))
+            run = carried_block if prompts is not None and i == self.carry else prompted_block
+            tokens, attended = run(cast(Block, block), tokens, prompts, self.biases(i))
             yield tokens, prompts, attended
+
+    @property
+    def carry(self) -> Optional[int]:
+        """The block whose prompts stay in the sequence, or None."""
+        return self.prompts.carry if self.prompts else None
+
+    def patches(self, grid: tuple[int, int]) -> slice:
+        """Where the patches of a grid stand among the tokens: behind the prefix, before carried prompts."""
+        return slice(self.trunk.num_prefix_tokens, self.trunk.num_prefix_tokens + grid[0] * grid[1])
 
     def forward(self, images: Tensor) -> Features:
         """Encode images (B, 3, H, W); in training, with the records of the guided blocks."""
@@ -185,8 +198,8 @@ class PromptedViT(nn.Module):
         if self.norm_maps:
             tokens = self._final_norm(tokens)
         extent = [side / patch for side, patch in zip(images.shape[2:], self.patch_size)]
-        patches = tokens[:, self.trunk.num_prefix_tokens :]
-        features = patches.transpose(1, 2).unflatten(2, self.grid(images))  # (B, D, h, w)
+        grid = self.grid(images)
+        features = tokens[:, self.patches(grid)].transpose(1, 2).unflatten(2, grid)  # (B, D, h, w)
         return crop_to_extent(features, extent[0], extent[1])
 
 

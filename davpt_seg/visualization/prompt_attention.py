@@ -40,9 +40,11 @@ def prompt_attention(model: PromptedViT, images: Tensor, block: int) -> Tensor:
     attended = next(done for i, (_, _, done) in enumerate(walk) if i == block)
     assert attended.prompts is not None  # the block's count says so
     dtype = torch.promote_types(images.dtype, torch.float32)
-    query = attended.tokens.query[:, model.trunk.num_prefix_tokens :].to(dtype)  # (B, N, heads, head_dim)
-    prompts = attended.prompts.key.expand(len(images), -1, -1, -1)
-    key = torch.cat([attended.tokens.key, prompts], dim=1).to(dtype)  # (B, prefix + N + M, heads, head_dim)
+    query = attended.tokens.query[:, model.patches(model.grid(images))].to(dtype)  # (B, N, heads, head_dim)
+    key = attended.tokens.key
+    if block != model.carry:  # carried prompts are tokens already, the last ones
+        key = torch.cat([key, attended.prompts.key.expand(len(images), -1, -1, -1)], dim=1)
+    key = key.to(dtype)  # (B, prefix + N + M, heads, head_dim)
     scale = cast(Attention, model.trunk.blocks[block].attn).scale
     with torch.autocast(images.device.type, enabled=False):
         scores = torch.einsum("bqhd,bkhd->bhqk", scale * query, key)

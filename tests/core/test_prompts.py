@@ -1,4 +1,4 @@
-"""Initial values, counts, norms and dropout of the deep prompts."""
+"""Initial values, counts, norms and dropout of the prompts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.stats import kstest
 
-from davpt_seg.core import DeepPrompts
+from davpt_seg.core import Prompts
 
 from .tiny import tiny_vit
 
@@ -17,7 +17,7 @@ from .tiny import tiny_vit
 @pytest.mark.parametrize(("patch_size", "embed_dim"), [((16, 16), 768), ((14, 14), 384), ((7, 5), 64)])
 def test_initial_values_are_uniform_in_the_range_of_vpt(patch_size: tuple[int, int], embed_dim: int) -> None:
     torch.manual_seed(0)
-    prompts = DeepPrompts(50, depth=2, embed_dim=embed_dim, patch_size=patch_size)
+    prompts = Prompts(50, depth=2, embed_dim=embed_dim, patch_size=patch_size)
     bound = math.sqrt(6 / (3 * patch_size[0] * patch_size[1] + embed_dim))
     for values in prompts.parameters():
         assert 0.99 * bound < values.max() <= bound and -bound <= values.min() < -0.99 * bound
@@ -26,11 +26,20 @@ def test_initial_values_are_uniform_in_the_range_of_vpt(patch_size: tuple[int, i
     assert not torch.equal(first, second)
 
 
+def test_xavier_initial_values_are_uniform_in_glorots_range() -> None:
+    torch.manual_seed(0)
+    prompts = Prompts(50, depth=2, embed_dim=384, patch_size=(14, 14), init="xavier")
+    bound = math.sqrt(6 / (50 + 384))
+    for values in prompts.parameters():
+        assert 0.99 * bound < values.max() <= bound and -bound <= values.min() < -0.99 * bound
+        assert kstest(values.detach().flatten().numpy(), "uniform", args=(-bound, 2 * bound)).pvalue > 1e-3
+
+
 @pytest.mark.parametrize(
     ("num_prompts", "counts"), [(5, (5, 5, 5)), ([4, 0, 7], (4, 0, 7)), ((1, 2, 3), (1, 2, 3)), (0, (0, 0, 0))]
 )
 def test_each_block_has_as_many_prompts_as_it_was_given(num_prompts: Any, counts: tuple[int, ...]) -> None:
-    prompts = DeepPrompts(num_prompts, depth=3, embed_dim=8, patch_size=(4, 4))
+    prompts = Prompts(num_prompts, depth=3, embed_dim=8, patch_size=(4, 4))
     assert prompts.counts == counts
     found = [prompts(i) for i in range(3)]
     assert [0 if p is None else len(p) for p in found] == list(counts)
@@ -41,7 +50,7 @@ def test_each_block_has_as_many_prompts_as_it_was_given(num_prompts: Any, counts
 @pytest.mark.parametrize("norm", ["none", "l2", "layer"])
 def test_norms_do_what_their_names_say(norm: str) -> None:
     torch.manual_seed(0)
-    prompts = DeepPrompts(6, depth=1, embed_dim=32, patch_size=(4, 4), norm=norm).double()
+    prompts = Prompts(6, depth=1, embed_dim=32, patch_size=(4, 4), norm=norm).double()
     with torch.no_grad():
         prompts.values["0"].mul_(torch.logspace(-1, 2, 6)[:, None]).add_(0.3)
     values, ours = prompts.values["0"], prompts(0)
@@ -57,7 +66,7 @@ def test_norms_do_what_their_names_say(norm: str) -> None:
 
 def test_dropout_zeroes_its_share_and_scales_the_rest_in_training_only() -> None:
     torch.manual_seed(0)
-    prompts = DeepPrompts(100, depth=1, embed_dim=64, patch_size=(4, 4), dropout=0.25)
+    prompts = Prompts(100, depth=1, embed_dim=64, patch_size=(4, 4), dropout=0.25)
     values, dropped = prompts.values["0"].detach(), prompts(0).detach()
     kept = dropped != 0
     assert kept.float().mean().item() == pytest.approx(0.75, abs=0.02)
@@ -85,4 +94,4 @@ def test_dropout_is_shared_in_the_batch_and_drawn_anew_for_the_next() -> None:
 )
 def test_impossible_prompts_are_refused(config: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        DeepPrompts(depth=3, embed_dim=8, patch_size=(4, 4), **config)
+        Prompts(depth=3, embed_dim=8, patch_size=(4, 4), **config)
