@@ -101,7 +101,9 @@ def _parser(description: str) -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="change the config: train_dataloader.batch_size=4 model.backbone.prompts.num_prompts=10 ...",
     )
-    parser.add_argument("--print-config", action="store_true", help="print the whole config, as a config file, and stop")
+    parser.add_argument(
+        "--print-config", action="store_true", help="print the whole config, as a config file, and stop"
+    )
     parser.add_argument(
         "--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none", help="how processes were started"
     )
@@ -116,7 +118,8 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     if args.print_config:
-        parser.exit(message=cfg.pretty_text)
+        print(cfg.pretty_text, end="")
+        parser.exit()
     cfg.launcher = args.launcher
     if args.work_dir:
         cfg.work_dir = args.work_dir

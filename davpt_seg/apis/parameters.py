@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import copy
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple, Optional
 
 import torch
@@ -36,8 +37,20 @@ def build_on_meta(cfg: Config) -> nn.Module:
     model = copy.deepcopy(cfg.model)
     forget_weights(model)
     replace_sync_bn(model)
-    with torch.device("meta"):
+    with torch.device("meta"), _without_warnings():
         return MODELS.build(model)
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Silence ours, that the weights are random: there are none."""
+    logger = logging.getLogger("davpt_seg")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def count_parameters(model: nn.Module) -> ParameterCounts:
@@ -62,7 +75,6 @@ def main_count(argv: Optional[Sequence[str]] = None) -> None:
         help="change all of them: model.backbone.timm_kwargs.img_size=512",
     )
     args = parser.parse_args(argv)
-    logging.getLogger("davpt_seg").setLevel(logging.ERROR)  # that the weights are random is no news here
     print("| config | trained in the ViT | trained in the heads | trained | whole model |")
     print("|---|---|---|---|---|")
     for config in args.configs:

@@ -1,7 +1,9 @@
-# PASCAL Context without background: 59 classes, whose masks' zeros are void.
-_base_ = "pascal_context.py"
-train_pipeline = [dict(s, num_classes=59) if s["type"] == "CheckLabels" else s for s in _base_.train_pipeline]
-test_pipeline = [dict(s, num_classes=59) if s["type"] == "CheckLabels" else s for s in _base_.test_pipeline]
-train_dataloader = dict(dataset=dict(type="PascalContextDataset59", reduce_zero_label=True, pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(type="PascalContextDataset59", reduce_zero_label=True, pipeline=test_pipeline))
+# PASCAL Context, 59 classes: the masks of pascal_context.py, their background (0) read as void (reduce_zero_label).
+_base_ = ["pascal_context.py"]
+train_pipeline = _base_.train_pipeline
+train_pipeline[2].num_classes = 59  # CheckLabels, after LoadAnnotations has shifted the labels to 0 to 58
+test_pipeline = _base_.test_pipeline
+test_pipeline[3].num_classes = 59
+train_dataloader = dict(dataset=dict(type="PascalContextDataset59", pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(type="PascalContextDataset59", pipeline=test_pipeline))
 test_dataloader = val_dataloader

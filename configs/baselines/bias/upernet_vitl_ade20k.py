@@ -1,4 +1,4 @@
-# Bias (BitFit, arXiv 2106.10199): every bias of the ViT is trained, but for its last norm's, which makes no map;
+# Bias (BitFit): every bias of the ViT is trained, but for its last norm's, which makes no map;
 # UPerNet on ViT-L/16, ADE20K.
 _base_ = ["../linear/upernet_vitl_ade20k.py"]
 model = dict(
