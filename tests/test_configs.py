@@ -1,67 +1,225 @@
-"""Every config file builds the model it promises."""
+"""Every config file agrees with itself and builds the model it promises."""
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+import timm
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
+from mmseg.registry import DATASETS
 
-from davpt_seg.apis.launch import forget_weights, replace_sync_bn
+from davpt_seg.apis import main_count
+from davpt_seg.apis.compose import compose
+from davpt_seg.apis.parameters import build_on_meta, count_parameters
 
 ROOT = Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(path for path in ROOT.rglob("*.py") if "_base_" not in path.parts)
+METHODS = ("linear", "full", "bias", "vpt_shallow", "vpt_deep", "davpt", "davpt_plus")
+CELLS = [
+    f"{head}_vitl_{data}"
+    for head in ("upernet", "setr_pup")
+    for data in ("ade20k", "pascal_context", "pascal_context_59")
+]
+# Another data set changes only the number of classes, which needs no model to be checked.
+BUILT = [path for path in CONFIGS if "pascal_context" not in path.stem]
+# What a method may change; see configs/_base_/methods.
+OF_THE_METHOD = ("prompts", "guidance", "tuned", "frozen", "trunk_mode", "drop_path_rate")
+
+every_config = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
-def build(path: Path) -> tuple[Config, torch.nn.Module]:
-    """Build a config's model without memory or weights: on the meta device."""
-    cfg = Config.fromfile(path)
-    init_default_scope(cfg.default_scope)
-    forget_weights(cfg.model)
-    replace_sync_bn(cfg.model)
+def config_of(method: str, name: str) -> Path:
+    """The file of an experiment."""
+    if method == "davpt_plus":
+        return ROOT / "davpt" / f"{name}_plus.py"
+    return ROOT / ("davpt" if method == "davpt" else f"baselines/{method}") / f"{name}.py"
+
+
+def method_of(path: Path) -> str:
+    """The method that a file's place and name promise."""
+    method = path.parent.name.replace("demo", "davpt")
+    return f"{method}_plus" if path.stem.endswith("_plus") else method
+
+
+def heads_of(cfg: Config) -> list[Any]:
+    auxiliary = cfg.model.get("auxiliary_head", [])
+    return [cfg.model.decode_head, *(auxiliary if isinstance(auxiliary, list) else [auxiliary])]
+
+
+def pipelines_of(cfg: Config) -> list[Any]:
+    """Each split's data set and its pipeline; a wrapper's are those of the data set inside."""
+    sets = [cfg[f"{split}_dataloader"].dataset for split in ("train", "val", "test")]
+    sets = [dataset.get("dataset", dataset) for dataset in sets]
+    return [(dataset, dataset.pipeline) for dataset in sets]
+
+
+@cache
+def trunk_facts(model_name: str) -> tuple[int, int, int]:
+    """Width, depth and patch size, asked of timm."""
     with torch.device("meta"):
-        return cfg, MODELS.build(cfg.model)
+        trunk = timm.create_model(model_name)
+    return trunk.embed_dim, len(trunk.blocks), trunk.patch_embed.patch_size[0]
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_config_builds_and_trains_what_its_method_says(path: Path) -> None:
-    cfg, model = build(path)
+def assert_consistent(cfg: Config) -> None:
+    """Everything a config says twice, or that timm or mmseg know too, is said alike."""
+    assert_classes_agree(cfg)
+    assert_maps_fit_the_heads(cfg)
+    assert_images_are_as_the_trunk_learned_them(cfg)
+    assert_crops_agree(cfg)
+
+
+def assert_classes_agree(cfg: Config) -> None:
+    numbers = {head.num_classes for head in heads_of(cfg)}
+    if "guidance" in cfg.model.backbone:
+        numbers.add(cfg.model.backbone.guidance.num_classes)
+    for dataset, pipeline in pipelines_of(cfg):
+        numbers |= {step.num_classes for step in pipeline if step.type == "CheckLabels"}
+        metainfo = dataset.get("metainfo") or DATASETS.get(dataset.type).METAINFO
+        numbers.add(len(metainfo["classes"]))
+    assert len(numbers) == 1
+
+
+def assert_maps_fit_the_heads(cfg: Config) -> None:
     backbone = cfg.model.backbone
+    embed_dim, depth, _ = trunk_facts(backbone.model_name)
+    assert list(backbone.out_indices) == sorted(backbone.out_indices)
+    assert backbone.out_indices[-1] == depth - 1  # the last prompts matter, and compose reads the depth off it
+    widths = [embed_dim] * len(backbone.out_indices)
+    if "neck" in cfg.model:
+        assert cfg.model.neck.in_channels == widths
+        widths = [cfg.model.neck.out_channels] * len(widths)
+    for head in heads_of(cfg):
+        several = isinstance(head.in_index, list)
+        read = [widths[index] for index in (head.in_index if several else [head.in_index])]
+        assert head.in_channels == (read if several else read[0])
+    counts = backbone.get("prompts", {}).get("num_prompts")
+    assert not isinstance(counts, list) or len(counts) == depth
+
+
+def assert_images_are_as_the_trunk_learned_them(cfg: Config) -> None:
+    pretraining = timm.get_pretrained_cfg(cfg.model.backbone.model_name)
+    for preprocessor in (cfg.data_preprocessor, cfg.model.data_preprocessor):
+        assert preprocessor.bgr_to_rgb
+        assert [value / 255 for value in preprocessor.mean] == pytest.approx(pretraining.mean)
+        assert [value / 255 for value in preprocessor.std] == pytest.approx(pretraining.std)
+
+
+def assert_crops_agree(cfg: Config) -> None:
+    _, _, patch = trunk_facts(cfg.model.backbone.model_name)
+    sizes = {
+        tuple(step.crop_size) for _, pipeline in pipelines_of(cfg) for step in pipeline if step.type == "RandomCrop"
+    }
+    sizes |= {tuple(cfg.model.data_preprocessor.size)} if "size" in cfg.model.data_preprocessor else set()
+    test_cfg = cfg.model.test_cfg
+    if test_cfg.mode == "slide":
+        sizes.add(tuple(test_cfg.crop_size))
+        assert all(stride <= size for stride, size in zip(test_cfg.stride, test_cfg.crop_size))
+    assert len(sizes) <= 1
+    assert all(side % patch == 0 for size in sizes for side in size)
+
+
+@every_config
+def test_config_agrees_with_itself_with_timm_and_with_its_data_set(path: Path) -> None:
+    assert_consistent(Config.fromfile(path))
+
+
+@pytest.mark.parametrize("data", ["ade20k", "pascal_context_59"])
+@pytest.mark.parametrize("trunk", ["vitb", "vits", "vitl14_reg"])
+@pytest.mark.parametrize("head", ["upernet", "setr_pup"])
+def test_compositions_without_a_file_agree_with_themselves_too(head: str, trunk: str, data: str) -> None:
+    assert_consistent(compose("davpt", head, trunk, data))
+
+
+@pytest.mark.parametrize("path", BUILT, ids=lambda path: str(path.relative_to(ROOT)))
+def test_config_builds_and_trains_what_its_method_says(path: Path) -> None:
+    assert_trains_what_its_method_says(Config.fromfile(path), method_of(path))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("trunk", ["vits", "vitl14_reg"])
+def test_other_trunks_build_and_train_what_their_method_says(trunk: str, method: str) -> None:
+    assert_trains_what_its_method_says(compose(method, "setr_pup", trunk), method)
+
+
+def assert_trains_what_its_method_says(cfg: Config, method: str) -> None:
+    model = build_on_meta(cfg)
     dim, depth = model.backbone.embed_dim, model.backbone.depth
-    prompts = backbone.get("prompts", {}).get("num_prompts", 0)
-    expected = dim * (sum(prompts) if isinstance(prompts, list) else depth * prompts)
-    if "tuned" in backbone:  # DA-VPT+: the biases of keys and values
-        expected += 2 * dim * depth
-    trained = sum(p.numel() for p in model.backbone.parameters() if p.requires_grad)
-    assert trained == expected
-    method = path.parent.name
-    assert (trained > 0) == (method != "linear")
-    assert ("guidance" in backbone) == ("custom_hooks" in cfg) == (method in ("davpt", "demo"))
+    prompts = cfg.model.backbone.get("prompts", {}).get("num_prompts", 0)
+    prompts = sum(prompts) if isinstance(prompts, list) else depth * prompts
+    last_norm = "norm.bias" in cfg.model.backbone.get("tuned", [])
+    expected = {
+        "linear": 0,
+        "full": sum(p.numel() for p in model.backbone.trunk.parameters()),
+        # qkv 3, attention output 1, the two norms 2, the MLP 4 + 1; and the patch embedding
+        "bias": dim * (11 * depth + 1 + last_norm),
+        "vpt_shallow": dim * (prompts // depth),
+        "vpt_deep": dim * prompts,
+        "davpt": dim * prompts,
+        "davpt_plus": dim * (prompts + 2 * depth),
+    }
+    counts = count_parameters(model)
+    assert counts.backbone_trained == expected[method]
+    assert counts.heads_trained > 0
+    guided = method.startswith("davpt")
+    assert (model.backbone.guidance is not None) == guided
+    assert [hook.type for hook in cfg.get("custom_hooks", [])] == ["MetricLossHook", "PromptMappingHook"] * guided
+    # Distributed training stops at a trained parameter that no loss reaches: the last norm, where no map has it.
+    reached = model.backbone.norm_maps or not any(p.requires_grad for p in model.backbone.trunk.norm.parameters())
+    assert reached or cfg.find_unused_parameters
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_config_agrees_with_itself_on_the_number_of_classes(path: Path) -> None:
-    cfg, model = build(path)
-    heads = [model.decode_head] + ([model.auxiliary_head] if model.with_auxiliary_head else [])
-    wanted = {head.num_classes for head in heads}
-    if model.backbone.guidance is not None:
-        wanted.add(model.backbone.guidance.num_classes)
-    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
-        wanted |= {step.num_classes for step in loader.dataset.pipeline if step.type == "CheckLabels"}
-    assert len(wanted) == 1
+@pytest.mark.parametrize(
+    "name", sorted({path.stem.removesuffix("_plus") for path in CONFIGS if "demo" not in path.parts})
+)
+def test_methods_of_an_experiment_share_everything_but_the_method(name: str) -> None:
+    files = [file for method in METHODS if (file := config_of(method, name)).exists()]
+    assert len(files) == len(METHODS) or name not in CELLS
+    rests = []
+    for file in files:
+        cfg = Config.fromfile(file).to_dict()
+        cfg.pop("custom_hooks", None)
+        cfg.pop("find_unused_parameters", None)
+        for key in OF_THE_METHOD:
+            cfg["model"]["backbone"].pop(key, None)
+        rests.append(cfg)
+    assert all(rest == rests[0] for rest in rests)
 
 
-def test_methods_of_an_experiment_share_everything_but_the_backbone() -> None:
-    for name in ("upernet_vitl_ade20k", "upernet_vitl_pascal_context", "linear_vits14_camvid"):
-        files = [ROOT / "davpt" / f"{name}.py", ROOT / "davpt" / f"{name}_plus.py"]
-        files += [ROOT / "baselines" / method / f"{name}.py" for method in ("linear", "vpt_deep")]
-        rests = []
-        for file in files:
-            cfg = Config.fromfile(file).to_dict()
-            cfg.pop("custom_hooks", None)
-            for key in ("prompts", "guidance", "tuned"):
-                cfg["model"]["backbone"].pop(key, None)
-            rests.append(cfg)
-        assert all(rest == rests[0] for rest in rests)
+def test_counts_in_the_docs_are_what_the_command_prints(capsys: pytest.CaptureFixture) -> None:
+    lines = (ROOT.parent / "docs" / "configs.md").read_text().splitlines()
+    rows = [line for line in lines if line.startswith("| method=")]
+    main_count([row.split()[1] for row in rows])
+    assert len(rows) == 15
+    assert capsys.readouterr().out.splitlines()[2:] == rows
+
+
+def convolutions(channels: list[int]) -> int:
+    """Parameters of 3 x 3 convolutions, each with a norm's scale and shift."""
+    return sum(9 * first * second + 2 * second for first, second in zip(channels, channels[1:]))
+
+
+def test_the_heads_of_linear_probing_with_setr_pup_are_the_papers_13_1_million() -> None:
+    counts = count_parameters(build_on_meta(compose("linear", "setr_pup")))
+    main = convolutions([1024, 256, 256, 256, 256])
+    auxiliary = 3 * convolutions([1024, 256, 256])
+    four_of_each = 4 * (2 * 1024 + 256 * 150 + 150)  # the norm of what a head reads, and its classifier
+    assert counts.trained == counts.heads_trained == main + auxiliary + four_of_each
+    assert round(counts.trained / 1e6, 1) == 13.1
+
+
+@pytest.mark.parametrize(("method", "published"), [("vpt_deep", 13.6), ("davpt", 13.6), ("davpt_plus", 13.7)])
+def test_prompts_and_setr_pup_are_as_many_parameters_as_the_paper_counts(method: str, published: float) -> None:
+    assert round(count_parameters(build_on_meta(compose(method, "setr_pup"))).trained / 1e6, 1) == published
+
+
+def test_full_fine_tuning_is_as_many_parameters_as_the_paper_counts_where_positions_are_those_of_512_pixels() -> None:
+    cfg = compose("full", "setr_pup")
+    own = count_parameters(build_on_meta(cfg)).trained
+    cfg.model.backbone.timm_kwargs = dict(img_size=512)
+    assert round(count_parameters(build_on_meta(cfg)).trained / 1e6, 1) == 317.3
+    assert round(own / 1e6, 1) == 316.4  # timm's positions are those of 224 pixels, resampled in each forward pass

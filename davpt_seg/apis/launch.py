@@ -17,6 +17,7 @@ from .. import compat
 from ..datasets.preflight import DataError, check_dataset
 from ..packaged_configs import ConfigNotFoundError, find_config
 from .check import advise_check
+from .compose import EXAMPLE, CompositionError, asks_for_composition, compose_from_words
 from .options import check_options
 
 logger = logging.getLogger("davpt_seg")
@@ -98,7 +99,11 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
 
 def _parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("config", help="a file, or a name that davpt-seg configs lists: davpt/upernet_vitl_ade20k")
+    parser.add_argument(
+        "config",
+        help="a file, or a name that davpt-seg configs lists (davpt/upernet_vitl_ade20k), or an experiment's parts "
+        f"({EXAMPLE})",
+    )
     parser.add_argument(
         "--work-dir", metavar="DIR", help="for checkpoints and logs; default work_dirs/<method>/<config>"
     )
@@ -110,6 +115,9 @@ def _parser(description: str) -> argparse.ArgumentParser:
         help="change the config: train_dataloader.batch_size=4 model.backbone.prompts.num_prompts=10 ...",
     )
     parser.add_argument(
+        "--print-config", action="store_true", help="print the whole config, as a config file, and stop"
+    )
+    parser.add_argument(
         "--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none", help="how processes were started"
     )
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
@@ -119,22 +127,21 @@ def _parser(description: str) -> argparse.ArgumentParser:
 def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Config:
     """Read a config, put the command line over it, and make it fit this machine."""
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    try:
-        args.config = find_config(args.config)
-    except ConfigNotFoundError as error:
-        parser.error(str(error))
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(parser, args)
     if args.cfg_options:
         try:
             check_options(cfg, args.cfg_options)
         except ValueError as error:
             parser.error(str(error))
         cfg.merge_from_dict(args.cfg_options)
+    if args.print_config:
+        print(cfg.pretty_text, end="")
+        parser.exit()
     cfg.launcher = args.launcher
     if args.work_dir:
         cfg.work_dir = args.work_dir
     elif not cfg.get("work_dir"):
-        folder, name = osp.split(osp.splitext(osp.abspath(args.config))[0])
+        folder, name = osp.split(osp.splitext(osp.abspath(cfg.filename))[0])
         cfg.work_dir = osp.join("work_dirs", osp.basename(folder), name)
     compat.prepare_cpu_ddp(cfg)
     if single_process_or_cpu(cfg):
@@ -142,6 +149,17 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
         if replaced:
             logger.info("SyncBN -> BN in %d places: this is a CPU or a single process", replaced)
     return cfg
+
+
+def read_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Config:
+    """Read a config by path or name, or compose it from its parts; end with the parser's error where there is none."""
+    try:
+        if asks_for_composition(args.config):
+            return compose_from_words(args.config)
+        args.config = find_config(args.config)
+    except (CompositionError, ConfigNotFoundError) as error:
+        parser.error(str(error))
+    return Config.fromfile(args.config)
 
 
 def single_process_or_cpu(cfg: Config) -> bool:

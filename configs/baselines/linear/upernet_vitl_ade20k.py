@@ -1,8 +1,8 @@
-# Linear probing: only the head is trained; ADE20K.
+# Linear probing: only the head is trained; UPerNet on ViT-L/16, ADE20K.
 _base_ = [
     "../../_base_/models/upernet_vitl.py",
     "../../_base_/datasets/ade20k.py",
-    "../../_base_/schedules/sgd_160k.py",
+    "../../_base_/schedules/released_160k.py",
     "../../_base_/runtime/default.py",
 ]
 model = dict(

@@ -1,12 +1,7 @@
-# VPT-Deep: DA-VPT without metric guidance; ADE20K.
-_base_ = [
-    "../../_base_/models/upernet_vitl.py",
-    "../../_base_/datasets/ade20k.py",
-    "../../_base_/schedules/sgd_160k.py",
-    "../../_base_/runtime/default.py",
-]
+# VPT-Deep: DA-VPT without metric guidance; UPerNet on ViT-L/16, ADE20K.
+_base_ = ["../linear/upernet_vitl_ade20k.py"]
 model = dict(
-    backbone=dict(prompts=dict(num_prompts=[20] * 23 + [10])),
-    decode_head=dict(num_classes=150),
-    auxiliary_head=dict(num_classes=150),
+    backbone=dict(
+        prompts=dict(num_prompts=[20] * 23 + [10]),
+    )
 )

@@ -1,12 +1,7 @@
-# VPT-Deep: DA-VPT without metric guidance; PASCAL Context (59 classes and background).
-_base_ = [
-    "../../_base_/models/upernet_vitl.py",
-    "../../_base_/datasets/pascal_context.py",
-    "../../_base_/schedules/sgd_160k.py",
-    "../../_base_/runtime/default.py",
-]
+# VPT-Deep: DA-VPT without metric guidance; UPerNet on ViT-L/16, PASCAL Context (59 classes and background).
+_base_ = ["../linear/upernet_vitl_pascal_context.py"]
 model = dict(
-    backbone=dict(prompts=dict(num_prompts=[20] * 23 + [10])),
-    decode_head=dict(num_classes=60),
-    auxiliary_head=dict(num_classes=60),
+    backbone=dict(
+        prompts=dict(num_prompts=[20] * 23 + [10]),
+    )
 )

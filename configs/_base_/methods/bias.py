@@ -1,0 +1,14 @@
+# Bias (BitFit, arXiv 2106.10199): every bias of the ViT is trained, but for its last norm's, which makes no map.
+model = dict(
+    backbone=dict(
+        tuned=[
+            "patch_embed.proj.bias",
+            "blocks.*.norm1.bias",
+            "blocks.*.attn.qkv.bias",
+            "blocks.*.attn.proj.bias",
+            "blocks.*.norm2.bias",
+            "blocks.*.mlp.fc1.bias",
+            "blocks.*.mlp.fc2.bias",
+        ]
+    )
+)

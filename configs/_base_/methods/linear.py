@@ -1,0 +1,1 @@
+# Linear probing: nothing of the ViT is trained.

@@ -1,0 +1,16 @@
+# Bias (BitFit): every bias of the ViT is trained, but for its last norm's, which makes no map;
+# SETR-PUP on ViT-L/16, ADE20K.
+_base_ = ["../linear/setr_pup_vitl_ade20k.py"]
+model = dict(
+    backbone=dict(
+        tuned=[
+            "patch_embed.proj.bias",
+            "blocks.*.norm1.bias",
+            "blocks.*.attn.qkv.bias",
+            "blocks.*.attn.proj.bias",
+            "blocks.*.norm2.bias",
+            "blocks.*.mlp.fc1.bias",
+            "blocks.*.mlp.fc2.bias",
+        ]
+    )
+)

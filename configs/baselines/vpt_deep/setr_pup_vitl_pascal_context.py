@@ -1,0 +1,7 @@
+# VPT-Deep: DA-VPT without metric guidance; SETR-PUP on ViT-L/16, PASCAL Context (59 classes and background).
+_base_ = ["../linear/setr_pup_vitl_pascal_context.py"]
+model = dict(
+    backbone=dict(
+        prompts=dict(num_prompts=[20] * 23 + [10]),
+    )
+)

@@ -1,0 +1,3 @@
+# VPT-Shallow: prompts enter before the first block; SETR-PUP on ViT-L/16, ADE20K.
+_base_ = ["../linear/setr_pup_vitl_ade20k.py"]
+model = dict(backbone=dict(prompts=dict(num_prompts=20, kind="shallow")))

@@ -1,0 +1,3 @@
+# VPT-Shallow: prompts enter before the first block; UPerNet on ViT-L/16, PASCAL Context (59 classes and background).
+_base_ = ["../linear/upernet_vitl_pascal_context.py"]
+model = dict(backbone=dict(prompts=dict(num_prompts=20, kind="shallow")))
