@@ -12,7 +12,8 @@ from mmengine.registry import TRANSFORMS
 class CheckLabels:
     """Refuse a label map that holds a class beyond the data set's, naming the file.
 
-    Put it right after ``LoadAnnotations``. Without it such a label surfaces as an index error in the loss; on a GPU,
+    Put it right after ``LoadAnnotations``. Where an image comes without label map, as in inference, there is nothing to
+    check. Without this step such a label surfaces as an index error in the loss; on a GPU,
     as a device assertion that names nothing.
 
     Args:
@@ -28,8 +29,12 @@ class CheckLabels:
         """Return the results unchanged.
 
         Raises:
-            ValueError: labels that are neither a class nor void.
+            ValueError: labels that are neither a class nor void, or a label map that was not loaded yet.
         """
+        if "gt_seg_map" not in results:
+            if results.get("seg_map_path"):
+                raise ValueError("CheckLabels stands before LoadAnnotations in the pipeline; put it right after")
+            return results
         values = np.unique(results["gt_seg_map"])
         wrong = [int(v) for v in values if v != self.ignore_index and not 0 <= v < self.num_classes]
         if wrong:
