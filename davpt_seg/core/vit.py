@@ -22,6 +22,7 @@ from .weights import load_weights
 logger = logging.getLogger("davpt_seg")
 
 TRUNK_MODES = ("eval", "train")
+WeightsSource = Union[str, Mapping[str, Any], None]
 
 
 class Features(NamedTuple):
@@ -62,7 +63,7 @@ class PromptedViT(nn.Module):
         self,
         model_name: str,
         pretrained: bool = False,
-        weights: Union[str, Mapping[str, Any], None] = None,
+        weights: WeightsSource = None,
         out_indices: Sequence[int] = (-1,),
         norm_maps: bool = False,
         prompts: Optional[Mapping[str, Any]] = None,
@@ -82,7 +83,7 @@ class PromptedViT(nn.Module):
         if "drop_path_rate" in timm_kwargs:
             raise ValueError("timm_kwargs has drop_path_rate; give it to the backbone itself")
         timm_kwargs["drop_path_rate"] = drop_path_rate
-        self.trunk = build_trunk(model_name, pretrained, weights, timm_kwargs)
+        self.trunk = self._build_trunk(model_name, pretrained, weights, timm_kwargs)
         self.trunk_mode = trunk_mode
         self.depth = len(self.trunk.blocks)
         self.embed_dim = self.trunk.embed_dim
@@ -95,6 +96,11 @@ class PromptedViT(nn.Module):
         tune(self.trunk, self.biases, tuned)
         self.prompts = self._build_prompts(prompts)
         self.guidance = self._build_guidance(guidance)
+
+    def _build_trunk(
+        self, model_name: str, pretrained: bool, weights: WeightsSource, timm_kwargs: Mapping[str, Any]
+    ) -> VisionTransformer:
+        return build_trunk(model_name, pretrained, weights, timm_kwargs)
 
     def _block_indices(self, indices: Sequence[int], what: str) -> tuple[int, ...]:
         wrong = [i for i in indices if not -self.depth <= i < self.depth]
@@ -210,11 +216,25 @@ class PromptedViT(nn.Module):
 
 
 def build_trunk(
-    model_name: str, pretrained: bool, weights: Union[str, Mapping[str, Any], None], timm_kwargs: Mapping[str, Any]
+    model_name: str, pretrained: bool, weights: WeightsSource, timm_kwargs: Mapping[str, Any]
 ) -> VisionTransformer:
     """Build a timm ViT without classifier, for images of any size, and load its weights."""
     if pretrained and weights:
         raise ValueError(f"pretrained=True and weights={weights!r} are two sources of weights; choose one")
+    trunk = create_trunk(model_name, pretrained, timm_kwargs)
+    if weights:
+        load_weights(trunk, weights)
+    elif not pretrained:
+        logger.warning(
+            "The ViT %s starts from random weights (neither pretrained nor weights is set): "
+            "fine if a checkpoint is loaded next.",
+            model_name,
+        )
+    return trunk
+
+
+def create_trunk(model_name: str, pretrained: bool, timm_kwargs: Mapping[str, Any]) -> VisionTransformer:
+    """Build a timm ViT that prompts can join, without classifier, for images of any size."""
     reserved = {"num_classes", "dynamic_img_size", "dynamic_img_pad", "patch_drop_rate"} & timm_kwargs.keys()
     if reserved:
         raise ValueError(f"timm_kwargs {sorted(reserved)}: the prompted ViT sets or excludes these itself")
@@ -249,14 +269,6 @@ def build_trunk(
             f"model_name {model_name!r} has {names}; prompts need timm's plain PatchEmbed, Block, Attention"
         )
     trunk.reset_classifier(0, "")  # drops the pooling head that SigLIP towers have
-    if weights:
-        load_weights(trunk, weights)
-    elif not pretrained:
-        logger.warning(
-            "The ViT %s starts from random weights (neither pretrained nor weights is set): "
-            "fine if a checkpoint is loaded next.",
-            model_name,
-        )
     return trunk
 
 
