@@ -16,6 +16,7 @@ from .attention import Attended
 from .labels import majority_labels, pixel_counts, present_classes
 from .losses import DIVISORS, proxy_anchor
 from .mapping import ClassPromptMapping
+from .statistics import pair_statistics
 
 PROMPT_SIDES = ("query", "key", "value", "prompt")
 TOKEN_SIDES = ("attn_output", "query", "key", "value", "input")
@@ -117,21 +118,25 @@ class Guidance(nn.Module):
             return prompts
         return getattr(attended.prompts, self.prompt_side).flatten(-2)
 
-    def forward(self, records: Sequence[GuidedRecord], pixel_labels: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, records: Sequence[GuidedRecord], pixel_labels: Tensor, statistics: bool = False
+    ) -> dict[str, Tensor]:
         """Compute the weighted metric losses of a batch, and gather its class means.
 
         Args:
             records: one per guided block.
             pixel_labels: (B, H, W), of the images that made the records.
+            statistics: measure, too, how prompts and patches of a class meet.
 
         Returns:
-            ``loss_metric_patch`` and ``loss_metric_cls``, scalars; without those whose weight is 0.
+            ``loss_metric_patch`` and ``loss_metric_cls``, scalars; without those whose weight is 0. With statistics,
+            also those of :func:`~davpt_seg.core.statistics.pair_statistics`, as ``patch_...``: means over blocks.
 
         Raises:
             ValueError: label maps that do not fit the images, or that hold unknown labels.
         """
         labels, present = self.observe(records, pixel_labels)
-        losses = {}
+        losses = self.statistics(records, labels) if statistics else {}
         if self.patch_weight:
             terms = [self.patch_loss(record, labels) for record in records]
             losses["loss_metric_patch"] = self.patch_weight * torch.stack(terms).mean()
@@ -163,11 +168,23 @@ class Guidance(nn.Module):
     def patch_loss(self, record: GuidedRecord, labels: Tensor) -> Tensor:
         """L_ML(X, P) of Eq. 4: prompts are the proxies of patch tokens; labels are (B, N)."""
         assert record.prompts is not None  # only a pass without prompts leaves them out
+        return proxy_anchor(record.prompts, record.tokens.flatten(0, 1), *self.patch_pairs(labels), **self.metric)
+
+    def patch_pairs(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Tell which patches and prompts are of the same class, and which of different ones, each (B * N, M) bool."""
         labels = labels.flatten()
-        void = labels == self.ignore_index
-        same = self.mapping.speaks_for().T[labels.masked_fill(void, 0)]  # (B * N, M)
-        positive, negative = same & ~void[:, None], ~same & ~void[:, None]
-        return proxy_anchor(record.prompts, record.tokens.flatten(0, 1), positive, negative, **self.metric)
+        labelled = (labels != self.ignore_index)[:, None]
+        same = self.mapping.speaks_for().T[labels.masked_fill(~labelled[:, 0], 0)]  # (B * N, M)
+        return same & labelled, ~same & labelled
+
+    def statistics(self, records: Sequence[GuidedRecord], labels: Tensor) -> dict[str, Tensor]:
+        """Measure how prompts and patches of a class meet, a mean over guided blocks; labels are (B, N)."""
+        positive, negative = self.patch_pairs(labels)
+        each = []
+        for record in records:
+            assert record.prompts is not None
+            each.append(pair_statistics(record.prompts, record.tokens.flatten(0, 1), positive, negative))
+        return {f"patch_{name}": torch.stack([one[name] for one in each]).mean() for name in each[0]}
 
     def class_token_loss(self, record: GuidedRecord, present: Tensor) -> Tensor:
         """L_ML(P, x_cls) of Eq. 5: class tokens are the proxies of prompts; present classes are (B, C) bool.

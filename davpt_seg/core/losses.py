@@ -46,14 +46,19 @@ def proxy_anchor(
     """
     if divisor not in DIVISORS:
         raise ValueError(f"divisor must be one of {DIVISORS}, got {divisor!r}")
+    similarity = prompt_scale * cosines(proxies, tokens)
     with torch.autocast(tokens.device.type, enabled=False):
-        dtype = torch.promote_types(tokens.dtype, torch.float32)
-        cosine = F.normalize(tokens.to(dtype), dim=-1) @ F.normalize(proxies.to(dtype), dim=-1).T  # (T, P)
-        similarity = prompt_scale * cosine
         pull = log_one_plus_sum_exp(-scale * (similarity - margin), positive)  # (P,)
         push = log_one_plus_sum_exp(scale * (similarity + margin), ~positive if negative is None else negative)
         num_pulling = positive.any(dim=0).sum().clamp(min=1) if divisor == "positive" else max(len(proxies), 1)
         return pull.sum() / num_pulling + push.sum() / max(len(proxies), 1)
+
+
+def cosines(proxies: Tensor, tokens: Tensor) -> Tensor:
+    """Cosine of each token (T, D) and proxy (P, D), (T, P), in float32 or wider, whatever autocast says."""
+    dtype = torch.promote_types(tokens.dtype, torch.float32)
+    with torch.autocast(tokens.device.type, enabled=False):
+        return F.normalize(tokens.to(dtype), dim=-1) @ F.normalize(proxies.to(dtype), dim=-1).T
 
 
 def log_one_plus_sum_exp(scores: Tensor, mask: Tensor) -> Tensor:

@@ -21,7 +21,15 @@ class MetricLossHook(Hook):
 
     A PyTorch forward hook on the unwrapped model completes its dict of losses, inside the forward pass that
     DistributedDataParallel and autocast see. Weights and all else are arguments of the backbone's ``guidance``.
+
+    Args:
+        log_stats: log, beside the losses, how prompts and patches of a class meet: ``patch_cos_positive``,
+            ``patch_cos_negative``, ``patch_nearest_right`` and ``patch_labelled``
+            (:func:`~davpt_seg.core.statistics.pair_statistics`), of each process's own images.
     """
+
+    def __init__(self, log_stats: bool = False) -> None:
+        self.log_stats = log_stats
 
     _handle: Optional[RemovableHandle] = None
 
@@ -52,4 +60,5 @@ class MetricLossHook(Hook):
         records = self._backbone.take_records()
         if not records:
             raise RuntimeError("MetricLossHook: the model returned losses without running its guided backbone")
-        return {**outputs, **self._guidance(records, pixel_labels(named["data_samples"]))}
+        labels = pixel_labels(named["data_samples"])
+        return {**outputs, **self._guidance(records, labels, statistics=self.log_stats)}

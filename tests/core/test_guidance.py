@@ -198,6 +198,20 @@ def test_scale_margin_and_prompt_scale_reach_both_losses_and_the_divisor_that_of
     assert torch.isclose(changed["loss_metric_cls"], plain["loss_metric_cls"])
 
 
+def test_statistics_are_means_over_guided_blocks_and_leave_the_losses_as_they_are() -> None:
+    records, (pixels, _, _) = [record("many classes") for _ in range(2)], label_maps("many classes")
+    plain = guide("many classes")(records, pixels)
+    measured = guide("many classes")(records, pixels, statistics=True)
+    assert all(torch.equal(measured[name], value) for name, value in plain.items())
+    extra = {name: value for name, value in measured.items() if name not in plain}
+    assert sorted(extra) == ["patch_cos_negative", "patch_cos_positive", "patch_labelled", "patch_nearest_right"]
+    single = [guide("many classes")([one], pixels, statistics=True) for one in records]
+    for name, value in extra.items():
+        assert value.item() == pytest.approx(sum(one[name].item() for one in single) / 2)
+    assert not torch.isclose(single[0]["patch_cos_positive"], single[1]["patch_cos_positive"])
+    assert extra["patch_labelled"] == pytest.approx(4 / 6)  # patches 2 and 5 of the 6 are void
+
+
 def test_autocast_does_not_narrow_the_losses() -> None:
     one, (pixels, _, _) = record("few classes"), label_maps("few classes")
     one = GuidedRecord(*(tensor.float() for tensor in one[:3]), grid=GRID)

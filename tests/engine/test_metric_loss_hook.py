@@ -45,6 +45,15 @@ def test_guidance_changes_what_prompts_learn_and_only_prompts_and_heads_change(c
     assert not torch.allclose(*learned.values(), atol=1e-5)
 
 
+def test_statistics_are_logged_and_no_part_of_the_loss(camvid: Path, tmp_path: Path) -> None:
+    cfg = tiny_camvid(camvid, tmp_path, **{"custom_hooks.0.log_stats": True})
+    rows = logged(train(cfg))
+    for row in rows:
+        assert row["loss"] == pytest.approx(sum(value for name, value in row.items() if "loss_" in name), rel=1e-4)
+        assert -1 <= row["patch_cos_negative"] <= 1 and -1 <= row["patch_cos_positive"] <= 1
+        assert 0 <= row["patch_nearest_right"] <= 1 and 0 < row["patch_labelled"] < 1
+
+
 def test_a_hook_without_guidance_is_refused(camvid: Path, tmp_path: Path) -> None:
     cfg = tiny_camvid(camvid, tmp_path, "baselines/vpt_deep")
     cfg.custom_hooks = [dict(type="MetricLossHook")]
