@@ -1,12 +1,13 @@
-"""Metric losses between proxies (here: prompts or class tokens) and tokens."""
+"""Proxy-Anchor: each proxy pulls the tokens of its class and pushes all others."""
 
 from __future__ import annotations
 
 from typing import Optional
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from .similarity import cosines
 
 DIVISORS = ("positive", "all")
 
@@ -52,13 +53,6 @@ def proxy_anchor(
         push = log_one_plus_sum_exp(scale * (similarity + margin), ~positive if negative is None else negative)
         num_pulling = positive.any(dim=0).sum().clamp(min=1) if divisor == "positive" else max(len(proxies), 1)
         return pull.sum() / num_pulling + push.sum() / max(len(proxies), 1)
-
-
-def cosines(proxies: Tensor, tokens: Tensor) -> Tensor:
-    """Cosine of each token (T, D) and proxy (P, D), (T, P), in float32 or wider, whatever autocast says."""
-    dtype = torch.promote_types(tokens.dtype, torch.float32)
-    with torch.autocast(tokens.device.type, enabled=False):
-        return F.normalize(tokens.to(dtype), dim=-1) @ F.normalize(proxies.to(dtype), dim=-1).T
 
 
 def log_one_plus_sum_exp(scores: Tensor, mask: Tensor) -> Tensor:
