@@ -23,7 +23,7 @@ METRIC_ARGUMENTS = {name: list(inspect.signature(loss).parameters)[4:] for name,
 
 
 def metric_loss(name: str, arguments: Mapping[str, Any]) -> Callable[..., Tensor]:
-    """Set the arguments of the metric loss of a name.
+    """Set the arguments of the metric loss of a name; None stands for an argument's default.
 
     Raises:
         ValueError: an unknown name, an argument that is not this metric's, or a value that it refuses.
@@ -31,6 +31,7 @@ def metric_loss(name: str, arguments: Mapping[str, Any]) -> Callable[..., Tensor
     if name not in METRICS:
         raise ValueError(f"metric must be one of {tuple(METRICS)}, got {name!r}")
     loss = METRICS[name]
+    arguments = {argument: value for argument, value in arguments.items() if value is not None}
     for argument in arguments:
         if argument not in METRIC_ARGUMENTS[name]:
             others = [other for other, names in METRIC_ARGUMENTS.items() if argument in names]

@@ -20,6 +20,11 @@ def test_the_chosen_metric_gets_its_arguments(name: str) -> None:
     assert not torch.isclose(chosen, plain)
 
 
+def test_an_argument_of_none_is_as_if_it_were_not_given() -> None:
+    # a config's prompt_scale can so be taken back on the command line, where another metric is chosen
+    assert metric_loss("triplet", dict(margin=None, prompt_scale=None)).keywords == {}
+
+
 @pytest.mark.parametrize("name", METRICS)
 def test_nothing_but_void_gives_zero_loss_and_zero_gradients(name: str) -> None:
     proxies, tokens = torch.randn(3, 8, requires_grad=True), torch.randn(5, 8, requires_grad=True)
