@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 
 from .. import compat
 from ..datasets.preflight import DataError, check_dataset
+from .resume import CheckpointError, checkpoint_to_resume
 
 logger = logging.getLogger("davpt_seg")
 
@@ -39,7 +40,10 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
         use_amp(cfg)
     if args.resume:
         cfg.resume = True
-        cfg.load_from = None if args.resume == "auto" else args.resume
+        try:
+            cfg.load_from = checkpoint_to_resume(cfg.work_dir, None if args.resume == "auto" else args.resume)
+        except CheckpointError as error:
+            parser.error(f"--resume: {error}")
     check_data(parser, cfg, ("train", "val"))
     runner = Runner.from_cfg(cfg)
     if args.dry_run:

@@ -13,6 +13,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from .attention import Attended
+from .distributed import gather_rows
 from .labels import majority_labels, pixel_counts, present_classes
 from .losses import DIVISORS, proxy_anchor
 from .mapping import ClassPromptMapping
@@ -53,6 +54,9 @@ class Guidance(nn.Module):
         purity: least share of a patch's pixels that its class must hold.
         ignore_index: label of void pixels.
         seed: of the first clustering.
+        gather: where several processes train together, take the losses over the patches and images of all of them,
+            as one process with the whole batch would. They are no sums over images, so that means of each process's
+            own would be other losses. Costs the guided tokens' exchange; False leaves each process its own batch.
 
     Raises:
         ValueError: an unknown side or divisor, a purity outside (0, 1], an ignore_index that is a class.
@@ -77,6 +81,7 @@ class Guidance(nn.Module):
         purity: float = 0.5,
         ignore_index: int = 255,
         seed: int = 0,
+        gather: bool = True,
     ) -> None:
         super().__init__()
         for what, value, choices in (
@@ -98,6 +103,7 @@ class Guidance(nn.Module):
         self.prompt_side, self.token_side, self.cls_side = prompt_side, token_side, cls_side
         self.metric: dict[str, Any] = dict(scale=scale, margin=margin, prompt_scale=prompt_scale, divisor=divisor)
         self.purity, self.ignore_index = purity, ignore_index
+        self.gather = gather
         self.mapping = ClassPromptMapping(num_classes, num_prompts, embed_dim, seed=seed)
 
     def record(
@@ -131,6 +137,8 @@ class Guidance(nn.Module):
             ValueError: label maps that do not fit the images, or that hold unknown labels.
         """
         labels, present = self.observe(records, pixel_labels)
+        if self.gather:
+            records, labels, present = gather_batch(records, labels, present)
         losses = {}
         if self.patch_weight:
             terms = [self.patch_loss(record, labels) for record in records]
@@ -179,6 +187,20 @@ class Guidance(nn.Module):
         labelled = present.any(dim=1)
         same = (present[labelled].float() @ self.mapping.speaks_for().T.float()) > 0  # (labelled images, M)
         return proxy_anchor(record.class_token[labelled], record.prompts, same.T, **self.metric)
+
+
+def gather_batch(
+    records: Sequence[GuidedRecord], labels: Tensor, present: Tensor
+) -> tuple[list[GuidedRecord], Tensor, Tensor]:
+    """Join the batches of all processes; images may differ in size, so that patches come as one row: (1, B * N, D)."""
+    joined = [
+        record._replace(
+            tokens=gather_rows(record.tokens.flatten(0, 1))[None],
+            class_token=None if record.class_token is None else gather_rows(record.class_token),
+        )
+        for record in records
+    ]
+    return joined, gather_rows(labels.flatten())[None], gather_rows(present)
 
 
 def _token_side(attended: Attended, side: str, which: slice) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Optional, cast
 
 import timm
@@ -11,6 +12,7 @@ import torch
 from timm.layers import Attention, PatchEmbed
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from .attention import Attended, prompted_block
 from .guidance import Guidance, GuidedRecord
@@ -49,6 +51,8 @@ class PromptedViT(nn.Module):
         frozen: freeze the trunk, except for the tuned names.
         trunk_mode: ``eval`` or ``train``: the mode that dropout and drop-path of the trunk are in while training.
         drop_path_rate: of the trunk; needs ``trunk_mode='train'``.
+        with_cp: gradient checkpointing: each block's forward pass is run again in the backward pass, which saves memory
+            for time; gradients stay the same.
         timm_kwargs: further arguments of ``timm.create_model`` (``depth``, ``img_size``, ...).
 
     Raises:
@@ -69,6 +73,7 @@ class PromptedViT(nn.Module):
         frozen: bool = True,
         trunk_mode: str = "eval",
         drop_path_rate: float = 0.0,
+        with_cp: bool = False,
         timm_kwargs: Optional[Mapping[str, Any]] = None,
     ) -> None:
         super().__init__()
@@ -82,6 +87,7 @@ class PromptedViT(nn.Module):
         timm_kwargs["drop_path_rate"] = drop_path_rate
         self.trunk = build_trunk(model_name, pretrained, weights, timm_kwargs)
         self.trunk_mode = trunk_mode
+        self.with_cp = with_cp
         self.depth = len(self.trunk.blocks)
         self.embed_dim = self.trunk.embed_dim
         self.patch_size: tuple[int, int] = tuple(self.trunk.patch_embed.patch_size)
@@ -145,9 +151,11 @@ class PromptedViT(nn.Module):
 
     def walk(self, tokens: Tensor, prompted: bool = True) -> Iterator[tuple[Tensor, Optional[Tensor], Attended]]:
         """Run the blocks one by one, yielding tokens (B, prefix + N, D), the block's prompts and what attention did."""
+        again = self.with_cp and torch.is_grad_enabled()
+        run = partial(checkpoint, prompted_block, use_reentrant=False) if again else prompted_block
         for i, block in enumerate(self.trunk.blocks):
             prompts = self.prompts(i) if prompted and self.prompts else None
-            tokens, attended = prompted_block(cast(Block, block), tokens, prompts, self.biases(i))
+            tokens, attended = run(cast(Block, block), tokens, prompts, self.biases(i))
             yield tokens, prompts, attended
 
     def forward(self, images: Tensor) -> Features:

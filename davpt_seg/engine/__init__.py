@@ -1,8 +1,19 @@
 """Hooks and optimizer wrappers for MMEngine's registries."""
 
+from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .autocast_optim_wrapper import AutocastOptimWrapper
+from .compile_hook import CompileBackboneHook
+from .exact_resume_hook import ExactResumeHook
 from .metric_loss_hook import MetricLossHook
 from .prompt_mapping_hook import PromptMappingHook
 from .trained_table_hook import TrainedTableHook
 
-__all__ = ["AutocastOptimWrapper", "MetricLossHook", "PromptMappingHook", "TrainedTableHook"]
+__all__ = [
+    "AtomicCheckpointHook",
+    "AutocastOptimWrapper",
+    "CompileBackboneHook",
+    "ExactResumeHook",
+    "MetricLossHook",
+    "PromptMappingHook",
+    "TrainedTableHook",
+]
