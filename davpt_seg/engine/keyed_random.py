@@ -68,7 +68,7 @@ class KeyedSampler(Sampler[KeyedIndex]):
     """A sampler's indices, each with a key, from any place on.
 
     Args:
-        sampler: the sampler of this process, whose i-th index is the (i * processes + rank)-th of all: so do MMEngine's.
+        sampler: of this process; its i-th index is the (i * processes + rank)-th of all, as with MMEngine's samplers.
         seed: shared by all processes.
         rank, processes: of this process, and how many there are. The keys are those of one process that draws all.
     """

@@ -45,9 +45,8 @@ def batch(rank: int) -> tuple[GuidedRecord, Tensor]:
     labels = labels.repeat_interleave(2, 1).repeat_interleave(2, 2)
     labels[torch.rand(labels.shape, generator=generator) < 0.1] = 255
     prompts = torch.randn(4, 8, generator=torch.Generator().manual_seed(9))
-    return GuidedRecord(
-        prompts.requires_grad_(), tokens.requires_grad_(), class_token[:, 0].requires_grad_(), (height, width)
-    ), labels
+    leaves = (tensor.requires_grad_() for tensor in (prompts, tokens, class_token[:, 0]))
+    return GuidedRecord(*leaves, grid=(height, width)), labels
 
 
 def guided(rank: int) -> dict[str, Any]:
@@ -68,6 +67,7 @@ def test_metric_losses_gradients_and_class_means_are_those_of_one_process(tmp_pa
     results = in_processes(guided, tmp_path)
     module, each = guidance(), [batch(rank) for rank in range(len(GRIDS))]
     labels, present = zip(*(module.observe([record], maps) for record, maps in each))
+    patches = torch.cat([row.flatten() for row in labels])[None]
     prompts = each[0][0].prompts
     joined = GuidedRecord(
         prompts=prompts,
@@ -76,8 +76,7 @@ def test_metric_losses_gradients_and_class_means_are_those_of_one_process(tmp_pa
         grid=(1, 1),
     )
     losses = dict(
-        loss_metric_patch=module.patch_weight
-        * module.patch_loss(joined, torch.cat([row.flatten() for row in labels])[None]),
+        loss_metric_patch=module.patch_weight * module.patch_loss(joined, patches),
         loss_metric_cls=module.cls_weight * module.class_token_loss(joined, torch.cat(present)),
     )
     sum(losses.values()).backward()

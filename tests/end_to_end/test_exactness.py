@@ -42,8 +42,9 @@ class Losses(Hook):
 
 
 def global_batch_of_four(data: Path, work_dir: Path, processes: int) -> Config:
-    """Four iterations on eleven classes and four prompts; the mapping is made anew after two."""
-    cfg = by_iterations(tiny_camvid(data, work_dir, **{"model.backbone.prompts.num_prompts": 4}), 4)
+    """Five iterations on eleven classes and four prompts; the mapping is made anew after two and four."""
+    cfg = by_iterations(tiny_camvid(data, work_dir, **{"model.backbone.prompts.num_prompts": 4}), 5)
+    cfg.default_hooks.checkpoint.update(interval=1, max_keep_ckpts=-1)
     cfg.train_dataloader.batch_size = 4 // processes
     cfg.train_dataloader.dataset.pipeline[4].prob = 0.0  # the first pass over the data draws as it likes
     cfg.custom_hooks[1].interval = 2
@@ -67,12 +68,14 @@ def one_of_two(rank: int, cfg: Config, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     cfg.launcher = "pytorch"
     prepare_cpu_ddp(cfg)  # find_unused_parameters=False
-    torch.save(run(cfg), f"{folder}/{rank}.pth")
+    results = run(copy.deepcopy(cfg))
+    cfg.update(resume=True, load_from=f"{cfg.work_dir}/iter_3.pth", work_dir=f"{folder}/resumed", experiment_name="2")
+    torch.save(dict(results, resumed=run(cfg)["weights"]), f"{folder}/{rank}.pth")
     dist.destroy_process_group()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="forks; hide the GPU with CUDA_VISIBLE_DEVICES=''")
-def test_two_processes_have_the_losses_and_weights_of_one_on_the_same_global_batch(
+def test_two_processes_resumed_or_not_have_the_losses_and_weights_of_one_on_the_same_global_batch(
     camvid: Path, tmp_path: Path
 ) -> None:
     cfg = global_batch_of_four(camvid, tmp_path / "two", 2)
@@ -85,10 +88,12 @@ def test_two_processes_have_the_losses_and_weights_of_one_on_the_same_global_bat
             assert (first[name] + second[name]) / 2 == pytest.approx(value, rel=1e-5), name
             if "metric" in name:  # each process computes that of all
                 assert first[name] == pytest.approx(second[name], rel=1e-6)
-    assert len(one["losses"]) == 4
+    assert len(one["losses"]) == 5
     for name, tensor in one["weights"].items():
         assert torch.equal(pair[0]["weights"][name], pair[1]["weights"][name]), name
         torch.testing.assert_close(pair[0]["weights"][name], tensor, rtol=1e-5, atol=1e-5, msg=name)
+        for process in pair:  # resumed after the third iteration, with class means of both processes' third batch
+            assert torch.equal(process["resumed"][name], process["weights"][name]), name
 
 
 def segmentor(method: str = "davpt", **options: Any) -> nn.Module:
@@ -106,13 +111,11 @@ def segmentor(method: str = "davpt", **options: Any) -> nn.Module:
 
 def images(count: int = 4) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(1)
-    labels = (
-        torch.randint(0, 11, (count, 1, 4, 4), generator=generator).repeat_interleave(14, 2).repeat_interleave(14, 3)
-    )
+    labels = torch.randint(0, 11, (count, 1, 4, 4), generator=generator)
+    labels = labels.repeat_interleave(14, 2).repeat_interleave(14, 3)
     samples = [SegDataSample(gt_sem_seg=PixelData(data=one), metainfo=dict(img_shape=(56, 56))) for one in labels]
-    return dict(
-        inputs=list(torch.randint(0, 256, (count, 3, 56, 56), generator=generator).byte()), data_samples=samples
-    )
+    inputs = torch.randint(0, 256, (count, 3, 56, 56), generator=generator, dtype=torch.uint8)
+    return dict(inputs=list(inputs), data_samples=samples)
 
 
 def part(data: dict[str, Any], which: slice) -> dict[str, Any]:

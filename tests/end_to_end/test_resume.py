@@ -71,9 +71,8 @@ def differences(first: Any, second: Any, path: str = "") -> list[str]:
         return [] if torch.equal(first, second) else [path]
     if isinstance(first, dict):
         assert first.keys() == second.keys(), path
-        return [
-            d for key in first if key not in NOT_COMPARED for d in differences(first[key], second[key], f"{path}/{key}")
-        ]
+        pairs = {key: (first[key], second[key]) for key in first if key not in NOT_COMPARED}
+        return [d for key, pair in pairs.items() for d in differences(*pair, f"{path}/{key}")]
     if isinstance(first, (list, tuple)):
         assert len(first) == len(second), path
         return [d for i, pair in enumerate(zip(first, second)) for d in differences(*pair, f"{path}/{i}")]

@@ -34,7 +34,7 @@ def train_and_hang_in_a_write(cfg: Config, file: str) -> None:
 
     class Slow:
         def __init__(self, path: Any, mode: str) -> None:
-            self.path, self.file = Path(path), open(path, mode)
+            self.path, self.file = Path(path), open(path, mode)  # noqa: SIM115
 
         def __enter__(self) -> Slow:
             return self
@@ -109,8 +109,8 @@ def test_a_file_is_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.Monkey
 class Runner:
     """As much of a runner as the hook asks for; it writes names instead of weights."""
 
-    def __init__(self, work_dir: Path, backend: Any) -> None:
-        self.work_dir, self.backend, self.epoch, self.iter = str(work_dir), backend, 0, 0
+    def __init__(self, work_dir: Path) -> None:
+        self.work_dir, self.epoch, self.iter = str(work_dir), 0, 0
         self.written: list[tuple[str, list[str]]] = []
         self.message_hub = self
         self.runtime_info: dict[str, Any] = {}
@@ -131,16 +131,10 @@ class Runner:
         AtomicLocalBackend().put(b"", Path(out_dir, filename))
 
 
-@pytest.mark.parametrize("save_best", ["auto", ["mIoU", "mAcc"]])
-def test_older_files_are_deleted_when_newer_ones_are_there(save_best: Any, tmp_path: Path) -> None:
-    hook = AtomicCheckpointHook(
-        interval=1,
-        by_epoch=False,
-        max_keep_ckpts=1,
-        save_best=save_best,
-        rule="greater" if save_best == "auto" else None,
-    )
-    runner: Any = Runner(tmp_path, hook)
+@pytest.mark.parametrize(("save_best", "rule"), [("auto", "greater"), (["mIoU", "mAcc"], None)])
+def test_older_files_are_deleted_when_newer_ones_are_there(save_best: Any, rule: Any, tmp_path: Path) -> None:
+    hook = AtomicCheckpointHook(interval=1, by_epoch=False, max_keep_ckpts=1, save_best=save_best, rule=rule)
+    runner: Any = Runner(tmp_path)
     hook.before_train(runner)
     for step, score in ((1, 0.2), (2, 0.1), (3, 0.4)):
         runner.iter = step - 1
