@@ -39,7 +39,7 @@ def empty(path: Path) -> None:
 
 DAMAGES = [
     (cut_off, "is cut off or no checkpoint"),
-    (flip_a_bit, "the checksum of its part"),
+    (flip_a_bit, "is damaged: the checksum of its part 'iter_4/data/0' is wrong"),
     (empty, "is empty"),
     (Path.unlink, "does not exist"),
 ]
