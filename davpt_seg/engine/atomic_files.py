@@ -8,7 +8,7 @@ from typing import Union
 
 from mmengine.fileio import LocalBackend, register_backend
 
-UNFINISHED = ".part"
+UNFINISHED = ".unfinished"
 
 
 @register_backend("atomic_local")

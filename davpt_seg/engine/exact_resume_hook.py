@@ -29,7 +29,7 @@ class ExactResumeHook(Hook):
     Weights, optimizer, schedules and buffers are in MMEngine's checkpoints; this hook takes care of the rest. It seeds
     each training iteration by (seed, iteration) and each sample's augmentation by (seed, epoch, place in the sampler's
     sequence), in this process or in a data worker; starts the sampler where it was, without loading what was seen; and
-    keeps the gradients of an unfinished accumulation. A sample costs some 50 microseconds more.
+    keeps the gradients of an unfinished accumulation. A sample costs a fraction of a millisecond more.
 
     The data loader is rebuilt once, before training. One that it cannot follow (an iterable data set, a batch sampler
     of one's own, a data set with ``__getitems__``) stays as it is, with a warning.
@@ -39,6 +39,7 @@ class ExactResumeHook(Hook):
 
     def __init__(self) -> None:
         self._resumed: Optional[dict[str, Any]] = None
+        self._sampler: Optional[KeyedSampler] = None  # None while the data are left as they are
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Keep what a resume needs."""
@@ -53,23 +54,11 @@ class ExactResumeHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Put keys on the data, and go to where the checkpoint was."""
-        loop = runner.train_loop
-        reason = _unknown(loop.dataloader)
+        reason = _unknown(runner.train_loop.dataloader)
         if reason:
-            self._loader = None
             runner.logger.warning(f"ExactResumeHook leaves the training data as it is, for {reason}.")
         else:
-            self._loader = self._keyed_loader(runner, loop.dataloader)
-            loop.dataloader = self._loader
-            done = loop.iter - loop.epoch * len(self._loader)  # of this epoch
-            if isinstance(loop, EpochBasedTrainLoop):
-                self._loader.sampler.skip = done * self._loader.batch_size
-            else:
-                loop.dataloader_iterator = _endless(self._loader, loop.iter)
-            if loop.iter:
-                runner.logger.info(
-                    f"Going on at iteration {loop.iter + 1} with the batch that is due; none is loaded again."
-                )
+            self._follow(runner)
         if self._resumed is not None:
             self._check(runner)
             _set_gradients(_bare(runner.model), self._resumed["gradients"])
@@ -81,12 +70,10 @@ class ExactResumeHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Add the data's seed and layout, and gradients that no step has used yet."""
-        loader = self._loader
         checkpoint[KEY] = dict(
-            data_seed=None if loader is None else loader.sampler.seed,
-            batch_size=None if loader is None else loader.batch_size,
-            processes=get_world_size(),
+            data_seed=None if self._sampler is None else self._sampler.seed,
             gradients=_gradients(_bare(runner.model)) if _accumulating(runner) else {},
+            **self._layout(runner),
         )
         if checkpoint[KEY]["gradients"] and get_world_size() > 1:
             runner.logger.warning(
@@ -94,8 +81,22 @@ class ExactResumeHook(Hook):
                 "alone: a run resumed from it is not exact. Save every multiple of accumulative_counts iterations."
             )
 
-    def _keyed_loader(self, runner: Runner, loader: DataLoader) -> DataLoader:
-        sampler = loader.sampler
+    def _follow(self, runner: Runner) -> None:
+        """Rebuild the training loader with keys, and let the loop begin where it stopped."""
+        loop = runner.train_loop
+        self._sampler = self._keyed_sampler(runner, loop.dataloader.sampler)
+        # On the object itself: a wrapper would hide the data set's type and attributes from others.
+        loop.dataloader.dataset.__getitems__ = KeyedItems(loop.dataloader.dataset)
+        loop.dataloader = _rebuilt(loop.dataloader, self._sampler)
+        if isinstance(loop, EpochBasedTrainLoop):
+            done = loop.iter - loop.epoch * len(loop.dataloader)  # of this epoch
+            self._sampler.skip = done * loop.dataloader.batch_size
+        else:
+            loop.dataloader_iterator = _endless(loop.dataloader, self._sampler, loop.iter)
+        if loop.iter:
+            runner.logger.info(f"Going on with the batch of iteration {loop.iter + 1}; none is loaded again.")
+
+    def _keyed_sampler(self, runner: Runner, sampler: Any) -> KeyedSampler:
         seed = getattr(sampler, "seed", runner.seed)
         if self._resumed is not None and self._resumed["data_seed"] is not None:
             seed = self._resumed["data_seed"]  # where the config sets no seed, this run has drawn another
@@ -103,14 +104,15 @@ class ExactResumeHook(Hook):
                 sampler.seed = seed
         if isinstance(sampler, InfiniteSampler):
             sampler.indices = sampler._indices_of_rank()  # the loop's first iterator may have drawn from them
-        # On the object itself: a wrapper would hide the data set's type and attributes from others.
-        loader.dataset.__getitems__ = KeyedItems(loader.dataset)
-        return _rebuilt(loader, KeyedSampler(sampler, seed, get_rank(), get_world_size()))
+        return KeyedSampler(sampler, seed, get_rank(), get_world_size())
+
+    @staticmethod
+    def _layout(runner: Runner) -> dict[str, Optional[int]]:
+        return dict(batch_size=runner.train_dataloader.batch_size, processes=get_world_size())
 
     def _check(self, runner: Runner) -> None:
         assert self._resumed is not None
-        now = dict(batch_size=self._loader and self._loader.batch_size, processes=get_world_size())
-        for name, value in now.items():
+        for name, value in self._layout(runner).items():
             if value != self._resumed[name]:
                 runner.logger.warning(
                     f"The checkpoint was written with {name} {self._resumed[name]}, this run has {value}: it goes on, "
@@ -135,14 +137,14 @@ def _rebuilt(loader: DataLoader, sampler: KeyedSampler) -> DataLoader:
     return DataLoader(sampler=sampler, **{name: getattr(loader, name) for name in names})
 
 
-def _endless(loader: DataLoader, done: int) -> Iterator[Any]:
+def _endless(loader: DataLoader, sampler: KeyedSampler, done: int) -> Iterator[Any]:
     """Batches for ever; the first ``done`` are None, for MMEngine's loop takes and drops that many when it resumes."""
     yield from itertools.repeat(None, done)
-    finite = not isinstance(loader.sampler.sampler, InfiniteSampler)
+    finite = not isinstance(sampler.sampler, InfiniteSampler)
     epoch, skipped = divmod(done, len(loader)) if finite else (0, done)
-    loader.sampler.skip = skipped * loader.batch_size
+    sampler.skip = skipped * (loader.batch_size or 1)
     while True:
-        loader.sampler.set_epoch(epoch)
+        sampler.set_epoch(epoch)
         yield from loader
         epoch += 1
 

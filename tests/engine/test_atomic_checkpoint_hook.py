@@ -78,14 +78,14 @@ def test_a_run_killed_in_mid_write_resumes_from_the_checkpoint_before_and_ends_a
     cfg = saving_every_two(camvid, tmp_path / "killed")
     kill_while_it_writes(cfg, "iter_4.pth")
     left = {path.name for path in Path(cfg.work_dir).glob("iter_*")}
-    assert left == {"iter_2.pth", "iter_4.pth.part"}  # although one is kept, the older waited for the newer
+    assert left == {"iter_2.pth", "iter_4.pth.unfinished"}  # although one is kept, the older waited for the newer
 
     cfg = saving_every_two(camvid, tmp_path / "killed")
     cfg.update(resume=True, load_from=checkpoint_to_resume(cfg.work_dir))
     assert Path(cfg.load_from).name == "iter_2.pth"
     runner = train(cfg)
     log = next(Path(runner.log_dir).glob("*.log")).read_text()
-    assert "iter_4.pth.part: a run was killed while it wrote it" in log
+    assert "iter_4.pth.unfinished: a run was killed while it wrote it" in log
     assert {path.name for path in Path(cfg.work_dir).glob("iter_*")} == {"iter_6.pth"}
     whole, resumed = (torch.load(tmp_path / name / "iter_6.pth")["state_dict"] for name in ("whole", "killed"))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
@@ -102,7 +102,7 @@ def test_a_file_is_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(OSError, match="disk full"):
         backend.put(b"second", path)
     assert path.read_bytes() == b"first"
-    assert remove_unfinished(path.parent) == ["file.pth.part"]
+    assert remove_unfinished(path.parent) == ["file.pth.unfinished"]
     assert [p.name for p in path.parent.iterdir()] == ["file.pth"]
 
 
