@@ -21,6 +21,7 @@ from .check import advise_check
 from .checkpoint import InputError
 from .compose import EXAMPLE, CompositionError, asks_for_composition, compose_from_words
 from .options import check_options
+from .resume import CheckpointError, checkpoint_to_resume
 from .testing import change_test
 
 logger = logging.getLogger("davpt_seg")
@@ -51,7 +52,10 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
         if args.resume != "auto" and not osp.isfile(args.resume):
             parser.error(f"checkpoint {args.resume!r}, to resume from, does not exist; --resume alone takes the last")
         cfg.resume = True
-        cfg.load_from = None if args.resume == "auto" else args.resume
+        try:
+            cfg.load_from = checkpoint_to_resume(cfg.work_dir, None if args.resume == "auto" else args.resume)
+        except CheckpointError as error:
+            parser.error(f"--resume: {error}")
     check_data(parser, cfg, ("train", "val"))
     runner = Runner.from_cfg(cfg)
     if args.dry_run:

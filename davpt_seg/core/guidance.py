@@ -14,6 +14,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from .attention import Attended
+from .distributed import gather_rows
 from .losses import METRIC_ARGUMENTS, metric_loss
 from .mapping import ClassPromptMapping
 from .statistics import pair_statistics
@@ -56,6 +57,9 @@ class Guidance(nn.Module):
         mapping: how classes share prompts where they outnumber them: ``dynamic``, ``static`` or ``random``, see
             :class:`~davpt_seg.core.mapping.ClassPromptMapping`.
         seed: of the first clustering or the random mapping.
+        gather: where several processes train together, take the losses over the patches and images of all of them,
+            as one process with the whole batch would. They are no sums over images, so that means of each process's
+            own would be other losses. Costs the guided tokens' exchange; False leaves each process its own batch.
         metric: L_ML: ``proxy_anchor`` (the paper's), ``proxy_nca`` or ``triplet``.
         **metric_arguments: of that function in :mod:`davpt_seg.core.losses`: ``scale``, ``margin``, ``prompt_scale``
             and ``divisor`` of the first, ``scale`` of the second, ``margin`` of the third.
@@ -81,6 +85,7 @@ class Guidance(nn.Module):
         ignore_index: int = 255,
         mapping: str = "dynamic",
         seed: int = 0,
+        gather: bool = True,
         metric: str = "proxy_anchor",
         **metric_arguments: Any,
     ) -> None:
@@ -100,6 +105,7 @@ class Guidance(nn.Module):
         self.num_classes = num_classes
         self.patch_weight, self.cls_weight = patch_weight, cls_weight
         self.prompt_side, self.token_side, self.cls_side = prompt_side, token_side, cls_side
+        self.gather = gather
         self.metric = metric_loss(metric, metric_arguments)
         self.labelling = Labelling(patch_size, num_classes, labels, purity, ignore_index)
         self.mapping = ClassPromptMapping(num_classes, num_prompts, embed_dim, seed=seed, kind=mapping)
@@ -141,6 +147,8 @@ class Guidance(nn.Module):
         patches, present = self.targets(records, labels)
         if self.mapping.needs_reclustering:
             self.observe(records, patches)
+        if self.gather:
+            records, patches, present = gather_batch(records, patches, present)
         losses = self.statistics(records, patches) if statistics else {}
         if self.patch_weight:
             terms = [self.patch_loss(record, patches) for record in records]
@@ -189,6 +197,20 @@ class Guidance(nn.Module):
         labelled = present.any(dim=1)
         same = (present[labelled].float() @ self.mapping.speaks_for().T.float()) > 0  # (labelled images, M)
         return self.metric(record.class_token[labelled], record.prompts, same.T)
+
+
+def gather_batch(
+    records: Sequence[GuidedRecord], labels: Tensor, present: Tensor
+) -> tuple[list[GuidedRecord], Tensor, Tensor]:
+    """Join the batches of all processes; images may differ in size, so that patches come as one row: (1, B * N, D)."""
+    joined = [
+        record._replace(
+            tokens=gather_rows(record.tokens.flatten(0, 1))[None],
+            class_token=None if record.class_token is None else gather_rows(record.class_token),
+        )
+        for record in records
+    ]
+    return joined, gather_rows(labels.flatten())[None], gather_rows(present)
 
 
 def _token_side(attended: Attended, side: str, which: slice) -> Tensor:

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from sklearn.cluster import KMeans
 from torch import Tensor, nn
 
+from .distributed import sum_over_processes
+
 logger = logging.getLogger("davpt_seg")
 
 MAPPINGS = ("dynamic", "static", "random")
@@ -116,7 +118,7 @@ class ClassPromptMapping(nn.Module):
 
     @torch.no_grad()
     def observe(self, tokens: Tensor, labels: Tensor) -> None:
-        """Add tokens (T, D) of labels (T,) to the class means.
+        """Add tokens (T, D) of labels (T,) to the class means; in training, those of all processes, which go in step.
 
         Labels that are no class are void, and so are tokens that overflowed (a float16 step that the scaler skips).
         """
@@ -128,6 +130,8 @@ class ClassPromptMapping(nn.Module):
         # A mean moved by a weighted difference loses less in float32 than a sum of millions of tokens.
         with torch.autocast(tokens.device.type, enabled=False):
             sums = one_hot.to(self.class_means.dtype).T @ tokens.to(self.class_means.dtype)
+        if self.training:  # each process keeps the means of all, so that the checkpoint of one loses nothing
+            sums, counts = sum_over_processes(sums), sum_over_processes(counts)
         self.class_counts += counts
         total = self.class_counts.clamp(min=1)[:, None]
         self.class_means += (sums - counts[:, None] * self.class_means) / total

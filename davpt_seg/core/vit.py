@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Optional, Union, cast
 
 import timm
@@ -11,6 +12,7 @@ import torch
 from timm.layers import Attention, PatchEmbed
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from .arguments import check_arguments
 from .attention import Attended, carried_block, prompted_block
@@ -52,6 +54,8 @@ class PromptedViT(nn.Module):
         frozen: freeze the trunk, except for the tuned names.
         trunk_mode: ``eval`` or ``train``: the mode that dropout and drop-path of the trunk are in while training.
         drop_path_rate: of the trunk; needs ``trunk_mode='train'``.
+        with_cp: gradient checkpointing: each block's forward pass is run again in the backward pass, which saves memory
+            for time; gradients stay the same.
         timm_kwargs: further arguments of ``timm.create_model`` (``depth``, ``img_size``, ...).
 
     Raises:
@@ -72,6 +76,7 @@ class PromptedViT(nn.Module):
         frozen: bool = True,
         trunk_mode: str = "eval",
         drop_path_rate: float = 0.0,
+        with_cp: bool = False,
         timm_kwargs: Optional[Mapping[str, Any]] = None,
     ) -> None:
         super().__init__()
@@ -85,6 +90,7 @@ class PromptedViT(nn.Module):
         timm_kwargs["drop_path_rate"] = drop_path_rate
         self.trunk = self._build_trunk(model_name, pretrained, weights, timm_kwargs)
         self.trunk_mode = trunk_mode
+        self.with_cp = with_cp
         self.depth = len(self.trunk.blocks)
         self.embed_dim = self.trunk.embed_dim
         self.patch_size: tuple[int, int] = tuple(self.trunk.patch_embed.patch_size)
@@ -162,8 +168,12 @@ class PromptedViT(nn.Module):
         """
         for i, block in enumerate(self.trunk.blocks):
             prompts = self.prompts(i) if prompted and self.prompts else None
-            run = carried_block if prompts is not None and i == self.carry else prompted_block
-            tokens, attended = run(cast(Block, block), tokens, prompts, self.biases(i))
+            run: Callable[..., tuple[Tensor, Attended]] = prompted_block
+            if prompts is not None and i == self.carry:
+                run = carried_block
+            if self.with_cp and torch.is_grad_enabled():
+                run = partial(checkpoint, run, use_reentrant=False)
+            tokens, attended = run(block, tokens, prompts, self.biases(i))
             yield tokens, prompts, attended
 
     @property
