@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 
 def batch_size(runner: Runner) -> int:
-    """Images in a training batch of one process."""
+    """Return how many images a training batch of one process has."""
     loader = runner.train_dataloader
     return loader.batch_size or loader.batch_sampler.batch_size
 
@@ -25,13 +25,16 @@ def batch_size(runner: Runner) -> int:
 def data_pass(runner: Runner, seed: int) -> Iterator[DataLoader]:
     """Give a loader of the training data of its own, shuffled by the seed and shared out over the processes.
 
-    The training sampler is not moved on, and the random numbers of this process continue afterwards as if nothing had
-    been.
+    What it gives depends on the data and the seed alone. The training sampler is not moved on, and the run's random
+    numbers continue afterwards as if nothing had been.
     """
     states = random.getstate(), np.random.get_state()
     loader = runner.train_dataloader
     try:
         with torch.random.fork_rng(devices=[]):
+            random.seed(seed + get_rank())
+            np.random.seed(seed + get_rank())
+            torch.random.default_generator.manual_seed(seed + get_rank())  # the CPU's alone: augmentation draws there
             yield DataLoader(
                 loader.dataset,
                 batch_size=batch_size(runner),

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
-from functools import partial
 from typing import Optional
 
-import numpy as np
 import torch
-from mmengine.dataset import DefaultSampler, worker_init_fn
-from mmengine.dist import all_reduce, get_rank
+from mmengine.dist import all_reduce
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from ..core.guidance import Guidance
 from ..models import PromptedViTBackbone
 from .batch_labels import batch_labels
+from .data_pass import data_pass
 
 
 @torch.no_grad()
@@ -45,9 +39,7 @@ def observe_training_images(
         images_per_class: it is over, too, as soon as so many images hold a patch of each class; None for never.
     """
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    seed = guidance.mapping.seed
-    with _random_numbers_of_its_own(seed + get_rank()):
-        loader = _loader(runner, seed)
+    with data_pass(runner, guidance.mapping.seed) as loader:
         total = min(len(loader), max_batches or len(loader))
         runner.logger.info(f"First class means: at most {total} batches through the frozen ViT ...")
         images = torch.zeros(guidance.num_classes, dtype=torch.long)
@@ -80,36 +72,3 @@ def images_with(patches: Tensor, num_classes: int) -> Tensor:
     count = holds[:, :-1].sum(dim=0)
     all_reduce(count)
     return count.cpu()
-
-
-def batch_size(runner: Runner) -> int:
-    """Images in a batch of a process."""
-    loader = runner.train_dataloader
-    return loader.batch_size or loader.batch_sampler.batch_size
-
-
-def _loader(runner: Runner, seed: int) -> DataLoader:
-    """A loader of its own, for the training sampler must not be moved on."""
-    loader = runner.train_dataloader
-    return DataLoader(
-        loader.dataset,
-        batch_size=batch_size(runner),
-        sampler=DefaultSampler(loader.dataset, shuffle=True, seed=seed),
-        num_workers=loader.num_workers,
-        collate_fn=loader.collate_fn,
-        worker_init_fn=partial(worker_init_fn, num_workers=loader.num_workers, rank=get_rank(), seed=seed),
-    )
-
-
-@contextmanager
-def _random_numbers_of_its_own(seed: int) -> Iterator[None]:
-    states = random.getstate(), np.random.get_state()
-    try:
-        with torch.random.fork_rng(devices=[]):
-            random.seed(seed)
-            np.random.seed(seed)
-            torch.random.default_generator.manual_seed(seed)  # that of the CPU alone: no other is drawn from here
-            yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])

@@ -14,7 +14,8 @@ from mmengine.runner.loops import EpochBasedTrainLoop
 
 from ..core.mapping import ClassPromptMapping
 from .class_means_cache import ClassMeansCache, cache_key
-from .first_pass import batch_size, observe_training_images
+from .data_pass import batch_size
+from .first_pass import observe_training_images
 from .guided import guided_backbone
 
 
