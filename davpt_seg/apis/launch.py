@@ -49,8 +49,6 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
         except ValueError as error:
             parser.error(str(error))
     if args.resume:
-        if args.resume != "auto" and not osp.isfile(args.resume):
-            parser.error(f"checkpoint {args.resume!r}, to resume from, does not exist; --resume alone takes the last")
         cfg.resume = True
         try:
             cfg.load_from = checkpoint_to_resume(cfg.work_dir, None if args.resume == "auto" else args.resume)

@@ -23,6 +23,8 @@ class AtomicCheckpointHook(CheckpointHook):
     checkpoint's, and renamed when they are whole; ``last_checkpoint`` follows, and older files go last.
     """
 
+    backend_args: Optional[dict]
+
     def before_train(self, runner: Runner) -> None:
         """Clean up after a killed run."""
         folder = self.out_dir or runner.work_dir

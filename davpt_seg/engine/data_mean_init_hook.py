@@ -52,6 +52,7 @@ class DataMeanInitHook(Hook):
                     yield model.data_preprocessor(batch, False)["inputs"]
 
             num_tokens = data_means(backbones[0], images(), self.seed)
+        assert backbones[0].prompts is not None  # or there had been no means to take
         for values in backbones[0].prompts.parameters():
             broadcast(values.data)
         runner.logger.info(f"Prompts start at data means, k-means of {num_tokens} patch tokens a block")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Any, Optional
+from typing import Any, Optional, cast
 
 import torch
 from mmengine.dataset import InfiniteSampler
@@ -132,8 +132,10 @@ def _unknown(loader: DataLoader) -> str:
 
 def _rebuilt(loader: DataLoader, sampler: KeyedSampler) -> DataLoader:
     """The same loader with another sampler, which torch lets nobody replace; and with workers that know of it."""
-    names = ("dataset", "batch_size", "drop_last", "num_workers", "collate_fn", "pin_memory", "timeout")
-    names += ("worker_init_fn", "multiprocessing_context", "generator", "prefetch_factor", "persistent_workers")
+    names = [
+        *("dataset", "batch_size", "drop_last", "num_workers", "collate_fn", "pin_memory", "timeout"),
+        *("worker_init_fn", "multiprocessing_context", "generator", "prefetch_factor", "persistent_workers"),
+    ]
     return DataLoader(sampler=sampler, **{name: getattr(loader, name) for name in names})
 
 
@@ -155,7 +157,7 @@ def _accumulating(runner: Runner) -> bool:
 
 
 def _bare(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model
+    return cast(nn.Module, model.module) if is_model_wrapper(model) else model
 
 
 def _gradients(model: nn.Module) -> dict[str, torch.Tensor]:
