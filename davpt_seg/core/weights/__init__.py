@@ -2,7 +2,7 @@
 
 from .checkpoint import Checkpoint, open_checkpoint
 from .files import read_tensors
-from .formats import FORMATS
 from .load import WeightsFile, load_weights
+from .table import FORMATS, known_formats
 
-__all__ = ["FORMATS", "Checkpoint", "WeightsFile", "load_weights", "open_checkpoint", "read_tensors"]
+__all__ = ["FORMATS", "Checkpoint", "WeightsFile", "known_formats", "load_weights", "open_checkpoint", "read_tensors"]
