@@ -85,10 +85,10 @@ def test_everything_that_does_not_fit_is_listed_and_nothing_is_loaded(tmp_path: 
     file, model, missing, unexpected, shapes = (line.strip() for line in str(error.value).splitlines()[1:])
     assert file == "file:  2 blocks, width 32, patches of 8x8 pixels, 8 positions"
     assert model == "model: 2 blocks, width 32, patches of 8x8 pixels, 17 positions"
-    assert missing == "missing (2): blocks.0.norm1.weight (nearest in the file: blocks.0.norm1.wieght), cls_token"
+    assert missing == "missing (2): cls_token, blocks.0.norm1.weight (nearest in the file: blocks.0.norm1.wieght)"
     assert unexpected == "unexpected (2): blocks.0.norm1.wieght, prompts.0"
     assert shapes == (
-        "of another shape (2): norm.bias (31,) instead of (32,), pos_embed (1, 8, 32) instead of (1, 17, 32)"
+        "of another shape (2): pos_embed (1, 8, 32) instead of (1, 17, 32), norm.bias (31,) instead of (32,)"
     )
     assert all(torch.equal(value, before[name]) for name, value in trunk.state_dict().items())
 
@@ -116,7 +116,7 @@ def test_one_key_amiss_is_enough_and_is_the_only_one_listed(tmp_path: Path, chan
 MISFITS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     # case: (the file's ViT, the model's, said)
     "width": (dict(embed_dim=64), {}, r"width 64(?s:.*)width 32(?s:.*)blocks.0.attn.qkv.weight \(192, 64\) instead of"),
-    "fewer blocks": (dict(depth=1), {}, r"1 blocks(?s:.*)2 blocks(?s:.*)missing \(12\): blocks.1.attn.proj.bias"),
+    "fewer blocks": (dict(depth=1), {}, r"1 blocks(?s:.*)2 blocks(?s:.*)missing \(12\): blocks.1.norm1.weight, "),
     "more blocks": (dict(depth=3), {}, r"3 blocks(?s:.*)2 blocks(?s:.*)unexpected \(12\): .* and 2 more"),
     "patch size": (
         dict(patch_size=16, img_size=64),
@@ -129,6 +129,11 @@ MISFITS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "registers": (dict(reg_tokens=4, no_embed_class=True), {}, r"4 registers(?s:.*)hint: .* a model_name with reg"),
     "no registers": ({}, dict(reg_tokens=4, no_embed_class=True), r"hint: .* a model_name without reg"),
     "class token": ({}, dict(class_token=False, global_pool="avg"), r"hint: the file has a class token"),
+    "another grid beside": (
+        dict(img_size=64, init_values=0.1),
+        {},
+        r"file:  .*, 65 positions\n  model: .*, 17 positions",
+    ),
     "positions of no square grid": (dict(img_size=(32, 16)), {}, r"pos_embed \(1, 9, 32\) instead of \(1, 17, 32\)"),
 }
 
@@ -291,6 +296,15 @@ def test_a_torchscript_archive_needs_trust_and_gives_its_tensors(tmp_path: Path)
     trunk = vit()
     assert load_weights(trunk, dict(path=path, trust_pickle=True)).format == "CLIP"
     assert all(torch.equal(value, state[name]) for name, value in trunk.state_dict().items())
+
+
+def test_the_state_of_training_is_left_out(tmp_path: Path) -> None:
+    state = write.randomise(vit())
+    moments = {"optimizer": {"state": {name: {"exp_avg": value} for name, value in state.items()}}}
+    trunk = vit()
+    checkpoint = load_weights(trunk, save({"model": state, **moments}, tmp_path / "fsdp.pth"))
+    assert torch.equal(trunk.pos_embed, state["pos_embed"])
+    assert len(checkpoint.left_out["training state"]) == len(state)
 
 
 def test_a_namespace_of_plain_values_needs_no_trust(tmp_path: Path) -> None:

@@ -279,6 +279,14 @@ def test_a_siglip_tower_loads_without_its_pooling_head(tmp_path: Path) -> None:
     assert_same_features(save(arrays, tmp_path / "siglip.npz"), reference, global_pool="map", **kwargs)
 
 
+def test_a_jax_file_may_have_any_hidden_width(tmp_path: Path) -> None:
+    kwargs = dict(TINY, embed_dim=56, mlp_ratio=61.5 / 56)
+    assert int(56 * (61 / 56)) == 60  # timm takes a ratio and rounds down
+    reference = prompted(**kwargs)
+    assert reference.trunk.blocks[0].mlp.fc1.out_features == 61
+    assert_same_features(save(write.jax(state_of(reference), 4), tmp_path / "odd.npz"), reference, **kwargs)
+
+
 def test_registers_are_turned_as_timms_own_filter_does(tmp_path: Path) -> None:
     source = prompted(**REGISTERS)
     official = write.dinov2(state_of(source))

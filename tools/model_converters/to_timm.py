@@ -22,8 +22,7 @@ from safetensors.torch import save
 from timm.models.vision_transformer import VisionTransformer
 
 from davpt_seg.core.vit import build_trunk
-from davpt_seg.core.weights import Checkpoint, load_weights
-from davpt_seg.core.weights.formats import known_formats
+from davpt_seg.core.weights import Checkpoint, known_formats, load_weights
 
 EPILOG = """examples:
   # what is in this file, and does it fit?

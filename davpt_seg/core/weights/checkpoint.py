@@ -10,8 +10,9 @@ from typing import Optional, Union
 from torch import Tensor
 
 from .files import checked_path, read_tensors
-from .formats import Format, identify
+from .formats import Format
 from .jax import read_npz
+from .table import identify
 
 # What a ViT's file may hold that no backbone needs, by timm's name of it.
 LEFT_OUT = {

@@ -9,7 +9,6 @@ from typing import Optional
 
 from timm.layers import resample_abs_pos_embed, resample_patch_embed
 from timm.models.vision_transformer import VisionTransformer
-from torch import Tensor
 
 from .names import PATCH_KERNEL, State
 
@@ -79,16 +78,16 @@ def _resample_patch(tensors: State, trunk: VisionTransformer) -> Optional[str]:
 def differences(tensors: State, unexpected: list[str], trunk: VisionTransformer) -> str:
     """List by name what is missing, unexpected or of another shape, with what to try; empty if all fits."""
     wanted = trunk.state_dict()
-    unexpected = sorted({*(tensors.keys() - wanted.keys()), *unexpected})
-    missing = sorted(wanted.keys() - tensors.keys())
+    unexpected = [*(name for name in tensors if name not in wanted), *unexpected]
+    missing = [name for name in wanted if name not in tensors]
     shapes = {
-        name: f"{name} {tuple(tensors[name].shape)} instead of {tuple(wanted[name].shape)}"
-        for name in sorted(wanted.keys() & tensors.keys())
-        if tensors[name].shape != wanted[name].shape
+        name: f"{name} {tuple(tensors[name].shape)} instead of {tuple(value.shape)}"
+        for name, value in wanted.items()
+        if name in tensors and tensors[name].shape != value.shape
     }
     if not (missing or unexpected or shapes):
         return ""
-    lines = [f"  file:  {_describe(tensors)}", f"  model: {_describe(wanted)}"]
+    lines = []
     for kind, listed in (
         ("missing", [_with_nearest(name, unexpected) for name in missing[:SHOWN]] + missing[SHOWN:]),
         ("unexpected", unexpected),
@@ -109,7 +108,8 @@ def _with_nearest(name: str, among: list[str]) -> str:
     return f"{name} (nearest in the file: {nearest[0]})" if nearest else name
 
 
-def _describe(tensors: dict[str, Tensor]) -> str:
+def describe(tensors: State) -> str:
+    """Say in a line what ViT the tensors, under timm's names, are."""
     blocks = {found[1] for name in tensors if (found := re.match(r"blocks\.(\d+)\.", name))}
     facts = [f"{len(blocks)} blocks"]
     if PATCH_KERNEL in tensors and tensors[PATCH_KERNEL].ndim == 4:

@@ -11,7 +11,7 @@ from typing import Any, Optional, Union, cast
 from timm.models.vision_transformer import VisionTransformer
 
 from .checkpoint import Checkpoint, open_checkpoint
-from .fit import differences, fit
+from .fit import describe, differences, fit
 
 logger = logging.getLogger("davpt_seg")
 
@@ -67,12 +67,14 @@ def load_weights(trunk: VisionTransformer, weights: Union[str, Path, Mapping[str
     """
     source = WeightsFile.of(weights)
     checkpoint = open_checkpoint(source.path, source.which, source.trust_pickle)
+    described = describe(checkpoint.tensors)
     checkpoint.notes += fit(checkpoint.tensors, trunk, source.resample_patch)
     if problems := differences(checkpoint.tensors, checkpoint.unexpected, trunk):
         description = cast(dict[str, Any], trunk.pretrained_cfg or {})
         raise ValueError(
             f"weights file {source.path!r} (format {checkpoint.format}) does not fit "
-            f"{description.get('architecture', 'the trunk')}; check model_name and timm_kwargs\n{problems}"
+            f"{description.get('architecture', 'the trunk')}; check model_name and timm_kwargs\n"
+            f"  file:  {described}\n  model: {describe(trunk.state_dict())}\n{problems}"
         )
     trunk.load_state_dict(checkpoint.tensors, strict=True)
     logger.info("Loaded %d tensors from %s: %s", len(checkpoint.tensors), source.path, checkpoint.summary())
