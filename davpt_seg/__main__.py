@@ -1,5 +1,7 @@
 """``python -m davpt_seg COMMAND ...``, for where the console command is not on the path."""
 
+import sys
+
 from .cli import main
 
-main()
+sys.exit(main())

@@ -43,8 +43,8 @@ commands:
 """
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
-    """Run the command line; ``argv`` defaults to ``sys.argv[1:]``.
+def main(argv: Optional[Sequence[str]] = None) -> Optional[int]:
+    """Run the command line; ``argv`` defaults to ``sys.argv[1:]``. Return what the command returned, its exit status.
 
     Raises:
         SystemExit: the command is missing or unknown, or ended with an error of its own.
@@ -55,17 +55,17 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         raise SystemExit(0 if arguments else 2)
     if arguments[0] == "--version":
         print(f"davpt-seg {__version__}")
-        return
+        return 0
     name, *rest = arguments
     if name not in COMMANDS:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"choose from: {', '.join(COMMANDS)}"
         raise SystemExit(f"davpt-seg: {name!r} is not a command; {hint}")
     sys.argv[0] = f"davpt-seg {name}"  # what argparse calls the program in usage and errors
-    load(COMMANDS[name])(rest)
+    return load(COMMANDS[name])(rest)
 
 
-def load(command: Command) -> Callable[[Sequence[str]], None]:
+def load(command: Command) -> Callable[[Sequence[str]], Optional[int]]:
     """Import a command's function.
 
     Raises:

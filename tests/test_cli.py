@@ -101,9 +101,15 @@ def test_a_wrong_config_ends_the_command_with_a_message(capsys: pytest.CaptureFi
     assert "davpt-seg train: error: config 'davpt/upernet_vitl_ade2k' does not exist; did you mean" in error
 
 
+def test_a_commands_exit_status_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "load", lambda command: lambda arguments: 3 + len(arguments))
+    assert cli.main(["info", "--loud"]) == 4
+
+
 def test_the_package_runs_as_a_module(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["davpt_seg", "--version"])
-    runpy.run_module("davpt_seg", run_name="__main__")
+    with pytest.raises(SystemExit, match="0"):
+        runpy.run_module("davpt_seg", run_name="__main__")
     assert capsys.readouterr().out == f"davpt-seg {__version__}\n"
 
 
