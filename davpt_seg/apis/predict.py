@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
@@ -41,6 +42,7 @@ def main_predict(argv: Optional[Sequence[str]] = None) -> None:
     """
     parser = _parser()
     args = parser.parse_intermixed_args(argv)
+    warnings.filterwarnings("ignore", module="mmseg|mmengine")  # what they tell their own developers
     if args.config and args.config.endswith(".pth"):  # CONFIG was left out, so all stand one place too early
         args.config, args.checkpoint, args.images = None, args.config, [args.checkpoint, *args.images]
     try:
