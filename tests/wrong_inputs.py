@@ -27,6 +27,8 @@ from PIL import Image
 from davpt_seg import compat
 from davpt_seg.apis import main_test, main_train
 from davpt_seg.apis.check import advise_check, main_check_dataset
+from davpt_seg.core import PromptedViT
+from davpt_seg.datasets.pascal_context import CLASS_IDS
 
 from .datasets.pascal_release import label_maps, write_json, write_mats, write_voc
 from .scenes import write_ade20k, write_camvid, write_pascal_context
@@ -102,7 +104,7 @@ def backbone(**arguments: Any) -> Any:
     config = dict(
         type="PromptedViT",
         model_name="vit_tiny_patch16_224",
-        timm_kwargs=dict(img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=2),
+        timm_kwargs=_of_width(32),
     )
     return MODELS.build({**config, **arguments})
 
@@ -231,14 +233,17 @@ def case_of_weights(does: str, name: str, write: Callable[[Path], None], *says: 
 
     def act(folder: Path) -> None:
         write(folder / name)
-        backbone(weights=str(folder / name))
+        PromptedViT("vit_tiny_patch16_224", weights=str(folder / name), timm_kwargs=_of_width(32))
 
     wrong("Weights", does, name, *says, ours=name)(act)
 
 
+def _of_width(width: int) -> dict[str, Any]:
+    return dict(img_size=32, patch_size=8, embed_dim=width, depth=2, num_heads=2)
+
+
 def _whole_state(width: int = 32) -> dict[str, torch.Tensor]:
-    kwargs = dict(img_size=32, patch_size=8, embed_dim=width, depth=2, num_heads=2)
-    return backbone(timm_kwargs=kwargs).trunk.state_dict()
+    return PromptedViT("vit_tiny_patch16_224", timm_kwargs=_of_width(width)).trunk.state_dict()
 
 
 def _save_cut_off(path: Path) -> None:
@@ -432,10 +437,11 @@ def _(folder: Path) -> None:
     convert(write_voc(folder / "VOC2010"), "--mat", mats)
 
 
-@wrong("PASCAL Context converter", "`59_labels.txt` given as `labels.txt`", "does not name", "59_labels.txt")
+@wrong("PASCAL Context converter", "`59_labels.txt` given as `labels.txt`", "ends at number 59", "59_labels.txt")
 def _(folder: Path) -> None:
     mats = write_mats(folder / "release", label_maps())
-    (mats / "labels.txt").write_text("1: aeroplane\n2: bicycle\n10: diningtable\n")
+    lines = [f"{number}: {name}\n" for number, name in enumerate(CLASS_IDS, start=1)]
+    (mats / "labels.txt").write_text("".join(lines))
     convert(write_voc(folder / "VOC2010"), "--mat", mats)
 
 
@@ -468,9 +474,9 @@ def _(folder: Path) -> None:
 # --- Command line -----------------------------------------------------------------------------------------------------
 
 
-@wrong("Command line", "a config that does not exist", "'configs/davpt/upernet_vith.py' does not exist", "ls configs")
+@wrong("Command line", "a config that does not exist", "'configs/davpt/upernet_vit-h.py' does not exist", "ls configs")
 def _(folder: Path) -> None:
-    train("configs/davpt/upernet_vith.py")
+    train("configs/davpt/upernet_vit-h.py")
 
 
 def case_of_option(does: str, option: str, *says: str) -> None:

@@ -89,6 +89,9 @@ def audit_split(config: Mapping[str, Any], split: str, decode: bool = True, work
     items = dataset.load_data_list()
     result = SplitAudit(split, whereabouts(dataset), len(items), expected_images(config, split), decode, classes)
     result.findings += pairing(dataset, items)
+    if not items:
+        what = f"no *{dataset.img_suffix}, or an empty list"
+        result.findings.append(Finding("empty", str(dataset.data_prefix.get("img_path")), what))
     if result.expected and len(items) not in result.expected:
         published = " or ".join(f"{count:,}" for count in result.expected)
         result.findings.append(
@@ -211,6 +214,7 @@ def overlaps(splits: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
             dataset = open_dataset(config)
         except DataError:
             continue
-        images[split] = {item["img_path"] for item in dataset.load_data_list()} if dataset else set()
+        items = dataset.load_data_list() if dataset is not None else []
+        images[split] = {item["img_path"] for item in items}
     train = images.pop("train", set())
     return [Finding("in train too", path, f"in {split}") for split in images for path in sorted(images[split] & train)]

@@ -157,7 +157,11 @@ def read_labels(path: Path) -> dict[str, int]:
             f"{path}: does not name {', '.join(unknown[:5])}"
             + (f" and {len(unknown) - 5} others of the 59 classes" if len(unknown) > 5 else "")
             + (f" (but {' and '.join(near)})" if near else "")
-            + "; is it 59_labels.txt? The 459 names are in labels.txt"
+        )
+    if max(numbers.values()) != NUM_NAMES:  # 59_labels.txt has the names too, with numbers of its own
+        raise ReleaseError(
+            f"{path}: ends at number {max(numbers.values())}, but the .mat files hold those of labels.txt, which ends "
+            f"at {NUM_NAMES}; is it 59_labels.txt?"
         )
     return numbers
 
@@ -181,7 +185,7 @@ def to_classes(label_map: np.ndarray, table: np.ndarray, source: object) -> np.n
     wrong = np.setdiff1d(label_map, np.arange(len(table)))
     if len(wrong):
         raise ReleaseError(f"{source}: holds {wrong[:5].tolist()}; PASCAL Context has the numbers 0 to {NUM_NAMES}")
-    return table[label_map]
+    return table[label_map.astype(np.int64)]
 
 
 def decode_rle(counts: str, height: int, width: int) -> np.ndarray:

@@ -13,6 +13,7 @@ NEXT_STEPS = {
         "kind of data set that is not read",
         "check it by hand: only mmseg's BaseSegDataset and its kin are",
     ),
+    "empty": ("split without images", "get the data, or give its right folder and img_suffix"),
     "count": ("number of images is not the published one", "unpack the archive again: it may have been cut off"),
     "missing image": ("listed image missing", "restore it, or take it out of the list"),
     "missing mask": ("image without mask", "restore the mask, or take the image away"),
@@ -55,10 +56,11 @@ def split_in_words(audit: SplitAudit, show: int) -> str:
 
 def class_table(audits: Sequence[SplitAudit]) -> str:
     """Tabulate each class's share of the labelled pixels, and the images that hold it, a column pair for each split."""
-    audits = [audit for audit in audits if audit.decoded]
+    audits = [audit for audit in audits if audit.decoded and audit.classes]
+    audits = [audit for audit in audits if audit.classes == audits[0].classes]  # a table has one column of names
     if not audits:
         return ""
-    width = max(len(name) for audit in audits for name in audit.classes)
+    width = max(map(len, audits[0].classes))
     lines = [" " * width + "".join(f"{audit.split + ' pixels':>16}{'images':>9}" for audit in audits)]
     for c, name in enumerate(audits[0].classes):
         cells = [f"{a.pixels[c] / max(1, sum(a.pixels)):>16.3%}{a.seen_in[c]:>9,}" for a in audits]

@@ -168,6 +168,16 @@ def test_a_folder_that_is_not_there_is_a_problem_not_a_traceback(tmp_path: Path)
     assert [split["findings"][0]["kind"] for split in report["splits"]] == ["not there", "not there"]
 
 
+def test_a_folder_without_images_is_not_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = write_camvid(tmp_path / "camvid")
+    for path in [*root.glob("images/train/*"), *root.glob("annotations/train/*")]:
+        path.unlink()
+    monkeypatch.setenv("CAMVID_ROOT", str(root))
+    status, report = check(CONFIGS / "davpt" / "linear_vits14_camvid.py", folder=tmp_path)
+    assert status == 1
+    assert found(report) == [("empty", "train", "no *.jpg, or an empty list")]
+
+
 def test_an_image_that_exif_turns_is_named(ade: Path) -> None:
     path = ade / "images" / "training" / "ADE_training_00000000.jpg"
     image = Image.open(path)

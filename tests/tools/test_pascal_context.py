@@ -192,10 +192,11 @@ def test_another_list_of_names_is_refused(
     script: ModuleType, voc: Path, mats: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = mats / "labels.txt"
-    path.write_text(path.read_text().replace(": table\n", ": diningtable\n"))  # as 59_labels.txt spells it
+    path.write_text(path.read_text().replace(": table\n", ": diningtable\n"))
     said = refusal(script, capsys, voc, "--mat", mats)
     assert "does not name table (but diningtable" in said
-    assert "59_labels.txt" in said
+    path.write_text("".join(f"{number}: {name}\n" for number, name in enumerate(CLASS_IDS, start=1)))
+    assert "ends at number 59" in refusal(script, capsys, voc, "--mat", mats)  # 59_labels.txt: right names, own numbers
     path.write_text("aeroplane\n")
     assert "line 'aeroplane' is not of the form '2: aeroplane'" in refusal(script, capsys, voc, "--mat", mats)
 
