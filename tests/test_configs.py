@@ -10,7 +10,7 @@ import pytest
 import timm
 import torch
 from mmengine.config import Config
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, MODELS
 
 from davpt_seg.apis import main_count
 from davpt_seg.apis.compose import compose
@@ -168,9 +168,16 @@ def assert_trains_what_its_method_says(cfg: Config, method: str) -> None:
     guided = method.startswith("davpt")
     assert (model.backbone.guidance is not None) == guided
     assert [hook.type for hook in cfg.get("custom_hooks", [])] == ["MetricLossHook", "PromptMappingHook"] * guided
-    # Distributed training stops at a trained parameter that no loss reaches: the last norm, where no map has it.
-    reached = model.backbone.norm_maps or not any(p.requires_grad for p in model.backbone.trunk.norm.parameters())
-    assert reached or cfg.find_unused_parameters
+
+
+@pytest.mark.parametrize("method", METHODS[1:])
+def test_maps_reach_every_trained_parameter_or_distributed_training_is_told(method: str) -> None:
+    cfg = compose(method, "setr_pup", "vitb")
+    tiny = dict(model_name="vit_tiny_patch16_224", timm_kwargs=dict(embed_dim=24, img_size=32), pretrained=False)
+    backbone = MODELS.build(dict(cfg.model.backbone, **tiny)).train()
+    sum(maps.square().mean() for maps in backbone(torch.rand(2, 3, 32, 32))).backward()
+    left_out = [name for name, p in backbone.named_parameters() if p.requires_grad and p.grad is None]
+    assert left_out == (["trunk.norm.weight", "trunk.norm.bias"] if cfg.get("find_unused_parameters") else [])
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os.path as osp
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Optional
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from PIL import UnidentifiedImageError
 
@@ -20,7 +19,7 @@ from ..datasets import official
 from ..datasets.audit import SplitAudit, audit_split, overlaps
 from ..datasets.preflight import DataError
 from ..datasets.report import class_table, problems_in_words, split_in_words
-from .options import check_options
+from .configs import read_config
 
 ROOTS = {
     "ade20k": official.ade20k,
@@ -103,14 +102,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _splits_of_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, Any]:
-    if not osp.isfile(args.config):
-        parser.error(f"config {args.config!r} does not exist; ls configs/*/ lists those that come with us")
-    cfg = Config.fromfile(args.config)
-    try:
-        check_options(cfg, args.cfg_options or {})
-    except ValueError as error:
-        parser.error(str(error))
-    cfg.merge_from_dict(args.cfg_options or {})
+    cfg = read_config(parser, args.config, args.cfg_options)
     splits: dict[str, Any] = {}
     seen: list[dict[str, Any]] = []
     for split in ("train", "val", "test"):

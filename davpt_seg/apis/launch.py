@@ -16,10 +16,10 @@ from mmengine.runner import Runner
 
 from .. import compat
 from ..datasets.preflight import DataError, check_dataset
-from ..packaged_configs import ConfigNotFoundError, find_config
 from .check import advise_check
 from .checkpoint import InputError
-from .compose import EXAMPLE, CompositionError, asks_for_composition, compose_from_words
+from .compose import EXAMPLE
+from .configs import read_config
 from .options import check_options
 from .resume import CheckpointError, checkpoint_to_resume
 from .testing import change_test
@@ -136,13 +136,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
 def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Config:
     """Read a config, put the command line over it, and make it fit this machine."""
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    cfg = read_config(parser, args)
-    if args.cfg_options:
-        try:
-            check_options(cfg, args.cfg_options)
-        except ValueError as error:
-            parser.error(str(error))
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(parser, args.config, args.cfg_options)
     if args.print_config:
         print(cfg.pretty_text, end="")
         parser.exit()
@@ -158,17 +152,6 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
         if replaced:
             logger.info("SyncBN -> BN in %d places: this is a CPU or a single process", replaced)
     return cfg
-
-
-def read_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Config:
-    """Read a config by path or name, or compose it from its parts; end with the parser's error where there is none."""
-    try:
-        if asks_for_composition(args.config):
-            return compose_from_words(args.config)
-        args.config = find_config(args.config)
-    except (CompositionError, ConfigNotFoundError) as error:
-        parser.error(str(error))
-    return Config.fromfile(args.config)
 
 
 def single_process_or_cpu(cfg: Config) -> bool:

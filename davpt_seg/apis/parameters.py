@@ -15,7 +15,8 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
 from .compose import EXAMPLE
-from .launch import forget_weights, read_config, replace_sync_bn
+from .configs import read_config
+from .launch import forget_weights, replace_sync_bn
 
 
 class ParameterCounts(NamedTuple):
@@ -78,8 +79,7 @@ def main_count(argv: Optional[Sequence[str]] = None) -> None:
     print("| config | trained in the ViT | trained in the heads | trained | whole model |")
     print("|---|---|---|---|---|")
     for config in args.configs:
-        cfg = read_config(parser, config)
-        cfg.merge_from_dict(args.cfg_options or {})
+        cfg = read_config(parser, config, args.cfg_options)
         counts = count_parameters(build_on_meta(cfg))
         figures = (counts.backbone_trained, counts.heads_trained, counts.trained, counts.whole)
         print(f"| {config} | " + " | ".join(f"{figure / 1e6:.3f}M" for figure in figures) + " |", flush=True)

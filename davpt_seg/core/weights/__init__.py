@@ -1,8 +1,17 @@
 """Every public ViT checkpoint format, loaded under timm's names, strictly and with its format named."""
 
 from .checkpoint import Checkpoint, open_checkpoint
-from .files import read_tensors
+from .files import UNREADABLE, read_tensors
 from .load import WeightsFile, load_weights
 from .table import FORMATS, known_formats
 
-__all__ = ["FORMATS", "Checkpoint", "WeightsFile", "known_formats", "load_weights", "open_checkpoint", "read_tensors"]
+__all__ = [
+    "FORMATS",
+    "UNREADABLE",
+    "Checkpoint",
+    "WeightsFile",
+    "known_formats",
+    "load_weights",
+    "open_checkpoint",
+    "read_tensors",
+]

@@ -1,0 +1,28 @@
+"""What stands in a config's place on a command line: a file, the name of one of ours, or the parts of an experiment."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any, Optional
+
+from mmengine.config import Config
+
+from ..packaged_configs import ConfigNotFoundError, find_config
+from .compose import CompositionError, asks_for_composition, compose_from_words
+from .options import check_options
+
+
+def read_config(parser: argparse.ArgumentParser, config: str, options: Optional[Mapping[str, Any]] = None) -> Config:
+    """Read or compose a config and put ``--cfg-options`` over it; end with the parser's error where that can't be."""
+    try:
+        cfg = compose_from_words(config) if asks_for_composition(config) else Config.fromfile(find_config(config))
+    except (CompositionError, ConfigNotFoundError) as error:
+        parser.error(str(error))
+    if options:
+        try:
+            check_options(cfg, options)
+        except ValueError as error:
+            parser.error(str(error))
+        cfg.merge_from_dict(dict(options))
+    return cfg
