@@ -20,7 +20,6 @@ from .check import advise_check
 from .checkpoint import InputError
 from .compose import EXAMPLE
 from .configs import read_config
-from .options import check_options
 from .resume import CheckpointError, checkpoint_to_resume
 from .testing import change_test
 
