@@ -106,7 +106,7 @@ def report(checkpoint: Checkpoint, trunk: VisionTransformer) -> str:
         lines.append(f"network: {checkpoint.network[:-1]}")
     lines += [f"note: {note}" for note in checkpoint.notes]
     for reason, names in checkpoint.left_out.items():
-        lines.append(f"left out: {reason}, {len(names)} tensors ({names[0]}{', ...' if len(names) > 1 else ''})")
+        lines.append(f"left out: {reason}, tensors: {len(names)} ({names[0]}{', ...' if len(names) > 1 else ''})")
     return "\n".join([*lines, table(trunk)])
 
 
