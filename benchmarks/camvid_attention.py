@@ -54,15 +54,17 @@ def main() -> None:
     print("|---|---|" + "---|" * 2 * len(args.blocks))
     for method in args.methods:
         cfg = Config.fromfile(ROOT / "configs" / f"{METHODS[method]}.py")
+        torch.manual_seed(0)
         model = MODELS.build(cfg.model).backbone.eval()
+        model.init_weights()
         images = validation_images(cfg, args.images)
-        initial = {"0": None}
-        checkpoints = (args.work_dir / "main" / method / args.regime / "0").glob("iter_*.pth")
-        found = {path.stem.split("_")[1]: path for path in sorted(checkpoints, key=lambda path: int(path.stem[5:]))}
-        for step, path in {**initial, **found}.items():
-            if path:
-                state = torch.load(path, map_location="cpu")["state_dict"]
-                model.load_state_dict({k[9:]: v for k, v in state.items() if k.startswith("backbone.")})
+        folder = args.work_dir / "main" / method / args.regime / "0"
+        steps = sorted(int(path.stem[5:]) for path in folder.glob("iter_*.pth"))
+        for step in [0, *steps]:
+            if step:
+                state = torch.load(folder / f"iter_{step}.pth", map_location="cpu")["state_dict"]
+                own = {name[9:]: value for name, value in state.items() if name.startswith("backbone.")}
+                model.load_state_dict(own)
             cells = [f"{share:.1f} |" for block in args.blocks for share in shares(model, images, block)]
             print(f"| {method} | {step} |", *cells)
 
