@@ -10,14 +10,18 @@ from collections.abc import Sequence
 from typing import Any, Optional
 
 from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.model import is_model_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from .. import compat
 from ..datasets.preflight import DataError, check_dataset
 from .check import advise_check
+from .checkpoint import InputError
 from .compose import EXAMPLE
 from .configs import read_config
+from .resume import CheckpointError, checkpoint_to_resume
+from .testing import change_test
 
 logger = logging.getLogger("davpt_seg")
 
@@ -47,13 +51,18 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
         if args.resume != "auto" and not osp.isfile(args.resume):
             parser.error(f"checkpoint {args.resume!r}, to resume from, does not exist; --resume alone takes the last")
         cfg.resume = True
-        cfg.load_from = None if args.resume == "auto" else args.resume
+        try:
+            cfg.load_from = checkpoint_to_resume(cfg.work_dir, None if args.resume == "auto" else args.resume)
+        except CheckpointError as error:
+            parser.error(f"--resume: {error}")
     check_data(parser, cfg, ("train", "val"))
     runner = Runner.from_cfg(cfg)
     if args.dry_run:
         from ..core.tuning import trained_table
 
-        runner.logger.info(trained_table(runner.model))
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model.init_weights()  # as training would: are the trunk's weights there?
+        runner.logger.info(trained_table(model))
         runner.logger.info("Dry run: data and model are fine; leave out --dry-run to train.")
         return
     with advise_check(args.config):
@@ -71,22 +80,24 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_argument("--tta", action="store_true", help="test-time augmentation: several scales and flips")
     parser.add_argument("--out", metavar="DIR", help="write predicted label maps (PNG) here")
     parser.add_argument("--show-dir", metavar="DIR", help="paint predictions over the images and write them here")
+    parser.add_argument(
+        "--mode", choices=["slide", "whole"], help="sliding window or whole image; default: the config's"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write all scores, per class too, and the confusion matrix here")
+    parser.add_argument("--confusion-matrix", metavar="FILE", help="draw the confusion matrix here (.png, .pdf, .svg)")
     args = parser.parse_args(argv)
     if not osp.isfile(args.checkpoint):
         parser.error(f"checkpoint {args.checkpoint!r} does not exist; tools/train.py writes them to its work dir")
     cfg = load_config(parser, args)
-    forget_weights(cfg.model)
     if args.show_dir:
         cfg.default_hooks.visualization.update(draw=True, interval=1)  # every image, where mmseg draws one in fifty
         cfg.visualizer.save_dir = args.show_dir
-    if args.tta:
-        if "tta_pipeline" not in cfg:
-            parser.error(f"{args.config} has no tta_pipeline, which --tta needs")
-        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
-        cfg.tta_model.module = cfg.model
-        cfg.model = cfg.tta_model
     if args.out:
         cfg.test_evaluator.update(output_dir=args.out, keep_results=True)
+    try:
+        change_test(cfg, args)
+    except InputError as error:
+        parser.error(str(error))
     check_data(parser, cfg, ("test",))
     runner = Runner.from_cfg(cfg)
     try:

@@ -1,7 +1,7 @@
 """The method in pure PyTorch and timm; imports nothing of OpenMMLab."""
 
 from .guidance import Guidance, GuidedRecord
-from .losses import proxy_anchor
+from .losses import proxy_anchor, proxy_nca, triplet
 from .mapping import ClassPromptMapping
 from .prompts import Prompts
 from .vit import Features, PromptedViT
@@ -14,4 +14,6 @@ __all__ = [
     "PromptedViT",
     "Prompts",
     "proxy_anchor",
+    "proxy_nca",
+    "triplet",
 ]

@@ -5,6 +5,7 @@ DA-VPT (arXiv 2505.23694), Sec. 3.2-3.4: L = L_task + beta * L_ML(X, P) + lambda
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Optional
 
@@ -13,9 +14,11 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from .attention import Attended
-from .labels import majority_labels, pixel_counts, present_classes
-from .losses import DIVISORS, proxy_anchor
+from .distributed import gather_rows
+from .losses import METRIC_ARGUMENTS, metric_loss
 from .mapping import ClassPromptMapping
+from .statistics import pair_statistics
+from .targets import Labelling, Targets
 
 PROMPT_SIDES = ("query", "key", "value", "prompt")
 TOKEN_SIDES = ("attn_output", "query", "key", "value", "input")
@@ -49,13 +52,20 @@ class Guidance(nn.Module):
         token_side: what stands for a patch: its ``attn_output``, heads concatenated, before the output projection
             (the paper), its ``query``, ``key``, ``value``, or the block's normalised ``input``.
         cls_side: what stands for the class token, named as the token side is.
-        scale, margin, prompt_scale, divisor: see :func:`davpt_seg.core.losses.proxy_anchor`.
-        purity: least share of a patch's pixels that its class must hold.
-        ignore_index: label of void pixels.
-        seed: of the first clustering.
+        labels, purity, ignore_index: ``patch`` or ``image`` labels, and what void is: see
+            :class:`~davpt_seg.core.targets.Labelling`.
+        mapping: how classes share prompts where they outnumber them: ``dynamic``, ``static`` or ``random``, see
+            :class:`~davpt_seg.core.mapping.ClassPromptMapping`.
+        seed: of the first clustering or the random mapping.
+        gather: where several processes train together, take the losses over the patches and images of all of them,
+            as one process with the whole batch would. They are no sums over images, so that means of each process's
+            own would be other losses. Costs the guided tokens' exchange; False leaves each process its own batch.
+        metric: L_ML: ``proxy_anchor`` (the paper's), ``proxy_nca`` or ``triplet``.
+        **metric_arguments: of that function in :mod:`davpt_seg.core.losses`: ``scale``, ``margin``, ``prompt_scale``
+            and ``divisor`` of the first, ``scale`` of the second, ``margin`` of the third.
 
     Raises:
-        ValueError: an unknown side or divisor, a purity outside (0, 1], an ignore_index that is a class.
+        ValueError: an unknown choice, an argument that is not the metric's, or a value out of range.
     """
 
     def __init__(
@@ -70,35 +80,35 @@ class Guidance(nn.Module):
         prompt_side: str = "query",
         token_side: str = "attn_output",
         cls_side: str = "attn_output",
-        scale: float = 32.0,
-        margin: float = 0.1,
-        prompt_scale: float = 1.0,
-        divisor: str = "positive",
+        labels: str = "patch",
         purity: float = 0.5,
         ignore_index: int = 255,
+        mapping: str = "dynamic",
         seed: int = 0,
+        gather: bool = True,
+        metric: str = "proxy_anchor",
+        **metric_arguments: Any,
     ) -> None:
         super().__init__()
         for what, value, choices in (
             ("prompt_side", prompt_side, PROMPT_SIDES),
             ("token_side", token_side, TOKEN_SIDES),
             ("cls_side", cls_side, TOKEN_SIDES),
-            ("divisor", divisor, DIVISORS),
         ):
             if value not in choices:
                 raise ValueError(f"guidance {what} must be one of {choices}, got {value!r}")
-        if 0 <= ignore_index < num_classes:
-            raise ValueError(f"guidance ignore_index {ignore_index} is one of the {num_classes} classes")
-        if not 0 < purity <= 1:
-            raise ValueError(f"guidance purity must be above 0 and at most 1, got {purity}")
+        own = [name for name in inspect.signature(Guidance).parameters if name != "metric_arguments"]
+        unknown = sorted(metric_arguments.keys() - set().union(*METRIC_ARGUMENTS.values()))
+        if unknown:
+            raise ValueError(f"guidance takes no {', '.join(unknown)}; it takes {', '.join(own)} and its metric's own")
         self.blocks = tuple(blocks)
         self.num_classes = num_classes
-        self.patch_size = patch_size
         self.patch_weight, self.cls_weight = patch_weight, cls_weight
         self.prompt_side, self.token_side, self.cls_side = prompt_side, token_side, cls_side
-        self.metric: dict[str, Any] = dict(scale=scale, margin=margin, prompt_scale=prompt_scale, divisor=divisor)
-        self.purity, self.ignore_index = purity, ignore_index
-        self.mapping = ClassPromptMapping(num_classes, num_prompts, embed_dim, seed=seed)
+        self.gather = gather
+        self.metric = metric_loss(metric, metric_arguments)
+        self.labelling = Labelling(patch_size, num_classes, labels, purity, ignore_index)
+        self.mapping = ClassPromptMapping(num_classes, num_prompts, embed_dim, seed=seed, kind=mapping)
 
     def record(
         self, attended: Attended, prompts: Optional[Tensor], trunk: VisionTransformer, grid: tuple[int, int]
@@ -118,57 +128,64 @@ class Guidance(nn.Module):
             return prompts
         return getattr(attended.prompts, self.prompt_side).flatten(-2)
 
-    def forward(self, records: Sequence[GuidedRecord], pixel_labels: Tensor) -> dict[str, Tensor]:
+    def forward(self, records: Sequence[GuidedRecord], labels: Tensor, statistics: bool = False) -> dict[str, Tensor]:
         """Compute the weighted metric losses of a batch, and gather its class means.
 
         Args:
             records: one per guided block.
-            pixel_labels: (B, H, W), of the images that made the records.
+            labels: of the images that made the records: label maps (B, H, W), integers, or the classes of each
+                image (B, C), bool.
+            statistics: measure, too, how prompts and patches of a class meet.
 
         Returns:
-            ``loss_metric_patch`` and ``loss_metric_cls``, scalars; without those whose weight is 0.
+            ``loss_metric_patch`` and ``loss_metric_cls``, scalars; without those whose weight is 0. With statistics,
+            also those of :func:`~davpt_seg.core.statistics.pair_statistics`, as ``patch_...``: means over blocks.
 
         Raises:
-            ValueError: label maps that do not fit the images, or that hold unknown labels.
+            ValueError: labels that do not fit the images, or that are unknown.
         """
-        labels, present = self.observe(records, pixel_labels)
-        losses = {}
+        patches, present = self.targets(records, labels)
+        if self.mapping.needs_reclustering:
+            self.observe(records, patches)
+        if self.gather:
+            records, patches, present = gather_batch(records, patches, present)
+        losses = self.statistics(records, patches) if statistics else {}
         if self.patch_weight:
-            terms = [self.patch_loss(record, labels) for record in records]
+            terms = [self.patch_loss(record, patches) for record in records]
             losses["loss_metric_patch"] = self.patch_weight * torch.stack(terms).mean()
         if self.cls_weight:
             terms = [self.class_token_loss(record, present) for record in records]
             losses["loss_metric_cls"] = self.cls_weight * torch.stack(terms).mean()
         return losses
 
-    def observe(self, records: Sequence[GuidedRecord], pixel_labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the last guided block's patch tokens to the class means, if those are clustered.
+    def targets(self, records: Sequence[GuidedRecord], labels: Tensor) -> Targets:
+        """Make the targets of a batch from label maps (B, H, W) or the classes of each image (B, C)."""
+        return self.labelling(labels, len(records[-1].tokens), records[-1].grid)
 
-        Returns:
-            The patches' labels (B, N) and which classes each image holds (B, C), bool.
-        """
-        counts = pixel_counts(pixel_labels, self.patch_size, self.num_classes, self.ignore_index)
-        num_pixels = self.patch_size[0] * self.patch_size[1]
-        labels = majority_labels(counts, num_pixels, self.purity, self.ignore_index)
-        tokens, grid = records[-1].tokens, records[-1].grid
-        if labels.shape != (len(tokens), *grid):
-            raise ValueError(
-                f"label maps {tuple(pixel_labels.shape)} give {tuple(labels.shape)} patches, but the images gave "
-                f"{(len(tokens), *grid)}: images and label maps must have the same height and width"
-            )
-        labels = labels.flatten(1)  # (B, N)
-        if self.mapping.needs_clustering:
-            self.mapping.observe(tokens.flatten(0, 1), labels.flatten())
-        return labels, present_classes(counts)
+    def observe(self, records: Sequence[GuidedRecord], labels: Tensor) -> None:
+        """Add the last guided block's patch tokens to the class means; labels are (B, N)."""
+        self.mapping.observe(records[-1].tokens.flatten(0, 1), labels.flatten())
 
     def patch_loss(self, record: GuidedRecord, labels: Tensor) -> Tensor:
         """L_ML(X, P) of Eq. 4: prompts are the proxies of patch tokens; labels are (B, N)."""
         assert record.prompts is not None  # only a pass without prompts leaves them out
+        return self.metric(record.prompts, record.tokens.flatten(0, 1), *self.patch_pairs(labels))
+
+    def patch_pairs(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Tell which patches and prompts are of the same class, and which of different ones, each (B * N, M) bool."""
         labels = labels.flatten()
-        void = labels == self.ignore_index
-        same = self.mapping.speaks_for().T[labels.masked_fill(void, 0)]  # (B * N, M)
-        positive, negative = same & ~void[:, None], ~same & ~void[:, None]
-        return proxy_anchor(record.prompts, record.tokens.flatten(0, 1), positive, negative, **self.metric)
+        labelled = (labels != self.labelling.ignore_index)[:, None]
+        same = self.mapping.speaks_for().T[labels.masked_fill(~labelled[:, 0], 0)]  # (B * N, M)
+        return same & labelled, ~same & labelled
+
+    def statistics(self, records: Sequence[GuidedRecord], labels: Tensor) -> dict[str, Tensor]:
+        """Measure how prompts and patches of a class meet, a mean over guided blocks; labels are (B, N)."""
+        positive, negative = self.patch_pairs(labels)
+        each = []
+        for record in records:
+            assert record.prompts is not None
+            each.append(pair_statistics(record.prompts, record.tokens.flatten(0, 1), positive, negative))
+        return {f"patch_{name}": torch.stack([one[name] for one in each]).mean() for name in each[0]}
 
     def class_token_loss(self, record: GuidedRecord, present: Tensor) -> Tensor:
         """L_ML(P, x_cls) of Eq. 5: class tokens are the proxies of prompts; present classes are (B, C) bool.
@@ -179,7 +196,21 @@ class Guidance(nn.Module):
         assert record.class_token is not None  # PromptedViT refuses a CLS loss on a trunk without class token
         labelled = present.any(dim=1)
         same = (present[labelled].float() @ self.mapping.speaks_for().T.float()) > 0  # (labelled images, M)
-        return proxy_anchor(record.class_token[labelled], record.prompts, same.T, **self.metric)
+        return self.metric(record.class_token[labelled], record.prompts, same.T)
+
+
+def gather_batch(
+    records: Sequence[GuidedRecord], labels: Tensor, present: Tensor
+) -> tuple[list[GuidedRecord], Tensor, Tensor]:
+    """Join the batches of all processes; images may differ in size, so that patches come as one row: (1, B * N, D)."""
+    joined = [
+        record._replace(
+            tokens=gather_rows(record.tokens.flatten(0, 1))[None],
+            class_token=None if record.class_token is None else gather_rows(record.class_token),
+        )
+        for record in records
+    ]
+    return joined, gather_rows(labels.flatten())[None], gather_rows(present)
 
 
 def _token_side(attended: Attended, side: str, which: slice) -> Tensor:

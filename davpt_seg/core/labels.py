@@ -1,4 +1,4 @@
-"""Pixel labels to patch labels, without a one-hot map."""
+"""Pixel labels to labels of patches and of images, without a one-hot map."""
 
 from __future__ import annotations
 
@@ -57,6 +57,20 @@ def majority_labels(counts: Tensor, num_pixels: int, purity: float = 0.5, ignore
     return label.masked_fill(most < purity * num_pixels, ignore_index)
 
 
-def present_classes(counts: Tensor) -> Tensor:
-    """Tell which classes an image holds at least one pixel of: (B, h, w, C) -> (B, C) bool."""
-    return counts.flatten(1, 2).any(dim=1)
+def class_amounts(counts: Tensor) -> Tensor:
+    """Count the pixels that each image has of each class: (B, h, w, C) -> (B, C)."""
+    return counts.flatten(1, 2).sum(dim=1)
+
+
+def dominant_class(amounts: Tensor, ignore_index: int = 255) -> Tensor:
+    """Find the class that each image holds most of (the lowest, on a tie).
+
+    Args:
+        amounts: how much of each class there is, (B, C).
+        ignore_index: what an image of nothing but void is labelled.
+
+    Returns:
+        (B,), integers.
+    """
+    most, label = amounts.max(dim=-1)
+    return label.masked_fill(most == 0, ignore_index)

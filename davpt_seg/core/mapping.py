@@ -8,28 +8,41 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from sklearn.cluster import KMeans
 from torch import Tensor, nn
 
+from .distributed import sum_over_processes
+
 logger = logging.getLogger("davpt_seg")
+
+MAPPINGS = ("dynamic", "static", "random")
 
 
 class ClassPromptMapping(nn.Module):
     """Map C classes to M prompts.
 
     With C <= M, prompt m speaks for class m mod C, for good: every class has a prompt of its own and the prompts are
-    shared out evenly. With C > M, k-means over the class means, started from the last centroids, decides; class c
-    starts at prompt c mod M and stays there for as long as it was never seen. A class that is not seen between two
-    clusterings keeps its prompt.
+    shared out evenly. With C > M, classes share prompts in one of three ways:
+
+    - ``dynamic``: by k-means over the class means, started from the last centroids, again and again; class c starts
+      at prompt c mod M and stays there for as long as it was never seen. A class that is not seen between two
+      clusterings keeps its prompt.
+    - ``static``: the same, but clustered once only.
+    - ``random``: drawn by the seed, for good, as evenly as can be, so that every prompt has a class.
 
     Args:
         num_classes: C.
         num_prompts: M.
         embed_dim: width of the tokens whose class means are clustered.
-        seed: of the first k-means, which has no centroids to start from.
+        seed: of the first k-means, which has no centroids to start from, or of the draw.
         max_iter: rounds of k-means.
+        kind: ``dynamic``, ``static`` or ``random``.
+
+    Raises:
+        ValueError: another kind.
 
     Attributes (buffers):
         prompt_of_class: (C,) the cluster of each class; the mapping where C > M.
@@ -47,40 +60,65 @@ class ClassPromptMapping(nn.Module):
     centroids: Tensor
     clustered: Tensor
 
-    def __init__(self, num_classes: int, num_prompts: int, embed_dim: int, seed: int = 0, max_iter: int = 20) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        num_prompts: int,
+        embed_dim: int,
+        seed: int = 0,
+        max_iter: int = 20,
+        kind: str = "dynamic",
+    ) -> None:
         super().__init__()
+        if kind not in MAPPINGS:
+            raise ValueError(f"mapping must be one of {MAPPINGS}, got {kind!r}")
         self.num_classes, self.num_prompts = num_classes, num_prompts
-        self.seed, self.max_iter = seed, max_iter
-        self.register_buffer("prompt_of_class", torch.arange(num_classes) % num_prompts)
+        self.seed, self.max_iter, self.kind = seed, max_iter, kind
+        self.register_buffer("prompt_of_class", self._first_prompts())
         self.register_buffer("class_means", torch.zeros(num_classes, embed_dim))
         self.register_buffer("class_counts", torch.zeros(num_classes, dtype=torch.long))
         self.register_buffer("ever_seen", torch.zeros(num_classes, dtype=torch.bool))
         self.register_buffer("centroids", torch.zeros(num_prompts, embed_dim))
         self.register_buffer("clustered", torch.tensor(False))
 
+    def _first_prompts(self) -> Tensor:
+        if self.kind == "random":
+            return torch.from_numpy(np.random.default_rng(self.seed).permutation(self.num_classes)) % self.num_prompts
+        return torch.arange(self.num_classes) % self.num_prompts
+
     @torch.no_grad()
     def reset(self) -> None:
         """Forget everything, as before the first clustering."""
-        self.prompt_of_class.copy_(torch.arange(self.num_classes) % self.num_prompts)
+        self.prompt_of_class.copy_(self._first_prompts())
         for buffer in (self.ever_seen, self.centroids, self.clustered):
             buffer.zero_()
         self.forget_means()
 
     @property
-    def needs_clustering(self) -> bool:
-        """Whether classes outnumber prompts."""
+    def shared(self) -> bool:
+        """Whether classes outnumber prompts, and so share them."""
         return self.num_classes > self.num_prompts
+
+    @property
+    def needs_clustering(self) -> bool:
+        """Whether classes are clustered, once at least."""
+        return self.shared and self.kind != "random"
+
+    @property
+    def needs_reclustering(self) -> bool:
+        """Whether classes are clustered again and again, so that training's tokens are to be observed."""
+        return self.shared and self.kind == "dynamic"
 
     def speaks_for(self) -> Tensor:
         """Return whether prompt m speaks for class c, (M, C) bool."""
         prompts = torch.arange(self.num_prompts, device=self.prompt_of_class.device)[:, None]
-        if self.needs_clustering:
+        if self.shared:
             return prompts == self.prompt_of_class
         return prompts % self.num_classes == torch.arange(self.num_classes, device=prompts.device)
 
     @torch.no_grad()
     def observe(self, tokens: Tensor, labels: Tensor) -> None:
-        """Add tokens (T, D) of labels (T,) to the class means.
+        """Add tokens (T, D) of labels (T,) to the class means; in training, those of all processes, which go in step.
 
         Labels that are no class are void, and so are tokens that overflowed (a float16 step that the scaler skips).
         """
@@ -92,6 +130,8 @@ class ClassPromptMapping(nn.Module):
         # A mean moved by a weighted difference loses less in float32 than a sum of millions of tokens.
         with torch.autocast(tokens.device.type, enabled=False):
             sums = one_hot.to(self.class_means.dtype).T @ tokens.to(self.class_means.dtype)
+        if self.training:  # each process keeps the means of all, so that the checkpoint of one loses nothing
+            sums, counts = sum_over_processes(sums), sum_over_processes(counts)
         self.class_counts += counts
         total = self.class_counts.clamp(min=1)[:, None]
         self.class_means += (sums - counts[:, None] * self.class_means) / total
@@ -105,6 +145,12 @@ class ClassPromptMapping(nn.Module):
         """Replace the class means by sums (C, D) over counts (C,) tokens."""
         self.class_counts.copy_(counts)
         self.class_means.copy_(sums / counts.clamp(min=1)[:, None])
+
+    @torch.no_grad()
+    def load_means(self, means: Tensor, counts: Tensor) -> None:
+        """Replace the class means by kept ones, (C, D), of counts (C,) tokens."""
+        self.class_means.copy_(means)
+        self.class_counts.copy_(counts)
 
     @torch.no_grad()
     def forget_means(self) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Optional, Union, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, Optional, Union
 
 import timm
 import torch
 from timm.layers import Attention, PatchEmbed
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from .arguments import check_arguments
 from .attention import Attended, carried_block, prompted_block
@@ -22,6 +24,7 @@ from .weights import load_weights
 logger = logging.getLogger("davpt_seg")
 
 TRUNK_MODES = ("eval", "train")
+WeightsSource = Union[str, Mapping[str, Any], None]
 
 
 class Features(NamedTuple):
@@ -51,6 +54,8 @@ class PromptedViT(nn.Module):
         frozen: freeze the trunk, except for the tuned names.
         trunk_mode: ``eval`` or ``train``: the mode that dropout and drop-path of the trunk are in while training.
         drop_path_rate: of the trunk; needs ``trunk_mode='train'``.
+        with_cp: gradient checkpointing: each block's forward pass is run again in the backward pass, which saves memory
+            for time; gradients stay the same.
         timm_kwargs: further arguments of ``timm.create_model`` (``depth``, ``img_size``, ...).
 
     Raises:
@@ -62,7 +67,7 @@ class PromptedViT(nn.Module):
         self,
         model_name: str,
         pretrained: bool = False,
-        weights: Union[str, Mapping[str, Any], None] = None,
+        weights: WeightsSource = None,
         out_indices: Sequence[int] = (-1,),
         norm_maps: bool = False,
         prompts: Optional[Mapping[str, Any]] = None,
@@ -71,6 +76,7 @@ class PromptedViT(nn.Module):
         frozen: bool = True,
         trunk_mode: str = "eval",
         drop_path_rate: float = 0.0,
+        with_cp: bool = False,
         timm_kwargs: Optional[Mapping[str, Any]] = None,
     ) -> None:
         super().__init__()
@@ -82,8 +88,9 @@ class PromptedViT(nn.Module):
         if "drop_path_rate" in timm_kwargs:
             raise ValueError("timm_kwargs has drop_path_rate; give it to the backbone itself")
         timm_kwargs["drop_path_rate"] = drop_path_rate
-        self.trunk = build_trunk(model_name, pretrained, weights, timm_kwargs)
+        self.trunk = self._build_trunk(model_name, pretrained, weights, timm_kwargs)
         self.trunk_mode = trunk_mode
+        self.with_cp = with_cp
         self.depth = len(self.trunk.blocks)
         self.embed_dim = self.trunk.embed_dim
         self.patch_size: tuple[int, int] = tuple(self.trunk.patch_embed.patch_size)
@@ -95,6 +102,11 @@ class PromptedViT(nn.Module):
         tune(self.trunk, self.biases, tuned)
         self.prompts = self._build_prompts(prompts)
         self.guidance = self._build_guidance(guidance)
+
+    def _build_trunk(
+        self, model_name: str, pretrained: bool, weights: WeightsSource, timm_kwargs: Mapping[str, Any]
+    ) -> VisionTransformer:
+        return build_trunk(model_name, pretrained, weights, timm_kwargs)
 
     def _block_indices(self, indices: Sequence[int], what: str) -> tuple[int, ...]:
         wrong = [i for i in indices if not -self.depth <= i < self.depth]
@@ -156,8 +168,12 @@ class PromptedViT(nn.Module):
         """
         for i, block in enumerate(self.trunk.blocks):
             prompts = self.prompts(i) if prompted and self.prompts else None
-            run = carried_block if prompts is not None and i == self.carry else prompted_block
-            tokens, attended = run(cast(Block, block), tokens, prompts, self.biases(i))
+            run: Callable[..., tuple[Tensor, Attended]] = prompted_block
+            if prompts is not None and i == self.carry:
+                run = carried_block
+            if self.with_cp and torch.is_grad_enabled():
+                run = partial(checkpoint, run, use_reentrant=False)
+            tokens, attended = run(block, tokens, prompts, self.biases(i))
             yield tokens, prompts, attended
 
     @property
@@ -210,11 +226,25 @@ class PromptedViT(nn.Module):
 
 
 def build_trunk(
-    model_name: str, pretrained: bool, weights: Union[str, Mapping[str, Any], None], timm_kwargs: Mapping[str, Any]
+    model_name: str, pretrained: bool, weights: WeightsSource, timm_kwargs: Mapping[str, Any]
 ) -> VisionTransformer:
     """Build a timm ViT without classifier, for images of any size, and load its weights."""
     if pretrained and weights:
         raise ValueError(f"pretrained=True and weights={weights!r} are two sources of weights; choose one")
+    trunk = create_trunk(model_name, pretrained, timm_kwargs)
+    if weights:
+        load_weights(trunk, weights)
+    elif not pretrained:
+        logger.warning(
+            "The ViT %s starts from random weights (neither pretrained nor weights is set): "
+            "fine if a checkpoint is loaded next.",
+            model_name,
+        )
+    return trunk
+
+
+def create_trunk(model_name: str, pretrained: bool, timm_kwargs: Mapping[str, Any]) -> VisionTransformer:
+    """Build a timm ViT that prompts can join, without classifier, for images of any size."""
     reserved = {"num_classes", "dynamic_img_size", "dynamic_img_pad", "patch_drop_rate"} & timm_kwargs.keys()
     if reserved:
         raise ValueError(f"timm_kwargs {sorted(reserved)}: the prompted ViT sets or excludes these itself")
@@ -249,14 +279,6 @@ def build_trunk(
             f"model_name {model_name!r} has {names}; prompts need timm's plain PatchEmbed, Block, Attention"
         )
     trunk.reset_classifier(0, "")  # drops the pooling head that SigLIP towers have
-    if weights:
-        load_weights(trunk, weights)
-    elif not pretrained:
-        logger.warning(
-            "The ViT %s starts from random weights (neither pretrained nor weights is set): "
-            "fine if a checkpoint is loaded next.",
-            model_name,
-        )
     return trunk
 
 

@@ -14,6 +14,7 @@ class CheckLabels:
 
     Put it right after ``LoadAnnotations``. Without it a wrong label surfaces as an index error in the loss, on a GPU
     as a device assertion, neither of which names a file; and a wrong size is stretched to the image's without a word.
+    Where an image comes without label map, as in inference, there is nothing to check.
 
     Args:
         num_classes: C; labels 0 to C - 1 are fine. With ``reduce_zero_label``: after the shift.
@@ -28,8 +29,13 @@ class CheckLabels:
         """Return the results unchanged.
 
         Raises:
-            ValueError: labels that are neither a class nor void, several channels, or another size than the image's.
+            ValueError: labels that are neither a class nor void, several channels, another size than the image's, or
+                a label map that was not loaded yet.
         """
+        if "gt_seg_map" not in results:
+            if results.get("seg_map_path"):
+                raise ValueError("CheckLabels stands before LoadAnnotations in the pipeline; put it right after")
+            return results
         label_map, path = results["gt_seg_map"], results.get("seg_map_path")
         if label_map.ndim != 2:
             raise ValueError(

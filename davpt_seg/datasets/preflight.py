@@ -22,7 +22,7 @@ def open_dataset(config: ConfigDict) -> Optional[Any]:
     """Open a mmseg data set without reading its list, and check its folders.
 
     Args:
-        config: of the data set.
+        config: of the data set, or of a wrapper around one.
 
     Returns:
         A lazy ``BaseSegDataset``; None for other kinds.
@@ -33,6 +33,8 @@ def open_dataset(config: ConfigDict) -> Optional[Any]:
     from mmseg.datasets import BaseSegDataset
     from mmseg.registry import DATASETS
 
+    while isinstance(config.get("dataset"), dict):  # RandomSubset, RepeatDataset and their like
+        config = config["dataset"]
     kind = DATASETS.get(config["type"]) if isinstance(config["type"], str) else config["type"]
     if kind is None or not issubclass(kind, BaseSegDataset):
         return None
@@ -61,7 +63,8 @@ def check_dataset(config: ConfigDict) -> int:
     No file is opened: ``tools/check_dataset.py`` reads them all.
 
     Args:
-        config: of the data set. Kinds other than mmseg's ``BaseSegDataset`` are left alone.
+        config: of the data set, or of a wrapper around one. Kinds other than mmseg's ``BaseSegDataset`` are left
+            alone.
 
     Returns:
         How many images it has.

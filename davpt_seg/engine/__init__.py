@@ -1,9 +1,23 @@
-"""Hooks and optimizer wrappers for MMEngine's registries."""
+"""Hooks, optimizer wrappers and metrics for MMEngine's registries."""
 
+from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .autocast_optim_wrapper import AutocastOptimWrapper
+from .compile_hook import CompileBackboneHook
 from .data_mean_init_hook import DataMeanInitHook
+from .exact_resume_hook import ExactResumeHook
 from .metric_loss_hook import MetricLossHook
 from .prompt_mapping_hook import PromptMappingHook
+from .segmentation_report import SegmentationReport
 from .trained_table_hook import TrainedTableHook
 
-__all__ = ["AutocastOptimWrapper", "DataMeanInitHook", "MetricLossHook", "PromptMappingHook", "TrainedTableHook"]
+__all__ = [
+    "AtomicCheckpointHook",
+    "AutocastOptimWrapper",
+    "CompileBackboneHook",
+    "DataMeanInitHook",
+    "ExactResumeHook",
+    "MetricLossHook",
+    "PromptMappingHook",
+    "SegmentationReport",
+    "TrainedTableHook",
+]

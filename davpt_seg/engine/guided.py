@@ -1,12 +1,8 @@
-"""What the hooks share: finding the guided backbone in a model, and labels in data samples."""
+"""Finds the guided backbone in a model, for the hooks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..core.guidance import Guidance
 from ..models import PromptedViTBackbone
@@ -25,18 +21,3 @@ def guided_backbone(model: nn.Module, hook: str) -> tuple[PromptedViTBackbone, G
             f"found {len(found)}; add guidance to the backbone or take the hook out of custom_hooks"
         )
     return found[0]
-
-
-def pixel_labels(data_samples: Sequence[Any]) -> Tensor:
-    """Stack the label maps of mmseg's data samples, (B, H, W).
-
-    Raises:
-        ValueError: a sample without label map.
-    """
-    for sample in data_samples:
-        if "gt_sem_seg" not in sample:
-            raise ValueError(
-                f"data sample {sample.get('img_path', '')!r} has no gt_sem_seg: metric guidance needs label maps; "
-                "does the training pipeline hold LoadAnnotations before PackSegInputs?"
-            )
-    return torch.stack([sample.gt_sem_seg.data.squeeze(0) for sample in data_samples])

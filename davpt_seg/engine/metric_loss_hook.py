@@ -12,7 +12,8 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from .guided import guided_backbone, pixel_labels
+from .batch_labels import batch_labels
+from .guided import guided_backbone
 
 
 @HOOKS.register_module()
@@ -20,8 +21,18 @@ class MetricLossHook(Hook):
     """Add ``loss_metric_patch`` and ``loss_metric_cls`` to the losses of an unmodified model.
 
     A PyTorch forward hook on the unwrapped model completes its dict of losses, inside the forward pass that
-    DistributedDataParallel and autocast see. Weights and all else are arguments of the backbone's ``guidance``.
+    DistributedDataParallel and autocast see. Labels are read from the data samples: label maps, image labels or boxes
+    (:func:`~davpt_seg.engine.batch_labels.batch_labels`). Weights and all else are arguments of the backbone's
+    ``guidance``.
+
+    Args:
+        log_stats: log, beside the losses, how prompts and patches of a class meet: ``patch_cos_positive``,
+            ``patch_cos_negative``, ``patch_nearest_right`` and ``patch_labelled``
+            (:func:`~davpt_seg.core.statistics.pair_statistics`), of each process's own images.
     """
+
+    def __init__(self, log_stats: bool = False) -> None:
+        self.log_stats = log_stats
 
     _handle: Optional[RemovableHandle] = None
 
@@ -52,4 +63,5 @@ class MetricLossHook(Hook):
         records = self._backbone.take_records()
         if not records:
             raise RuntimeError("MetricLossHook: the model returned losses without running its guided backbone")
-        return {**outputs, **self._guidance(records, pixel_labels(named["data_samples"]))}
+        labels = batch_labels(named["inputs"], named.get("data_samples"), self._guidance.labelling)
+        return {**outputs, **self._guidance(records, labels, statistics=self.log_stats)}

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
-from functools import partial
 from typing import Any, Optional
 
-import numpy as np
 import torch
-from mmengine.dataset import DefaultSampler, worker_init_fn
 from mmengine.dist import all_reduce, broadcast, get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from mmengine.runner.loops import EpochBasedTrainLoop
-from torch.utils.data import DataLoader
 
 from ..core.mapping import ClassPromptMapping
-from .guided import guided_backbone, pixel_labels
+from .class_means_cache import ClassMeansCache, cache_key
+from .first_pass import batch_size, observe_training_images
+from .guided import guided_backbone
 
 
 @HOOKS.register_module()
 class PromptMappingHook(Hook):
     """Cluster classes before training, and again at the end of each epoch or every ``interval`` iterations.
 
-    DA-VPT (arXiv 2505.23694), Sec. 3.4. Where the classes do not outnumber the prompts there is nothing to do.
+    DA-VPT (arXiv 2505.23694), Sec. 3.4. Where the classes do not outnumber the prompts there is nothing to do. The
+    guidance's ``mapping`` decides: a ``static`` one is clustered before training only, a ``random`` one never.
 
     The mapping stays as it is after the last step, for no prompt would learn a new one.
 
@@ -38,16 +32,37 @@ class PromptMappingHook(Hook):
             images as the data set has. In epoch-based training: epochs, by default 1. 0 keeps the first mapping.
         first_pass_batches: batches of the pass that gathers the first class means through the bare ViT, on each
             process; None for the whole data set.
+        first_pass_images_per_class: end that pass as soon as so many images hold a patch of each class (the released
+            code: 10). None for no such end.
+        cache_dir: folder that keeps the first class means, for later runs on the same trunk, data and settings. None,
+            the default, keeps none: a result that depends on what earlier runs left is for you to ask for.
+
+    Raises:
+        ValueError: a bound or an interval that is too small.
     """
 
-    def __init__(self, interval: Optional[int] = None, first_pass_batches: Optional[int] = 200) -> None:
+    def __init__(
+        self,
+        interval: Optional[int] = None,
+        first_pass_batches: Optional[int] = 200,
+        first_pass_images_per_class: Optional[int] = None,
+        cache_dir: Optional[str] = None,
+    ) -> None:
+        for name, value, least in (
+            ("interval", interval, 0),
+            ("first_pass_batches", first_pass_batches, 1),
+            ("first_pass_images_per_class", first_pass_images_per_class, 1),
+        ):
+            if value is not None and value < least:
+                raise ValueError(f"PromptMappingHook {name} must be None or at least {least}, got {value}")
         self.interval = interval
-        self.first_pass_batches = first_pass_batches
+        self.bounds = dict(max_batches=first_pass_batches, images_per_class=first_pass_images_per_class)
+        self.cache_dir = cache_dir
 
     def before_train(self, runner: Runner) -> None:
         """Make the first mapping, unless it came with the checkpoint that is resumed."""
-        self._model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        self._backbone, self._guidance = guided_backbone(self._model, "PromptMappingHook")
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        self._backbone, self._guidance = guided_backbone(model, "PromptMappingHook")
         self._mapping: ClassPromptMapping = self._guidance.mapping
         self._class_names = runner.train_dataloader.dataset.metainfo.get("classes") or [
             f"class {c}" for c in range(self._mapping.num_classes)
@@ -57,21 +72,25 @@ class PromptMappingHook(Hook):
                 f"guidance num_classes is {self._mapping.num_classes}, but the training set has "
                 f"{len(self._class_names)} classes"
             )
-        if not self._mapping.needs_clustering:
+        if runner.iter == 0:
+            self._mapping.reset()  # a checkpoint that is fine-tuned from may bring another data set's
+        if not self._mapping.shared:
             runner.logger.info("Each class has a prompt of its own:\n" + self._mapping.in_words(self._class_names))
+        elif not self._mapping.needs_clustering:
+            runner.logger.info("Classes to prompts, at random:\n" + self._mapping.in_words(self._class_names))
         elif not (self._guidance.patch_weight or self._guidance.cls_weight):
             runner.logger.info("Both guidance weights are 0: classes are not clustered.")
-        elif runner.iter == 0 or not self._mapping.clustered:
-            self._mapping.reset()  # a checkpoint that is fine-tuned from may bring another data set's
-            self._first_pass(runner)
-            self._recluster(runner)
+        elif not self._mapping.clustered:
+            self._mapping.reset()
+            self._first_means(runner)
+            self._cluster(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Cluster anew in epoch-based training."""
         last = runner.epoch + 1 >= runner.max_epochs
         if (
             self._by_epoch(runner)
-            and self._mapping.clustered
+            and self._reclusters()
             and not last
             and self.every_n_epochs(runner, 1 if self.interval is None else self.interval)
         ):
@@ -82,11 +101,11 @@ class PromptMappingHook(Hook):
     ) -> None:
         """Cluster anew in iteration-based training."""
         # After the last step no prompt would learn the new mapping.
-        if self._by_epoch(runner) or not self._mapping.clustered or runner.iter + 1 >= runner.max_iters:
+        if self._by_epoch(runner) or not self._reclusters() or runner.iter + 1 >= runner.max_iters:
             return
         interval = self.interval
         if interval is None:
-            interval = max(1, len(runner.train_dataloader.dataset) // (_batch_size(runner) * get_world_size()))
+            interval = max(1, len(runner.train_dataloader.dataset) // (batch_size(runner) * get_world_size()))
         if self.every_n_train_iters(runner, interval):
             self._recluster(runner)
 
@@ -94,41 +113,45 @@ class PromptMappingHook(Hook):
     def _by_epoch(runner: Runner) -> bool:
         return isinstance(runner.train_loop, EpochBasedTrainLoop)
 
-    @torch.no_grad()
-    def _first_pass(self, runner: Runner) -> None:
-        loader = runner.train_dataloader
-        with _same_random_state_afterwards():
-            # A loader of its own: the training sampler must not be moved on.
-            loader = DataLoader(
-                loader.dataset,
-                batch_size=_batch_size(runner),
-                sampler=DefaultSampler(loader.dataset, shuffle=True, seed=self._mapping.seed),
-                num_workers=loader.num_workers,
-                collate_fn=loader.collate_fn,
-                worker_init_fn=partial(
-                    worker_init_fn, num_workers=loader.num_workers, rank=get_rank(), seed=self._mapping.seed
-                ),
-            )
-            total = min(len(loader), self.first_pass_batches or len(loader))
-            runner.logger.info(f"First class means: {total} batches through the frozen ViT ...")
-            self._model.eval()
-            start = time.monotonic()
-            for done, batch in zip(range(1, total + 1), loader):
-                data = self._model.data_preprocessor(batch, True)
-                features = self._backbone.encode(data["inputs"], record=True, prompted=False)
-                self._guidance.observe(features.records, pixel_labels(data["data_samples"]))
-                if done % max(1, total // 10) == 0:
-                    left = timedelta(seconds=round((time.monotonic() - start) / done * (total - done)))
-                    runner.logger.info(f"First class means: {done}/{total} batches, eta {left}")
-            self._model.train()
+    def _reclusters(self) -> bool:
+        return self._mapping.needs_reclustering and bool(self._mapping.clustered)
+
+    def _first_means(self, runner: Runner) -> None:
+        """Gather the class means through the bare ViT, or take them from the cache; complete on rank 0 at least."""
+        cache, key, cached = None, "", None
+        if self.cache_dir is not None and get_rank() == 0:
+            cache = ClassMeansCache(self.cache_dir)
+            settings = dict(self.bounds, batch_size=batch_size(runner), processes=get_world_size())
+            key = cache_key(runner, self._backbone, **settings)
+            cached = cache.load(key)
+            if cached is not None:
+                self._mapping.load_means(*cached)
+                runner.logger.info(f"First class means: from {cache.path(key)}")
+        found = torch.tensor(cached is not None, dtype=torch.uint8, device=self._mapping.class_means.device)
+        broadcast(found)
+        if found:
+            return
+        observe_training_images(runner, self._backbone, self._guidance, **self.bounds)
+        self._share_means()
+        if cache is not None:
+            path = cache.store(key, self._mapping.class_means, self._mapping.class_counts)
+            runner.logger.info(f"First class means: kept for later runs in {path}")
 
     def _recluster(self, runner: Runner) -> None:
-        mapping = self._mapping
-        before = mapping.prompt_of_class.clone()
-        sums, counts = mapping.sums(), mapping.class_counts.clone()
+        self._share_means()
+        self._cluster(runner)
+
+    def _share_means(self) -> None:
+        """Give every process the class means of what all of them saw."""
+        sums, counts = self._mapping.sums(), self._mapping.class_counts.clone()
         all_reduce(sums)
         all_reduce(counts)
-        mapping.set_means(sums, counts)
+        self._mapping.set_means(sums, counts)
+
+    def _cluster(self, runner: Runner) -> None:
+        """Cluster on rank 0, from its class means, and give every process the result."""
+        mapping = self._mapping
+        before = mapping.prompt_of_class.clone()
         if get_rank() == 0:
             mapping.recluster()
         for buffer in mapping.buffers():
@@ -140,19 +163,3 @@ class PromptMappingHook(Hook):
             f"Classes to prompts: {moved} of {mapping.num_classes} classes moved\n"
             + mapping.in_words(self._class_names)
         )
-
-
-def _batch_size(runner: Runner) -> int:
-    loader = runner.train_dataloader
-    return loader.batch_size or loader.batch_sampler.batch_size
-
-
-@contextmanager
-def _same_random_state_afterwards() -> Iterator[None]:
-    states = random.getstate(), np.random.get_state()
-    try:
-        with torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])

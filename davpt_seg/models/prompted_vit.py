@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
+import torch
 from mmengine.registry import MODELS
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
 from ..core.arguments import check_arguments
 from ..core.guidance import GuidedRecord
-from ..core.vit import PromptedViT
+from ..core.vit import PromptedViT, WeightsSource, build_trunk, create_trunk
 
 logger = logging.getLogger("davpt_seg")
 
@@ -19,8 +22,13 @@ logger = logging.getLogger("davpt_seg")
 class PromptedViTBackbone(PromptedViT):
     """:class:`~davpt_seg.core.vit.PromptedViT` that returns maps, as mmseg's necks and heads take them.
 
-    All arguments are the core's. It is no ``BaseModule`` on purpose: MMEngine would call timm's ``init_weights`` on
-    the trunk, after its weights were loaded.
+    All arguments are the core's. The trunk's weights are read when training starts, as MMEngine has it (its Runner
+    calls ``init_weights``), and not at construction: a checkpoint holds the trunk, so whoever loads one
+    (``MMSegInferencer``, ``init_model``, ``tools/test.py``) needs no other file. A forward pass before either is an
+    error.
+
+    It is no ``BaseModule`` on purpose: MMEngine would call timm's ``init_weights`` on the trunk, after its weights
+    were loaded.
     """
 
     _records: tuple[GuidedRecord, ...] = ()
@@ -30,8 +38,45 @@ class PromptedViTBackbone(PromptedViT):
         check_arguments(PromptedViT, arguments, "backbone PromptedViT")
         super().__init__(**arguments)
 
+    def _build_trunk(
+        self, model_name: str, pretrained: bool, weights: WeightsSource, timm_kwargs: Mapping[str, Any]
+    ) -> VisionTransformer:
+        self._source = (model_name, pretrained, weights, timm_kwargs)
+        self._awaits_weights = bool(pretrained) != bool(weights)
+        if not self._awaits_weights:  # random weights, with a warning; or two sources, an error
+            return build_trunk(*self._source)
+        return create_trunk(model_name, False, timm_kwargs)
+
+    def init_weights(self) -> None:
+        """Read the trunk's weights from their source, unless that or a checkpoint was loaded before.
+
+        Raises:
+            ValueError: a weights file that does not fit.
+            OSError: weights that cannot be had; the message says what to do instead.
+        """
+        if not self._awaits_weights:
+            return
+        with torch.random.fork_rng(devices=[]):  # the heads draw the same numbers, whatever timm draws for this copy
+            trunk = build_trunk(*self._source)
+        self.trunk.load_state_dict(trunk.state_dict())
+        self._awaits_weights = False
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *args)
+        if any(key.startswith(f"{prefix}trunk.") for key in state_dict):
+            self._awaits_weights = False
+
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
-        """Return the maps of ``out_indices``, each (B, D, h, w); in training, keep the guided blocks' records."""
+        """Return the maps of ``out_indices``, each (B, D, h, w); in training, keep the guided blocks' records.
+
+        Raises:
+            RuntimeError: the trunk still waits for the weights that its config names.
+        """
+        if self._awaits_weights:
+            raise RuntimeError(
+                "the ViT still has random weights: call init_weights() to read those that its config names "
+                "(MMEngine's Runner does so when training starts), or load a checkpoint"
+            )
         features = super().forward(images)
         if self._records and features.records and not self._warned:
             self._warned = True

@@ -13,6 +13,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor
 
 from davpt_seg.core import Features, Guidance, GuidedRecord, PromptedViT
+from davpt_seg.core.losses import METRICS
 
 from .tiny import TRAITS, tiny_vit
 
@@ -150,7 +151,7 @@ def test_an_image_of_nothing_but_void_counts_nowhere(loss: str) -> None:
 def test_patches_are_labelled_from_the_purity_on(purity: float, labelled: bool) -> None:
     pixels = torch.full((B, 12, 8), VOID)
     pixels[1, :3, :4] = 5  # 12 of the first patch's 16 pixels
-    labels, present = guide("many classes", purity=purity).observe([record("many classes")], pixels)
+    labels, present = guide("many classes", purity=purity).targets([record("many classes")], pixels)
     expected = torch.full((B, 6), VOID)
     expected[1, 0] = 5 if labelled else VOID
     assert torch.equal(labels, expected)
@@ -196,6 +197,47 @@ def test_scale_margin_and_prompt_scale_reach_both_losses_and_the_divisor_that_of
     assert not torch.isclose(changed["loss_metric_patch"], plain["loss_metric_patch"])
     # each labelled image has a class, and each class a prompt: both divisors are the number of labelled images
     assert torch.isclose(changed["loss_metric_cls"], plain["loss_metric_cls"])
+
+
+@pytest.mark.parametrize("metric", ["proxy_nca", "triplet"])
+def test_another_metric_is_given_the_same_pairs(metric: str) -> None:
+    one, (pixels, majority, present) = record("many classes"), label_maps("many classes")
+    num_classes, prompt_of_class, num_prompts = SHARING["many classes"]
+    guidance = Guidance((0,), num_classes, num_prompts, D, PATCH, 0.7, 0.3, metric=metric).double()
+    guidance.mapping.prompt_of_class.copy_(torch.tensor(prompt_of_class))
+    speaks_for = spoken(*SHARING["many classes"])
+    flat = [label for image in majority for label in image]
+    known = [i for i, label in enumerate(flat) if label is not None]
+    same = torch.tensor([[flat[i] in classes for classes in speaks_for] for i in known])
+    of_images = torch.tensor([[bool(classes & image) for image in present] for classes in speaks_for])
+    losses = guidance([one], pixels)
+    patch = 0.7 * METRICS[metric](one.prompts, one.tokens.flatten(0, 1)[known], same, ~same)
+    torch.testing.assert_close(losses["loss_metric_patch"], patch)
+    torch.testing.assert_close(
+        losses["loss_metric_cls"], 0.3 * METRICS[metric](one.class_token, one.prompts, of_images, ~of_images)
+    )
+    assert patch > 0
+
+
+def test_a_static_or_random_mapping_needs_no_class_means_of_training() -> None:
+    for mapping in ("static", "random"):
+        guidance = guide("many classes", mapping=mapping)
+        guidance([record("many classes")], label_maps("many classes")[0])
+        assert guidance.mapping.class_counts.sum() == 0
+
+
+def test_statistics_are_means_over_guided_blocks_and_leave_the_losses_as_they_are() -> None:
+    records, (pixels, _, _) = [record("many classes") for _ in range(2)], label_maps("many classes")
+    plain = guide("many classes")(records, pixels)
+    measured = guide("many classes")(records, pixels, statistics=True)
+    assert all(torch.equal(measured[name], value) for name, value in plain.items())
+    extra = {name: value for name, value in measured.items() if name not in plain}
+    assert sorted(extra) == ["patch_cos_negative", "patch_cos_positive", "patch_labelled", "patch_nearest_right"]
+    single = [guide("many classes")([one], pixels, statistics=True) for one in records]
+    for name, value in extra.items():
+        assert value.item() == pytest.approx(sum(one[name].item() for one in single) / 2)
+    assert not torch.isclose(single[0]["patch_cos_positive"], single[1]["patch_cos_positive"])
+    assert extra["patch_labelled"] == pytest.approx(4 / 6)  # patches 2 and 5 of the 6 are void
 
 
 def test_autocast_does_not_narrow_the_losses() -> None:
@@ -351,7 +393,7 @@ def test_labels_and_patches_meet_on_padded_images_with_oblong_patches() -> None:
     images = torch.randn(2, 3, 21, 30, dtype=torch.float64)
     labels = torch.full((2, 21, 30), VOID)
     labels[1, 16:, 24:28] = 6  # 5 of the 8 rows of the last patch but one, in the padded bottom row
-    labels, present = model.guidance.observe(model(images).records, labels)
+    labels, present = model.guidance.targets(model(images).records, labels)
     assert labels.shape == (2, 3 * 8) and (labels != VOID).nonzero().tolist() == [[1, 2 * 8 + 6]]
     assert labels[1, 22] == 6 and present.nonzero().tolist() == [[1, 6]]
 
@@ -369,6 +411,10 @@ def test_labels_and_patches_meet_on_padded_images_with_oblong_patches() -> None:
         (dict(purity=0.0), r"purity must be above 0 and at most 1, got 0\.0"),
         (dict(purity=1.5), r"purity must be above 0 and at most 1, got 1\.5"),
         (dict(ignore_index=0), r"ignore_index 0 is one of the 7 classes"),
+        (dict(labels="pixel"), r"labels must be one of \('patch', 'image'\), got 'pixel'"),
+        (dict(mapping="learned"), r"mapping must be one of \('dynamic', 'static', 'random'\), got 'learned'"),
+        (dict(metric="triplet"), r"'scale' is no argument of metric 'triplet'"),
+        (dict(patch_wieght=1.0), r"guidance takes no patch_wieght; it takes blocks, .* patch_weight, .* metric's own"),
     ],
 )
 def test_an_impossible_guidance_is_refused(config: dict[str, Any], message: str) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from davpt_seg.core.labels import majority_labels, pixel_counts, present_classes
+from davpt_seg.core.labels import class_amounts, dominant_class, majority_labels, pixel_counts
 
 C = 5
 VOID = 255
@@ -115,17 +115,19 @@ def test_all_void_gives_no_counts_no_class_and_void_patches(ignore_index: int) -
     counts = pixel_counts(labels, (4, 4), 4, ignore_index)
     assert counts.shape == (2, 3, 3, 4) and not counts.any()
     assert (majority_labels(counts, 16, 1e-6, ignore_index) == ignore_index).all()
-    assert not present_classes(counts).any()
+    assert (dominant_class(class_amounts(counts), ignore_index) == ignore_index).all()
 
 
-def test_present_classes_are_those_of_any_pixel() -> None:
+def test_an_image_is_of_the_class_of_most_of_its_pixels_whatever_patches_they_are_in() -> None:
     labels = blobs(30, 45)
-    labels[0][(labels[0] == 2) | (labels[0] == 4)] = VOID
-    labels[0, 17, 11] = 4  # a single pixel counts, though it is no patch's majority
-    labels[1][labels[1] != 3] = VOID
-    expected = torch.tensor([[c in image.unique().tolist() for c in range(C)] for image in labels])
-    assert torch.equal(present_classes(pixel_counts(labels, (8, 8), C)), expected)
-    assert not expected[0, 2] and expected[0, 4] and expected[1].sum() == 1
+    labels[0, 17, 11] = 4
+    labels[1][labels[1] == 3] = VOID
+    counters = [Counter(image.flatten().tolist()) for image in labels]
+    amounts = class_amounts(pixel_counts(labels, (8, 8), C))
+    assert amounts.tolist() == [[counter[c] for c in range(C)] for counter in counters]
+    expected = [max(range(C), key=lambda c: (counter[c], -c)) for counter in counters]
+    assert dominant_class(amounts).tolist() == expected
+    assert dominant_class(torch.tensor([[0, 2, 2], [0, 0, 0], [1, 0, 0]])).tolist() == [1, VOID, 0]
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
@@ -155,7 +157,7 @@ class LargestTensor(TorchDispatchMode):
 def test_150_classes_never_become_a_one_hot_map_of_the_pixels() -> None:
     labels = torch.randint(150, (2, 512, 512))
     with LargestTensor() as largest:
-        present_classes(counts := pixel_counts(labels, (16, 16), 150))
+        class_amounts(counts := pixel_counts(labels, (16, 16), 150))
         majority_labels(counts, 256)
     assert labels.numel() <= largest.numel <= 2 * labels.numel()  # the one-hot map has 150 times as many
     with largest:

@@ -300,3 +300,34 @@ def test_tokens_that_overflowed_are_left_out() -> None:
     mapping.observe(tokens, labels)
     for name, buffer in finite.state_dict().items():
         torch.testing.assert_close(mapping.state_dict()[name], buffer, msg=name)
+
+
+@pytest.mark.parametrize(("num_classes", "num_prompts"), [(12, 3), (11, 4), (150, 10)])
+def test_a_random_mapping_is_even_and_of_its_seed_alone(num_classes: int, num_prompts: int) -> None:
+    def prompts(seed: int) -> list[int]:
+        return ClassPromptMapping(num_classes, num_prompts, D, seed=seed, kind="random").prompt_of_class.tolist()
+
+    torch.manual_seed(0)
+    first = prompts(3)
+    torch.manual_seed(1)
+    assert prompts(3) == first != prompts(4)
+    sizes = [first.count(prompt) for prompt in range(num_prompts)]
+    assert len(first) == num_classes and max(sizes) - min(sizes) <= 1
+    mapping = ClassPromptMapping(num_classes, num_prompts, D, seed=3, kind="random")
+    assert mapping.shared and not mapping.needs_clustering and not mapping.needs_reclustering
+    assert mapping.speaks_for().nonzero().tolist() == sorted([prompt, c] for c, prompt in enumerate(first))
+    mapping.prompt_of_class.zero_()
+    mapping.reset()
+    assert mapping.prompt_of_class.tolist() == first
+
+
+@pytest.mark.parametrize("kind", ["dynamic", "static", "random"])
+def test_with_prompts_enough_each_class_has_its_own_however_they_are_mapped(kind: str) -> None:
+    mapping = ClassPromptMapping(3, 5, D, kind=kind)
+    assert torch.equal(mapping.speaks_for(), ClassPromptMapping(3, 5, D).speaks_for())
+    assert not mapping.shared and not mapping.needs_clustering and not mapping.needs_reclustering
+
+
+def test_a_static_mapping_is_clustered_but_not_again() -> None:
+    mapping = ClassPromptMapping(12, 3, D, kind="static")
+    assert mapping.needs_clustering and not mapping.needs_reclustering

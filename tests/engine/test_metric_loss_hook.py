@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
-from mmengine.structures import PixelData
+from mmengine.model import BaseModel
+from mmengine.structures import BaseDataElement, PixelData
 from mmseg.structures import SegDataSample
 from safetensors.torch import load_file, save_file
 
 from davpt_seg.core import PromptedViT
-from davpt_seg.engine.guided import pixel_labels
+from davpt_seg.engine import MetricLossHook
+from davpt_seg.models.prompted_vit import PromptedViTBackbone
 
+from ..core.tiny import TINY
 from ..training import by_iterations, logged, tiny_camvid, train
 
 
@@ -45,6 +50,15 @@ def test_guidance_changes_what_prompts_learn_and_only_prompts_and_heads_change(c
     assert not torch.allclose(*learned.values(), atol=1e-5)
 
 
+def test_statistics_are_logged_and_no_part_of_the_loss(camvid: Path, tmp_path: Path) -> None:
+    cfg = tiny_camvid(camvid, tmp_path, **{"custom_hooks.0.log_stats": True})
+    rows = logged(train(cfg))
+    for row in rows:
+        assert row["loss"] == pytest.approx(sum(value for name, value in row.items() if "loss_" in name), rel=1e-4)
+        assert -1 <= row["patch_cos_negative"] <= 1 and -1 <= row["patch_cos_positive"] <= 1
+        assert 0 <= row["patch_nearest_right"] <= 1 and 0 < row["patch_labelled"] < 1
+
+
 def test_a_hook_without_guidance_is_refused(camvid: Path, tmp_path: Path) -> None:
     cfg = tiny_camvid(camvid, tmp_path, "baselines/vpt_deep")
     cfg.custom_hooks = [dict(type="MetricLossHook")]
@@ -61,11 +75,33 @@ def test_guidance_without_hook_is_warned_of(camvid: Path, tmp_path: Path) -> Non
     assert log.count("Add dict(type='MetricLossHook') to custom_hooks") == 1
 
 
-def test_a_sample_without_label_map_is_refused() -> None:
-    labelled = SegDataSample(gt_sem_seg=PixelData(data=torch.full((1, 4, 6), 3)))
-    assert torch.equal(pixel_labels([labelled, labelled]), torch.full((2, 4, 6), 3))
-    with pytest.raises(ValueError, match=r"'street\.jpg' has no gt_sem_seg"):
-        pixel_labels([labelled, SegDataSample(metainfo=dict(img_path="street.jpg"))])
+class Classifier(BaseModel):
+    """The least that a model with a guided backbone can be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = PromptedViTBackbone(
+            "vit_tiny_patch16_224", timm_kwargs=TINY, prompts=dict(num_prompts=3), guidance=dict(num_classes=5)
+        )
+
+    def forward(self, inputs: torch.Tensor, data_samples: Any = None, mode: str = "tensor") -> dict[str, torch.Tensor]:
+        return {"loss_task": self.backbone(inputs)[0].mean()}
+
+
+def test_image_labels_guide_a_model_that_knows_no_label_maps() -> None:
+    torch.manual_seed(0)
+    model, inputs = Classifier().train(), torch.randn(2, 3, 32, 32)
+    hook = MetricLossHook()
+    hook.before_train(SimpleNamespace(model=model))
+    samples = [BaseDataElement(gt_label=torch.tensor([label])) for label in (3, 0)]
+    maps = [SegDataSample(gt_sem_seg=PixelData(data=torch.full((1, 32, 32), label))) for label in (3, 0)]
+    by_image, by_pixel = (model(inputs, data_samples=each, mode="loss") for each in (samples, maps))
+    assert sorted(by_image) == ["loss_metric_cls", "loss_metric_patch", "loss_task"]
+    assert all(torch.equal(by_image[name], by_pixel[name]) for name in by_image)
+    with pytest.raises(ValueError, match="the batch has no data samples"):
+        model(inputs, mode="loss")
+    hook.after_train(SimpleNamespace(model=model))
+    assert list(model(inputs, mode="loss")) == ["loss_task"]
 
 
 def test_bfloat16_training_keeps_parameters_and_metric_losses_in_float32(camvid: Path, tmp_path: Path) -> None:

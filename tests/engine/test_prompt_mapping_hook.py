@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 from typing import Any, Optional
 
-import numpy as np
 import pytest
 import torch
 import torch.distributed
@@ -16,7 +14,7 @@ from mmengine.logging import MMLogger
 
 from davpt_seg.core import ClassPromptMapping
 from davpt_seg.engine import PromptMappingHook
-from davpt_seg.engine.prompt_mapping_hook import _same_random_state_afterwards
+from davpt_seg.engine.first_pass import images_with
 
 from ..training import by_iterations, tiny_camvid, train
 
@@ -26,11 +24,14 @@ def clustered(data: Path, work_dir: Path, **options: Any) -> Config:
     return tiny_camvid(data, work_dir, **{"model.backbone.prompts.num_prompts": 4, **options})
 
 
+TWO_EPOCHS = {"train_cfg.max_epochs": 2}
+
+
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the hook's expensive steps, as they are taken."""
     names: list[str] = []
-    for name in ("_first_pass", "_recluster"):
+    for name in ("_first_means", "_cluster"):
         original = getattr(PromptMappingHook, name)
 
         def spy(self: PromptMappingHook, runner: Any, name: str = name, original: Any = original) -> None:
@@ -43,7 +44,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_epochs_cluster_before_training_and_after_each(camvid: Path, tmp_path: Path, calls: list[str]) -> None:
     runner = train(clustered(camvid, tmp_path, **{"train_cfg.max_epochs": 2}))
-    assert calls == ["_first_pass", "_recluster", "_recluster"]  # none after the last: no prompt would learn it
+    assert calls == ["_first_means", "_cluster", "_cluster"]  # none after the last: no prompt would learn it
     mapping = runner.model.backbone.guidance.mapping
     assert mapping.clustered
     assert mapping.ever_seen.all()
@@ -61,8 +62,8 @@ def test_iterations_cluster_every_interval(
     cfg = by_iterations(clustered(camvid, tmp_path), 6)  # six images, two a batch: three iterations see them all
     cfg.custom_hooks[1].interval = interval
     train(cfg)
-    assert calls.count("_recluster") == expected
-    assert calls.count("_first_pass") == 1
+    assert calls.count("_cluster") == expected
+    assert calls.count("_first_means") == 1
 
 
 def test_fine_tuning_makes_a_mapping_of_its_own(camvid: Path, tmp_path: Path, calls: list[str]) -> None:
@@ -71,7 +72,7 @@ def test_fine_tuning_makes_a_mapping_of_its_own(camvid: Path, tmp_path: Path, ca
     cfg = clustered(camvid, tmp_path / "second")
     cfg.load_from = str(tmp_path / "first" / "epoch_1.pth")
     train(cfg)
-    assert calls == ["_first_pass", "_recluster"]
+    assert calls == ["_first_means", "_cluster"]
 
 
 def test_without_weights_nothing_is_clustered(camvid: Path, tmp_path: Path, calls: list[str]) -> None:
@@ -82,7 +83,7 @@ def test_without_weights_nothing_is_clustered(camvid: Path, tmp_path: Path, call
 
 def test_enough_prompts_need_no_clustering(camvid: Path, tmp_path: Path, calls: list[str]) -> None:
     runner = train(tiny_camvid(camvid, tmp_path))
-    assert "_first_pass" not in calls
+    assert "_first_means" not in calls
     assert not runner.model.backbone.guidance.mapping.clustered
 
 
@@ -101,23 +102,52 @@ def test_a_resumed_run_goes_on_with_the_mapping_it_had(camvid: Path, tmp_path: P
     cfg = clustered(camvid, tmp_path / "second", **options)
     cfg.update(load_from=str(tmp_path / "whole" / "epoch_1.pth"), resume=True)
     resumed = train(cfg).model.backbone.guidance.mapping
-    assert calls == ["_recluster"]  # that of the second epoch: no first pass again
+    assert calls == ["_cluster"]  # that of the second epoch: no first pass again
     for name, buffer in whole.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[name], buffer, msg=name)
 
 
-def test_the_first_pass_leaves_random_numbers_as_they_were() -> None:
-    def draw() -> tuple[float, float, float]:
-        return random.random(), float(np.random.rand()), float(torch.rand(()))
+def test_a_static_mapping_is_made_before_training_only(camvid: Path, tmp_path: Path, calls: list[str]) -> None:
+    runner = train(clustered(camvid, tmp_path, **{"model.backbone.guidance.mapping": "static", **TWO_EPOCHS}))
+    assert calls == ["_first_means", "_cluster"]
+    mapping = runner.model.backbone.guidance.mapping
+    assert mapping.clustered and mapping.class_counts.sum() == 0
 
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    expected = draw()
-    random.setstate(states[0])
-    np.random.set_state(states[1])
-    torch.set_rng_state(states[2])
-    with _same_random_state_afterwards():
-        draw()
-    assert draw() == expected
+
+def test_a_random_mapping_is_drawn_and_stays(camvid: Path, tmp_path: Path, calls: list[str]) -> None:
+    runner = train(clustered(camvid, tmp_path, **{"model.backbone.guidance.mapping": "random", **TWO_EPOCHS}))
+    assert calls == []
+    drawn = ClassPromptMapping(11, 4, 32, kind="random").prompt_of_class
+    assert torch.equal(runner.model.backbone.guidance.mapping.prompt_of_class, drawn)
+    assert "Classes to prompts, at random:" in next(Path(runner.log_dir).glob("*.log")).read_text()
+
+
+def test_a_second_run_takes_the_class_means_of_the_first(camvid: Path, tmp_path: Path) -> None:
+    observed, mappings = [], []
+    for run in range(2):
+        cfg = clustered(camvid, tmp_path / str(run), randomness=dict(seed=0))
+        cfg.custom_hooks[1].cache_dir = str(tmp_path / "cache")
+        runner = train(cfg)
+        log = next(Path(runner.log_dir).glob("*.log")).read_text()
+        observed.append("at most 3 batches" in log)
+        mappings.append(runner.model.backbone.guidance.mapping.state_dict())
+    assert observed == [True, False]
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+    for name, buffer in mappings[0].items():
+        assert torch.equal(mappings[1][name], buffer), name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (dict(interval=-1), "interval must be None or at least 0, got -1"),
+        (dict(first_pass_batches=0), "first_pass_batches must be None or at least 1, got 0"),
+        (dict(first_pass_images_per_class=0), "first_pass_images_per_class must be None or at least 1, got 0"),
+    ],
+)
+def test_bounds_that_leave_nothing_are_refused(arguments: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        PromptMappingHook(**arguments)
 
 
 def test_a_mapping_of_another_number_of_classes_is_refused(camvid: Path, tmp_path: Path) -> None:
@@ -139,6 +169,13 @@ def hook_with(mapping: ClassPromptMapping) -> tuple[PromptMappingHook, Any]:
     return hook, runner
 
 
+def image_counts() -> list[int]:
+    """How many images, of ten patches each, hold each class, where those of the second process have doubled labels."""
+    images = observations()[1].view(20, 10)
+    images[1::2] *= 2  # some become void
+    return [sum(c in image.tolist() for image in images) for c in range(9)]
+
+
 def one_of_two(rank: int, folder: str) -> None:
     """A process that saw every other token clusters together with the other."""
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
@@ -148,6 +185,7 @@ def one_of_two(rank: int, folder: str) -> None:
     hook, runner = hook_with(mapping)
     hook._recluster(runner)
     torch.save(mapping.state_dict(), f"{folder}/{rank}.pth")
+    assert images_with(labels.view(20, 10)[rank::2] * (rank + 1), 9).tolist() == image_counts()
     torch.distributed.destroy_process_group()
 
 

@@ -13,10 +13,11 @@ val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 default_hooks = dict(
     trained_table=dict(type="TrainedTableHook"),
+    exact_resume=dict(type="ExactResumeHook"),
     timer=dict(type="IterTimerHook"),
     logger=dict(type="LoggerHook", interval=10, log_metric_by_epoch=True),
     param_scheduler=dict(type="ParamSchedulerHook"),
-    checkpoint=dict(type="CheckpointHook", by_epoch=True, interval=5, max_keep_ckpts=1, save_best="mIoU"),
+    checkpoint=dict(type="AtomicCheckpointHook", by_epoch=True, interval=5, max_keep_ckpts=1, save_best="mIoU"),
     sampler_seed=dict(type="DistSamplerSeedHook"),
     visualization=dict(type="SegVisualizationHook"),
 )

@@ -1,12 +1,13 @@
-"""Metric losses between proxies (here: prompts or class tokens) and tokens."""
+"""Proxy-Anchor: each proxy pulls the tokens of its class and pushes all others."""
 
 from __future__ import annotations
 
 from typing import Optional
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from .similarity import cosines
 
 DIVISORS = ("positive", "all")
 
@@ -46,10 +47,8 @@ def proxy_anchor(
     """
     if divisor not in DIVISORS:
         raise ValueError(f"divisor must be one of {DIVISORS}, got {divisor!r}")
+    similarity = prompt_scale * cosines(proxies, tokens)
     with torch.autocast(tokens.device.type, enabled=False):
-        dtype = torch.promote_types(tokens.dtype, torch.float32)
-        cosine = F.normalize(tokens.to(dtype), dim=-1) @ F.normalize(proxies.to(dtype), dim=-1).T  # (T, P)
-        similarity = prompt_scale * cosine
         pull = log_one_plus_sum_exp(-scale * (similarity - margin), positive)  # (P,)
         push = log_one_plus_sum_exp(scale * (similarity + margin), ~positive if negative is None else negative)
         num_pulling = positive.any(dim=0).sum().clamp(min=1) if divisor == "positive" else max(len(proxies), 1)

@@ -1,0 +1,12 @@
+# Full fine-tuning: every parameter of the trunk is trained; CamVid in 400 iterations.
+_base_ = [
+    "../../_base_/models/linear_vits14_slide112.py",
+    "../../_base_/datasets/camvid_crop112.py",
+    "../../_base_/schedules/adamw_400i.py",
+    "../../_base_/runtime/default.py",
+]
+model = dict(
+    backbone=dict(frozen=False),
+    decode_head=dict(num_classes=11),
+)
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={"backbone": dict(lr_mult=0.0025)}))

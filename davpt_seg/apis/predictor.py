@@ -1,0 +1,124 @@
+"""Predict images from Python: no data set, no file of the trunk's weights, only a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Optional, Union
+
+import mmcv
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.device import get_device
+from mmengine.registry import MODELS, init_default_scope
+
+from .checkpoint import InputError, class_names_and_colours, embedded_config, load_strictly, read_checkpoint
+from .launch import replace_sync_bn
+from .testing import set_mode, use_tta
+
+
+class Predictor:
+    """A trained segmentor, ready for images.
+
+    >>> predictor = Predictor("work_dirs/davpt/linear_vits14_camvid/epoch_15.pth")
+    >>> labels = predictor("street.jpg")  # (H, W)
+    >>> predictor.classes[labels[0, 0]]
+    'sky'
+
+    Args:
+        checkpoint: a ``.pth`` file that ``tools/train.py`` wrote; loaded strictly.
+        config: what was trained, a file or a ``Config`` (changed in place); by default what the checkpoint remembers.
+        mode: ``slide`` or ``whole``; by default the config's.
+        tta: average the softmax over the scales and flips of the config's ``tta_pipeline``.
+        device: as torch names it; by default the accelerator if there is one.
+        options: changes of the config, dotted keys to values.
+
+    Attributes:
+        classes: C names.
+        palette: their colours, (C, 3) uint8.
+
+    Raises:
+        InputError: a checkpoint that cannot be read or is not of the config, or an option that the config rules out.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str,
+        config: Optional[Union[str, Config]] = None,
+        mode: Optional[str] = None,
+        tta: bool = False,
+        device: Optional[str] = None,
+        options: Optional[Mapping[str, Any]] = None,
+    ) -> None:
+        from mmseg.apis import init_model  # only after davpt_seg's mends for mmcv-lite
+
+        loaded = read_checkpoint(checkpoint)
+        self.classes, self.palette = class_names_and_colours(loaded, checkpoint)
+        name = getattr(config, "filename", config) or "the config inside it"
+        if config is None:
+            config = embedded_config(loaded, checkpoint)
+        cfg = config if isinstance(config, Config) else Config.fromfile(config)
+        cfg.merge_from_dict(dict(options or {}))
+        if mode:
+            set_mode(cfg, mode)
+        replace_sync_bn(cfg.model)
+        model = init_model(cfg, device=device or get_device())  # whose own loading would forgive missing weights
+        load_strictly(model, loaded, checkpoint, name)
+        if tta:
+            use_tta(cfg)
+            model = MODELS.build(dict(cfg.tta_model, module=model)).eval()
+        self.model = model
+        init_default_scope(cfg.get("default_scope", "mmseg"))
+        self.pipeline = Compose(image_steps(cfg.test_dataloader.dataset.pipeline))
+
+    @torch.no_grad()
+    def __call__(self, image: Union[str, np.ndarray]) -> np.ndarray:
+        """Return the class of every pixel, (H, W).
+
+        Args:
+            image: a file, or BGR pixels (H, W, 3) uint8 as ``mmcv.imread`` gives them.
+
+        Raises:
+            InputError: a file that is no image.
+        """
+        if isinstance(image, str):
+            image = read_image(image)
+        (sample,) = self.model.test_step(pseudo_collate([self.pipeline(dict(img=image))]))
+        return sample.pred_sem_seg.data.reshape(image.shape[:2]).cpu().numpy().astype(np.int64)
+
+
+def read_image(path: str) -> np.ndarray:
+    """Read an image as BGR pixels (H, W, 3) uint8.
+
+    Raises:
+        InputError: no such file, or one that is no image.
+    """
+    try:
+        image = mmcv.imread(path)
+    except FileNotFoundError as error:
+        raise InputError(f"image {path!r} does not exist") from error
+    if image is None:
+        raise InputError(f"{path!r} is no image that OpenCV can read, or a broken one")
+    return image
+
+
+def image_steps(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Fit a test pipeline to images that are in memory already and have no label map.
+
+    Raises:
+        InputError: a pipeline that does not start from an image file.
+    """
+    if steps[0]["type"] != "LoadImageFromFile":
+        raise InputError(f"the test pipeline starts with {steps[0]['type']!r}, but must with 'LoadImageFromFile'")
+    return [dict(steps[0], type="LoadImageFromNDArray"), *without_labels(steps[1:])]
+
+
+def without_labels(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out the steps that load label maps, also those inside of a ``TestTimeAug``."""
+    kept = [dict(step) for step in steps if step["type"] != "LoadAnnotations"]
+    for step in kept:
+        if step["type"] == "TestTimeAug":
+            branches = [without_labels(alternatives) for alternatives in step["transforms"]]
+            step["transforms"] = [alternatives for alternatives in branches if alternatives]
+    return kept

@@ -1,0 +1,90 @@
+"""A CheckpointHook that a kill at any moment leaves with a whole checkpoint."""
+
+from __future__ import annotations
+
+import os.path as osp
+from typing import Any, Optional
+
+from mmengine.dist import is_main_process
+from mmengine.fileio import LocalBackend, get_file_backend
+from mmengine.hooks import CheckpointHook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+from .atomic_files import AtomicLocalBackend, remove_unfinished
+
+
+@HOOKS.register_module()
+class AtomicCheckpointHook(CheckpointHook):
+    """MMEngine's ``CheckpointHook``, same arguments, in another order: write, point to what was written, then delete.
+
+    MMEngine's deletes the checkpoint before (``max_keep_ckpts``) first and then writes the new one in place, so that a
+    run killed meanwhile has none that is whole. Here, local files are written under another name, which is no
+    checkpoint's, and renamed when they are whole; ``last_checkpoint`` follows, and older files go last.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Clean up after a killed run."""
+        folder = self.out_dir or runner.work_dir
+        if self.backend_args is None and type(get_file_backend(folder)) is LocalBackend:
+            self.backend_args = dict(backend="atomic_local")
+        super().before_train(runner)
+        if is_main_process() and isinstance(self.file_backend, AtomicLocalBackend):
+            for where in {osp.abspath(self.out_dir), osp.abspath(runner.work_dir)}:
+                for name in remove_unfinished(where):
+                    runner.logger.warning(f"Removed {osp.join(where, name)}: a run was killed while it wrote it.")
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
+        outdated = None
+        if self.max_keep_ckpts > 0 and (not self.keep_ckpt_ids or self.keep_ckpt_ids[-1] != step):
+            if len(self.keep_ckpt_ids) == self.max_keep_ckpts:
+                outdated = self._path(self.keep_ckpt_ids.popleft())
+            self.keep_ckpt_ids.append(step)
+            runner.message_hub.update_info("keep_ckpt_ids", list(self.keep_ckpt_ids))
+        self.last_ckpt = self._path(step)
+        runner.message_hub.update_info("last_ckpt", self.last_ckpt)
+        runner.save_checkpoint(
+            self.out_dir,
+            self.filename_tmpl.format(step),
+            self.file_client_args,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=meta,
+            by_epoch=self.by_epoch,
+            backend_args=self.backend_args,
+            **self.args,
+        )
+        if is_main_process():
+            AtomicLocalBackend().put_text(self.last_ckpt, osp.join(runner.work_dir, "last_checkpoint"))
+            self._remove(outdated)
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:
+        """Keep the best so far until a better one is written."""
+        if not self.save_best:
+            return
+        before = self._best()
+        self._set_best(dict.fromkeys(before))  # MMEngine's would delete it first
+        super()._save_best_checkpoint(runner, metrics)
+        after = self._best()
+        self._set_best({name: after[name] or before[name] for name in before})
+        for name, path in before.items():
+            if is_main_process() and after[name] and path != after[name]:
+                self._remove(path)
+
+    def _best(self) -> dict[str, Optional[str]]:
+        if len(self.key_indicators) == 1:
+            return {"": self.best_ckpt_path}  # its name may still be "auto"
+        return dict(self.best_ckpt_path_dict)
+
+    def _set_best(self, paths: dict[str, Optional[str]]) -> None:
+        if len(self.key_indicators) == 1:
+            (self.best_ckpt_path,) = paths.values()
+        else:
+            self.best_ckpt_path_dict.update(paths)
+
+    def _path(self, step: int) -> str:
+        return self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(step))
+
+    def _remove(self, path: Optional[str]) -> None:
+        if path and self.file_backend.isfile(path):
+            self.file_backend.remove(path)

@@ -1,0 +1,73 @@
+"""Labels for guidance, out of whatever kind of data sample a batch has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Optional
+
+import torch
+from torch import Tensor
+
+from ..core.boxes import paint_boxes
+from ..core.targets import Labelling
+
+FIELDS = ("gt_sem_seg", "gt_label", "gt_instances")
+
+
+def batch_labels(inputs: Tensor, data_samples: Optional[Sequence[Any]], labelling: Labelling) -> Tensor:
+    """Read the labels of a batch, of the first of these kinds that all its data samples have.
+
+    - ``gt_sem_seg``: the label maps of mmseg's ``SegDataSample``.
+    - ``gt_label``: the class, or classes, of each image of mmpretrain's ``DataSample``.
+    - ``gt_instances``: ``bboxes`` and ``labels`` of mmdet's ``DetDataSample``, painted into label maps, small boxes
+      over large ones; what lies in no box is void.
+
+    Args:
+        inputs: the images as the model takes them, (B, 3, H, W).
+        data_samples: one for each.
+        labelling: says how many classes there are, and what is void.
+
+    Returns:
+        Label maps (B, H, W), integers, or the classes of each image (B, C), bool.
+
+    Raises:
+        ValueError: samples without labels, of different kinds, or of unknown classes.
+    """
+    field = next((name for name in FIELDS if all(name in sample for sample in data_samples or ())), None)
+    if not data_samples or field is None:
+        lacking = next((sample for sample in data_samples or () if not any(name in sample for name in FIELDS)), None)
+        raise ValueError(
+            "metric guidance needs labels: gt_sem_seg (label maps), gt_label (classes of the image) or gt_instances "
+            "(boxes), the same for a whole batch, but "
+            + ("the batch has no data samples" if not data_samples else _found(lacking, data_samples))
+            + "; does the training pipeline load annotations before it packs its inputs?"
+        )
+    if field == "gt_sem_seg":
+        return torch.stack([sample.gt_sem_seg.data.squeeze(0) for sample in data_samples])
+    if field == "gt_label":
+        return torch.stack([_classes(sample, labelling.num_classes) for sample in data_samples])
+    size = (inputs.shape[2], inputs.shape[3])
+    boxes = [_boxes(sample) for sample in data_samples]
+    labels = [sample.gt_instances.labels for sample in data_samples]
+    return torch.stack([paint_boxes(b, each, size, labelling.ignore_index) for b, each in zip(boxes, labels)])
+
+
+def _found(lacking: Any, data_samples: Sequence[Any]) -> str:
+    if lacking is None:
+        return f"its samples have {[[name for name in FIELDS if name in sample] for sample in data_samples]}"
+    return f"data sample {lacking.get('img_path', '')!r} has none of them"
+
+
+def _classes(sample: Any, num_classes: int) -> Tensor:
+    index = sample.gt_label.long()
+    if ((index < 0) | (index >= num_classes)).any():
+        raise ValueError(
+            f"data sample {sample.get('img_path', '')!r} has gt_label {index.tolist()}, but guidance has num_classes "
+            f"{num_classes} (0 to {num_classes - 1})"
+        )
+    return torch.zeros(num_classes, dtype=torch.bool, device=index.device).scatter(0, index, True)
+
+
+def _boxes(sample: Any) -> Tensor:
+    boxes = sample.gt_instances.bboxes
+    return getattr(boxes, "tensor", boxes)  # mmdet's own box types hold theirs there

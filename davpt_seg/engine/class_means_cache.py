@@ -1,0 +1,137 @@
+"""Class means of the bare ViT on disk, so that a second run need not gather them again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from typing import Any, Optional
+
+import timm
+import torch
+from mmengine.logging import MMLogger
+from mmengine.runner import Runner
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from .. import __version__
+from ..models import PromptedViTBackbone
+
+
+class ClassMeansCache:
+    """A folder of files, one for each set of all that determines class means.
+
+    Args:
+        folder: made where it is not there.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        os.makedirs(folder, exist_ok=True)
+
+    def path(self, key: str) -> str:
+        """Where the class means of a key are, or would be."""
+        return os.path.join(self.folder, f"class_means_{key[:32]}.safetensors")
+
+    def load(self, key: str) -> Optional[tuple[Tensor, Tensor]]:
+        """Read means (C, D) and counts (C,); None where there are none, or where the file is broken, with a warning."""
+        path = self.path(key)
+        if not os.path.exists(path):
+            return None
+        try:
+            with safe_open(path, framework="pt") as file:
+                found = {name: file.get_tensor(name) for name in ("means", "counts")}
+                intact = (file.metadata() or {}).get("checksum") == _checksum(found)
+                why = "its checksum is wrong"
+        except (SafetensorError, OSError) as error:
+            intact, why = False, str(error)
+        if intact:
+            return found["means"], found["counts"]
+        MMLogger.get_current_instance().warning(f"Cached class means {path} are broken ({why}); gathering them anew.")
+        return None
+
+    def store(self, key: str, means: Tensor, counts: Tensor) -> str:
+        """Write means (C, D) and counts (C,), whole or not at all; return the path."""
+        tensors = {"means": means.cpu().contiguous(), "counts": counts.cpu().contiguous()}
+        handle, part = tempfile.mkstemp(dir=self.folder, suffix=".part")
+        os.close(handle)
+        try:
+            save_file(tensors, part, metadata={"key": key, "checksum": _checksum(tensors)})
+            os.replace(part, self.path(key))
+        finally:
+            if os.path.exists(part):
+                os.remove(part)
+        return self.path(key)
+
+
+def cache_key(runner: Runner, backbone: PromptedViTBackbone, **pass_settings: Any) -> str:
+    """Digest all that the first class means depend on.
+
+    That is the trunk (architecture and weights), preprocessing, which tokens are averaged and how they are labelled,
+    the data set's config with path, size and time of every file that it names, how it is loaded, and our version.
+
+    Args:
+        runner: with a config, whose ``train_dataloader`` describes the data.
+        backbone: with guidance.
+        **pass_settings: bounds of the pass, number of processes.
+
+    Raises:
+        ValueError: the runner was built without a config, or its data set is none of MMEngine's.
+    """
+    guidance, loader = backbone.guidance, runner.train_dataloader
+    assert guidance is not None
+    if "train_dataloader" not in runner.cfg or not hasattr(loader.dataset, "get_data_info"):
+        raise ValueError(
+            "PromptMappingHook cache_dir needs a Runner made from a config (Runner.from_cfg) and an MMEngine data set, "
+            "which tell what the data is; leave cache_dir out"
+        )
+    digest = hashlib.sha256()
+    settings = dict(
+        pass_settings,
+        versions=[__version__, timm.__version__, torch.__version__],
+        block=guidance.blocks[-1],
+        token_side=guidance.token_side,
+        labelling=repr(guidance.labelling),
+        seed=guidance.mapping.seed,
+        device=guidance.mapping.class_means.device.type,
+        num_workers=loader.num_workers,
+        dataset=runner.cfg.train_dataloader.dataset,
+        preprocessor=runner.cfg.get("model", {}).get("data_preprocessor"),
+    )
+    digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
+    for module in (backbone.trunk, backbone.biases):
+        _digest_module(module, digest)
+    for line in _data_lines(loader.dataset):
+        digest.update(line.encode())
+    return digest.hexdigest()
+
+
+def _digest_module(module: nn.Module, digest: Any) -> None:
+    for name, part in module.named_modules():
+        plain = {key: value for key, value in vars(part).items() if isinstance(value, (bool, int, float, str, tuple))}
+        plain.pop("training", None)
+        digest.update(f"{name} {type(part).__name__} {sorted(plain.items())}".encode())
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(_bytes(tensor))
+
+
+def _data_lines(dataset: Any) -> Iterator[str]:
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        yield json.dumps(info, sort_keys=True, default=str)
+        for name, value in sorted(info.items()):
+            if name.endswith("path") and isinstance(value, str) and os.path.isfile(value):
+                status = os.stat(value)
+                yield f"{value} {status.st_size} {status.st_mtime_ns}"
+
+
+def _checksum(tensors: dict[str, Tensor]) -> str:
+    return hashlib.sha256(b"".join(_bytes(tensors[name]) for name in sorted(tensors))).hexdigest()
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()

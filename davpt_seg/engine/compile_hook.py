@@ -1,0 +1,33 @@
+"""torch.compile for the backbone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+
+@HOOKS.register_module()
+class CompileBackboneHook(Hook):
+    """Compile the backbone's forward pass, in place, before training: parameters keep their names.
+
+    Args:
+        **kwargs: of ``torch.compile`` (``backend``, ``mode``, ``dynamic``, ...). The first iterations are slow.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        self.kwargs = kwargs
+
+    def before_train(self, runner: Runner) -> None:
+        """Compile.
+
+        Raises:
+            ValueError: the model has no backbone.
+        """
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if not hasattr(model, "backbone"):
+            raise ValueError(f"CompileBackboneHook: {type(model).__name__} has no backbone; take it out of the hooks")
+        model.backbone.compile(**self.kwargs)

@@ -1,0 +1,183 @@
+"""tools/predict.py and Predictor: what they take, what they write, and what they say to wrong input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from shutil import copytree
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from davpt_seg.apis.checkpoint import InputError, is_plain
+from davpt_seg.apis.images import find_images, output_stems
+from davpt_seg.apis.predict import main_predict, show
+from davpt_seg.apis.predictor import Predictor
+
+from ..checkpoints import Trained
+
+
+def error_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Run the command line, which must end with an error, and return what it said."""
+    with pytest.raises(SystemExit) as ended:
+        main_predict(arguments)
+    assert ended.value.code == 2
+    return capsys.readouterr().err
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of two images and a text, with one more image below."""
+    for name in ("b.png", "a.jpg", "below/c.png"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 6)).save(path)
+    (tmp_path / "notes.txt").write_text("no image")
+    return tmp_path
+
+
+def test_files_folders_and_patterns_name_images_each_once(folder: Path) -> None:
+    found = find_images([str(folder / "b.png"), str(folder), f"{folder}/**/*.png"])
+    assert [path.name for path in found] == ["b.png", "a.jpg", "c.png"]
+
+
+def test_outputs_keep_the_subfolders_below_the_common_one(folder: Path) -> None:
+    images = [folder / "a.jpg", folder / "below" / "c.png"]
+    assert output_stems(images, Path("out")) == [Path("out/a"), Path("out/below/c")]
+
+
+def test_images_that_would_write_the_same_file_are_refused(folder: Path) -> None:
+    Image.new("RGB", (8, 6)).save(folder / "a.png")
+    with pytest.raises(InputError, match=r"a\.jpg' and .*a\.png' would write the same files"):
+        output_stems([folder / "a.jpg", folder / "a.png"], Path("out"))
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        ("none.jpg", "image '.*none.jpg' does not exist"),
+        ("empty", "folder '.*empty' holds no image .*a pattern: '.*empty/\\*\\*/\\*.jpg'"),
+        ("*.tiff", "pattern '.*tiff' matches no file"),
+        ("notes.txt", "none of these files is an image that OpenCV can read: .*notes.txt"),
+    ],
+)
+def test_wrong_images_are_named_before_the_checkpoint_is_read(
+    folder: Path, image: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "empty").mkdir()
+    said = error_of(["no_such.pth", str(folder / image)], capsys)
+    with pytest.raises(AssertionError, match=message):
+        raise AssertionError(said)
+
+
+def test_no_image_at_all_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "the following arguments are required: images" in error_of(["epoch_1.pth"], capsys)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--opacity", "2"], "--opacity 2.0: must be from 0 (only the image) to 1"),
+        (["--device", "abacus"], "--device 'abacus' cannot be used here"),
+        (["--out", "b.png"], "is a file; name a folder"),
+        ([], "checkpoint 'no_such.pth' does not exist"),
+    ],
+)
+def test_wrong_options_are_named(
+    folder: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    assert message in error_of(["no_such.pth", "a.jpg", *options], capsys)
+
+
+def test_a_broken_checkpoint_and_one_without_weights_are_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image, checkpoint = str(folder / "a.jpg"), folder / "epoch_1.pth"
+    checkpoint.write_bytes(b"not a checkpoint")
+    assert f"checkpoint '{checkpoint}' is broken, or no checkpoint" in error_of([str(checkpoint), image], capsys)
+    torch.save(dict(meta={}), checkpoint)
+    assert "holds no 'state_dict'" in error_of([str(checkpoint), image], capsys)
+    torch.save(dict(meta={}, state_dict={}), checkpoint)
+    assert "names no classes and colours" in error_of([str(checkpoint), image], capsys)
+
+
+def test_a_checkpoint_of_another_config_is_refused_by_the_names_of_its_weights(
+    trained: Trained, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [trained.config, trained.checkpoint, trained.images[0], "--device", "cpu", "--cfg-options"]
+    said = error_of([*arguments, "model.backbone.prompts.num_prompts=3"], capsys)
+    assert f"checkpoint '{trained.checkpoint}' is not of {trained.config}" in said
+    assert "backbone.prompts.values.0" in said
+    said = error_of([*arguments, "model.test_cfg.stride=None", "--mode", "slide"], capsys)
+    assert "--mode slide needs a window" in said
+
+
+def test_a_config_inside_a_checkpoint_that_holds_code_is_not_run(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = torch.load(trained.checkpoint)
+    content["meta"]["cfg"] += f"\nx = open('{tmp_path / 'ran'}', 'w')\n"
+    torch.save(content, tmp_path / "evil.pth")
+    assert "holds code, so it is not run" in error_of([str(tmp_path / "evil.pth"), trained.images[0]], capsys)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "plain"),
+    [
+        ("a = dict(b=[1, -2.5, None], c=('x', True))", True),
+        ("import os", False),
+        ("a = __import__('os').system('ls')", False),
+        ("dict = print", False),
+        ("_base_ = '/tmp/other.py'", False),
+        ("a = [i for i in (1, 2)]", False),
+        ("a = (", False),
+    ],
+)
+def test_only_names_of_literals_are_plain(config: str, plain: bool) -> None:
+    assert is_plain(config) is plain
+
+
+def test_every_image_gets_a_picture_a_label_map_and_a_summary(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "in" / "0001a.jpg"
+    images = [*Path(copytree(trained.data / "images" / "val", tmp_path / "in")).iterdir()]
+    broken.write_bytes(images[0].read_bytes()[:100])
+    with pytest.raises(SystemExit) as ended:
+        main_predict(
+            [
+                *(trained.config, trained.checkpoint, str(tmp_path / "in"), "--out", str(tmp_path)),
+                *("--device", "cpu", "--show"),
+            ]
+        )
+    assert ended.value.code == 1
+    printed = capsys.readouterr()
+    assert f"1 of 3 could not be read:\n  '{broken}' is no image" in printed.err
+    assert "2 of 3 images" in printed.out
+    predictor = Predictor(trained.checkpoint, device="cpu")  # with the config that the checkpoint remembers
+    for image in images:
+        labels = np.array(Image.open(tmp_path / f"{image.stem}_labels.png"))
+        assert np.array_equal(labels, predictor(str(image)))
+        assert len(np.unique(labels)) > 2
+        shares = np.bincount(labels.ravel()) / labels.size
+        best = predictor.classes[shares.argmax()]
+        assert f"s  {best} {100 * shares.max():.1f} %, " in printed.out
+        picture = tmp_path / f"{image.stem}_picture.png"
+        assert Image.open(picture).width > 1000
+        assert f"no display to show it on; open {picture}" in printed.out
+
+
+def test_show_opens_a_window_where_there_is_a_display(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = tmp_path / "picture.png"
+    Image.new("RGB", (8, 6), "red").save(picture)
+    shown = []
+    canvas = type(plt.figure().canvas)
+    monkeypatch.setattr(canvas, "required_interactive_framework", "some toolkit")
+    monkeypatch.setattr(plt, "show", lambda: shown.append(plt.gcf().axes[0].images[0].get_array()))
+    assert show(picture)
+    assert shown[0].shape == (6, 8, 3) and shown[0][0, 0].tolist() == [1, 0, 0]
+    plt.close("all")

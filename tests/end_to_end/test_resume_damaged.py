@@ -1,0 +1,99 @@
+"""--resume takes no file that is not whole."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from davpt_seg.apis import main_train
+from davpt_seg.apis.resume import CheckpointError, checkpoint_to_resume, damage
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A work dir with the checkpoints of iterations 2 and 4, and the best one, which nobody can resume from."""
+    for age, name in enumerate(("iter_4", "iter_2", "best_mIoU_iter_4")):
+        torch.save({"state_dict": torch.arange(1000.0)}, tmp_path / f"{name}.pth")
+        os.utime(tmp_path / f"{name}.pth", (10**9 - age, 10**9 - age))
+    (tmp_path / "last_checkpoint").write_text(str(tmp_path / "iter_4.pth"))
+    return tmp_path
+
+
+def cut_off(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip_a_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+DAMAGES = [
+    (cut_off, "is cut off or no checkpoint"),
+    (flip_a_bit, "is damaged: the checksum of its part 'iter_4/data/0' is wrong"),
+    (empty, "is empty"),
+    (Path.unlink, "does not exist"),
+]
+
+
+def test_the_last_checkpoint_is_taken_where_it_is_whole(run: Path) -> None:
+    assert checkpoint_to_resume(str(run)) == str(run / "iter_4.pth")
+    assert checkpoint_to_resume(str(run), str(run / "iter_2.pth")) == str(run / "iter_2.pth")
+
+
+@pytest.mark.parametrize(("harm", "words"), DAMAGES)
+def test_a_damaged_last_checkpoint_is_named_and_the_one_before_taken(
+    harm: object, words: str, run: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    harm(run / "iter_4.pth")
+    with caplog.at_level(logging.WARNING, logger="davpt_seg"):
+        assert checkpoint_to_resume(str(run)) == str(run / "iter_2.pth")
+    assert f"{run / 'iter_4.pth'} {words}" in caplog.text
+    assert f"RESUMING FROM {run / 'iter_2.pth'} INSTEAD" in caplog.text
+
+
+def test_a_damaged_checkpoint_that_the_user_named_is_refused_with_a_whole_one_offered(run: Path) -> None:
+    cut_off(run / "iter_4.pth")
+    with pytest.raises(CheckpointError, match=r"iter_4\.pth' is cut off.*newest whole one beside it is .*iter_2\.pth"):
+        checkpoint_to_resume(str(run), str(run / "iter_4.pth"))
+
+
+def test_without_any_whole_one_the_user_is_told_all_of_them(run: Path) -> None:
+    cut_off(run / "iter_2.pth")
+    empty(run / "iter_4.pth")
+    with pytest.raises(CheckpointError, match=r"iter_4\.pth is empty; .*iter_2\.pth is cut off.*Leave out --resume"):
+        checkpoint_to_resume(str(run))
+
+
+def test_a_run_that_wrote_nothing_yet_starts(tmp_path: Path) -> None:
+    assert checkpoint_to_resume(str(tmp_path / "none")) is None
+
+
+def test_addresses_are_left_to_mmengine(run: Path) -> None:
+    assert checkpoint_to_resume(str(run), "s3://bucket/iter_4.pth") == "s3://bucket/iter_4.pth"
+
+
+def test_a_moved_work_dir_is_resumed_from(run: Path) -> None:
+    moved = run.rename(run.parent / f"{run.name}_moved")
+    assert checkpoint_to_resume(str(moved)) == str(moved / "iter_4.pth")
+
+
+def test_the_command_line_ends_with_the_message(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cut_off(run / "iter_4.pth")
+    config = str(Path(__file__).parents[2] / "configs/davpt/linear_vits14_camvid.py")
+    with pytest.raises(SystemExit):
+        main_train([config, "--work-dir", str(run), "--resume", str(run / "iter_4.pth")])
+    assert "error: --resume: checkpoint" in capsys.readouterr().err
+
+
+def test_a_whole_file_is_whole(run: Path) -> None:
+    assert damage(str(run / "iter_2.pth")) == ""

@@ -1,0 +1,97 @@
+"""The backbone reads the trunk's weights when training starts, and never without need."""
+
+from __future__ import annotations
+
+import pytest
+import timm
+import torch
+from mmengine.model import BaseModule
+from safetensors.torch import save_file
+
+from davpt_seg.models import PromptedViTBackbone
+
+TINY = dict(img_size=28, patch_size=14, embed_dim=16, num_heads=2, depth=2)
+NAME = "vit_tiny_patch16_224"
+IMAGES = torch.zeros(1, 3, 28, 28)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("weights") / "vit.safetensors"
+    torch.manual_seed(7)
+    save_file(timm.create_model(NAME, num_classes=0, **TINY).state_dict(), path)
+    return str(path)
+
+
+def backbone(weights: str) -> PromptedViTBackbone:
+    return PromptedViTBackbone(NAME, weights=weights, prompts=dict(num_prompts=2), timm_kwargs=TINY)
+
+
+class Segmentor(BaseModule):
+    """A model of MMEngine's with the backbone inside and something random after it, as mmseg's have."""
+
+    def __init__(self, weights: str) -> None:
+        super().__init__()
+        self.backbone = backbone(weights)
+        self.head = torch.nn.Linear(4, 4)
+
+    def init_weights(self) -> None:
+        super().init_weights()
+        torch.nn.init.normal_(self.head.weight)
+
+
+def test_mmengines_init_weights_reads_the_file(weights: str) -> None:
+    model = Segmentor(weights)
+    model.init_weights()
+    expected = timm.create_model(NAME, num_classes=0, checkpoint_path=weights, **TINY).state_dict()
+    state = model.backbone.trunk.state_dict()
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(state[name], tensor) for name, tensor in expected.items())
+    assert not any(p.requires_grad for p in model.backbone.trunk.parameters())
+
+
+def test_reading_weights_leaves_the_random_numbers_of_what_follows_alone(weights: str) -> None:
+    heads = []
+    for read in (True, False):
+        torch.manual_seed(0)
+        model = Segmentor(weights)
+        model.backbone._awaits_weights = read
+        model.init_weights()
+        heads.append(model.head.weight)
+    assert torch.equal(*heads)
+
+
+def test_a_missing_weights_file_matters_only_to_training() -> None:
+    model = backbone("/nowhere/vit.safetensors")
+    with pytest.raises(FileNotFoundError, match=r"weights file ./nowhere/vit\.safetensors. does not exist"):
+        model.init_weights()
+
+
+def test_a_forward_pass_on_weights_never_read_is_refused(weights: str) -> None:
+    model = backbone(weights)
+    with pytest.raises(RuntimeError, match=r"the ViT still has random weights: call init_weights\(\)"):
+        model(IMAGES)
+    model.init_weights()
+    assert model(IMAGES)[0].shape == (1, 16, 2, 2)
+
+
+def test_a_loaded_checkpoint_is_kept_and_its_file_not_missed(weights: str) -> None:
+    source = backbone(weights)
+    source.init_weights()
+    model = backbone("/nowhere/vit.safetensors")
+    model.load_state_dict(source.state_dict())
+    model.init_weights()
+    assert torch.equal(model(IMAGES)[0], source(IMAGES)[0])
+
+
+def test_prompts_alone_are_no_weights(weights: str) -> None:
+    model = backbone(weights)
+    prompts = {name: value for name, value in model.state_dict().items() if name.startswith("prompts")}
+    model.load_state_dict(prompts, strict=False)
+    with pytest.raises(RuntimeError, match="still has random weights"):
+        model(IMAGES)
+
+
+def test_two_sources_are_refused_at_construction(weights: str) -> None:
+    with pytest.raises(ValueError, match="are two sources of weights"):
+        PromptedViTBackbone(NAME, weights=weights, pretrained=True, timm_kwargs=TINY)
