@@ -80,7 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config: model.test_cfg..."
     )
-    parser.set_defaults(work_dir=None, launcher="none", local_rank=0)  # what load_config asks for besides
+    # what load_config asks for besides
+    parser.set_defaults(work_dir=None, launcher="none", local_rank=0, print_config=False)
     return parser
 
 
