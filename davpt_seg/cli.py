@@ -23,7 +23,7 @@ COMMANDS = {
     "train": Command("davpt_seg.apis.launch:main_train", "train a config, resume a training, or only check it"),
     "test": Command("davpt_seg.apis.launch:main_test", "test a checkpoint: IoU per class, with --tta if wanted"),
     "predict": Command("davpt_seg.apis.predict:main_predict", "paint images with a trained model"),
-    "check-dataset": Command("davpt_seg.apis.check:main_check_dataset", "tell whether a data set is whole, file by file"),
+    "check-dataset": Command("davpt_seg.apis.check:main_check_dataset", "tell whether a data set is whole"),
     "count": Command("davpt_seg.apis.parameters:main_count", "count the parameters that configs train"),
     "configs": Command("davpt_seg.packaged_configs:main_configs", "list the configs that come with us"),
     "info": Command("davpt_seg.info:main_info", "versions, the OpenMMLab stack, devices, what is missing"),
