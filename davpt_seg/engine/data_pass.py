@@ -10,9 +10,11 @@ from functools import partial
 import numpy as np
 import torch
 from mmengine.dataset import DefaultSampler, worker_init_fn
-from mmengine.dist import get_rank
+from mmengine.dist import get_rank, get_world_size
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
+
+from .keyed_random import KeyedItems, KeyedSampler
 
 
 def batch_size(runner: Runner) -> int:
@@ -25,8 +27,8 @@ def batch_size(runner: Runner) -> int:
 def data_pass(runner: Runner, seed: int) -> Iterator[DataLoader]:
     """Give a loader of the training data of its own, shuffled by the seed and shared out over the processes.
 
-    What it gives depends on the data and the seed alone. The training sampler is not moved on, and the run's random
-    numbers continue afterwards as if nothing had been.
+    What it gives depends on the data and the seed alone, whatever the numbers of workers and of processes. The
+    training sampler is not moved on, and the run's random numbers continue afterwards as if nothing had been.
     """
     states = random.getstate(), np.random.get_state()
     loader = runner.train_dataloader
@@ -36,9 +38,11 @@ def data_pass(runner: Runner, seed: int) -> Iterator[DataLoader]:
             np.random.seed(seed + get_rank())
             torch.random.default_generator.manual_seed(seed + get_rank())  # the CPU's alone: augmentation draws there
             yield DataLoader(
-                loader.dataset,
+                KeyedItems(loader.dataset),
                 batch_size=batch_size(runner),
-                sampler=DefaultSampler(loader.dataset, shuffle=True, seed=seed),
+                sampler=KeyedSampler(
+                    DefaultSampler(loader.dataset, shuffle=True, seed=seed), seed, get_rank(), get_world_size()
+                ),
                 num_workers=loader.num_workers,
                 collate_fn=loader.collate_fn,
                 worker_init_fn=partial(worker_init_fn, num_workers=loader.num_workers, rank=get_rank(), seed=seed),

@@ -86,7 +86,7 @@ class ExactResumeHook(Hook):
         loop = runner.train_loop
         self._sampler = self._keyed_sampler(runner, loop.dataloader.sampler)
         # On the object itself: a wrapper would hide the data set's type and attributes from others.
-        loop.dataloader.dataset.__getitems__ = KeyedItems(loop.dataloader.dataset)
+        loop.dataloader.dataset.__getitems__ = KeyedItems(loop.dataloader.dataset).__getitems__
         loop.dataloader = _rebuilt(loop.dataloader, self._sampler)
         if isinstance(loop, EpochBasedTrainLoop):
             done = loop.iter - loop.epoch * len(loop.dataloader)  # of this epoch

@@ -97,12 +97,12 @@ class KeyedSampler(Sampler[KeyedIndex]):
 
 
 class KeyedItems:
-    """What a data set's ``__getitems__`` (torch's optional way to read a batch) becomes: each sample under its key."""
+    """Reads a data set's samples, each under its key, by torch's way to read a batch (``__getitems__``)."""
 
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
 
-    def __call__(self, indices: Sequence[int]) -> list[Any]:
+    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         """Read samples; those with a key draw their random numbers from it."""
         return [self._keyed(index) if isinstance(index, KeyedIndex) else self.dataset[index] for index in indices]
 

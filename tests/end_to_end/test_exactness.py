@@ -46,7 +46,6 @@ def global_batch_of_four(data: Path, work_dir: Path, processes: int) -> Config:
     cfg = by_iterations(tiny_camvid(data, work_dir, **{"model.backbone.prompts.num_prompts": 4}), 5)
     cfg.default_hooks.checkpoint.update(interval=1, max_keep_ckpts=-1)
     cfg.train_dataloader.batch_size = 4 // processes
-    cfg.train_dataloader.dataset.pipeline[4].prob = 0.0  # the first pass over the data draws as it likes
     cfg.custom_hooks[1].interval = 2
     for head in (cfg.model.decode_head, cfg.model.auxiliary_head):
         head.dropout_ratio = 0

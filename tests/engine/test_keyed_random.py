@@ -31,7 +31,7 @@ class Draws(Dataset):
 
 def drawn(rank: int = 0, processes: int = 1, workers: int = 0, skip: int = 0) -> list[list[float]]:
     dataset = Draws()
-    dataset.__getitems__ = KeyedItems(dataset)
+    dataset.__getitems__ = KeyedItems(dataset).__getitems__
     sampler = InfiniteSampler(dataset, seed=3)
     sampler.rank, sampler.world_size = rank, processes
     keyed = KeyedSampler(sampler, 3, rank, processes)
@@ -62,7 +62,7 @@ def test_an_epoch_starts_where_it_was_left_and_the_next_one_at_its_start() -> No
 
 
 def test_reading_a_sample_leaves_this_process_s_generators_alone() -> None:
-    items = KeyedItems(Draws())
+    items = KeyedItems(Draws()).__getitems__
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     first, second = items([KeyedIndex(2, (0, 1)), KeyedIndex(2, (0, 2))])
     assert first != second
