@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Sampler
+from torch.utils.data import Dataset, Sampler
 
 # Keeps the streams of samples and of iterations apart: the second number of a key.
 SAMPLES, ITERATIONS = 1, 2
@@ -96,7 +96,7 @@ class KeyedSampler(Sampler[KeyedIndex]):
                 yield KeyedIndex(index, (self.seed, SAMPLES, self.epoch, place * self.processes + self.rank))
 
 
-class KeyedItems:
+class KeyedItems(Dataset[Any]):
     """Reads a data set's samples, each under its key, by torch's way to read a batch (``__getitems__``)."""
 
     def __init__(self, dataset: Any) -> None:

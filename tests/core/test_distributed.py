@@ -66,7 +66,9 @@ def test_metric_losses_gradients_and_class_means_are_those_of_one_process(tmp_pa
     """The oracle takes all patches as one row, since images of different sizes make no batch."""
     results = in_processes(guided, tmp_path)
     module, each = guidance(), [batch(rank) for rank in range(len(GRIDS))]
-    labels, present = zip(*(module.observe([record], maps) for record, maps in each))
+    labels, present = zip(*(module.targets([record], maps) for record, maps in each))
+    for (record, _), patches in zip(each, labels):
+        module.observe([record], patches)
     patches = torch.cat([row.flatten() for row in labels])[None]
     prompts = each[0][0].prompts
     joined = GuidedRecord(

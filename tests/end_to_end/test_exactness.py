@@ -73,6 +73,7 @@ def one_of_two(rank: int, cfg: Config, folder: str) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="forks; hide the GPU with CUDA_VISIBLE_DEVICES=''")
 def test_two_processes_resumed_or_not_have_the_losses_and_weights_of_one_on_the_same_global_batch(
     camvid: Path, tmp_path: Path

@@ -94,7 +94,14 @@ def whole(camvid: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[A
 
 @pytest.mark.parametrize(
     ("configured", "cut"),
-    [(iterations, 3), (with_workers, 3), (finite_sampler, 4), (eventful, 2), (validated, 3), (validated, 5)],
+    [
+        (iterations, 3),
+        pytest.param(with_workers, 3, marks=pytest.mark.slow),
+        pytest.param(finite_sampler, 4, marks=pytest.mark.slow),
+        (eventful, 2),
+        (validated, 3),
+        (validated, 5),
+    ],
 )
 def test_a_run_resumed_at_any_iteration_ends_as_the_whole_run(
     configured: Any, cut: int, camvid: Path, tmp_path: Path, whole: Callable[[Any], Path]
@@ -106,6 +113,7 @@ def test_a_run_resumed_at_any_iteration_ends_as_the_whole_run(
     assert differences(last(whole(configured)), last(tmp_path)) == []
 
 
+@pytest.mark.slow
 def test_data_workers_change_nothing(whole: Callable[[Any], Path]) -> None:
     assert differences(last(whole(iterations)), last(whole(with_workers))) == []
 
