@@ -375,13 +375,14 @@ def _(folder: Path) -> None:
     training_set(folder)[3]
 
 
-@wrong("Data", "a training pipeline without `LoadAnnotations`", "has no gt_sem_seg", "LoadAnnotations before")
+@wrong("Data", "a training pipeline without `LoadAnnotations`", "'0003.jpg' has none of them", "load annotations")
 def _(folder: Path) -> None:
     from mmseg.structures import SegDataSample
 
-    from davpt_seg.engine.guided import pixel_labels
+    from davpt_seg.core.targets import Labelling
+    from davpt_seg.engine.batch_labels import batch_labels
 
-    pixel_labels([SegDataSample(metainfo=dict(img_path="0003.jpg"))])
+    batch_labels(torch.zeros(1, 3, 8, 8), [SegDataSample(metainfo=dict(img_path="0003.jpg"))], Labelling((8, 8), 3))
 
 
 @wrong("Data", "label maps of another size than the images, in plain PyTorch", "same height and width")
@@ -474,7 +475,12 @@ def _(folder: Path) -> None:
 # --- Command line -----------------------------------------------------------------------------------------------------
 
 
-@wrong("Command line", "a config that does not exist", "'configs/davpt/upernet_vit-h.py' does not exist", "ls configs")
+@wrong(
+    "Command line",
+    "a config that does not exist",
+    "'configs/davpt/upernet_vit-h.py' does not exist",
+    "davpt-seg configs",
+)
 def _(folder: Path) -> None:
     train("configs/davpt/upernet_vit-h.py")
 
@@ -511,7 +517,7 @@ def _(folder: Path) -> None:
     main_test([str(folder / "mine.py"), str(folder / "epoch_1.pth"), "--work-dir", str(folder / "test")])
 
 
-@wrong("Command line", "`test.py --tta` with a config without `tta_pipeline`", "has no tta_pipeline")
+@wrong("Command line", "`test.py --tta` with a config without `tta_pipeline`", "needs tta_pipeline")
 def _(folder: Path) -> None:
     checkpoint = folder / "epoch_1.pth"
     checkpoint.touch()

@@ -5,14 +5,14 @@ DA-VPT (arXiv 2505.23694), Sec. 3.2-3.4: L = L_task + beta * L_ML(X, P) + lambda
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Optional
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from .arguments import check_arguments
 from .attention import Attended
 from .distributed import gather_rows
 from .losses import METRIC_ARGUMENTS, metric_loss
@@ -97,10 +97,7 @@ class Guidance(nn.Module):
         ):
             if value not in choices:
                 raise ValueError(f"guidance {what} must be one of {choices}, got {value!r}")
-        own = [name for name in inspect.signature(Guidance).parameters if name != "metric_arguments"]
-        unknown = sorted(metric_arguments.keys() - set().union(*METRIC_ARGUMENTS.values()))
-        if unknown:
-            raise ValueError(f"guidance takes no {', '.join(unknown)}; it takes {', '.join(own)} and its metric's own")
+        self.check(metric_arguments)
         self.blocks = tuple(blocks)
         self.num_classes = num_classes
         self.patch_weight, self.cls_weight = patch_weight, cls_weight
@@ -109,6 +106,17 @@ class Guidance(nn.Module):
         self.metric = metric_loss(metric, metric_arguments)
         self.labelling = Labelling(patch_size, num_classes, labels, purity, ignore_index)
         self.mapping = ClassPromptMapping(num_classes, num_prompts, embed_dim, seed=seed, kind=mapping)
+
+    @staticmethod
+    def check(config: Iterable[str]) -> None:
+        """Refuse a name in a config of guidance that is neither an argument nor its metric's.
+
+        Raises:
+            ValueError: such a name, with the nearest known one.
+        """
+        built = ("num_prompts", "embed_dim", "patch_size")
+        further = dict.fromkeys(name for names in METRIC_ARGUMENTS.values() for name in names)
+        check_arguments(Guidance, config, "guidance", given=built, further=further)
 
     def record(
         self, attended: Attended, prompts: Optional[Tensor], trunk: VisionTransformer, grid: tuple[int, int]

@@ -123,8 +123,8 @@ class PromptedViT(nn.Module):
     def _build_guidance(self, config: Optional[Mapping[str, Any]]) -> Optional[Guidance]:
         if config is None:
             return None
+        Guidance.check(config)
         config = dict(config)
-        check_arguments(Guidance, config, "guidance", given=("num_prompts", "embed_dim", "patch_size"))
         if "num_classes" not in config:
             raise ValueError("guidance needs num_classes, the number of classes that label maps hold")
         blocks = tuple(sorted(set(self._block_indices(config.pop("blocks", (-1,)), "guided blocks"))))

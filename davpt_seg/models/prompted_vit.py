@@ -34,9 +34,9 @@ class PromptedViTBackbone(PromptedViT):
     _records: tuple[GuidedRecord, ...] = ()
     _warned = False
 
-    def __init__(self, **arguments: Any) -> None:
+    def __init__(self, *args: Any, **arguments: Any) -> None:
         check_arguments(PromptedViT, arguments, "backbone PromptedViT")
-        super().__init__(**arguments)
+        super().__init__(*args, **arguments)
 
     def _build_trunk(
         self, model_name: str, pretrained: bool, weights: WeightsSource, timm_kwargs: Mapping[str, Any]

@@ -414,7 +414,10 @@ def test_labels_and_patches_meet_on_padded_images_with_oblong_patches() -> None:
         (dict(labels="pixel"), r"labels must be one of \('patch', 'image'\), got 'pixel'"),
         (dict(mapping="learned"), r"mapping must be one of \('dynamic', 'static', 'random'\), got 'learned'"),
         (dict(metric="triplet"), r"'scale' is no argument of metric 'triplet'"),
-        (dict(patch_wieght=1.0), r"guidance takes no patch_wieght; it takes blocks, .* patch_weight, .* metric's own"),
+        (
+            dict(patch_wieght=1.0),
+            r"guidance has no argument 'patch_wieght'; did you mean 'patch_weight'.* It takes blocks, .* divisor",
+        ),
     ],
 )
 def test_an_impossible_guidance_is_refused(config: dict[str, Any], message: str) -> None:
