@@ -68,6 +68,13 @@ VARIANTS = {
     "raw prompts, class token's query": [f"{G}prompt_side=prompt", f"{G}cls_side=query"],
     "prompt scale 5": [f"{G}prompt_scale=5"],
 }
+REPEATED = (
+    "prompts' keys to queries",
+    "prompts' values",
+    "carried from block 8",
+    "carried, unguided",
+    "weights 0.01",
+)
 
 
 @dataclass(frozen=True)
@@ -143,12 +150,10 @@ def main() -> list[Run]:
 
 
 def why() -> list[Run]:
-    """Few-shot runs with one thing about guidance changed."""
-    return [
-        Run(f"why/{name}", METHODS["davpt"], tuple(options), "40", seed)
-        for seed in SEEDS
-        for name, options in VARIANTS.items()
-    ]
+    """Few-shot runs with one thing about guidance changed: some for all seeds, then the others for one."""
+    order = [(name, seed) for seed in SEEDS for name in REPEATED]
+    order += [(name, SEEDS[0]) for name in VARIANTS if name not in REPEATED]
+    return [Run(f"why/{name}", METHODS["davpt"], tuple(VARIANTS[name]), "40", seed) for name, seed in order]
 
 
 STAGES = {"grid": grid, "main": main, "why": why}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from benchmarks.camvid import REGIMES, VARIANTS, curve
+from benchmarks.camvid import REGIMES, VARIANTS, curve, plain
 
 Curve = Mapping[int, float]  # iteration -> mIoU
 Results = Mapping[str, Curve]  # stage/name/regime/seed -> curve
@@ -46,10 +46,10 @@ def by_seed(results: Results, prefix: str) -> dict[int, Curve]:
     return {int(key.rsplit("/", 1)[1]): value for key, value in results.items() if key.rsplit("/", 1)[0] == prefix}
 
 
-def spread(values: Sequence[float]) -> str:
+def spread(values: Sequence[float], form: str = ".1f") -> str:
     """Mean and sample deviation, as text."""
-    mean = statistics.mean(values)
-    return f"{mean:.1f} ± {statistics.stdev(values):.1f}" if len(values) > 1 else f"{mean:.1f}"
+    mean = format(statistics.mean(values), form)
+    return f"{mean} ± {statistics.stdev(values):.1f}" if len(values) > 1 else mean
 
 
 def row(cells: Sequence[object]) -> str:
@@ -82,15 +82,28 @@ def main_table(results: Results, regime: str) -> list[str]:
     return [row([TITLES[regime], "seeds", *steps]), row(["---"] * (2 + len(steps))), *lines]
 
 
+def paired_table(results: Results, regime: str) -> list[str]:
+    """What guidance adds to VPT-Deep: differences of runs of the same seed, so of the same images and initial values."""
+    plain_runs = by_seed(results, f"main/vpt_deep/{regime}")
+    steps = list(next(iter(plain_runs.values())))
+    lines = [row([f"{TITLES[regime]}: to VPT-Deep", "seeds", *steps]), row(["---"] * (2 + len(steps)))]
+    for method in ("davpt", "davpt_plus"):
+        runs = by_seed(results, f"main/{method}/{regime}")
+        seeds = [seed for seed in runs if seed in plain_runs]
+        gains = [spread([runs[seed][step] - plain_runs[seed][step] for seed in seeds], "+.1f") for step in steps]
+        lines.append(row([LABELS[method], len(seeds), *gains]))
+    return lines
+
+
 def why_table(results: Results) -> list[str]:
     """Each variant against DA-VPT and VPT-Deep of the same seeds."""
-    ours, plain = (by_seed(results, f"main/{name}/40") for name in ("davpt", "vpt_deep"))
+    davpt, vpt_deep = (by_seed(results, f"main/{name}/40") for name in ("davpt", "vpt_deep"))
     lines = [row(["change to DA-VPT", "seeds", 100, 400, "to DA-VPT", "to VPT-Deep"]), row(["---"] * 6)]
     for name in VARIANTS:
         runs = by_seed(results, f"why/{plain(name)}/40")
-        seeds = [seed for seed in runs if seed in ours and seed in plain]
+        seeds = [seed for seed in runs if seed in davpt and seed in vpt_deep]
         if seeds:
-            gains = [[runs[seed][400] - base[seed][400] for seed in seeds] for base in (ours, plain)]
+            gains = [[runs[seed][400] - base[seed][400] for seed in seeds] for base in (davpt, vpt_deep)]
             at = [spread([runs[seed][step] for seed in seeds]) for step in (100, 400)]
             lines.append(row([name, len(seeds), *at, *(f"{statistics.mean(gain):+.1f}" for gain in gains)]))
     return lines
@@ -98,7 +111,8 @@ def why_table(results: Results) -> list[str]:
 
 def tables(results: Results) -> list[list[str]]:
     """All tables, each a list of lines."""
-    return [grid_table(results), *(main_table(results, regime) for regime in REGIMES), why_table(results)]
+    mains = [table(results, regime) for regime in REGIMES for table in (main_table, paired_table)]
+    return [grid_table(results), *mains, why_table(results)]
 
 
 def curves(results: Results) -> Figure:
