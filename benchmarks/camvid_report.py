@@ -83,7 +83,7 @@ def main_table(results: Results, regime: str) -> list[str]:
 
 
 def paired_table(results: Results, regime: str) -> list[str]:
-    """What guidance adds to VPT-Deep: differences of runs of the same seed, so of the same images and initial values."""
+    """What guidance adds to VPT-Deep, run by run of the same seed: the same images and initial values."""
     plain_runs = by_seed(results, f"main/vpt_deep/{regime}")
     steps = list(next(iter(plain_runs.values())))
     lines = [row([f"{TITLES[regime]}: to VPT-Deep", "seeds", *steps]), row(["---"] * (2 + len(steps)))]
