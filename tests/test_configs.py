@@ -191,6 +191,7 @@ def test_methods_of_an_experiment_share_everything_but_the_method(name: str) -> 
         cfg = Config.fromfile(file).to_dict()
         cfg.pop("custom_hooks", None)
         cfg.pop("find_unused_parameters", None)
+        cfg["optim_wrapper"].get("paramwise_cfg", {}).get("custom_keys", {}).pop("backbone", None)  # its learning rate
         for key in OF_THE_METHOD:
             cfg["model"]["backbone"].pop(key, None)
         rests.append(cfg)
