@@ -37,7 +37,8 @@ Train and test frozen Vision Transformers with learned prompts, for semantic seg
 commands:
 {commands}
 
-'davpt-seg COMMAND --help' tells a command's arguments. CONFIG is a file, or the name of one that comes with us:
+'davpt-seg COMMAND --help' tells a command's arguments. CONFIG is a file, the name of one that comes with us,
+or an experiment's parts (method=bias,trunk=vits):
 
   davpt-seg configs ade20k                                   # which are there?
   davpt-seg train davpt/upernet_vitl_ade20k --dry-run        # is the data whole? what would be trained?

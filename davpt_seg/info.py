@@ -16,7 +16,6 @@ from .packaged_configs import config_root
 CORE = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "safetensors")
 OPTIONAL = {
     "mmpretrain": "classification",
-    "peft": "LoRA",
     "rich": "tools with pictures and tables",
     "matplotlib": "pictures",
 }

@@ -11,15 +11,16 @@ from typing import Any, Optional
 import mmcv
 import numpy as np
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.model import BaseModel
 from mmengine.registry import DATASETS
-from mmengine.runner import load_checkpoint
 from rich.progress import track
 
-from davpt_seg.apis.launch import check_data, forget_weights, replace_sync_bn
+from davpt_seg.apis.checkpoint import InputError, load_strictly, read_checkpoint
+from davpt_seg.apis.configs import read_config
+from davpt_seg.apis.launch import check_data, replace_sync_bn
 from davpt_seg.core import PromptedViT
 from davpt_seg.visualization import prompt_attention, prompt_similarity
 from davpt_seg.visualization.curves import loss_curves, read_scalars
@@ -44,21 +45,22 @@ Example: python tools/demo_pictures.py CONFIG "$(cat WORK_DIR/last_checkpoint)" 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Run the command line; ``argv`` defaults to ``sys.argv[1:]``."""
     parser = argparse.ArgumentParser(description=HELP, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", help="the config that was trained")
+    parser.add_argument("config", help="the config that was trained: a file or a name")
     parser.add_argument("checkpoint", help="a .pth file that tools/train.py wrote")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the pictures")
     parser.add_argument("--images", type=int, default=6, metavar="N", help="rows; default: %(default)s")
     parser.add_argument("--work-dir", type=Path, metavar="DIR", help="with the log; default: the checkpoint's folder")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="as in training")
     args = parser.parse_args(argv)
-    for path in (args.config, args.checkpoint):
-        if not Path(path).is_file():
-            parser.error(f"{path!r} does not exist")
     if args.images < 1:
         parser.error("--images must be at least 1")
 
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(parser, args.config, args.cfg_options)
     check_data(parser, cfg, ("val",))
-    model, backbone = load_model(cfg, args.checkpoint)
+    try:
+        model, backbone = load_model(cfg, args.checkpoint)
+    except InputError as error:
+        parser.error(str(error))
     dataset = DATASETS.build(cfg.val_dataloader.dataset)
     indices = np.linspace(0, len(dataset) - 1, min(args.images, len(dataset))).round().astype(int)
     classes = dataset.metainfo["classes"]
@@ -83,17 +85,18 @@ def load_model(cfg: Config, checkpoint: str) -> tuple[BaseModel, PromptedViT]:
     """Build a config's model with a checkpoint, strictly, in eval mode; return it and its prompted ViT.
 
     Raises:
+        InputError: the checkpoint is none, or another config's.
         SystemExit: there is no prompted ViT with prompts.
     """
     from mmseg.apis import init_model  # only after davpt_seg's mends for mmcv-lite
 
-    forget_weights(cfg.model)
+    loaded = read_checkpoint(checkpoint)
     replace_sync_bn(cfg.model)
     model = init_model(cfg, device="cpu")  # without its checkpoint argument, which forgives missing keys
     found = [m for m in model.modules() if isinstance(m, PromptedViT) and m.prompts and any(m.prompts.counts)]
     if not found:
         raise SystemExit(f"{cfg.filename}: no backbone dict(type='PromptedViT', prompts=dict(...)), so nothing to draw")
-    load_checkpoint(model, checkpoint, map_location="cpu", strict=True)
+    load_strictly(model, loaded, checkpoint, cfg.filename)
     return model.to(get_device()), found[0]
 
 

@@ -37,6 +37,10 @@ def main_check_dataset(argv: Optional[Sequence[str]] = None) -> int:
         parser.error("give a config, or one of --ade20k, --pascal-context and --pascal-context-59 with its folder")
     if args.workers < 1:
         parser.error(f"--workers must be at least 1, got {args.workers}")
+    if args.cfg_options and given:
+        parser.error("--cfg-options change a config; with --ade20k and the like give the folder itself")
+    if args.json:
+        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
     splits = ROOTS[given[0]](getattr(args, given[0])) if given else _splits_of_config(parser, args)
     init_default_scope("mmseg")
     import mmseg.datasets  # noqa: F401

@@ -36,7 +36,8 @@ def read_checkpoint(path: str) -> Mapping[str, Any]:
     try:
         checkpoint = CheckpointLoader.load_checkpoint(path, map_location="cpu")
     except UNREADABLE as error:
-        raise InputError(f"checkpoint {path!r} is broken, or no checkpoint: {str(error).splitlines()[0]}") from error
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"checkpoint {path!r} is broken, or no checkpoint: {reason}") from error
     if not isinstance(checkpoint, Mapping) or "state_dict" not in checkpoint:
         raise InputError(f"checkpoint {path!r} holds no 'state_dict'; give a .pth file that tools/train.py wrote")
     return checkpoint
@@ -97,6 +98,11 @@ def load_strictly(model: nn.Module, checkpoint: Mapping[str, Any], path: str, co
     try:
         model.load_state_dict(checkpoint["state_dict"], strict=True)
     except RuntimeError as error:
-        lines = [line[:300] for line in str(error).splitlines()]
-        more = [f"... and {len(lines) - 6} lines like these"] * (len(lines) > 6)
-        raise InputError("\n".join([f"checkpoint {path!r} is not of {config}:", *lines[1:6], *more])) from error
+        raise InputError(mismatch(error, path, config)) from error
+
+
+def mismatch(error: RuntimeError, path: str, config: str) -> str:
+    """Shorten what torch says of a checkpoint that is not a model's."""
+    lines = [line[:300] for line in str(error).splitlines()]
+    more = [f"... and {len(lines) - 6} lines like these"] * (len(lines) > 6)
+    return "\n".join([f"checkpoint {path!r} is not of {config}:", *lines[1:6], *more])

@@ -19,6 +19,8 @@ def read_config(parser: argparse.ArgumentParser, config: str, options: Optional[
         cfg = compose_from_words(config) if asks_for_composition(config) else Config.fromfile(find_config(config))
     except (CompositionError, ConfigNotFoundError) as error:
         parser.error(str(error))
+    except (SyntaxError, OSError) as error:
+        parser.error(f"config {config!r} cannot be read: {error}")
     if options:
         try:
             check_options(cfg, options)

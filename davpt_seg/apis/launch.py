@@ -9,15 +9,15 @@ import os.path as osp
 from collections.abc import Sequence
 from typing import Any, Optional
 
-from mmengine.config import Config, ConfigDict, DictAction
-from mmengine.model import is_model_wrapper
+from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from .. import compat
 from ..datasets.preflight import DataError, check_dataset
+from ..engine.guided import bare_model
 from .check import advise_check
-from .checkpoint import InputError
+from .checkpoint import InputError, mismatch, read_checkpoint
 from .compose import EXAMPLE
 from .configs import read_config
 from .resume import CheckpointError, checkpoint_to_resume
@@ -53,12 +53,14 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
             cfg.load_from = checkpoint_to_resume(cfg.work_dir, None if args.resume == "auto" else args.resume)
         except CheckpointError as error:
             parser.error(f"--resume: {error}")
+        if cfg.load_from and cfg.default_hooks.get("checkpoint", {}).get("save_optimizer") is False:
+            parser.error("--resume: this config's checkpoints hold no optimizer (checkpoint.save_optimizer=False)")
     check_data(parser, cfg, ("train", "val"))
     runner = Runner.from_cfg(cfg)
     if args.dry_run:
         from ..core.tuning import trained_table
 
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = bare_model(runner)
         model.init_weights()  # as training would: are the trunk's weights there?
         runner.logger.info(trained_table(model))
         runner.logger.info("Dry run: data and model are fine; leave out --dry-run to train.")
@@ -84,24 +86,19 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_argument("--json", metavar="FILE", help="write all scores, per class too, and the confusion matrix here")
     parser.add_argument("--confusion-matrix", metavar="FILE", help="draw the confusion matrix here (.png, .pdf, .svg)")
     args = parser.parse_args(argv)
-    if not osp.isfile(args.checkpoint):
-        parser.error(f"checkpoint {args.checkpoint!r} does not exist; tools/train.py writes them to its work dir")
     cfg = load_config(parser, args)
-    if args.show_dir:
-        cfg.default_hooks.visualization.update(draw=True, interval=1)  # every image, where mmseg draws one in fifty
-        cfg.visualizer.save_dir = args.show_dir
-    if args.out:
-        cfg.test_evaluator.update(output_dir=args.out, keep_results=True)
     try:
         change_test(cfg, args)
+        read_checkpoint(args.checkpoint)  # before the model is built; it is read again, with the hooks' part in it
     except InputError as error:
         parser.error(str(error))
     check_data(parser, cfg, ("test",))
     runner = Runner.from_cfg(cfg)
+    runner.call_hook("before_run")  # EMAHook makes its copy there, and loading a checkpoint asks for it
     try:
         runner.load_checkpoint(args.checkpoint, strict=True)  # MMEngine's own load_from forgives missing keys
     except RuntimeError as error:
-        parser.error(f"checkpoint {args.checkpoint!r} is not of {args.config} with these --cfg-options: {error}")
+        parser.error(mismatch(error, args.checkpoint, f"{args.config} with these --cfg-options"))
     runner.test()
 
 
@@ -139,13 +136,20 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
     if args.print_config:
         print(cfg.pretty_text, end="")
         parser.exit()
+    if "model" not in cfg:
+        parser.error(f"{args.config} has no model: is it an experiment, or a part of one?")
     cfg.launcher = args.launcher
     if args.work_dir:
         cfg.work_dir = args.work_dir
     elif not cfg.get("work_dir"):
         folder, name = osp.split(osp.splitext(osp.abspath(cfg.filename))[0])
         cfg.work_dir = osp.join("work_dirs", osp.basename(folder), name)
-    compat.prepare_cpu_ddp(cfg)
+    if args.launcher == "pytorch" and "RANK" not in os.environ:
+        parser.error("--launcher pytorch is for torchrun, which numbers processes: tools/dist_train.sh CONFIG GPUS")
+    try:
+        compat.prepare_cpu_ddp(cfg)
+    except RuntimeError as error:
+        parser.error(str(error))
     if single_process_or_cpu(cfg):
         replaced = replace_sync_bn(cfg.model)
         if replaced:
@@ -158,12 +162,6 @@ def single_process_or_cpu(cfg: Config) -> bool:
     import torch
 
     return cfg.launcher == "none" or not torch.cuda.is_available()
-
-
-def forget_weights(model: ConfigDict) -> None:
-    """Take the source of the trunk's weights out of a model's config: a checkpoint holds the trunk too."""
-    for key in ("pretrained", "weights"):
-        model.get("backbone", {}).pop(key, None)
 
 
 def replace_sync_bn(node: Any) -> int:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import copy
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import NamedTuple, Optional
 
 import torch
@@ -16,7 +14,7 @@ from torch import nn
 
 from .compose import EXAMPLE
 from .configs import read_config
-from .launch import forget_weights, replace_sync_bn
+from .launch import replace_sync_bn
 
 
 class ParameterCounts(NamedTuple):
@@ -36,22 +34,9 @@ def build_on_meta(cfg: Config) -> nn.Module:
     """Build a config's model on the meta device, where parameters have shapes but no values; cfg stays as it is."""
     init_default_scope(cfg.get("default_scope", "mmseg"))
     model = copy.deepcopy(cfg.model)
-    forget_weights(model)
     replace_sync_bn(model)
-    with torch.device("meta"), _without_warnings():
+    with torch.device("meta"):
         return MODELS.build(model)
-
-
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Silence ours, that the weights are random: there are none."""
-    logger = logging.getLogger("davpt_seg")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def count_parameters(model: nn.Module) -> ParameterCounts:

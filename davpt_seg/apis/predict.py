@@ -45,12 +45,15 @@ def main_predict(argv: Optional[Sequence[str]] = None) -> None:
     warnings.filterwarnings("ignore", module="mmseg|mmengine")  # what they tell their own developers
     if args.config and args.config.endswith(".pth"):  # CONFIG was left out, so all stand one place too early
         args.config, args.checkpoint, args.images = None, args.config, [args.checkpoint, *args.images]
+    if args.checkpoint.endswith(".py"):
+        parser.error("no IMAGE is given: CONFIG CHECKPOINT IMAGE...")
     try:
         images = find_images(args.images)
         stems = output_stems(images, args.out)
         _check_options(args)
         config = load_config(parser, args) if args.config else None
-        predictor = Predictor(args.checkpoint, config, args.mode, args.tta, args.device, args.cfg_options)
+        options = None if config else args.cfg_options  # load_config has put them over it
+        predictor = Predictor(args.checkpoint, config, args.mode, args.tta, args.device, options)
     except InputError as error:
         parser.error(str(error))
     failed = _predict_all(predictor, images, stems, args)

@@ -15,6 +15,7 @@ from mmengine.registry import MODELS, init_default_scope
 
 from .checkpoint import InputError, class_names_and_colours, embedded_config, load_strictly, read_checkpoint
 from .launch import replace_sync_bn
+from .options import check_options
 from .testing import set_mode, use_tta
 
 
@@ -59,6 +60,10 @@ class Predictor:
         if config is None:
             config = embedded_config(loaded, checkpoint)
         cfg = config if isinstance(config, Config) else Config.fromfile(config)
+        try:
+            check_options(cfg, options or {})
+        except ValueError as error:
+            raise InputError(str(error)) from error
         cfg.merge_from_dict(dict(options or {}))
         if mode:
             set_mode(cfg, mode)

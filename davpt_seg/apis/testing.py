@@ -15,7 +15,7 @@ PICTURES = (".png", ".pdf", ".svg", ".jpg")
 
 
 def change_test(cfg: Config, args: argparse.Namespace) -> None:
-    """Make a test what tools/test.py's ``--mode``, ``--tta``, ``--confusion-matrix`` and ``--json`` ask for.
+    """Make a test what the options of tools/test.py ask for.
 
     Raises:
         InputError: an option that the config rules out, or a file that could not be written.
@@ -25,6 +25,10 @@ def change_test(cfg: Config, args: argparse.Namespace) -> None:
     mode = (cfg.model.get("test_cfg") or {}).get("mode", "whole")
     if args.tta:
         use_tta(cfg)
+    if args.show_dir:
+        show_images(cfg, args.show_dir)
+    if args.out:
+        write_label_maps(cfg, args.out)
     if args.confusion_matrix or args.json:
         about = dict(config=args.config, checkpoint=args.checkpoint, mode=mode, tta=args.tta)
         add_report(cfg, args.confusion_matrix, args.json, about)
@@ -59,6 +63,30 @@ def use_tta(cfg: Config) -> None:
     cfg.model = cfg.tta_model
 
 
+def show_images(cfg: Config, folder: str) -> None:
+    """Paint every image, where mmseg draws one in fifty."""
+    hooks = cfg.setdefault("default_hooks", {})
+    hooks.setdefault("visualization", dict(type="SegVisualizationHook")).update(draw=True, interval=1)
+    painter = dict(type="SegLocalVisualizer", vis_backends=[dict(type="LocalVisBackend")], name="visualizer")
+    cfg.setdefault("visualizer", painter).update(save_dir=folder)
+
+
+def write_label_maps(cfg: Config, folder: str) -> None:
+    """Write predicted label maps.
+
+    Raises:
+        InputError: the config has no IoUMetric, which writes them.
+    """
+    metric = next((evaluator for evaluator in _evaluators(cfg) if evaluator["type"] == "IoUMetric"), None)
+    if metric is None:
+        raise InputError("--out needs an IoUMetric in the config's test_evaluator, which writes the label maps")
+    metric.update(output_dir=folder, keep_results=True)
+
+
+def _evaluators(cfg: Config) -> list[Any]:
+    return cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+
+
 def add_report(cfg: Config, confusion_matrix: Optional[str], json: Optional[str], about: Mapping[str, Any]) -> None:
     """Let the test write a picture of the confusion matrix, or all scores as JSON.
 
@@ -77,7 +105,7 @@ def add_report(cfg: Config, confusion_matrix: Optional[str], json: Optional[str]
         if Path(file).is_dir():
             raise InputError(f"{file!r} is a folder; name the file to write")
         Path(file).parent.mkdir(parents=True, exist_ok=True)
-    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+    evaluators = _evaluators(cfg)
     ignore_index = next((e.ignore_index for e in evaluators if "ignore_index" in e), 255)
     report = dict(
         type="SegmentationReport", picture=confusion_matrix, json=json, about=about, ignore_index=ignore_index

@@ -97,6 +97,11 @@ class Guidance(nn.Module):
         ):
             if value not in choices:
                 raise ValueError(f"guidance {what} must be one of {choices}, got {value!r}")
+        if num_classes < 1 or min(patch_weight, cls_weight) < 0:
+            raise ValueError(
+                "guidance num_classes must be at least 1 and its weights at least 0, got "
+                f"{num_classes}, patch_weight {patch_weight} and cls_weight {cls_weight}"
+            )
         self.check(metric_arguments)
         self.blocks = tuple(blocks)
         self.num_classes = num_classes

@@ -92,7 +92,8 @@ def _counts(num_prompts: Union[int, Sequence[int]], depth: int, kind: str) -> tu
         if not isinstance(num_prompts, int) or num_prompts < 1:
             raise ValueError(f"num_prompts of shallow prompts must be one number >= 1, got {num_prompts}")
         return (num_prompts,) + (0,) * (depth - 1)
-    counts = (num_prompts,) * depth if isinstance(num_prompts, int) else tuple(num_prompts)
+    each = [num_prompts] * depth if isinstance(num_prompts, int) else num_prompts
+    counts = tuple(each) if isinstance(each, Sequence) and all(isinstance(count, int) for count in each) else ()
     if len(counts) != depth or min(counts) < 0:
         raise ValueError(f"num_prompts must be one number >= 0, or {depth} of them (one per block), got {num_prompts}")
     return counts

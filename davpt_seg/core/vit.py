@@ -80,6 +80,10 @@ class PromptedViT(nn.Module):
         timm_kwargs: Optional[Mapping[str, Any]] = None,
     ) -> None:
         super().__init__()
+        if not isinstance(pretrained, bool):
+            raise ValueError(
+                f"pretrained must be True or False, got {pretrained!r}; a file goes to weights={pretrained!r}"
+            )
         if trunk_mode not in TRUNK_MODES:
             raise ValueError(f"trunk_mode must be one of {TRUNK_MODES}, got {trunk_mode!r}")
         if drop_path_rate and trunk_mode == "eval":
@@ -109,6 +113,8 @@ class PromptedViT(nn.Module):
         return build_trunk(model_name, pretrained, weights, timm_kwargs)
 
     def _block_indices(self, indices: Sequence[int], what: str) -> tuple[int, ...]:
+        if isinstance(indices, int):
+            raise ValueError(f"{what} must be a list, got {indices}; write [{indices}]")
         wrong = [i for i in indices if not -self.depth <= i < self.depth]
         if wrong or not len(indices):
             raise ValueError(f"{what} {list(indices)}: the ViT has {self.depth} blocks, 0 to {self.depth - 1}")
@@ -117,12 +123,16 @@ class PromptedViT(nn.Module):
     def _build_prompts(self, config: Optional[Mapping[str, Any]]) -> Optional[Prompts]:
         if config is None:
             return None
+        if not isinstance(config, Mapping):
+            raise ValueError(f"prompts must be a dict of arguments, got {config!r}; write dict(num_prompts=...)")
         check_arguments(Prompts, config, "prompts", given=("depth", "embed_dim", "patch_size"))
         return Prompts(depth=self.depth, embed_dim=self.embed_dim, patch_size=self.patch_size, **config)
 
     def _build_guidance(self, config: Optional[Mapping[str, Any]]) -> Optional[Guidance]:
         if config is None:
             return None
+        if not isinstance(config, Mapping):
+            raise ValueError(f"guidance must be a dict of arguments, got {config!r}; write dict(num_classes=...)")
         Guidance.check(config)
         config = dict(config)
         if "num_classes" not in config:

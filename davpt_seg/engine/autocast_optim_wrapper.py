@@ -20,13 +20,18 @@ class AutocastOptimWrapper(OptimWrapper):
     MMEngine's ``AmpOptimWrapper`` refuses CPUs; bfloat16 needs no scaler and works there too.
 
     Args:
-        dtype: ``bfloat16`` or another dtype that autocast takes on the device.
+        dtype: ``bfloat16``; float16 needs ``AmpOptimWrapper``'s loss scaling.
         **kwargs: of ``OptimWrapper``.
+
+    Raises:
+        ValueError: another dtype.
     """
 
     def __init__(self, dtype: str = "bfloat16", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.dtype = getattr(torch, dtype)
+        if dtype != "bfloat16":
+            raise ValueError(f"dtype must be 'bfloat16', got {dtype!r}; float16 needs AmpOptimWrapper's loss scaling")
+        self.dtype = torch.bfloat16
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:

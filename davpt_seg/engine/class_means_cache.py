@@ -97,7 +97,6 @@ def cache_key(runner: Runner, backbone: PromptedViTBackbone, **pass_settings: An
         labelling=repr(guidance.labelling),
         seed=guidance.mapping.seed,
         device=guidance.mapping.class_means.device.type,
-        num_workers=loader.num_workers,
         dataset=runner.cfg.train_dataloader.dataset,
         preprocessor=runner.cfg.get("model", {}).get("data_preprocessor"),
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+
+from .guided import bare_model
 
 
 @HOOKS.register_module()
@@ -27,7 +28,7 @@ class CompileBackboneHook(Hook):
         Raises:
             ValueError: the model has no backbone.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = bare_model(runner)
         if not hasattr(model, "backbone"):
             raise ValueError(f"CompileBackboneHook: {type(model).__name__} has no backbone; take it out of the hooks")
         model.backbone.compile(**self.kwargs)

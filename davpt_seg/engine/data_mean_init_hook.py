@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from mmengine.dist import broadcast, get_world_size
+from mmengine.dist import broadcast
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor
@@ -15,6 +14,7 @@ from torch import Tensor
 from ..core.prompt_init import data_means
 from ..models import PromptedViTBackbone
 from .data_pass import batch_size, data_pass
+from .guided import bare_model
 
 
 @HOOKS.register_module()
@@ -24,7 +24,7 @@ class DataMeanInitHook(Hook):
     A run that is resumed or that starts from a checkpoint (``load_from``) keeps the prompts it has.
 
     Args:
-        num_images: how many training images the means are of, about.
+        num_images: how many training images the means are of, about; with several processes, of the first one's share.
         seed: of their order and of k-means.
     """
 
@@ -37,19 +37,19 @@ class DataMeanInitHook(Hook):
         self.seed = seed
 
     def before_train(self, runner: Runner) -> None:
-        """Overwrite the prompts, on rank 0, and send them to the others."""
+        """Overwrite the prompts; all processes take those of the first."""
         if runner.iter or runner.cfg.get("load_from"):
             return
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = bare_model(runner)
         backbones = [m for m in model.modules() if isinstance(m, PromptedViTBackbone)]
         if len(backbones) != 1:
             raise ValueError(f"DataMeanInitHook needs one PromptedViT backbone in the model, found {len(backbones)}")
-        batches = -(-self.num_images // (batch_size(runner) * get_world_size()))
+        batches = -(-self.num_images // batch_size(runner))
         with data_pass(runner, self.seed) as loader:
 
             def images() -> Iterator[Tensor]:
                 for batch in islice(loader, batches):
-                    yield model.data_preprocessor(batch, False)["inputs"]
+                    yield model.data_preprocessor(batch, True)["inputs"]
 
             num_tokens = data_means(backbones[0], images(), self.seed)
         assert backbones[0].prompts is not None  # or there had been no means to take

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Any, Optional, cast
+from typing import Any, Optional
 
 import torch
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from mmengine.runner.loops import EpochBasedTrainLoop
 from torch import nn
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset
 
+from .guided import bare_model
 from .keyed_random import ITERATIONS, KeyedItems, KeyedSampler, seed_everything
 
 KEY = "exact_resume"
@@ -61,7 +61,7 @@ class ExactResumeHook(Hook):
             self._follow(runner)
         if self._resumed is not None:
             self._check(runner)
-            _set_gradients(_bare(runner.model), self._resumed["gradients"])
+            _set_gradients(bare_model(runner), self._resumed["gradients"])
             self._resumed = None
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
@@ -72,7 +72,7 @@ class ExactResumeHook(Hook):
         """Add the data's seed and layout, and gradients that no step has used yet."""
         checkpoint[KEY] = dict(
             data_seed=None if self._sampler is None else self._sampler.seed,
-            gradients=_gradients(_bare(runner.model)) if _accumulating(runner) else {},
+            gradients=_gradients(bare_model(runner)) if _accumulating(runner) else {},
             **self._layout(runner),
         )
         if checkpoint[KEY]["gradients"] and get_world_size() > 1:
@@ -90,6 +90,8 @@ class ExactResumeHook(Hook):
         loop.dataloader = _rebuilt(loop.dataloader, self._sampler)
         if isinstance(loop, EpochBasedTrainLoop):
             done = loop.iter - loop.epoch * len(loop.dataloader)  # of this epoch
+            if not 0 <= done <= len(loop.dataloader):  # the checkpoint had other batches: begin the epoch anew
+                done = 0
             self._sampler.skip = done * loop.dataloader.batch_size
         else:
             loop.dataloader_iterator = _endless(loop.dataloader, self._sampler, loop.iter)
@@ -154,10 +156,6 @@ def _endless(loader: DataLoader, sampler: KeyedSampler, done: int) -> Iterator[A
 def _accumulating(runner: Runner) -> bool:
     wrapper = runner.optim_wrapper
     return hasattr(wrapper, "should_update") and not wrapper.should_update()
-
-
-def _bare(model: nn.Module) -> nn.Module:
-    return cast(nn.Module, model.module) if is_model_wrapper(model) else model
 
 
 def _gradients(model: nn.Module) -> dict[str, torch.Tensor]:

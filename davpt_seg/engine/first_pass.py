@@ -8,7 +8,6 @@ from typing import Optional
 
 import torch
 from mmengine.dist import all_reduce
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
@@ -16,6 +15,7 @@ from ..core.guidance import Guidance
 from ..models import PromptedViTBackbone
 from .batch_labels import batch_labels
 from .data_pass import data_pass
+from .guided import bare_model
 
 
 @torch.no_grad()
@@ -38,7 +38,7 @@ def observe_training_images(
         max_batches: the pass is over after so many, on each process; None for all images.
         images_per_class: it is over, too, as soon as so many images hold a patch of each class; None for never.
     """
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = bare_model(runner)
     with data_pass(runner, guidance.mapping.seed) as loader:
         total = min(len(loader), max_batches or len(loader))
         runner.logger.info(f"First class means: at most {total} batches through the frozen ViT ...")

@@ -1,11 +1,20 @@
-"""Finds the guided backbone in a model, for the hooks."""
+"""Finds the model in its wrapper and the guided backbone in the model, for the hooks."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
 from torch import nn
 
 from ..core.guidance import Guidance
 from ..models import PromptedViTBackbone
+
+
+def bare_model(runner: Runner) -> Any:
+    """Return the model of a runner, out of what DistributedDataParallel or another wraps around it."""
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
 def guided_backbone(model: nn.Module, hook: str) -> tuple[PromptedViTBackbone, Guidance]:

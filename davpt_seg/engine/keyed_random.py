@@ -24,7 +24,7 @@ def seed_everything(key: Sequence[int], devices: bool = True) -> None:
     """Seed the generators of Python, NumPy and torch from non-negative integers.
 
     Args:
-        key: any length; keys that differ anywhere give unrelated streams.
+        key: keys of one length that differ anywhere give unrelated streams.
         devices: torch's generators of accelerators, too.
     """
     words = np.random.SeedSequence(key).generate_state(8)

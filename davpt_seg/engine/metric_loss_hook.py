@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any, Optional
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from .batch_labels import batch_labels
-from .guided import guided_backbone
+from .guided import bare_model, guided_backbone
+from .prompt_mapping_hook import PromptMappingHook
+
+logger = logging.getLogger("davpt_seg")
 
 
 @HOOKS.register_module()
@@ -28,7 +31,8 @@ class MetricLossHook(Hook):
     Args:
         log_stats: log, beside the losses, how prompts and patches of a class meet: ``patch_cos_positive``,
             ``patch_cos_negative``, ``patch_nearest_right`` and ``patch_labelled``
-            (:func:`~davpt_seg.core.statistics.pair_statistics`), of each process's own images.
+            (:func:`~davpt_seg.core.statistics.pair_statistics`), of the images of all
+            processes (with the guidance's ``gather=False``: of each process's own).
     """
 
     def __init__(self, log_stats: bool = False) -> None:
@@ -42,9 +46,15 @@ class MetricLossHook(Hook):
         Raises:
             ValueError: the model has no guided backbone, or several.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = bare_model(runner)
         self._backbone, self._guidance = guided_backbone(model, "MetricLossHook")
         self.after_train(runner)
+        clusters = any(isinstance(hook, PromptMappingHook) for hook in runner.hooks)
+        if self._guidance.mapping.needs_clustering and not clusters:
+            logger.warning(
+                "Classes outnumber prompts, and nobody clusters them: class c stays at prompt c mod M. "
+                "Add dict(type='PromptMappingHook') to custom_hooks, or set guidance mapping='random'."
+            )
         self._handle = model.register_forward_hook(self._add_losses, with_kwargs=True)
 
     def after_train(self, runner: Runner) -> None:

@@ -7,7 +7,6 @@ from typing import Any, Optional
 import torch
 from mmengine.dist import all_reduce, broadcast, get_rank, get_world_size
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from mmengine.runner.loops import EpochBasedTrainLoop
@@ -16,7 +15,7 @@ from ..core.mapping import ClassPromptMapping
 from .class_means_cache import ClassMeansCache, cache_key
 from .data_pass import batch_size
 from .first_pass import observe_training_images
-from .guided import guided_backbone
+from .guided import bare_model, guided_backbone
 
 
 @HOOKS.register_module()
@@ -62,7 +61,7 @@ class PromptMappingHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Make the first mapping, unless it came with the checkpoint that is resumed."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = bare_model(runner)
         self._backbone, self._guidance = guided_backbone(model, "PromptMappingHook")
         self._mapping: ClassPromptMapping = self._guidance.mapping
         self._class_names = runner.train_dataloader.dataset.metainfo.get("classes") or [
@@ -95,7 +94,7 @@ class PromptMappingHook(Hook):
             and not last
             and self.every_n_epochs(runner, 1 if self.interval is None else self.interval)
         ):
-            self._recluster(runner)
+            self._cluster(runner)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Optional[dict] = None
@@ -108,7 +107,7 @@ class PromptMappingHook(Hook):
         if interval is None:
             interval = max(1, len(runner.train_dataloader.dataset) // (batch_size(runner) * get_world_size()))
         if self.every_n_train_iters(runner, interval):
-            self._recluster(runner)
+            self._cluster(runner)
 
     @staticmethod
     def _by_epoch(runner: Runner) -> bool:
@@ -138,12 +137,8 @@ class PromptMappingHook(Hook):
             path = cache.store(key, self._mapping.class_means, self._mapping.class_counts)
             runner.logger.info(f"First class means: kept for later runs in {path}")
 
-    def _recluster(self, runner: Runner) -> None:
-        self._share_means()
-        self._cluster(runner)
-
     def _share_means(self) -> None:
-        """Give every process the class means of what all of them saw."""
+        """Give every process the class means of what all saw; the first pass, in eval mode, keeps each one's own."""
         sums, counts = self._mapping.sums(), self._mapping.class_counts.clone()
         all_reduce(sums)
         all_reduce(counts)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from ..core.tuning import trained_table
+from .guided import bare_model
 
 
 @HOOKS.register_module()
@@ -16,7 +16,7 @@ class TrainedTableHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Log the table."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = bare_model(runner)
         runner.logger.info(trained_table(model))
         for name, part in model.named_children():
             total = sum(p.numel() for p in part.parameters())

@@ -202,7 +202,7 @@ def test_fewer_seen_classes_than_prompts_get_a_prompt_each_at_first(seen: list[i
     for c in seen:  # its centroid is the class itself, and every prompt has one
         torch.testing.assert_close(mapping.centroids[prompts[c]], points[c], rtol=0, atol=1e-5)
     assert mapping.clustered and (mapping.centroids.norm(dim=1) > 0.99).all()
-    assert partition([clustered(mapping, rings(4, 3)[0])[c] for c in range(12)])  # all 12 can follow
+    assert len(set(clustered(mapping, rings(4, 3)[0]))) == 4  # all 12 can follow
 
 
 def test_fewer_seen_classes_than_prompts_go_to_the_nearest_centroid_later() -> None:

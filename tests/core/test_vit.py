@@ -326,3 +326,35 @@ def test_pretrained_without_a_network_says_what_to_do() -> None:
         OSError, match=r"'vit_tiny_patch16_224\.augreg_in21k' could not be downloaded.*weights='path/to"
     ):
         PromptedViT("vit_tiny_patch16_224.augreg_in21k", pretrained=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            dict(pretrained="vit.pth"),
+            r"pretrained must be True or False, got 'vit.pth'; a file goes to weights='vit.pth'",
+        ),
+        (dict(out_indices=0), r"out_indices must be a list, got 0; write \[0\]"),
+        (dict(prompts=10), r"prompts must be a dict of arguments, got 10; write dict\(num_prompts=...\)"),
+        (dict(prompts=dict(num_prompts=3.0)), r"num_prompts must be one number >= 0, .* got 3.0"),
+        (dict(prompts=dict(num_prompts=None)), r"num_prompts must be one number >= 0, .* got None"),
+        (dict(prompts=dict(num_prompts=3), guidance=True), r"guidance must be a dict of arguments, got True"),
+        (
+            dict(prompts=dict(num_prompts=3), guidance=dict(num_classes=3, blocks=-1)),
+            r"guided blocks must be a list, got -1; write \[-1\]",
+        ),
+        (dict(prompts=dict(num_prompts=3), guidance=dict(num_classes=0)), r"num_classes must be at least 1 .* got 0"),
+        (
+            dict(prompts=dict(num_prompts=3), guidance=dict(num_classes=3, patch_weight=-1)),
+            r"its weights at least 0, got 3, patch_weight -1",
+        ),
+        (
+            dict(prompts=dict(num_prompts=3), guidance=dict(num_classes=3, scale=0.0)),
+            r"scale .* must be above 0, got 0.0",
+        ),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_named(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build(**arguments)

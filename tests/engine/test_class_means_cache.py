@@ -124,7 +124,6 @@ def key(tmp_path: Path, **changes: Any) -> str:
         dict(touch=lambda path: os.utime(path, ns=(10**18, 10**18 + 10**9))),
         dict(scale=64),
         dict(mean=0.4),
-        dict(num_workers=1),
         dict(max_batches=4),
     ],
     ids=str,
@@ -138,6 +137,7 @@ def test_whatever_changes_class_means_changes_the_key(changes: dict[str, Any], t
     [
         dict(),
         dict(num_prompts=4),
+        dict(num_workers=1),
         dict(guidance=dict(patch_weight=1.0, cls_weight=0.5, prompt_side="key", cls_side="query")),
         dict(guidance=dict(metric="triplet", mapping="static")),
     ],

@@ -92,7 +92,7 @@ def test_image_labels_guide_a_model_that_knows_no_label_maps() -> None:
     torch.manual_seed(0)
     model, inputs = Classifier().train(), torch.randn(2, 3, 32, 32)
     hook = MetricLossHook()
-    hook.before_train(SimpleNamespace(model=model))
+    hook.before_train(SimpleNamespace(model=model, hooks=[]))
     samples = [BaseDataElement(gt_label=torch.tensor([label])) for label in (3, 0)]
     maps = [SegDataSample(gt_sem_seg=PixelData(data=torch.full((1, 32, 32), label))) for label in (3, 0)]
     by_image, by_pixel = (model(inputs, data_samples=each, mode="loss") for each in (samples, maps))
@@ -100,7 +100,7 @@ def test_image_labels_guide_a_model_that_knows_no_label_maps() -> None:
     assert all(torch.equal(by_image[name], by_pixel[name]) for name in by_image)
     with pytest.raises(ValueError, match="the batch has no data samples"):
         model(inputs, mode="loss")
-    hook.after_train(SimpleNamespace(model=model))
+    hook.after_train(SimpleNamespace(model=model, hooks=[]))
     assert list(model(inputs, mode="loss")) == ["loss_task"]
 
 
@@ -112,3 +112,16 @@ def test_bfloat16_training_keeps_parameters_and_metric_losses_in_float32(camvid:
     for part in ("decode.loss_ce", "loss_metric_patch", "loss_metric_cls"):
         assert plain[part] != mixed[part]
         assert plain[part] == pytest.approx(mixed[part], rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("with_hook", "mapping", "warned"), [(False, "dynamic", 1), (True, "dynamic", 0), (False, "random", 0)]
+)
+def test_shared_prompts_that_nobody_clusters_are_warned_of(
+    with_hook: bool, mapping: str, warned: int, camvid: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = {"model.backbone.prompts.num_prompts": 4, "model.backbone.guidance.mapping": mapping}
+    cfg = tiny_camvid(camvid, tmp_path, **options)
+    cfg.custom_hooks = [dict(type="MetricLossHook"), *([dict(type="PromptMappingHook")] if with_hook else [])]
+    train(cfg)
+    assert caplog.text.count("nobody clusters them") == warned

@@ -180,10 +180,11 @@ def one_of_two(rank: int, folder: str) -> None:
     """A process that saw every other token clusters together with the other."""
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     tokens, labels = observations()
-    mapping = ClassPromptMapping(9, 3, 8)
+    mapping = ClassPromptMapping(9, 3, 8).eval()  # as in the first pass
     mapping.observe(tokens[rank::2], labels[rank::2])
     hook, runner = hook_with(mapping)
-    hook._recluster(runner)
+    hook._share_means()
+    hook._cluster(runner)
     torch.save(mapping.state_dict(), f"{folder}/{rank}.pth")
     assert images_with(labels.view(20, 10)[rank::2] * (rank + 1), 9).tolist() == image_counts()
     torch.distributed.destroy_process_group()
@@ -194,7 +195,7 @@ def test_two_processes_cluster_as_one_that_saw_all(tmp_path: Path) -> None:
     mapping = ClassPromptMapping(9, 3, 8)
     mapping.observe(*observations())
     hook, runner = hook_with(mapping)
-    hook._recluster(runner)
+    hook._cluster(runner)
     assert mapping.clustered
     for rank in range(2):
         for name, buffer in torch.load(tmp_path / f"{rank}.pth").items():

@@ -43,8 +43,10 @@ def proxy_anchor(
         The loss, a scalar; zero, with zero gradients, where no pair counts.
 
     Raises:
-        ValueError: unknown divisor.
+        ValueError: unknown divisor, or a scale that is not above 0.
     """
+    if scale <= 0:
+        raise ValueError(f"scale of proxy_anchor must be above 0, got {scale}")
     if divisor not in DIVISORS:
         raise ValueError(f"divisor must be one of {DIVISORS}, got {divisor!r}")
     similarity = prompt_scale * cosines(proxies, tokens)
