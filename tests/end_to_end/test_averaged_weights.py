@@ -29,4 +29,4 @@ def test_the_test_script_scores_the_averaged_weights(camvid: Path, tmp_path: Pat
     plain = tiny_camvid(camvid, tmp_path / "plain")
     runner = Runner.from_cfg(plain)
     runner.model.load_state_dict(weights)
-    assert json.loads(scores.read_text())["mIoU"] == pytest.approx(runner.test()["mIoU"], abs=0.01)
+    assert json.loads(scores.read_text())["metrics"]["mIoU"] == pytest.approx(runner.test()["mIoU"], abs=0.01)
