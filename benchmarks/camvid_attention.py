@@ -1,14 +1,18 @@
-"""How much attention patches and the class token pay to prompts as training goes on.
+"""How much attention patches and the class token pay to prompts as training goes on, and what guidance reaches.
 
     python -m benchmarks.camvid_attention --work-dir work_dirs/camvid_study
 
 Reads the checkpoints that camvid.py keeps of seed 0, and prints one line for each: the share of attention, in percent,
-that goes to all prompts of a block together, as a mean over heads and the first images of the validation set.
+that goes to all prompts of a block together, as a mean over heads and the first images of the validation set; and what
+MetricLossHook(log_stats=True) logged, as a mean over the 100 iterations before: cosines of pairs of the same class and
+of different ones, and the percentage of patches whose nearest prompt speaks for their class.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import statistics
 from pathlib import Path
 
 import torch
@@ -20,6 +24,8 @@ from benchmarks.camvid import METHODS, ROOT
 from davpt_seg import compat
 from davpt_seg.core import PromptedViT
 from davpt_seg.visualization import class_token_prompt_attention, prompt_attention
+
+LOGGED = {"patch_cos_positive": 1, "patch_cos_negative": 1, "patch_nearest_right": 100}
 
 
 def validation_images(cfg: Config, count: int) -> Tensor:
@@ -39,6 +45,17 @@ def shares(model: PromptedViT, images: Tensor, block: int) -> tuple[float, float
     return 100 * patches.item(), 100 * class_token.item()
 
 
+def logged(folder: Path, step: int) -> list[str]:
+    """Means of what was logged in the 100 iterations before a step, as cells; dashes where nothing was."""
+    (log,) = folder.glob("*/vis_data/scalars.json")
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    cells = []
+    for name, scale in LOGGED.items():
+        values = [row[name] for row in rows if name in row and step - 100 < row["step"] <= step]
+        cells.append(f"{scale * statistics.mean(values):.3g} |" if values else "- |")
+    return cells
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -50,8 +67,9 @@ def main() -> None:
     args = parser.parse_args()
     init_default_scope("mmseg")
     compat.allow_mmengine_checkpoints()
-    print("| method | iteration |", *(f"block {b}, patches | class token |" for b in args.blocks))
-    print("|---|---|" + "---|" * 2 * len(args.blocks))
+    heads = [f"block {b}: patches | class token |" for b in args.blocks]
+    print("| method | iteration |", *heads, "cosine, same class | others | nearest right |")
+    print("|---|---|" + "---|" * (2 * len(args.blocks) + len(LOGGED)))
     for method in args.methods:
         cfg = Config.fromfile(ROOT / "configs" / f"{METHODS[method]}.py")
         torch.manual_seed(0)
@@ -66,7 +84,7 @@ def main() -> None:
                 own = {name[9:]: value for name, value in state.items() if name.startswith("backbone.")}
                 model.load_state_dict(own)
             cells = [f"{share:.1f} |" for block in args.blocks for share in shares(model, images, block)]
-            print(f"| {method} | {step} |", *cells)
+            print(f"| {method} | {step} |", *cells, *logged(folder, step))
 
 
 if __name__ == "__main__":
