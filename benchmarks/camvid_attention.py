@@ -20,7 +20,6 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from torch import Tensor
 
-from benchmarks.camvid import METHODS, ROOT
 from davpt_seg import compat
 from davpt_seg.core import PromptedViT
 from davpt_seg.visualization import class_token_prompt_attention, prompt_attention
@@ -60,7 +59,9 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/camvid_study"), metavar="DIR")
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=["vpt_deep", "davpt"])
+    parser.add_argument(
+        "--runs", nargs="+", default=["main/vpt_deep", "main/davpt"], help="stage/name, as camvid --list"
+    )
     parser.add_argument("--regime", default="40", help="all or 40 training images")
     parser.add_argument("--blocks", nargs="+", type=int, default=[2, 5, 8, 11])
     parser.add_argument("--images", type=int, default=16)
@@ -68,15 +69,16 @@ def main() -> None:
     init_default_scope("mmseg")
     compat.allow_mmengine_checkpoints()
     heads = [f"block {b}: patches | class token |" for b in args.blocks]
-    print("| method | iteration |", *heads, "cosine, same class | others | nearest right |")
+    print("| run | iteration |", *heads, "cosine, same class | others | nearest right |")
     print("|---|---|" + "---|" * (2 * len(args.blocks) + len(LOGGED)))
-    for method in args.methods:
-        cfg = Config.fromfile(ROOT / "configs" / f"{METHODS[method]}.py")
+    for run in args.runs:
+        folder = args.work_dir / run / args.regime / "0"
+        (config,) = folder.glob("*.py")  # as it was trained
+        cfg = Config.fromfile(config)
         torch.manual_seed(0)
         model = MODELS.build(cfg.model).backbone.eval()
         model.init_weights()
         images = validation_images(cfg, args.images)
-        folder = args.work_dir / "main" / method / args.regime / "0"
         steps = sorted(int(path.stem[5:]) for path in folder.glob("iter_*.pth"))
         for step in [0, *steps]:
             if step:
@@ -84,7 +86,7 @@ def main() -> None:
                 own = {name[9:]: value for name, value in state.items() if name.startswith("backbone.")}
                 model.load_state_dict(own)
             cells = [f"{share:.1f} |" for block in args.blocks for share in shares(model, images, block)]
-            print(f"| {method} | {step} |", *cells, *logged(folder, step))
+            print(f"| {run} | {step} |", *cells, *logged(folder, step))
 
 
 if __name__ == "__main__":
