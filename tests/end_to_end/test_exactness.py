@@ -105,7 +105,7 @@ def segmentor(method: str = "davpt", **options: Any) -> nn.Module:
     torch.manual_seed(0)
     model = MODELS.build(cfg.model).train()
     if "guidance" in cfg.model.backbone:
-        MetricLossHook().before_train(SimpleNamespace(model=model))
+        MetricLossHook().before_train(SimpleNamespace(model=model, hooks=[]))
     return model
 
 
