@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from typing import Any, Optional
 
@@ -94,7 +93,7 @@ class ExactResumeHook(Hook):
                 done = 0
             self._sampler.skip = done * loop.dataloader.batch_size
         else:
-            loop.dataloader_iterator = _endless(loop.dataloader, self._sampler, loop.iter)
+            loop.dataloader_iterator = _Endless(loop.dataloader, self._sampler, loop.iter)
         if loop.iter:
             runner.logger.info(f"Going on with the batch of iteration {loop.iter + 1}; none is loaded again.")
 
@@ -141,9 +140,27 @@ def _rebuilt(loader: DataLoader, sampler: KeyedSampler) -> DataLoader:
     return DataLoader(sampler=sampler, **{name: getattr(loader, name) for name in names})
 
 
-def _endless(loader: DataLoader, sampler: KeyedSampler, done: int) -> Iterator[Any]:
-    """Batches for ever; the first ``done`` are None, for MMEngine's loop takes and drops that many when it resumes."""
-    yield from itertools.repeat(None, done)
+class _Endless(Iterator[Any]):
+    """Batches for ever, after ``done`` empty ones: MMEngine's loop takes and drops that many when it resumes.
+
+    The onedl fork's loop calls ``skip_iter`` instead.
+    """
+
+    def __init__(self, loader: DataLoader, sampler: KeyedSampler, done: int) -> None:
+        self.batches, self.to_drop = _batches(loader, sampler, done), done
+
+    def __next__(self) -> Any:
+        if self.to_drop:
+            self.to_drop -= 1
+            return None
+        return next(self.batches)
+
+    def skip_iter(self, count: int) -> None:
+        """Leave out the empty ones."""
+        self.to_drop = max(0, self.to_drop - count)
+
+
+def _batches(loader: DataLoader, sampler: KeyedSampler, done: int) -> Iterator[Any]:
     finite = not isinstance(sampler.sampler, InfiniteSampler)
     epoch, skipped = divmod(done, len(loader)) if finite else (0, done)
     sampler.skip = skipped * (loader.batch_size or 1)
