@@ -27,8 +27,9 @@ def main() -> None:
     parser.add_argument("--cfg-options", nargs="+", default=[])
     args = parser.parse_args()
     told = " ".join([args.words, *args.cfg_options])
+    gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "-")
     with open(os.environ["FAKE_DIARY"], "a") as diary:
-        diary.write(f"{told}\n")
+        diary.write(f"{told} gpu={gpu}\n")
     if os.environ.get("FAKE_FAIL", "never") in told:
         raise SystemExit("RuntimeError: out of luck")
     print("11/24 00:00:00 - mmengine - INFO - Trained parameters: 5,000 of 90,000 (5.556 %)")
@@ -38,7 +39,9 @@ def main() -> None:
     start = int(last.read_text()) if args.resume and last.is_file() else 0
     for epoch in range(start, EPOCHS):
         time.sleep(float(os.environ.get("FAKE_SECONDS", "0")))
-        print(f"11/24 00:00:00 - mmengine - INFO - Epoch(train) [{epoch + 1}][10/25]  lr: 1  eta: 0  time: 0.2000  x: 1")
+        print(
+            f"11/24 00:00:00 - mmengine - INFO - Epoch(train) [{epoch + 1}][10/25]  lr: 1  eta: 0  time: 0.2000  x: 1"
+        )
         (args.work_dir / f"epoch_{epoch + 1}.pth").write_text(told)
         last.write_text(str(epoch + 1))
     args.test.write_text(json.dumps({"accuracy/top1": accuracy(told), "words": args.words}))
