@@ -8,14 +8,12 @@ from typing import Any, Optional
 
 from mmengine.config import ConfigDict
 
+from .errors import DataError
+
 ADVICE = (
     "check data_root (README, from download to mIoU), or set it: "
     "--cfg-options {train,val,test}_dataloader.dataset.data_root=PATH"
 )
-
-
-class DataError(ValueError):
-    """A data set that is not as its config says."""
 
 
 def open_dataset(config: ConfigDict) -> Optional[Any]:
