@@ -197,7 +197,7 @@ case_of_backbone(
 )
 case_of_backbone(
     "the class token's loss on a ViT without class token",
-    "cls_weight needs a class token",
+    "guidance needs a class token",
     prompts=PROMPTS,
     guidance=dict(num_classes=3),
     timm_kwargs=dict(
