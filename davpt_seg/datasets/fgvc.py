@@ -64,8 +64,9 @@ class FGVCDataset(RecognitionDataset):
         "test": ("test.json",),
     }
     ADVICE = (
-        "check data_root (the folder with train.json, val.json and test.json, each a dict of relative path to class "
-        "id, and the images below it), or make the lists: tools/dataset_converters/fgvc.py (docs/fgvc.md)"
+        "check data_root, which our configs take from FGVC_ROOT (the folder with train.json, val.json and test.json, "
+        "each a dict of relative path to class id, and the images below it), or make the lists: "
+        "tools/dataset_converters/fgvc.py (docs/fgvc.md)"
     )
 
     def __init__(

@@ -67,8 +67,9 @@ class VTABDataset(RecognitionDataset):
 
     LISTS: ClassVar = {split: (f"{split}.txt",) for split in ("train800", "val200", "train800val200", "test")}
     ADVICE = (
-        "check data_root (its folders are those of the tasks, each with train800.txt, val200.txt, train800val200.txt "
-        "and test.txt of lines 'relative/path label'), or make it: tools/dataset_converters/vtab1k.py (docs/vtab.md)"
+        "check data_root, which our configs take from VTAB_ROOT (its folders are those of the tasks, each with "
+        "train800.txt, val200.txt, train800val200.txt and test.txt of lines 'relative/path label'), or make it: "
+        "tools/dataset_converters/vtab1k.py (docs/vtab.md)"
     )
 
     def __init__(
