@@ -7,20 +7,17 @@ about ``model``, and a base can't read another's width, depth or number of class
 
 from __future__ import annotations
 
-import difflib
-from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
-from ..packaged_configs import config_root
+from .parts import CompositionError, merged_parts
+from .recognition import compose_recognition
 
 PARTS = ("method", "head", "trunk", "data", "schedule")
 EXAMPLE = "method=vpt_deep,head=setr_pup,trunk=vitb,data=pascal_context_59,schedule=mmseg_160k"
-
-
-class CompositionError(ValueError):
-    """Parts that do not exist or do not fit; the message names those that do."""
+RECOGNITION_EXAMPLE = "method=davpt_plus,trunk=vitb_mae,data=vtab/dtd,split=final,lr=1e-3,epochs=50"
+RECOGNITION = ("vtab", "fgvc")  # folders of the data parts that are for mmpretrain
 
 
 def compose(
@@ -46,26 +43,20 @@ def compose(
     Raises:
         CompositionError: an unknown part; the message lists the known ones. Or a data part without ``CheckLabels``.
     """
-    folder = config_root() / "_base_"
     name = f"{head}_{trunk}_{data}" + ("" if schedule == "released_160k" else f"_{schedule}")
     words = f"method={method},head={head},trunk={trunk},data={data},schedule={schedule}"
-    cfg = Config({}, cfg_text=f"# {words}\n", filename=f"{method}/{name}.py")
-    for kind, part in (
-        ("models", f"{head}_{trunk}"),
-        ("datasets", data),
-        ("schedules", schedule),
-        ("runtime", "default"),
-        ("methods", method),
-    ):
-        cfg.merge_from_dict(Config.fromfile(_part(folder / kind, part)).to_dict())
+    cfg = merged_parts(f"{head}_{trunk}", data, schedule, method, runtime="default")
     _fit_classes(cfg)
     _fit_crop(cfg)
     _fit_depth(cfg)
-    return cfg
+    return Config(cfg.to_dict(), cfg_text=f"# {words}\n", filename=f"{method}/{name}.py")
 
 
 def compose_from_words(words: str) -> Config:
     """Build the config that ``method=vpt_deep,head=setr_pup`` asks for; parts left out are :func:`compose`'s defaults.
+
+    With data of ``vtab/`` or ``fgvc/`` it is :func:`~davpt_seg.apis.recognition.compose_recognition` that composes, and
+    that takes hyper-parameters as well.
 
     Raises:
         CompositionError: a word that is no ``PART=NAME``, a part named twice, or an unknown one.
@@ -73,30 +64,26 @@ def compose_from_words(words: str) -> Config:
     chosen: dict[str, str] = {}
     for word in words.split(","):
         part, _, name = word.partition("=")
-        if part not in PARTS or not name:
-            raise CompositionError(f"{word!r} is no PART=NAME; parts are {', '.join(PARTS)}: {EXAMPLE}")
+        if not part or not name:
+            raise CompositionError(f"{word!r} is no PART=NAME; {_parts()}")
         if part in chosen:
             raise CompositionError(f"{part} is named twice: {chosen[part]!r} and {name!r}")
         chosen[part] = name
+    if chosen.get("data", "").partition("/")[0] in RECOGNITION:
+        return compose_recognition(**chosen)
+    unknown = [part for part in chosen if part not in PARTS]
+    if unknown:
+        raise CompositionError(f"{unknown[0]!r} is no part of a segmentation experiment; {_parts()}")
     return compose(**chosen)
+
+
+def _parts() -> str:
+    return f"parts are {', '.join(PARTS)}: {EXAMPLE}; and with data of vtab/ or fgvc/: {RECOGNITION_EXAMPLE}"
 
 
 def asks_for_composition(config: str) -> bool:
     """Whether what stands in a config's place on the command line names parts instead of a file."""
-    return config.partition("=")[0] in PARTS and not config.endswith(".py")
-
-
-def _part(folder: Path, name: str) -> Path:
-    path = folder / f"{name}.py"
-    known = sorted(file.stem for file in folder.glob("*.py"))
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        raise CompositionError(
-            f"there is no {name!r} in {folder}"
-            + (f"; did you mean {near[0]!r}?" if near else "")
-            + f" Known: {', '.join(known)}"
-        )
-    return path
+    return config.partition("=")[0].isidentifier() and "=" in config and not config.endswith(".py")
 
 
 def _steps(cfg: Config, kind: str) -> list[Any]:

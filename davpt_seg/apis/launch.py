@@ -1,4 +1,4 @@
-"""Training and testing from the command line, for mmseg configs."""
+"""Training and testing from the command line, for configs of mmseg and of mmpretrain."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import os
 import os.path as osp
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Optional
 
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
@@ -18,10 +18,12 @@ from ..datasets.preflight import DataError, check_dataset
 from ..engine.guided import bare_model
 from .check import advise_check
 from .checkpoint import InputError, mismatch, read_checkpoint
-from .compose import EXAMPLE
+from .compose import EXAMPLE, RECOGNITION_EXAMPLE
 from .configs import read_config
 from .resume import CheckpointError, checkpoint_to_resume
-from .testing import change_test
+from .scores import draw_matrix, write_scores
+from .sync_bn import replace_sync_bn, single_process_or_cpu
+from .testing import change_test, is_recognition
 
 logger = logging.getLogger("davpt_seg")
 
@@ -40,6 +42,11 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="check the data, build everything, print what would be trained, and stop"
     )
+    parser.add_argument(
+        "--test",
+        metavar="FILE",
+        help="when done, test the trained model, once, and write its scores here (JSON)",
+    )
     args = parser.parse_args(argv)
     cfg = load_config(parser, args)
     if args.amp:
@@ -55,7 +62,7 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
             parser.error(f"--resume: {error}")
         if cfg.load_from and cfg.default_hooks.get("checkpoint", {}).get("save_optimizer") is False:
             parser.error("--resume: this config's checkpoints hold no optimizer (checkpoint.save_optimizer=False)")
-    check_data(parser, cfg, ("train", "val"))
+    check_data(parser, cfg, ("train", "val", "test") if args.test else ("train", "val"))
     runner = Runner.from_cfg(cfg)
     if args.dry_run:
         from ..core.tuning import trained_table
@@ -67,6 +74,8 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
         return
     with advise_check(args.config):
         runner.train()
+    if args.test:
+        write_scores(runner, runner.test(), args.test, args.config, None)
     runner.logger.info(
         f"Done. Checkpoints and logs: {runner.work_dir}. Next: python tools/test.py {args.config} "
         f"{_last_checkpoint(runner.work_dir)}"
@@ -75,7 +84,7 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
 
 def main_test(argv: Optional[Sequence[str]] = None) -> None:
     """Test a checkpoint: ``tools/test.py CONFIG CHECKPOINT``."""
-    parser = _parser("Test a checkpoint: the table of IoU and accuracy per class, and their means.")
+    parser = _parser("Test a checkpoint: IoU and accuracy per class, and their means; or a classifier's accuracy.")
     parser.add_argument("checkpoint", help="a .pth file that tools/train.py wrote")
     parser.add_argument("--tta", action="store_true", help="test-time augmentation: several scales and flips")
     parser.add_argument("--out", metavar="DIR", help="write predicted label maps (PNG) here")
@@ -99,7 +108,12 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
         runner.load_checkpoint(args.checkpoint, strict=True)  # MMEngine's own load_from forgives missing keys
     except RuntimeError as error:
         parser.error(mismatch(error, args.checkpoint, f"{args.config} with these --cfg-options"))
-    runner.test()
+    metrics = runner.test()
+    if is_recognition(cfg):
+        if args.confusion_matrix:
+            draw_matrix(runner, metrics, args.confusion_matrix)
+        if args.json:
+            write_scores(runner, metrics, args.json, args.config, args.checkpoint)
 
 
 def _parser(description: str) -> argparse.ArgumentParser:
@@ -107,7 +121,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "config",
         help="a file, or a name that davpt-seg configs lists (davpt/upernet_vitl_ade20k), or an experiment's parts "
-        f"({EXAMPLE})",
+        f"({EXAMPLE}; for recognition {RECOGNITION_EXAMPLE})",
     )
     parser.add_argument(
         "--work-dir", metavar="DIR", help="for checkpoints and logs; default work_dirs/<method>/<config>"
@@ -157,28 +171,8 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
     return cfg
 
 
-def single_process_or_cpu(cfg: Config) -> bool:
-    """Whether SyncBN has nobody to talk to, or no device to run on."""
-    import torch
-
-    return cfg.launcher == "none" or not torch.cuda.is_available()
-
-
-def replace_sync_bn(node: Any) -> int:
-    """Turn every ``type='SyncBN'`` of a config into ``BN``, in place; return how many there were."""
-    count = 0
-    if isinstance(node, dict):
-        if node.get("type") == "SyncBN":
-            node["type"] = "BN"
-            count += 1
-        count += sum(replace_sync_bn(value) for value in node.values())
-    elif isinstance(node, (list, tuple)):
-        count += sum(replace_sync_bn(value) for value in node)
-    return count
-
-
 def use_amp(cfg: Config) -> None:
-    """Switch the optimizer wrapper to mixed precision."""
+    """Switch the optimizer wrapper to mixed precision; of recognition, validation and test too."""
     import torch
 
     wanted = "AmpOptimWrapper" if torch.cuda.is_available() else "AutocastOptimWrapper"
@@ -188,13 +182,14 @@ def use_amp(cfg: Config) -> None:
     cfg.optim_wrapper.type = wanted
     if wanted == "AmpOptimWrapper":
         cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
+    if is_recognition(cfg):
+        for loop in filter(None, (cfg.get("val_cfg"), cfg.get("test_cfg"))):
+            loop.fp16 = True
 
 
 def check_data(parser: argparse.ArgumentParser, cfg: Config, splits: Sequence[str]) -> None:
     """Check the data sets of a config before anything is built; end with the parser's error where one is not whole."""
     init_default_scope(cfg.get("default_scope", "mmseg"))
-    import mmseg.datasets  # noqa: F401
-
     for split in splits:
         loader = cfg.get(f"{split}_dataloader")
         if loader is not None:
@@ -202,7 +197,7 @@ def check_data(parser: argparse.ArgumentParser, cfg: Config, splits: Sequence[st
                 count = check_dataset(loader["dataset"])
             except DataError as error:
                 parser.error(f"{split}: {error}")
-            logger.info("%s: %s", split, f"{count} images, each with its mask" if count else "not checked")
+            logger.info("%s: %s", split, f"{count} images, each with its label" if count else "not checked")
 
 
 def _last_checkpoint(work_dir: str) -> str:

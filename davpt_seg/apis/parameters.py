@@ -14,7 +14,7 @@ from torch import nn
 
 from .compose import EXAMPLE
 from .configs import read_config
-from .launch import replace_sync_bn
+from .sync_bn import replace_sync_bn
 
 
 class ParameterCounts(NamedTuple):
@@ -40,7 +40,7 @@ def build_on_meta(cfg: Config) -> nn.Module:
 
 
 def count_parameters(model: nn.Module) -> ParameterCounts:
-    """Count the parameters of a segmentor with a ``backbone``."""
+    """Count the parameters of a segmentor or classifier with a ``backbone``."""
 
     def trained(module: nn.Module) -> int:
         return sum(p.numel() for p in module.parameters() if p.requires_grad)

@@ -14,8 +14,8 @@ from mmengine.device import get_device
 from mmengine.registry import MODELS, init_default_scope
 
 from .checkpoint import InputError, class_names_and_colours, embedded_config, load_strictly, read_checkpoint
-from .launch import replace_sync_bn
 from .options import check_options
+from .sync_bn import replace_sync_bn
 from .testing import set_mode, use_tta
 
 

@@ -10,6 +10,7 @@ from typing import Any, Optional
 from mmengine.config import Config
 
 from .checkpoint import InputError
+from .scores import ask_for_matrix
 
 PICTURES = (".png", ".pdf", ".svg", ".jpg")
 
@@ -20,6 +21,9 @@ def change_test(cfg: Config, args: argparse.Namespace) -> None:
     Raises:
         InputError: an option that the config rules out, or a file that could not be written.
     """
+    if is_recognition(cfg):
+        _change_recognition_test(cfg, args)
+        return
     if args.mode:
         set_mode(cfg, args.mode)
     mode = (cfg.model.get("test_cfg") or {}).get("mode", "whole")
@@ -32,6 +36,22 @@ def change_test(cfg: Config, args: argparse.Namespace) -> None:
     if args.confusion_matrix or args.json:
         about = dict(config=args.config, checkpoint=args.checkpoint, mode=mode, tta=args.tta)
         add_report(cfg, args.confusion_matrix, args.json, about)
+
+
+def is_recognition(cfg: Config) -> bool:
+    """Tell a config of mmpretrain's from one of mmseg's."""
+    return cfg.get("default_scope") == "mmpretrain"
+
+
+def _change_recognition_test(cfg: Config, args: argparse.Namespace) -> None:
+    for option in ("mode", "out", "show_dir"):
+        if getattr(args, option):
+            raise InputError(f"--{option.replace('_', '-')} is for segmentation, and this config classifies images")
+    if args.tta:
+        use_tta(cfg)
+    check_files(args.confusion_matrix, args.json)
+    if args.confusion_matrix:
+        ask_for_matrix(cfg)
 
 
 def set_mode(cfg: Config, mode: str) -> None:
@@ -99,15 +119,24 @@ def add_report(cfg: Config, confusion_matrix: Optional[str], json: Optional[str]
     Raises:
         InputError: a file that could not be written; said before the test and not after it.
     """
-    if confusion_matrix and Path(confusion_matrix).suffix not in PICTURES:
-        raise InputError(f"--confusion-matrix {confusion_matrix!r} must end in one of {', '.join(PICTURES)}")
-    for file in filter(None, (confusion_matrix, json)):
-        if Path(file).is_dir():
-            raise InputError(f"{file!r} is a folder; name the file to write")
-        Path(file).parent.mkdir(parents=True, exist_ok=True)
+    check_files(confusion_matrix, json)
     evaluators = _evaluators(cfg)
     ignore_index = next((e.ignore_index for e in evaluators if "ignore_index" in e), 255)
     report = dict(
         type="SegmentationReport", picture=confusion_matrix, json=json, about=about, ignore_index=ignore_index
     )
     cfg.test_evaluator = [*evaluators, report]
+
+
+def check_files(confusion_matrix: Optional[str], json: Optional[str]) -> None:
+    """Refuse files that could not be written, and make the folders of those that can.
+
+    Raises:
+        InputError: a folder, or a picture of an unknown kind.
+    """
+    if confusion_matrix and Path(confusion_matrix).suffix not in PICTURES:
+        raise InputError(f"--confusion-matrix {confusion_matrix!r} must end in one of {', '.join(PICTURES)}")
+    for file in filter(None, (confusion_matrix, json)):
+        if Path(file).is_dir():
+            raise InputError(f"{file!r} is a folder; name the file to write")
+        Path(file).parent.mkdir(parents=True, exist_ok=True)

@@ -22,17 +22,20 @@ from .targets import Labelling, Targets
 
 PROMPT_SIDES = ("query", "key", "value", "prompt")
 TOKEN_SIDES = ("attn_output", "query", "key", "value", "input")
+PATCH_TOKENS = ("each", "mean")
+IMAGE_TOKENS = ("class", "mean")
+CLASS_MEANS = ("patch", "image")
 
 
 class GuidedRecord(NamedTuple):
-    """What one guided block hands out: prompts (M, D), patch tokens (B, N, D), class token (B, D); None where none.
+    """What one guided block hands out: prompts (M, D), patch tokens (B, N, D), image token (B, D); None where none.
 
-    ``grid`` is (h, w), with h * w = N.
+    ``grid`` is (h, w), with h * w = N; of images' mean patches (B, 1, D) too.
     """
 
     prompts: Optional[Tensor]
     tokens: Tensor
-    class_token: Optional[Tensor]
+    image_token: Optional[Tensor]
     grid: tuple[int, int]
 
 
@@ -46,12 +49,17 @@ class Guidance(nn.Module):
         embed_dim: width D of the tokens.
         patch_size: (height, width).
         patch_weight: beta, of the loss between prompts and patch tokens (``loss_metric_patch``); 0 leaves it out.
-        cls_weight: lambda, of the loss between class tokens and prompts (``loss_metric_cls``); 0 leaves it out.
+        cls_weight: lambda, of the loss between image tokens and prompts (``loss_metric_cls``); 0 leaves it out.
         prompt_side: what stands for a prompt: its ``query`` projection (the paper), ``key``, ``value``, or the raw
             ``prompt`` (the released code).
         token_side: what stands for a patch: its ``attn_output``, heads concatenated, before the output projection
             (the paper), its ``query``, ``key``, ``value``, or the block's normalised ``input``.
-        cls_side: what stands for the class token, named as the token side is.
+        cls_side: what stands for the image token, named as the token side is.
+        patch_tokens: ``each`` patch token is a sample of the patch loss, or an image's ``mean`` of them.
+        image_token: which token stands for the image: the ``class`` token, or the ``mean`` of the patches', for a ViT
+            whose head reads that (MAE).
+        class_means: what the class means that are clustered are of: ``patch`` tokens, or ``image`` tokens (the paper's
+            classification).
         labels, purity, ignore_index: ``patch`` or ``image`` labels, and what void is: see
             :class:`~davpt_seg.core.targets.Labelling`.
         mapping: how classes share prompts where they outnumber them: ``dynamic``, ``static`` or ``random``, see
@@ -80,6 +88,9 @@ class Guidance(nn.Module):
         prompt_side: str = "query",
         token_side: str = "attn_output",
         cls_side: str = "attn_output",
+        patch_tokens: str = "each",
+        image_token: str = "class",
+        class_means: str = "patch",
         labels: str = "patch",
         purity: float = 0.5,
         ignore_index: int = 255,
@@ -94,6 +105,9 @@ class Guidance(nn.Module):
             ("prompt_side", prompt_side, PROMPT_SIDES),
             ("token_side", token_side, TOKEN_SIDES),
             ("cls_side", cls_side, TOKEN_SIDES),
+            ("patch_tokens", patch_tokens, PATCH_TOKENS),
+            ("image_token", image_token, IMAGE_TOKENS),
+            ("class_means", class_means, CLASS_MEANS),
         ):
             if value not in choices:
                 raise ValueError(f"guidance {what} must be one of {choices}, got {value!r}")
@@ -102,11 +116,17 @@ class Guidance(nn.Module):
                 "guidance num_classes must be at least 1 and its weights at least 0, got "
                 f"{num_classes}, patch_weight {patch_weight} and cls_weight {cls_weight}"
             )
+        if labels != "image" and (patch_tokens == "mean" or class_means == "image"):
+            raise ValueError(
+                f"guidance patch_tokens={patch_tokens!r} and class_means={class_means!r} give an image one label: set "
+                "labels='image'"
+            )
         self.check(metric_arguments)
         self.blocks = tuple(blocks)
         self.num_classes = num_classes
         self.patch_weight, self.cls_weight = patch_weight, cls_weight
         self.prompt_side, self.token_side, self.cls_side = prompt_side, token_side, cls_side
+        self.patch_tokens, self.image_token, self.class_means = patch_tokens, image_token, class_means
         self.gather = gather
         self.metric = metric_loss(metric, metric_arguments)
         self.labelling = Labelling(patch_size, num_classes, labels, purity, ignore_index)
@@ -127,14 +147,24 @@ class Guidance(nn.Module):
         self, attended: Attended, prompts: Optional[Tensor], trunk: VisionTransformer, grid: tuple[int, int]
     ) -> GuidedRecord:
         """Pick the named sides out of what a guided block of the trunk did on a grid of (h, w) patches."""
-        has_class_token, prefix = trunk.has_class_token, trunk.num_prefix_tokens
+        prefix = trunk.num_prefix_tokens
         patches = slice(prefix, prefix + grid[0] * grid[1])  # carried prompts stand behind them
+        tokens = _token_side(attended, self.token_side, patches)
         return GuidedRecord(
             prompts=self._prompt_side(attended, prompts),
-            tokens=_token_side(attended, self.token_side, patches),
-            class_token=_token_side(attended, self.cls_side, slice(0, 1))[:, 0] if has_class_token else None,
+            tokens=tokens if self.patch_tokens == "each" else tokens.mean(dim=1, keepdim=True),
+            image_token=self._image_token(attended, trunk, patches),
             grid=grid,
         )
+
+    def _image_token(self, attended: Attended, trunk: VisionTransformer, patches: slice) -> Optional[Tensor]:
+        if self.image_token == "mean":
+            return _token_side(attended, self.cls_side, patches).mean(dim=1)
+        return _token_side(attended, self.cls_side, slice(0, 1))[:, 0] if trunk.has_class_token else None
+
+    def needs_class_token(self) -> bool:
+        """Tell whether a trunk without class token could not be guided so."""
+        return self.image_token == "class" and bool(self.cls_weight or self.class_means == "image")
 
     def _prompt_side(self, attended: Attended, prompts: Optional[Tensor]) -> Optional[Tensor]:
         if prompts is None or self.prompt_side == "prompt":
@@ -173,11 +203,18 @@ class Guidance(nn.Module):
 
     def targets(self, records: Sequence[GuidedRecord], labels: Tensor) -> Targets:
         """Make the targets of a batch from label maps (B, H, W) or the classes of each image (B, C)."""
-        return self.labelling(labels, len(records[-1].tokens), records[-1].grid)
+        targets = self.labelling(labels, len(records[-1].tokens), records[-1].grid)
+        if self.patch_tokens == "mean":  # all patches of an image have its label, and so has their mean
+            return targets._replace(patches=targets.patches[:, :1])
+        return targets
 
     def observe(self, records: Sequence[GuidedRecord], labels: Tensor) -> None:
-        """Add the last guided block's patch tokens to the class means; labels are (B, N)."""
-        self.mapping.observe(records[-1].tokens.flatten(0, 1), labels.flatten())
+        """Add the last guided block's patch tokens, or image tokens, to the class means; labels are (B, N)."""
+        if self.class_means == "patch":
+            self.mapping.observe(records[-1].tokens.flatten(0, 1), labels.flatten())
+        else:
+            assert records[-1].image_token is not None  # PromptedViT refuses a trunk without class token
+            self.mapping.observe(records[-1].image_token, labels[:, 0])
 
     def patch_loss(self, record: GuidedRecord, labels: Tensor) -> Tensor:
         """L_ML(X, P) of Eq. 4: prompts are the proxies of patch tokens; labels are (B, N)."""
@@ -201,15 +238,15 @@ class Guidance(nn.Module):
         return {f"patch_{name}": torch.stack([one[name] for one in each]).mean() for name in each[0]}
 
     def class_token_loss(self, record: GuidedRecord, present: Tensor) -> Tensor:
-        """L_ML(P, x_cls) of Eq. 5: class tokens are the proxies of prompts; present classes are (B, C) bool.
+        """L_ML(P, x_cls) of Eq. 5: image tokens are the proxies of prompts; present classes are (B, C) bool.
 
         The positives of an image are the prompts of all classes it holds. An image of nothing but void counts nowhere.
         """
         assert record.prompts is not None
-        assert record.class_token is not None  # PromptedViT refuses a CLS loss on a trunk without class token
+        assert record.image_token is not None  # PromptedViT refuses a CLS loss on a trunk without class token
         labelled = present.any(dim=1)
         same = (present[labelled].float() @ self.mapping.speaks_for().T.float()) > 0  # (labelled images, M)
-        return self.metric(record.class_token[labelled], record.prompts, same.T)
+        return self.metric(record.image_token[labelled], record.prompts, same.T)
 
 
 def gather_batch(
@@ -219,7 +256,7 @@ def gather_batch(
     joined = [
         record._replace(
             tokens=gather_rows(record.tokens.flatten(0, 1))[None],
-            class_token=None if record.class_token is None else gather_rows(record.class_token),
+            image_token=None if record.image_token is None else gather_rows(record.image_token),
         )
         for record in records
     ]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple, Optional, Union
+from typing import Any, NamedTuple, Optional
 
-import timm
 import torch
-from timm.layers import Attention, PatchEmbed
-from timm.models.vision_transformer import Block, VisionTransformer
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -18,19 +15,21 @@ from .arguments import check_arguments
 from .attention import Attended, carried_block, prompted_block
 from .guidance import Guidance, GuidedRecord
 from .prompts import Prompts
+from .trunk import WeightsSource, build_trunk
 from .tuning import ProjectionBiases, tune
-from .weights import load_weights
-
-logger = logging.getLogger("davpt_seg")
 
 TRUNK_MODES = ("eval", "train")
-WeightsSource = Union[str, Mapping[str, Any], None]
 
 
 class Features(NamedTuple):
-    """What a forward pass gives: class token (B, D) or None, maps (B, D, h, w), and records of the guided blocks."""
+    """What a forward pass gives.
+
+    That is the class token (B, D) or None and the mean patch token (B, D), both normalised, the maps (B, D, h, w), and
+    the records of the guided blocks.
+    """
 
     class_token: Optional[Tensor]
+    mean_token: Tensor
     maps: tuple[Tensor, ...]
     records: tuple[GuidedRecord, ...]
 
@@ -151,8 +150,11 @@ class PromptedViT(nn.Module):
             patch_size=self.patch_size,
             **config,
         )
-        if guidance.cls_weight and not self.trunk.has_class_token:
-            raise ValueError("guidance cls_weight needs a class token, and this ViT has none; set cls_weight=0")
+        if guidance.needs_class_token() and not self.trunk.has_class_token:
+            raise ValueError(
+                "guidance needs a class token, and this ViT has none; set image_token='mean', or cls_weight=0 and "
+                "class_means='patch'"
+            )
         return guidance
 
     def train(self, mode: bool = True) -> PromptedViT:
@@ -216,80 +218,21 @@ class PromptedViT(nn.Module):
                 records[i] = guidance.record(attended, prompts, self.trunk, grid)
             if i in self.out_indices:
                 maps[i] = self._to_map(tokens, images)
-        tokens = self._final_norm(tokens)
+        tokens = self.trunk.norm(tokens)  # or timm normalises the pooled token by fc_norm: the other is an Identity
         return Features(
-            class_token=tokens[:, 0] if self.trunk.has_class_token else None,
+            class_token=self.trunk.fc_norm(tokens[:, 0]) if self.trunk.has_class_token else None,
+            mean_token=self.trunk.fc_norm(tokens[:, self.patches(grid)].mean(dim=1)),
             maps=tuple(maps[i] for i in self.out_indices),
             records=tuple(records[i] for i in guided),
         )
 
-    def _final_norm(self, tokens: Tensor) -> Tensor:
-        return self.trunk.fc_norm(self.trunk.norm(tokens))  # timm has one of the two, the other is an Identity
-
     def _to_map(self, tokens: Tensor, images: Tensor) -> Tensor:
         if self.norm_maps:
-            tokens = self._final_norm(tokens)
+            tokens = self.trunk.fc_norm(self.trunk.norm(tokens))
         extent = [side / patch for side, patch in zip(images.shape[2:], self.patch_size)]
         grid = self.grid(images)
         features = tokens[:, self.patches(grid)].transpose(1, 2).unflatten(2, grid)  # (B, D, h, w)
         return crop_to_extent(features, extent[0], extent[1])
-
-
-def build_trunk(
-    model_name: str, pretrained: bool, weights: WeightsSource, timm_kwargs: Mapping[str, Any]
-) -> VisionTransformer:
-    """Build a timm ViT without classifier, for images of any size, and load its weights."""
-    if pretrained and weights:
-        raise ValueError(f"pretrained=True and weights={weights!r} are two sources of weights; choose one")
-    trunk = create_trunk(model_name, pretrained, timm_kwargs)
-    if weights:
-        load_weights(trunk, weights)
-    elif not pretrained:
-        logger.warning(
-            "The ViT %s starts from random weights (neither pretrained nor weights is set): "
-            "fine if a checkpoint is loaded next.",
-            model_name,
-        )
-    return trunk
-
-
-def create_trunk(model_name: str, pretrained: bool, timm_kwargs: Mapping[str, Any]) -> VisionTransformer:
-    """Build a timm ViT that prompts can join, without classifier, for images of any size."""
-    reserved = {"num_classes", "dynamic_img_size", "dynamic_img_pad", "patch_drop_rate"} & timm_kwargs.keys()
-    if reserved:
-        raise ValueError(f"timm_kwargs {sorted(reserved)}: the prompted ViT sets or excludes these itself")
-    try:
-        trunk = timm.create_model(
-            model_name,
-            pretrained=pretrained,
-            num_classes=0,
-            dynamic_img_size=True,
-            dynamic_img_pad=True,
-            **timm_kwargs,
-        )
-    except OSError as error:
-        raise OSError(
-            f"timm's weights of {model_name!r} could not be downloaded ({type(error).__name__}). Without a network, "
-            "download them elsewhere (its model.safetensors) and set pretrained=False, weights='path/to/that/file'; or "
-            "fill the Hugging Face cache there (HF_HOME)."
-        ) from error
-    except (TypeError, RuntimeError) as error:
-        raise ValueError(
-            f"model_name {model_name!r} gives no plain timm Vision Transformer with {dict(timm_kwargs)}: {error}. "
-            "timm.list_models('vit_*') lists names"
-        ) from error
-    if not isinstance(trunk, VisionTransformer):
-        raise ValueError(f"model_name {model_name!r} is a {type(trunk).__name__}, not a plain timm VisionTransformer")
-    plain = {PatchEmbed, Block, Attention}
-    kinds = {type(trunk.patch_embed), *map(type, trunk.blocks)}
-    kinds |= {type(block.attn) for block in trunk.blocks if type(block) is Block}
-    if kinds - plain:
-        names = sorted(kind.__name__ for kind in kinds - plain)
-        raise ValueError(
-            f"model_name {model_name!r} has {names}; prompts need timm's plain PatchEmbed, Block, Attention"
-        )
-    trunk.reset_classifier(0, "")  # drops the pooling head that SigLIP towers have
-    return trunk
 
 
 def crop_to_extent(maps: Tensor, height: float, width: float) -> Tensor:

@@ -1,6 +1,9 @@
-"""What mmseg's data sets and pipelines lack."""
+"""What the data sets, samplers and pipelines of mmseg and mmpretrain lack."""
 
 from .check_labels import CheckLabels
+from .fgvc import FGVC_SETS, FGVCDataset
+from .pk_sampler import PKSampler
 from .random_subset import random_subset
+from .vtab import VTAB_SETS, VTABDataset
 
-__all__ = ["CheckLabels", "random_subset"]
+__all__ = ["FGVC_SETS", "VTAB_SETS", "CheckLabels", "FGVCDataset", "PKSampler", "VTABDataset", "random_subset"]

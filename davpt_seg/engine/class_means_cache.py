@@ -88,12 +88,14 @@ def cache_key(runner: Runner, backbone: PromptedViTBackbone, **pass_settings: An
             "PromptMappingHook cache_dir needs a Runner made from a config (Runner.from_cfg) and an MMEngine data set, "
             "which tell what the data is; leave cache_dir out"
         )
+    of_patches = ["patch", guidance.token_side, guidance.patch_tokens]
+    of_images = ["image", guidance.cls_side, guidance.image_token]
     digest = hashlib.sha256()
     settings = dict(
         pass_settings,
         versions=[__version__, timm.__version__, torch.__version__],
         block=guidance.blocks[-1],
-        token_side=guidance.token_side,
+        class_means=of_patches if guidance.class_means == "patch" else of_images,
         labelling=repr(guidance.labelling),
         seed=guidance.mapping.seed,
         device=guidance.mapping.class_means.device.type,

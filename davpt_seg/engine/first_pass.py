@@ -47,7 +47,8 @@ def observe_training_images(
         start = time.monotonic()
         for done, batch in zip(range(1, total + 1), loader):
             data = model.data_preprocessor(batch, True)
-            records = backbone.encode(data["inputs"], record=True, prompted=False).records
+            with runner.optim_wrapper.optim_context(model):  # in mixed precision, as training
+                records = backbone.encode(data["inputs"], record=True, prompted=False).records
             labels = batch_labels(data["inputs"], data["data_samples"], guidance.labelling)
             patches = guidance.targets(records, labels).patches
             guidance.observe(records, patches)

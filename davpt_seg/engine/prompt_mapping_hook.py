@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import Any, Optional
 
 import torch
@@ -12,6 +14,7 @@ from mmengine.runner import Runner
 from mmengine.runner.loops import EpochBasedTrainLoop
 
 from ..core.mapping import ClassPromptMapping
+from ..core.mapping_log import FILE_NAME, Clustering, MappingLog
 from .class_means_cache import ClassMeansCache, cache_key
 from .data_pass import batch_size
 from .first_pass import observe_training_images
@@ -26,6 +29,9 @@ class PromptMappingHook(Hook):
     guidance's ``mapping`` decides: a ``static`` one is clustered before training only, a ``random`` one never.
 
     The mapping stays as it is after the last step, for no prompt would learn a new one.
+
+    Every clustering is a line of ``mapping.jsonl`` in the work dir (:class:`~davpt_seg.core.mapping_log.Clustering`),
+    which ``tools/mapping_report.py`` reads, and its time the scalar ``kmeans_seconds``.
 
     Args:
         interval: iterations between two clusterings in iteration-based training; by default those that see as many
@@ -58,6 +64,7 @@ class PromptMappingHook(Hook):
         self.interval = interval
         self.bounds = dict(max_batches=first_pass_batches, images_per_class=first_pass_images_per_class)
         self.cache_dir = cache_dir
+        self._log: Optional[MappingLog] = None
 
     def before_train(self, runner: Runner) -> None:
         """Make the first mapping, unless it came with the checkpoint that is resumed."""
@@ -72,6 +79,8 @@ class PromptMappingHook(Hook):
                 f"guidance num_classes is {self._mapping.num_classes}, but the training set has "
                 f"{len(self._class_names)} classes"
             )
+        if get_rank() == 0:
+            self._log = MappingLog(Path(runner.work_dir) / FILE_NAME, runner.iter)
         if runner.iter == 0:
             self._mapping.reset()  # a checkpoint that is fine-tuned from may bring another data set's
         if not self._mapping.shared:
@@ -83,7 +92,7 @@ class PromptMappingHook(Hook):
         elif not self._mapping.clustered:
             self._mapping.reset()
             self._first_means(runner)
-            self._cluster(runner)
+            self._cluster(runner, runner.iter, runner.epoch)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Cluster anew in epoch-based training."""
@@ -94,7 +103,7 @@ class PromptMappingHook(Hook):
             and not last
             and self.every_n_epochs(runner, 1 if self.interval is None else self.interval)
         ):
-            self._cluster(runner)
+            self._cluster(runner, runner.iter, runner.epoch + 1)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Optional[dict] = None
@@ -107,7 +116,7 @@ class PromptMappingHook(Hook):
         if interval is None:
             interval = max(1, len(runner.train_dataloader.dataset) // (batch_size(runner) * get_world_size()))
         if self.every_n_train_iters(runner, interval):
-            self._cluster(runner)
+            self._cluster(runner, runner.iter + 1, runner.epoch)
 
     @staticmethod
     def _by_epoch(runner: Runner) -> bool:
@@ -144,18 +153,43 @@ class PromptMappingHook(Hook):
         all_reduce(counts)
         self._mapping.set_means(sums, counts)
 
-    def _cluster(self, runner: Runner) -> None:
-        """Cluster on rank 0, from its class means, and give every process the result."""
+    def _cluster(self, runner: Runner, iterations: int, epochs: int) -> None:
+        """Cluster on rank 0, from its class means, and give every process the result.
+
+        Args:
+            runner: the runner.
+            iterations: how many were trained so far.
+            epochs: how many were trained so far; they count in epoch-based training only.
+        """
         mapping = self._mapping
         before = mapping.prompt_of_class.clone()
-        if get_rank() == 0:
-            mapping.recluster()
+        seconds = self._recluster() if get_rank() == 0 else 0.0
         for buffer in mapping.buffers():
             shared = buffer.to(torch.uint8) if buffer.dtype == torch.bool else buffer.clone()
             broadcast(shared)
             buffer.copy_(shared)
         moved = int((mapping.prompt_of_class != before).sum())
         runner.logger.info(
-            f"Classes to prompts: {moved} of {mapping.num_classes} classes moved\n"
+            f"Classes to prompts: {moved} of {mapping.num_classes} classes moved, k-means took {seconds:.3f} s\n"
             + mapping.in_words(self._class_names)
         )
+        if self._log is not None:
+            self._log.write(
+                Clustering(
+                    iter=iterations,
+                    epoch=epochs if self._by_epoch(runner) else None,
+                    seconds=seconds,
+                    moved=moved,
+                    num_prompts=mapping.num_prompts,
+                    prompt_of_class=mapping.prompt_of_class.tolist(),
+                    classes=list(self._class_names),
+                )
+            )
+            runner.visualizer.add_scalar("kmeans_seconds", seconds, step=iterations)
+
+    def _recluster(self) -> float:
+        """Run k-means, and return how many seconds it took."""
+        self._mapping.class_counts.tolist()  # waits for the steps before, which a GPU may not have finished
+        start = time.perf_counter()
+        self._mapping.recluster()
+        return time.perf_counter() - start

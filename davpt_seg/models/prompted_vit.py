@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -13,30 +13,51 @@ from torch import Tensor
 
 from ..core.arguments import check_arguments
 from ..core.guidance import GuidedRecord
-from ..core.vit import PromptedViT, WeightsSource, build_trunk, create_trunk
+from ..core.trunk import WeightsSource, build_trunk, create_trunk
+from ..core.vit import Features, PromptedViT
 
 logger = logging.getLogger("davpt_seg")
 
 
+OUT_TYPES: dict[str, Callable[[Features], tuple[Any, ...]]] = {
+    "featmap": lambda features: features.maps,
+    "cls_token": lambda features: (features.class_token,),
+    "avg_featmap": lambda features: (features.mean_token,),
+}
+
+
 @MODELS.register_module(name="PromptedViT")
 class PromptedViTBackbone(PromptedViT):
-    """:class:`~davpt_seg.core.vit.PromptedViT` that returns maps, as mmseg's necks and heads take them.
+    """:class:`~davpt_seg.core.vit.PromptedViT` that returns what mmseg's and mmpretrain's necks and heads take.
 
-    All arguments are the core's. The trunk's weights are read when training starts, as MMEngine has it (its Runner
-    calls ``init_weights``), and not at construction: a checkpoint holds the trunk, so whoever loads one
+    All arguments but ``out_type`` are the core's. The trunk's weights are read when training starts, as MMEngine has
+    it (its Runner calls ``init_weights``), and not at construction: a checkpoint holds the trunk, so whoever loads one
     (``MMSegInferencer``, ``init_model``, ``tools/test.py``) needs no other file. A forward pass before either is an
     error.
 
     It is no ``BaseModule`` on purpose: MMEngine would call timm's ``init_weights`` on the trunk, after its weights
     were loaded.
+
+    Args:
+        out_type: named as mmpretrain's ViT does: ``featmap``, the maps of ``out_indices``, each (B, D, h, w);
+            ``cls_token``, the class token (B, D); ``avg_featmap``, the mean of the patch tokens (B, D). The latter two
+            are of the last block, after the trunk's final norm.
+
+    Raises:
+        ValueError: an ``out_type`` that is unknown, or that the trunk does not have.
     """
 
     _records: tuple[GuidedRecord, ...] = ()
     _warned = False
 
-    def __init__(self, *args: Any, **arguments: Any) -> None:
-        check_arguments(PromptedViT, arguments, "backbone PromptedViT")
+    def __init__(self, *args: Any, out_type: str = "featmap", **arguments: Any) -> None:
+        check_arguments(PromptedViT, arguments, "backbone PromptedViT", further=("out_type",))
+        if out_type not in OUT_TYPES:
+            raise ValueError(f"out_type must be one of {tuple(OUT_TYPES)}, got {out_type!r}")
         super().__init__(*args, **arguments)
+        if out_type == "cls_token" and not self.trunk.has_class_token:
+            raise ValueError("out_type='cls_token': this ViT has no class token; take 'avg_featmap'")
+        self.out_type = out_type
 
     def _build_trunk(
         self, model_name: str, pretrained: bool, weights: WeightsSource, timm_kwargs: Mapping[str, Any]
@@ -67,7 +88,7 @@ class PromptedViTBackbone(PromptedViT):
             self._awaits_weights = False
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
-        """Return the maps of ``out_indices``, each (B, D, h, w); in training, keep the guided blocks' records.
+        """Return what ``out_type`` says; in training, keep the guided blocks' records.
 
         Raises:
             RuntimeError: the trunk still waits for the weights that its config names.
@@ -85,7 +106,7 @@ class PromptedViTBackbone(PromptedViT):
                 "Add dict(type='MetricLossHook') to custom_hooks."
             )
         self._records = features.records
-        return features.maps
+        return OUT_TYPES[self.out_type](features)
 
     def take_records(self) -> tuple[GuidedRecord, ...]:
         """Hand out the records of the last training forward pass, once."""

@@ -11,12 +11,13 @@ from sklearn.metrics import ConfusionMatrixDisplay
 ANNOTATED = 30  # with more classes, numbers in the cells could not be read
 
 
-def confusion_picture(matrix: np.ndarray, classes: Sequence[str]) -> Figure:
-    """Draw what each class's pixels were taken for, in percent of the class, and name the largest mix-ups.
+def confusion_picture(matrix: np.ndarray, classes: Sequence[str], counted: str = "pixels") -> Figure:
+    """Draw what each class's pixels, or images, were taken for, in percent of the class, and name the largest mix-ups.
 
     Args:
         matrix: pixels of class i that were taken for class j, (C, C).
         classes: C names.
+        counted: what the matrix counts, in the plural.
     """
     pixels = matrix.sum(axis=1, keepdims=True)
     shares = np.divide(100 * matrix, pixels, where=pixels > 0, out=np.full(matrix.shape, np.nan))
@@ -39,14 +40,14 @@ def confusion_picture(matrix: np.ndarray, classes: Sequence[str]) -> Figure:
         cell.set_visible(cell.get_text() not in ("0", "nan"))
     axes.tick_params(labelsize=9 if few else 7, length=2)
     axes.set(xlabel="taken for", ylabel="true class", aspect="auto")  # the figure's own sides make cells square
-    axes.set_title("What each class's pixels were taken for (% of the row)", fontsize=11)
+    axes.set_title(f"What each class's {counted} were taken for (% of the row)", fontsize=11)
 
     text.axis("off")
     absent = [name for name, count in zip(classes, pixels[:, 0]) if count == 0]
-    lines = largest(shares, classes, worst=int(4 * side) - 18) + absence(absent)
+    lines = largest(shares, classes, worst=int(4 * side) - 18) + absence(absent, counted)
     text.text(0, 1, "\n".join(lines), va="top", fontsize=9, transform=text.transAxes)
     scale = text.inset_axes((0, 0.12 if few else 0.05, 0.9, 0.2 / side))
-    figure.colorbar(display.im_, cax=scale, orientation="horizontal", label="% of the true class's pixels")
+    figure.colorbar(display.im_, cax=scale, orientation="horizontal", label=f"% of the true class's {counted}")
     return figure
 
 
@@ -59,7 +60,7 @@ def largest(shares: np.ndarray, classes: Sequence[str], worst: int) -> list[str]
     return ["Largest mix-ups", *(f"{others[i, j]:.1f} %  {classes[i]} {arrow} {classes[j]}" for i, j in pairs)]
 
 
-def absence(absent: Sequence[str], most: int = 8) -> list[str]:
-    """List classes that no pixel has, under a heading."""
+def absence(absent: Sequence[str], counted: str = "pixels", most: int = 8) -> list[str]:
+    """List classes that no pixel, or image, has, under a heading."""
     more = [f"and {len(absent) - most} more"] * (len(absent) > most)
-    return ["", "No pixel of", *absent[:most], *more] if absent else []
+    return ["", f"No {counted} of", *absent[:most], *more] if absent else []

@@ -56,10 +56,23 @@ def moco_head(width: int) -> State:
 
 
 def moco_v3(base: State, momentum: State) -> dict[str, Any]:
-    tensors = prefixed({**base, **moco_head(32)}, "module.base_encoder.")
-    tensors |= prefixed({**momentum, **moco_head(32)}, "module.momentum_encoder.")
+    width = base["cls_token"].shape[-1]
+    tensors = prefixed({**base, **moco_head(width)}, "module.base_encoder.")
+    tensors |= prefixed({**momentum, **moco_head(width)}, "module.momentum_encoder.")
     tensors |= {"module.predictor.0.weight": noise(8, 8), "module.predictor.1.running_mean": noise(8)}
     return {"epoch": 300, "arch": "vit_base", "state_dict": tensors, "optimizer": adam(base), "scaler": {"scale": 1.0}}
+
+
+def moco_v3_probe(backbone: State) -> dict[str, Any]:
+    """Its linear probe: the frozen backbone and a classifier; the accuracy is a tensor."""
+    classifier = head(backbone["cls_token"].shape[-1])
+    return {
+        "epoch": 90,
+        "arch": "vit_base",
+        "state_dict": prefixed({**backbone, **classifier}, "module."),
+        "best_acc1": torch.tensor(76.7),
+        "optimizer": adam(classifier),
+    }
 
 
 def dino(student: State, teacher: State) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def test_a_guided_carried_block_hands_out_its_prompts_as_any_other(side: str) ->
     torch.testing.assert_close(records[0].prompts, records[1].prompts, rtol=0, atol=1e-10)
     # in its first block a carried prompt is to the tokens the same key and value as any other
     torch.testing.assert_close(records[0].tokens, records[1].tokens, rtol=0, atol=1e-10)
-    torch.testing.assert_close(records[0].class_token, records[1].class_token, rtol=0, atol=1e-10)
+    torch.testing.assert_close(records[0].image_token, records[1].image_token, rtol=0, atol=1e-10)
 
 
 def test_attention_to_a_carried_prompt_is_counted_once() -> None:

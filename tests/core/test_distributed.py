@@ -54,7 +54,7 @@ def guided(rank: int) -> dict[str, Any]:
     record, labels = batch(rank)
     losses = module([record], labels)
     sum(losses.values()).backward()
-    leaves = (record.prompts, record.tokens, record.class_token)
+    leaves = (record.prompts, record.tokens, record.image_token)
     return dict(
         losses={name: loss.detach() for name, loss in losses.items()},
         gradients=[leaf.grad for leaf in leaves],
@@ -74,7 +74,7 @@ def test_metric_losses_gradients_and_class_means_are_those_of_one_process(tmp_pa
     joined = GuidedRecord(
         prompts=prompts,
         tokens=torch.cat([record.tokens.flatten(0, 1) for record, _ in each])[None],
-        class_token=torch.cat([record.class_token for record, _ in each]),
+        image_token=torch.cat([record.image_token for record, _ in each]),
         grid=(1, 1),
     )
     losses = dict(
@@ -87,7 +87,7 @@ def test_metric_losses_gradients_and_class_means_are_those_of_one_process(tmp_pa
             torch.testing.assert_close(result["losses"][name], loss.detach(), msg=name)
         # what DistributedDataParallel makes of it: the mean over processes
         torch.testing.assert_close(result["gradients"][1] / len(GRIDS), each[rank][0].tokens.grad)
-        torch.testing.assert_close(result["gradients"][2] / len(GRIDS), each[rank][0].class_token.grad)
+        torch.testing.assert_close(result["gradients"][2] / len(GRIDS), each[rank][0].image_token.grad)
         for name, buffer in module.state_dict().items():
             torch.testing.assert_close(result["buffers"][name], buffer, msg=name)
     mean = torch.stack([result["gradients"][0] for result in results]).mean(dim=0)

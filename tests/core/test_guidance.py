@@ -109,7 +109,7 @@ def test_class_token_loss_is_equation_4_with_every_present_classs_prompt_as_posi
     assert max(sum(row[image] for row in same) for image in range(B)) > 1
     assert not all(row[2] for row in same)
     losses = guide(sharing, cls_weight=0.7)([one], pixels)
-    expected = 0.7 * equation_4(one.class_token, one.prompts, same, scale=3.0, margin=0.2)
+    expected = 0.7 * equation_4(one.image_token, one.prompts, same, scale=3.0, margin=0.2)
     assert losses["loss_metric_cls"].item() == pytest.approx(expected, rel=1e-9)
 
 
@@ -127,7 +127,7 @@ def test_an_image_of_nothing_but_void_gets_no_gradient() -> None:
     one, (pixels, _, _) = record("many classes"), label_maps("many classes")
     pixels[1] = VOID
     sum(guide("many classes")([one], pixels).values()).backward()
-    for gradient in (one.class_token.grad, one.tokens.grad):
+    for gradient in (one.image_token.grad, one.tokens.grad):
         assert not gradient[1].any() and gradient[0].any() and gradient[2].any()
 
 
@@ -142,7 +142,7 @@ def test_an_image_of_nothing_but_void_counts_nowhere(loss: str) -> None:
     one, pixels = record("many classes"), torch.zeros(B, 12, 8, dtype=torch.long)
     pixels[1], pixels[2] = VOID, 3
     guidance, rest = guide("many classes"), [0, 2]
-    fewer = GuidedRecord(one.prompts, one.tokens[rest], one.class_token[rest], GRID)
+    fewer = GuidedRecord(one.prompts, one.tokens[rest], one.image_token[rest], GRID)
     with_it, without = guidance([one], pixels)[loss], guidance([fewer], pixels[rest])[loss]
     torch.testing.assert_close(with_it, without, rtol=1e-9, atol=0)
 
@@ -214,7 +214,7 @@ def test_another_metric_is_given_the_same_pairs(metric: str) -> None:
     patch = 0.7 * METRICS[metric](one.prompts, one.tokens.flatten(0, 1)[known], same, ~same)
     torch.testing.assert_close(losses["loss_metric_patch"], patch)
     torch.testing.assert_close(
-        losses["loss_metric_cls"], 0.3 * METRICS[metric](one.class_token, one.prompts, of_images, ~of_images)
+        losses["loss_metric_cls"], 0.3 * METRICS[metric](one.image_token, one.prompts, of_images, ~of_images)
     )
     assert patch > 0
 
@@ -335,9 +335,9 @@ def test_each_side_is_what_timms_weights_give_by_hand(
         assert ours.tokens.shape == (2, 15, 32)
         torch.testing.assert_close(ours.tokens, of_tokens[token_side][:, prefix:], **close)
         if trait == "no_class_token":
-            assert ours.class_token is None
+            assert ours.image_token is None
         else:
-            torch.testing.assert_close(ours.class_token, of_tokens[cls_side][:, 0], **close)
+            torch.testing.assert_close(ours.image_token, of_tokens[cls_side][:, 0], **close)
 
 
 @pytest.mark.parametrize("norm", ["l2", "layer"])

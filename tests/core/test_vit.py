@@ -198,7 +198,7 @@ def test_records_hold_the_patches_without_class_token_and_registers(trait: str) 
     assert model.embed(images).shape == (2, prefix + 3 * 5, 32)
     features = model(images)
     assert features.records[0].tokens.shape == (2, 3 * 5, 32)
-    assert (features.records[0].class_token is None) is (trait == "no_class_token")
+    assert (features.records[0].image_token is None) is (trait == "no_class_token")
 
 
 REAL = {  # patch, width, has a class token
@@ -307,7 +307,7 @@ def test_unguided_blocks_may_have_other_numbers_of_prompts() -> None:
 
 
 def test_a_class_token_loss_without_class_token_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"cls_weight needs a class token, and this ViT has none; set cls_weight=0"):
+    with pytest.raises(ValueError, match=r"guidance needs a class token, and this ViT has none; set image_token=.mean"):
         build(timm_kwargs=TRAITS["no_class_token"], prompts=dict(num_prompts=2), guidance=dict(num_classes=3))
 
 

@@ -97,7 +97,7 @@ FILES: dict[str, tuple[str, str, dict[str, Any], Callable[[State], Any]]] = {
         "timm",
         ".pth.tar",
         TINY,
-        lambda s: {"state_dict": write.prefixed({**s, **write.head(32)}, "module."), "best_acc1": 76.7},
+        write.moco_v3_probe,
     ),
     "MAE encoder": ("timm", ".pth", TINY, wrapped("model")),
     "MAE pre-training": ("MAE", ".pth", TINY, write.mae_pretraining),

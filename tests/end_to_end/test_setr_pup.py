@@ -12,7 +12,7 @@ import torch
 from mmengine.runner import Runner
 
 from davpt_seg.apis.compose import compose
-from davpt_seg.apis.launch import replace_sync_bn
+from davpt_seg.apis.sync_bn import replace_sync_bn
 
 from ..scenes import write_ade20k
 from ..training import logged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Optional
 
@@ -34,9 +35,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for name in ("_first_means", "_cluster"):
         original = getattr(PromptMappingHook, name)
 
-        def spy(self: PromptMappingHook, runner: Any, name: str = name, original: Any = original) -> None:
+        def spy(self: PromptMappingHook, *args: Any, name: str = name, original: Any = original) -> None:
             names.append(name)
-            original(self, runner)
+            original(self, *args)
 
         monkeypatch.setattr(PromptMappingHook, name, spy)
     return names
@@ -55,6 +56,32 @@ def test_epochs_cluster_before_training_and_after_each(camvid: Path, tmp_path: P
     assert "bicyclist" in log
 
 
+def lines_of(work_dir: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (work_dir / "mapping.jsonl").read_text().splitlines()]
+
+
+def without_time(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+
+
+def test_each_clustering_is_a_line_whose_last_mapping_is_the_checkpoints(camvid: Path, tmp_path: Path) -> None:
+    runner = train(clustered(camvid, tmp_path, **TWO_EPOCHS))
+    lines = lines_of(tmp_path)
+    assert [(line["iter"], line["epoch"]) for line in lines] == [(0, 0), (3, 1)]
+    saved = torch.load(tmp_path / "epoch_2.pth")["state_dict"]["backbone.guidance.mapping.prompt_of_class"]
+    assert lines[-1]["prompt_of_class"] == saved.tolist()
+    start = ClassPromptMapping(11, 4, 32).prompt_of_class.tolist()
+    mappings = [start, *(line["prompt_of_class"] for line in lines)]
+    moved = [sum(old != new for old, new in zip(*pair)) for pair in zip(mappings, mappings[1:])]
+    assert [line["moved"] for line in lines] == moved
+    assert all(line["classes"] == list(runner.train_dataloader.dataset.metainfo["classes"]) for line in lines)
+    assert all(line["num_prompts"] == 4 for line in lines)
+    rows = map(json.loads, (Path(runner.log_dir) / "vis_data" / "scalars.json").read_text().splitlines())
+    scalars = [(row["step"], row["kmeans_seconds"]) for row in rows if "kmeans_seconds" in row]
+    assert scalars == [(line["iter"], line["seconds"]) for line in lines]  # once each, no averages
+    assert all(0 < line["seconds"] < 10 for line in lines)
+
+
 @pytest.mark.parametrize(("interval", "expected"), [(2, 1 + 2), (None, 1 + 1), (0, 1)])
 def test_iterations_cluster_every_interval(
     interval: Optional[int], expected: int, camvid: Path, tmp_path: Path, calls: list[str]
@@ -64,6 +91,9 @@ def test_iterations_cluster_every_interval(
     train(cfg)
     assert calls.count("_cluster") == expected
     assert calls.count("_first_means") == 1
+    every = 3 if interval is None else interval
+    lines = [(line["iter"], line["epoch"]) for line in lines_of(tmp_path)]
+    assert lines == [(every * count, None) for count in range(expected)]
 
 
 def test_fine_tuning_makes_a_mapping_of_its_own(camvid: Path, tmp_path: Path, calls: list[str]) -> None:
@@ -84,6 +114,7 @@ def test_without_weights_nothing_is_clustered(camvid: Path, tmp_path: Path, call
 def test_enough_prompts_need_no_clustering(camvid: Path, tmp_path: Path, calls: list[str]) -> None:
     runner = train(tiny_camvid(camvid, tmp_path))
     assert "_first_means" not in calls
+    assert not (tmp_path / "mapping.jsonl").exists()
     assert not runner.model.backbone.guidance.mapping.clustered
 
 
@@ -99,9 +130,12 @@ def test_a_resumed_run_goes_on_with_the_mapping_it_had(camvid: Path, tmp_path: P
     }
     whole = train(clustered(camvid, tmp_path / "whole", **options)).model.backbone.guidance.mapping
     calls.clear()
-    cfg = clustered(camvid, tmp_path / "second", **options)
+    lines = without_time(lines_of(tmp_path / "whole"))
+    cfg = clustered(camvid, tmp_path / "whole", **options)
     cfg.update(load_from=str(tmp_path / "whole" / "epoch_1.pth"), resume=True)
     resumed = train(cfg).model.backbone.guidance.mapping
+    assert without_time(lines_of(tmp_path / "whole")) == lines  # that of the first epoch stays, the next comes once
+    assert len(lines) == 3
     assert calls == ["_cluster"]  # that of the second epoch: no first pass again
     for name, buffer in whole.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[name], buffer, msg=name)
@@ -184,7 +218,7 @@ def one_of_two(rank: int, folder: str) -> None:
     mapping.observe(tokens[rank::2], labels[rank::2])
     hook, runner = hook_with(mapping)
     hook._share_means()
-    hook._cluster(runner)
+    hook._cluster(runner, 0, 0)
     torch.save(mapping.state_dict(), f"{folder}/{rank}.pth")
     assert images_with(labels.view(20, 10)[rank::2] * (rank + 1), 9).tolist() == image_counts()
     torch.distributed.destroy_process_group()
@@ -195,7 +229,7 @@ def test_two_processes_cluster_as_one_that_saw_all(tmp_path: Path) -> None:
     mapping = ClassPromptMapping(9, 3, 8)
     mapping.observe(*observations())
     hook, runner = hook_with(mapping)
-    hook._cluster(runner)
+    hook._cluster(runner, 0, 0)
     assert mapping.clustered
     for rank in range(2):
         for name, buffer in torch.load(tmp_path / f"{rank}.pth").items():

@@ -28,7 +28,7 @@ def test_cells_show_percent_of_the_true_class() -> None:
 
 def test_mix_ups_and_absent_classes_are_named() -> None:
     (text,) = (t for t in texts(confusion_picture(MATRIX, ("sky", "road", "car"))) if "mix-ups" in t)
-    assert text.splitlines() == ["Largest mix-ups", "25.0 %  sky \N{RIGHTWARDS ARROW} road", "", "No pixel of", "car"]
+    assert text.splitlines() == ["Largest mix-ups", "25.0 %  sky \N{RIGHTWARDS ARROW} road", "", "No pixels of", "car"]
 
 
 @pytest.mark.parametrize("count", [2, 11, 150])

@@ -21,7 +21,7 @@ from typing import Any
 from safetensors.torch import save
 from timm.models.vision_transformer import VisionTransformer
 
-from davpt_seg.core.vit import build_trunk
+from davpt_seg.core.trunk import build_trunk
 from davpt_seg.core.weights import Checkpoint, known_formats, load_weights
 
 EPILOG = """examples:

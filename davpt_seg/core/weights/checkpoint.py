@@ -22,7 +22,7 @@ LEFT_OUT = {
     "decoder": r"decoder_.*",
     "mask token": r"mask_token",
 }
-TRAINING_STATE = r"(?:optimizer|optim|scaler|loss_scaler|amp|lr_scheduler|scheduler|message_hub)\b.*"
+TRAINING_STATE = r"(?:optimizer|optim|scaler|loss_scaler|amp|lr_scheduler|scheduler|message_hub|best_\w+)\b.*"
 
 
 @dataclass

@@ -1,0 +1,119 @@
+"""Reads the table of hyper-parameters for recognition, ``configs/_base_/hyperparameters.csv``."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, fields, replace
+from typing import Any, Optional, get_type_hints
+
+from ..packaged_configs import config_root
+
+# Letters of the column "tuned", DA-VPT's released configs: the trunk's parameters that DA-VPT+ trains.
+TUNED = {
+    "K": ("blocks.*.attn.key_bias",),
+    "V": ("blocks.*.attn.value_bias",),
+    "P": ("blocks.*.attn.proj.bias",),
+    "F": ("blocks.*.mlp.fc2.bias",),
+    "n": ("blocks.*.norm2.bias",),
+    "N": ("blocks.*.norm1.weight", "blocks.*.norm1.bias"),
+    "C": ("cls_token",),
+}
+ROWS_OF = {"davpt_plus": "davpt"}  # methods that another's rows are for, too
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """A row of the table; None where a method has no such value.
+
+    Attributes:
+        lr: learning rate.
+        head_lr: of the head, if it has another; the table gives none.
+        weight_decay: of the backbone's part.
+        head_weight_decay: of the head.
+        prompts: in each block that is not guided.
+        guided_prompts: in each guided block.
+        guided_blocks: counted from 0, the first and the last: ``9-11``; or the only one.
+        patch_weight: beta.
+        cls_weight: lambda.
+        prompt_scale: see :func:`~davpt_seg.core.losses.proxy_anchor`.
+        tuned: letters (``TUNED``) of what DA-VPT+ trains.
+        drop_path: rate.
+        batch_size: images in a batch.
+        source: ``released`` by the authors of DA-VPT, or ``ours``.
+        note: what is to be known about it.
+    """
+
+    lr: float
+    head_lr: Optional[float]
+    weight_decay: float
+    head_weight_decay: float
+    prompts: Optional[int]
+    guided_prompts: Optional[int]
+    guided_blocks: Optional[str]
+    patch_weight: Optional[float]
+    cls_weight: Optional[float]
+    prompt_scale: Optional[float]
+    tuned: Optional[str]
+    drop_path: float
+    batch_size: int
+    source: str
+    note: Optional[str]
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """The guided blocks, one by one."""
+        if self.guided_blocks is None:
+            return ()
+        first, _, last = self.guided_blocks.partition("-")
+        return tuple(range(int(first), int(last or first) + 1))
+
+    def tuned_names(self) -> list[str]:
+        """Return the trunk's parameters that the letters stand for."""
+        return [name for letter in self.tuned or "" for name in TUNED[letter]]
+
+    def words(self) -> tuple[str, ...]:
+        """Name the values that this method has and that may be given instead of the table's."""
+        fixed = ("guided_blocks", "tuned", "source", "note")
+        own = (f.name for f in fields(self) if f.name == "head_lr" or getattr(self, f.name) is not None)
+        return tuple(name for name in own if name not in fixed)
+
+    def changed(self, values: dict[str, str]) -> Hyperparameters:
+        """Replace values by others, given as text.
+
+        Raises:
+            ValueError: text that is no number, or below 0.
+        """
+        return replace(self, **{name: _parse(name, text) for name, text in values.items()})
+
+
+def hyperparameters(method: str, trunk: str, task: str) -> Hyperparameters:
+    """Look a method's values up; a row for the task goes before one for all tasks (``*``), and so with trunks.
+
+    Raises:
+        KeyError: the table has no row that fits.
+    """
+    method = ROWS_OF.get(method, method)
+    with open(config_root() / "_base_" / "hyperparameters.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["method"] == method]
+    for wanted in ((trunk, task), (trunk, "*"), ("*", task), ("*", "*")):
+        for row in rows:
+            if (row["trunk"], row["task"]) == wanted:
+                names = [f.name for f in fields(Hyperparameters)]
+                return Hyperparameters(**{name: _parse(name, row[name]) for name in names})
+    raise KeyError(f"hyperparameters.csv has no row for method {method!r}, trunk {trunk!r} and task {task!r}")
+
+
+def _parse(name: str, text: str) -> Any:
+    if not text:
+        return None
+    kind = get_type_hints(Hyperparameters)[name]
+    if kind in (str, Optional[str]):
+        return text
+    number = int if kind in (int, Optional[int]) else float
+    try:
+        value = number(text)
+    except ValueError:
+        value = -1
+    if not value >= 0:
+        raise ValueError(f"{name}={text}: a{'n integer' if number is int else ' number'} of at least 0 was expected")
+    return value

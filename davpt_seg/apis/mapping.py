@@ -1,0 +1,58 @@
+"""Which classes shared a prompt in a training? The command line of ``tools/mapping_report.py``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional
+
+from rich.console import Console
+
+from ..core.mapping_log import FILE_NAME, read_clusterings
+from ..visualization.class_mapping import history_in_words, mapping_picture, mapping_table, moves_in_words
+
+WIDE = 1000  # columns where no terminal wraps the lines: a Markdown table
+
+
+def main_mapping(argv: Optional[Sequence[str]] = None) -> None:
+    """Print which classes shared a prompt at the start and at the end of a training, and draw all between."""
+    parser = argparse.ArgumentParser(
+        description="Tell which classes shared a prompt at the start and at the end of a training, which of them "
+        "moved, and what k-means cost; draw every clustering.",
+        epilog="Example: davpt-seg mapping work_dirs/davpt/linear_vits14_camvid. It reads WORK_DIR/mapping.jsonl, "
+        "which a training writes whose classes outnumber its prompts (docs/guidance.md).",
+    )
+    parser.add_argument("work_dir", metavar="WORK_DIR", help="a training's folder, finished or not")
+    parser.add_argument("--out", metavar="FILE", help="the picture; default: WORK_DIR/mapping.png")
+    args = parser.parse_args(argv)
+    log = _log(parser, Path(args.work_dir))
+    try:
+        clusterings = read_clusterings(log)
+    except ValueError as error:
+        parser.error(str(error))
+    if not clusterings:
+        parser.error(f"{log} is empty: classes were not clustered yet, or the training was stopped before")
+    console = Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
+    console.print(mapping_table(clusterings[0], clusterings[-1]))
+    console.print(moves_in_words(clusterings[0], clusterings[-1]), markup=False)
+    console.print(history_in_words(clusterings), markup=False)
+    out = Path(args.out) if args.out else log.with_suffix(".png")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    mapping_picture(clusterings).savefig(out)
+    console.print(f"Picture: {out}", markup=False)
+
+
+def _log(parser: argparse.ArgumentParser, work_dir: Path) -> Path:
+    if not work_dir.is_dir():
+        parser.error(f"{work_dir} is no folder; give the --work-dir of a training")
+    log = work_dir / FILE_NAME
+    if not log.is_file():
+        below = sorted(str(path.parent) for path in work_dir.rglob(FILE_NAME))
+        found = f"; below it, these have one: {', '.join(below[:8])}" if below else ""
+        parser.error(
+            f"{log} does not exist{found}. Classes are clustered where they outnumber the prompts of a guided block, "
+            "guidance weighs something and its mapping is not 'random'; tools/train.py's log says what was done"
+        )
+    return log

@@ -1,0 +1,190 @@
+"""A recognition experiment from its parts: method, trunk, task, schedule, split and hyper-parameters."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+from typing import Any, Optional
+
+from mmengine.config import Config
+
+from ..packaged_configs import config_root
+from .hyperparameters import Hyperparameters, hyperparameters
+from .parts import CompositionError, merged_parts
+
+SPLITS = ("choose", "final")
+VARIABLES = ("dataset", "pipeline", "place", "train_pipeline", "test_pipeline")  # of the data files, used by now
+LENGTHS = ("epochs", "warmup_epochs", "image_size")
+DEFAULTS = dict(method="davpt", trunk="vitb_in21k", schedule="davpt_100e", split="choose", head="classifier")
+
+
+def compose_recognition(
+    data: str,
+    method: str = DEFAULTS["method"],
+    trunk: str = DEFAULTS["trunk"],
+    schedule: str = DEFAULTS["schedule"],
+    split: str = DEFAULTS["split"],
+    head: str = DEFAULTS["head"],
+    **values: str,
+) -> Config:
+    """Build the config of a recognition experiment, for mmpretrain.
+
+    Args:
+        data: the task, a file below ``configs/_base_/datasets``: ``vtab/dtd``, ``fgvc/cub``.
+        method: a file of ``configs/_base_/methods``.
+        trunk: ``vitb_in21k``, ``vitb_mae``, ``vitb_mocov3``, ``vits14``.
+        schedule: ``davpt_100e``, or ``vpt_100e``, which needs ``lr``.
+        split: ``choose`` trains on the training split and validates, and tests, on the validation split; ``final``
+            trains on both and tests on the test split.
+        head: ``classifier``, a linear one.
+        **values: hyper-parameters that take the place of the table's (the columns of ``hyperparameters.csv``), and
+            ``epochs``, ``warmup_epochs`` and ``image_size``; as text.
+
+    Raises:
+        CompositionError: an unknown part, a value that the method does not have, mmpretrain is missing.
+    """
+    if importlib.util.find_spec("mmpretrain") is None:
+        raise CompositionError(f"data={data} is recognition, which needs mmpretrain: pip install mmpretrain")
+    if split not in SPLITS:
+        raise CompositionError(f"split={split}: expected one of {', '.join(SPLITS)}")
+    cfg = merged_parts(f"{head}_{trunk}", data, schedule, method, runtime="recognition")
+    if cfg.train_cfg.type != "EpochBasedTrainLoop":
+        raise CompositionError(f"schedule={schedule} counts iterations; recognition wants davpt_100e or vpt_100e")
+    row = _row(method, trunk, data, schedule, values)
+    if schedule != DEFAULTS["schedule"] and "batch_size" not in values:
+        row = replace(row, batch_size=cfg.train_dataloader.batch_size)
+    _use_split(cfg, cfg.pop("splits")[split])
+    _use_classes(cfg, cfg.pop("num_classes"))
+    _use_method(cfg, method, row)
+    _use_optimizer(cfg, row)
+    if "epochs" in values or "warmup_epochs" in values:
+        epochs = _whole(values, "epochs", 1) if "epochs" in values else cfg.train_cfg.max_epochs
+        _use_epochs(cfg, epochs, _whole(values, "warmup_epochs", 0) if "warmup_epochs" in values else epochs // 10)
+    if "image_size" in values:
+        _use_image_size(cfg, _whole(values, "image_size", 1))
+    return _named(cfg, dict(method=method, head=head, trunk=trunk, data=data, schedule=schedule, split=split), values)
+
+
+def _row(method: str, trunk: str, data: str, schedule: str, values: dict[str, str]) -> Hyperparameters:
+    try:
+        row = hyperparameters(method, trunk, data)
+    except KeyError as error:
+        path = config_root() / "_base_" / "hyperparameters.csv"
+        raise CompositionError(f"{error.args[0]}; add one to {path}") from error
+    known = (*row.words(), *LENGTHS)
+    unknown = [name for name in values if name not in known]
+    if unknown:
+        raise CompositionError(
+            f"{unknown[0]}={values[unknown[0]]}: method {method} on {data} has no {unknown[0]}; it has "
+            f"{', '.join(known)}. What else is in the config goes after --cfg-options"
+        )
+    if schedule == "vpt_100e" and "lr" not in values:
+        raise CompositionError("schedule=vpt_100e (SGD) has no learning rate of its own: add lr=..., 0.1 for instance")
+    try:
+        return row.changed({name: text for name, text in values.items() if name not in LENGTHS})
+    except ValueError as error:
+        raise CompositionError(str(error)) from error
+
+
+def _whole(values: dict[str, str], name: str, least: int) -> int:
+    if not values[name].isdecimal() or int(values[name]) < least:
+        raise CompositionError(f"{name}={values[name]}: expected an integer of at least {least}")
+    return int(values[name])
+
+
+def _named(cfg: Config, parts: dict[str, str], values: dict[str, str]) -> Config:
+    """Name the config, and so its work dir, by all that makes it differ from the default."""
+    changes = {name: parts[name] for name in ("schedule", "split") if parts[name] != DEFAULTS[name]}
+    changes.update(values)
+    name = "_".join([parts["trunk"], *parts["data"].split("/"), *(f"{key}={value}" for key, value in changes.items())])
+    words = ",".join(f"{key}={value}" for key, value in {**parts, **values}.items())
+    content = {key: value for key, value in cfg.to_dict().items() if key not in VARIABLES}
+    return Config(content, cfg_text=f"# {words}\n", filename=f"{parts['method']}/{name}.py")
+
+
+def _use_split(cfg: Config, splits: dict[str, Optional[str]]) -> None:
+    for stage, split in splits.items():
+        if split is None:
+            for part in ("dataloader", "evaluator", "cfg"):
+                cfg[f"{stage}_{part}"] = None
+        else:
+            cfg[f"{stage}_dataloader"].dataset.split = split
+
+
+def _use_classes(cfg: Config, num_classes: int) -> None:
+    cfg.model.head.num_classes = num_classes
+    cfg.model.data_preprocessor.num_classes = num_classes
+    if "guidance" in cfg.model.backbone:
+        cfg.model.backbone.guidance.num_classes = num_classes
+
+
+def _use_method(cfg: Config, method: str, row: Hyperparameters) -> None:
+    backbone = cfg.model.backbone
+    depth = max(backbone.out_indices) + 1  # each of our models names its last block
+    if "prompts" in backbone:
+        counts = [row.guided_prompts if block in row.blocks else row.prompts for block in range(depth)]
+        backbone.prompts.num_prompts = counts if row.blocks else row.prompts
+    if "guidance" in backbone:
+        backbone.guidance.update(
+            blocks=list(row.blocks),
+            patch_weight=row.patch_weight,
+            cls_weight=row.cls_weight,
+            prompt_scale=row.prompt_scale,
+            labels="image",
+            class_means="image",
+            image_token="mean" if backbone.out_type == "avg_featmap" else "class",
+        )
+    if method == "davpt_plus":
+        backbone.tuned = row.tuned_names()
+    if method == "bias":
+        backbone.tuned.append("norm.bias")  # which the classifier reads, while maps are taken before it
+    if row.drop_path:
+        backbone.update(drop_path_rate=row.drop_path, trunk_mode="train")
+    cfg.pop("find_unused_parameters", None)  # the classifier reads the last norm, so that nothing is unused
+
+
+def _use_optimizer(cfg: Config, row: Hyperparameters) -> None:
+    wrapper = cfg.optim_wrapper
+    decay, head_decay = row.weight_decay, row.head_weight_decay
+    # A custom key switches off the rule that nothing of one dimension decays: the head's keys repeat it, and the
+    # backbone has one only where nothing of it decays.
+    weight: dict[str, float] = {}
+    bias = dict(decay_mult=0.0)
+    if row.head_lr is not None:
+        weight["lr_mult"] = bias["lr_mult"] = row.head_lr / row.lr
+    keys: dict[str, Any] = {}
+    if decay:
+        weight["decay_mult"] = head_decay / decay
+    elif head_decay:
+        keys["backbone"] = dict(decay_mult=0.0)
+    keys.update({"head.fc.weight": weight, "head.fc.bias": bias})
+    wrapper.optimizer.update(lr=row.lr, weight_decay=decay or head_decay)
+    wrapper.paramwise_cfg.custom_keys = keys
+    cfg.train_dataloader.batch_size = row.batch_size
+    if "batch_size" in cfg.train_dataloader.sampler:
+        cfg.train_dataloader.sampler.batch_size = row.batch_size
+
+
+def _use_epochs(cfg: Config, epochs: int, warmup: int) -> None:
+    """Stretch the schedule, with ten validations as before."""
+    if warmup >= epochs:
+        raise CompositionError(f"warmup_epochs={warmup} leaves nothing of epochs={epochs}")
+    interval = max(1, epochs // 10)
+    cfg.train_cfg.update(max_epochs=epochs, val_interval=interval)
+    cfg.default_hooks.checkpoint.interval = interval
+    rise, fall = cfg.param_scheduler
+    rise.end = warmup
+    fall.update(begin=warmup, end=epochs, T_max=epochs - warmup)
+    cfg.param_scheduler = [rise, fall] if warmup else [fall]
+
+
+def _use_image_size(cfg: Config, size: int) -> None:
+    for stage in ("train", "val", "test"):
+        loader = cfg[f"{stage}_dataloader"]
+        for step in loader.dataset.pipeline if loader else ():
+            if step.type == "Resize":
+                step.scale = (size, size)
+            elif step.type == "ResizeEdge":
+                step.scale = round(size * 256 / 224)
+            elif step.type in ("RandomCrop", "CenterCrop"):
+                step.crop_size = size

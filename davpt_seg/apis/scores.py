@@ -1,0 +1,62 @@
+"""Writes what a test of a classifier gave: its scores for machines, its confusion matrix as a picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Optional
+
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+
+from ..engine.atomic_files import AtomicLocalBackend
+from ..engine.guided import bare_model
+from .parameters import count_parameters
+
+MATRIX = "confusion_matrix/result"  # the name that mmpretrain's metric gives it
+
+
+def ask_for_matrix(cfg: Config) -> None:
+    """Let a test count, too, which class was taken for which."""
+    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+    cfg.test_evaluator = [*evaluators, dict(type="ConfusionMatrix")]
+
+
+def draw_matrix(runner: Runner, metrics: dict[str, Any], path: str) -> None:
+    """Take the confusion matrix out of the metrics and draw it."""
+    from ..visualization.confusion import confusion_picture
+
+    matrix = metrics.pop(MATRIX).numpy()
+    confusion_picture(matrix, runner.test_dataloader.dataset.metainfo["classes"], "images").savefig(path)
+    runner.logger.info(f"confusion matrix: {path}")
+
+
+def write_scores(
+    runner: Runner, metrics: Mapping[str, float], path: str, config: str, checkpoint: Optional[str]
+) -> None:
+    """Write a JSON file of the scores, by name, and under ``about`` what they are of.
+
+    Args:
+        runner: that tested.
+        metrics: what the test returned.
+        path: of the file, which is whole or not there.
+        config: as the user named it.
+        checkpoint: that was tested; None for the model as it was trained just now.
+    """
+    counts = count_parameters(bare_model(runner))
+    dataset = runner.test_dataloader.dataset
+    about = dict(
+        config=config,
+        checkpoint=checkpoint,
+        seed=runner.seed,
+        epoch=runner.epoch,
+        images=len(dataset),
+        split=getattr(dataset, "split", None),
+        trained_in_backbone=counts.backbone_trained,
+        trained=counts.trained,
+        parameters=counts.whole,
+    )
+    if is_main_process():
+        AtomicLocalBackend().put_text(json.dumps(dict(**metrics, about=about), indent=1) + "\n", path)
+    runner.logger.info(f"scores: {path}")

@@ -1,0 +1,79 @@
+"""``tools/run_benchmark.py``, also called ``davpt-seg benchmark``."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional
+
+from . import listing
+from .execution import Launch
+from .options import parser, plan_studies, slots, work_dir
+from .protocol import Protocol, ProtocolError
+from .report import write_report
+from .slurm import SlurmError, submit
+from .tasks import PlanError, check_data
+from .workers import Pool
+
+
+def main_benchmark(argv: Optional[Sequence[str]] = None) -> int:
+    """Run a benchmark; return 0 where all of it is done, 1 where a run failed, 130 where it was interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    options = parser()
+    args = options.parse_args(arguments)
+    try:
+        studies = plan_studies(args)
+        root = work_dir(args)
+        protocols = [Protocol(study, root) for study in studies]
+        for protocol in protocols:
+            protocol.check()
+        if args.dry_run:
+            print(listing.text(protocols))
+            return 0
+        if args.report:
+            print(write_report(protocols, root))
+            return 0
+        check_data(dict.fromkeys(study.task for study in studies))
+        for protocol in protocols:
+            protocol.register()
+        if args.slurm is not None:
+            print(submit(arguments, args.slurm, args.jobs or 1, root))
+            return 0
+        workers = slots(args.gpus, args.jobs)
+        launch = Launch(program(args.command), session(), args.keep_checkpoints, args.threads)
+    except (PlanError, ProtocolError, SlurmError) as error:
+        options.error(str(error))
+    return _run(Pool(protocols, launch, workers), protocols, root)
+
+
+def _run(pool: Pool, protocols: Sequence[Protocol], root: Path) -> int:
+    print(f"{pool.progress.total} runs in {root}; {pool.progress.left()} of them left to do", flush=True)
+    status = 0
+    try:
+        failed = pool.run()
+        if failed:
+            status = 1
+            print(f"{len(failed)} runs failed; the same command tries them again: {', '.join(failed)}", file=sys.stderr)
+    except KeyboardInterrupt:
+        status = 130
+        print("Interrupted. The same command goes on.", file=sys.stderr)
+    except ProtocolError as error:
+        status = 2
+        print(f"error: {error}", file=sys.stderr)
+    print(write_report(protocols, root), flush=True)
+    return status
+
+
+def program(command: Optional[str]) -> tuple[str, ...]:
+    """Return what trains."""
+    return tuple(shlex.split(command)) if command else (sys.executable, "-m", "davpt_seg", "train")
+
+
+def session() -> str:
+    """Name this command; the workers of a slurm job array are one command."""
+    job = os.environ.get("SLURM_ARRAY_JOB_ID")
+    return f"slurm-{job}" if job else uuid.uuid4().hex

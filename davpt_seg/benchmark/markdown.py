@@ -1,0 +1,105 @@
+"""The table as Markdown and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Optional
+
+from .published import LABEL, Cell, published
+from .table import COSTS, MEANS, Column, Score
+from .tasks import GROUPS, benchmark_of, tasks_of
+
+MISSING = "-"
+NOTE = f"""\
+Test accuracy in percent: mean ± sample standard deviation over seeds, "(2 of 5)" where seeds are missing.
+Hyper-parameters were chosen on the validation split before any test image was seen. A mean is there only if all its
+tasks are. Parameters and seconds are means over the tasks that ended; seconds depend on what else the machine did.
+Rows in italics are {LABEL}, not ours."""
+
+
+def markdown(columns: Sequence[Column]) -> str:
+    """Write a table for each trunk."""
+    trunks = dict.fromkeys(column.trunk for column in columns)
+    tables = [trunk_table(trunk, [column for column in columns if column.trunk == trunk]) for trunk in trunks]
+    return "\n\n".join([*tables, NOTE]) + "\n"
+
+
+def trunk_table(trunk: str, columns: Sequence[Column]) -> str:
+    """Write the table of one trunk: a row for each task, mean and cost, a column for each method."""
+    lines = [_row([trunk, *(column.name for column in columns)]), _row(["---"] * (1 + len(columns)))]
+    for row, label in rows(columns):
+        lines.append(_row([label, *(cell(column, row) for column in columns)]))
+        told = [published_figure(column, row) for column in columns]
+        if any(figure is not None for figure in told):
+            lines.append(_row([f"*{label}, published*", *(f"*{_number(figure, row)}*" for figure in told)]))
+    return "\n".join(lines)
+
+
+def rows(columns: Sequence[Column]) -> Iterator[tuple[str, str]]:
+    """Yield key and label of the rows: tasks under their group's mean, further tasks, costs."""
+    tasks = list(dict.fromkeys(task for column in columns for task in column.scores))
+    for group in GROUPS:
+        here = [task for task in tasks_of(group) if task in tasks]
+        yield from ((task, task) for task in here)
+        if here:
+            yield group, MEANS[group]
+        if group == "vtab/structured" and any(task in tasks for task in tasks_of("vtab")):
+            yield from ((mean, MEANS[mean]) for mean in ("vtab/mean_of_tasks", "vtab/mean_of_groups"))
+    listed = {*tasks_of("vtab"), *tasks_of("fgvc")}
+    yield from ((task, task) for task in tasks if task not in listed)
+    yield from COSTS.items()
+
+
+def cell(column: Column, row: str) -> str:
+    """Write one figure of ours."""
+    if row in COSTS:
+        return _number(column.costs[row], row)
+    if row in MEANS:
+        return _number(column.means()[row], row)
+    return _score(column.scores.get(row))
+
+
+def published_figure(column: Column, row: str) -> Optional[float]:
+    """Return the published figure of a method; a variant of it has none."""
+    if column.name != column.method:
+        return None
+    return published().get(Cell(column.trunk, column.method, row))
+
+
+def _score(score: Optional[Score]) -> str:
+    if score is None:
+        return MISSING
+    text = f"{score.mean:.2f}" + ("" if score.deviation is None else f" ± {score.deviation:.2f}")
+    return text if score.seeds == score.wanted else f"{text} ({score.seeds} of {score.wanted})"
+
+
+def _number(value: Optional[float], row: str) -> str:
+    if value is None:
+        return MISSING
+    return f"{value:.3f}" if row.startswith("tuned") else f"{value:.2f}"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def as_csv(columns: Sequence[Column]) -> str:
+    """Write one line for each trunk, method and row, unrounded; what is missing is empty."""
+    text = io.StringIO()
+    names = ("trunk", "method", "benchmark", "row", "mean", "deviation", "seeds", "published", "chosen")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    for column in columns:
+        for row, _ in rows([each for each in columns if each.trunk == column.trunk]):
+            score = column.scores.get(row)
+            mean = score.mean if score else {**column.costs, **column.means()}.get(row)
+            benchmark = "" if row in COSTS else benchmark_of(row)
+            line = (column.trunk, column.name, benchmark, row, mean, score and score.deviation, score and score.seeds)
+            writer.writerow([*line, published_figure(column, row), _told(column.chosen.get(row))])
+    return text.getvalue()
+
+
+def _told(parameters: Optional[Mapping[str, object]]) -> str:
+    return " ".join(f"{name}={value}" for name, value in (parameters or {}).items())

@@ -1,0 +1,163 @@
+"""The command line of a benchmark, and the plan that it makes of a file and of what was typed."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+from ..packaged_configs import config_root
+from .execution import KEEP
+from .plan import narrow, read_plan, studies
+from .space import SAMPLERS
+from .study import Study
+from .tasks import PlanError, did_you_mean
+
+DESCRIPTION = """\
+Run tasks x trunks x methods x seeds, and write one table of all.
+
+Hyper-parameters are searched on the validation split (split=choose). When a search is over, what it chose is written to
+chosen.json; only then one run for each seed is trained on all training images and tested, once (split=final).
+Stopped, killed or run again, the same command goes on where it was; what is done is never done twice."""
+
+EXAMPLES = """\
+examples:
+  %(prog)s vtab --dry-run                                    which runs are there, and how far are they?
+  %(prog)s vtab --trunks vitb_in21k --methods linear davpt   a part of a plan of configs/benchmarks
+  %(prog)s vtab --tasks vtab/natural vtab/dtd fgvc           groups and tasks
+  %(prog)s vtab --gpus 0,1,2,3                               one run on each GPU; 0,0,1,1 for two on each
+  %(prog)s vtab --jobs 2 --threads 1                         on CPUs
+  %(prog)s vtab --slurm "--partition=gpu --gres=gpu:1" --jobs 16        16 workers of a slurm job array
+  %(prog)s --tasks vtab/dtd --trunks vitb_in21k --methods davpt --grid lr=1e-3,5e-3 --set epochs=10 \\
+      --work-dir work_dirs/benchmarks/try                    no plan file at all
+  %(prog)s vtab --methods davpt --grid lr=1e-4:1e-2 --sampler tpe --trials 20 --work-dir work_dirs/benchmarks/tpe
+  %(prog)s vtab --report                                     tables and plot of what is there
+
+docs/benchmark.md tells how to write a plan, what the files mean, and what the protocol guarantees."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,  # slurm's workers get some of the options, by their names
+    )
+    made.add_argument("plan", nargs="?", help="a YAML file, or a name of configs/benchmarks: vtab, fgvc, cifar10_1k")
+    made.add_argument("--work-dir", type=Path, metavar="DIR", help="default: work_dirs/benchmarks/PLAN")
+    what = made.add_argument_group("what is run (of a plan file's; or all of it, without one)")
+    what.add_argument("--tasks", nargs="+", metavar="TASK", help="vtab, vtab/natural, vtab/dtd, fgvc, fgvc/cub ...")
+    what.add_argument("--trunks", nargs="+", metavar="TRUNK", help="vitb_in21k, vitb_mae, vitb_mocov3 ...")
+    what.add_argument("--methods", nargs="+", metavar="METHOD", help="linear, vpt_deep, davpt, or a plan's variants")
+    what.add_argument("--seeds", nargs="+", type=int, metavar="N", help="of final runs: how many (5), or which (0 3 7)")
+    what.add_argument("--grid", nargs="+", metavar="KEY=V,V", help="search these: lr=1e-3,1e-2; a range: lr=1e-4:1e-2")
+    what.add_argument("--sampler", choices=SAMPLERS, help="grid (default) tries all; tpe is Optuna's, for --trials")
+    what.add_argument("--trials", type=int, metavar="N", help="of each search by tpe")
+    what.add_argument("--set", nargs="+", metavar="KEY=VALUE", help="fix for all runs: epochs=10 batch_size=32")
+    what.add_argument("--amp", action=argparse.BooleanOptionalAction, help="mixed precision; default: the plan's")
+    how = made.add_argument_group("how")
+    how.add_argument("--gpus", metavar="0,1,...", help="GPUs, a run on each at a time")
+    how.add_argument("--jobs", type=int, metavar="N", help="runs at a time; with --slurm, workers; default 1")
+    how.add_argument("--threads", type=int, metavar="N", help="CPU threads of each run (OMP_NUM_THREADS)")
+    how.add_argument("--slurm", metavar="OPTIONS", help="submit workers by sbatch with these options")
+    how.add_argument(
+        "--keep-checkpoints",
+        choices=KEEP,
+        default="first",
+        help="of final runs; those of the search are removed when it has its score. Default: the first seed's",
+    )
+    how.add_argument("--command", metavar="PROGRAM", help="what trains, instead of 'python -m davpt_seg train'")
+    only = made.add_mutually_exclusive_group()
+    only.add_argument("--dry-run", action="store_true", help="list all runs with their state, and stop")
+    only.add_argument("--report", action="store_true", help="write tables and plot of what is there, and stop")
+    return made
+
+
+def plan_studies(args: argparse.Namespace) -> list[Study]:
+    """Return the studies that the command line asks for.
+
+    Raises:
+        PlanError: the plan, or what was typed, cannot be run.
+    """
+    plan = read_plan(find_plan(args.plan)) if args.plan else {}
+    plan = {**plan, **_typed(args, plan)}
+    if args.plan is None:
+        names = dict(tasks=args.tasks, trunks=args.trunks, methods=args.methods)
+        plan.update({key: value for key, value in names.items() if value})
+        return studies(plan)
+    found = studies(plan)
+    for key, wanted in (("task", args.tasks), ("trunk", args.trunks), ("name", args.methods)):
+        found = narrow(found, key, wanted)
+    return found
+
+
+def work_dir(args: argparse.Namespace) -> Path:
+    """Return the folder of all runs."""
+    if args.work_dir is None and args.plan is None:
+        raise PlanError("without a plan file, name a --work-dir, such as work_dirs/benchmarks/try")
+    return args.work_dir or Path("work_dirs", "benchmarks", Path(args.plan).stem)
+
+
+def find_plan(path_or_name: str) -> Path:
+    """Find a plan: a file, or the name of one that comes with us."""
+    given = Path(path_or_name)
+    if given.is_file():
+        return given
+    known = {path.stem: path for path in sorted((config_root() / "benchmarks").glob("*.yaml"))}
+    if path_or_name not in known:
+        raise PlanError(f"plan {path_or_name!r} does not exist{did_you_mean(path_or_name, tuple(known))}")
+    return known[path_or_name]
+
+
+def _typed(args: argparse.Namespace, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys of a plan that the command line replaces."""
+    typed: dict[str, Any] = {key: getattr(args, key) for key in ("sampler", "trials", "amp")}
+    if args.seeds:
+        typed["seeds"] = args.seeds[0] if len(args.seeds) == 1 else args.seeds
+    if args.set:
+        pairs = dict(_pair(word, "--set") for word in args.set)
+        typed["common"] = {**(plan.get("common") or {}), **pairs}
+    if args.grid:
+        typed["grid"] = {key: _axis(values) for key, values in (_pair(word, "--grid") for word in args.grid)}
+        typed["methods"] = [_without_grid(entry) for entry in plan.get("methods") or ()]
+    return {key: value for key, value in typed.items() if value is not None}
+
+
+def _without_grid(entry: Any) -> Any:
+    """Take a method's own grid away, which the command line's replaces."""
+    if not isinstance(entry, Mapping):
+        return entry
+    return {name: {key: own[key] for key in own or () if key != "grid"} for name, own in entry.items()}
+
+
+def _pair(word: str, option: str) -> tuple[str, str]:
+    key, equals, value = word.partition("=")
+    if not (equals and key and value):
+        raise PlanError(f"{option}: {word!r} is no KEY=VALUE")
+    return key, value
+
+
+def _axis(values: str) -> Any:
+    """Read ``1e-3,1e-2`` as values and ``1e-4:1e-2`` as a range on a logarithmic scale."""
+    low, colon, high = values.partition(":")
+    return dict(low=low, high=high) if colon else values.split(",")
+
+
+def slots(gpus: Optional[str], jobs: Optional[int]) -> Sequence[dict[str, str]]:
+    """Return the environment variables of each worker.
+
+    Raises:
+        PlanError: both are given, or no worker is left.
+    """
+    if gpus is not None:
+        if jobs is not None:
+            raise PlanError("--gpus says how many runs there are at a time; leave out --jobs (0,0,1,1 is two on each)")
+        names = [name.strip() for name in gpus.split(",")]
+        if not all(names):
+            raise PlanError(f"--gpus {gpus!r}: give numbers with commas between, such as 0,1,2")
+        return [{"CUDA_VISIBLE_DEVICES": name} for name in names]
+    if jobs is not None and jobs < 1:
+        raise PlanError(f"--jobs {jobs}: at least one run at a time")
+    return [{} for _ in range(jobs or 1)]

@@ -1,0 +1,27 @@
+"""Figures that the paper published, for tables to stand beside ours; never presented as ours."""
+
+from __future__ import annotations
+
+import csv
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+from ..packaged_configs import config_root
+
+LABEL = "published (DA-VPT, arXiv 2505.23694)"
+
+
+class Cell(NamedTuple):
+    """Where a figure stands: trunk, method, and row of our table."""
+
+    trunk: str
+    method: str
+    row: str
+
+
+@cache
+def published(path: Optional[Path] = None) -> dict[Cell, float]:
+    """Read ``configs/benchmarks/published.csv``: percent of test images, and millions of parameters (row ``tuned``)."""
+    with open(path or config_root() / "benchmarks" / "published.csv", newline="") as file:
+        return {Cell(line["trunk"], line["method"], line["row"]): float(line["value"]) for line in csv.DictReader(file)}

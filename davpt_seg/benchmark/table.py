@@ -1,0 +1,119 @@
+"""The table of a benchmark: what each row means, and how its figures are computed."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from .protocol import Protocol
+from .results import result
+from .tasks import GROUPS, tasks_of
+
+VTAB_GROUPS = tuple(group for group in GROUPS if group.startswith("vtab/"))
+MEANS = {
+    **{group: f"mean of {group.split('/')[1].capitalize()} ({len(GROUPS[group])} tasks)" for group in VTAB_GROUPS},
+    "vtab/mean_of_tasks": "VTAB-1k: mean of the 19 tasks",
+    "vtab/mean_of_groups": "VTAB-1k: mean of the 3 group means",
+    "fgvc": "FGVC: mean of the 5 tasks",
+}
+COSTS = {
+    "tuned": "tuned parameters, without head (M)",
+    "tuned_with_head": "tuned parameters, with head (M)",
+    "seconds_per_epoch": "seconds per epoch",
+}
+MILLION = 1e6
+
+
+@dataclass(frozen=True)
+class Score:
+    """Test accuracy in percent over seeds: mean, sample deviation where there are several, how many of how many."""
+
+    mean: float
+    deviation: Optional[float]
+    seeds: int
+    wanted: int
+
+
+def score_of(scores: Sequence[float], wanted: int) -> Optional[Score]:
+    """Return mean and deviation over seeds; None where no seed has ended."""
+    if not scores:
+        return None
+    return Score(statistics.mean(scores), statistics.stdev(scores) if len(scores) > 1 else None, len(scores), wanted)
+
+
+def mean_over(tasks: Sequence[str], by_task: Mapping[str, Optional[float]]) -> Optional[float]:
+    """Average tasks, all with the same weight; None where one is missing."""
+    values = [by_task.get(task) for task in tasks]
+    return None if not values or None in values else statistics.mean(value for value in values if value is not None)
+
+
+def means(by_task: Mapping[str, Optional[float]]) -> dict[str, Optional[float]]:
+    """Compute the groups' means, both means of VTAB, and FGVC's, each None where a task of it is missing."""
+    found = {group: mean_over(tasks_of(group), by_task) for group in GROUPS}
+    found["vtab/mean_of_tasks"] = mean_over(tasks_of("vtab"), by_task)
+    found["vtab/mean_of_groups"] = mean_over(VTAB_GROUPS, found)
+    return found
+
+
+@dataclass(frozen=True)
+class Column:
+    """What one method did on one trunk.
+
+    Args:
+        trunk, name, method: of its studies; ``method`` differs from ``name`` for a variant.
+        scores: by task.
+        costs: by row of ``COSTS``, each the mean over tasks and seeds that have it.
+        chosen: hyper-parameters by task.
+    """
+
+    trunk: str
+    name: str
+    method: str
+    scores: Mapping[str, Optional[Score]]
+    costs: Mapping[str, Optional[float]]
+    chosen: Mapping[str, Mapping[str, Any]]
+
+    def means(self) -> dict[str, Optional[float]]:
+        """Compute its means."""
+        return means({task: score.mean if score else None for task, score in self.scores.items()})
+
+
+def columns(protocols: Sequence[Protocol]) -> list[Column]:
+    """Read what is there of all studies, finished or not, in the plan's order."""
+    methods: dict[tuple[str, str], list[Protocol]] = {}
+    for protocol in protocols:
+        methods.setdefault((protocol.study.trunk, protocol.study.name), []).append(protocol)
+    return [_column(trunk, name, found) for (trunk, name), found in methods.items()]
+
+
+def _column(trunk: str, name: str, protocols: Sequence[Protocol]) -> Column:
+    results = {protocol.study.task: list(final_results(protocol)) for protocol in protocols}
+    wanted = {protocol.study.task: len(protocol.study.seeds) for protocol in protocols}
+    return Column(
+        trunk=trunk,
+        name=name,
+        method=protocols[0].study.method,
+        scores={
+            task: score_of([each["score"] for each in found], max(wanted[task], len(found)))
+            for task, found in results.items()
+        },
+        costs={row: _cost(row, list(results.values())) for row in COSTS},
+        chosen={protocol.study.task: (protocol.chosen() or {}).get("parameters", {}) for protocol in protocols},
+    )
+
+
+def final_results(protocol: Protocol) -> Iterator[dict[str, Any]]:
+    """Yield the results of all final runs that ended, also of seeds that the plan has no more."""
+    for folder in sorted(protocol.folder.glob("final/seed=*"), key=lambda path: int(path.name.partition("=")[2])):
+        found = result(folder)
+        if found is not None:
+            yield found
+
+
+def _cost(row: str, results: Sequence[Sequence[Mapping[str, Any]]]) -> Optional[float]:
+    """Average a cost over the tasks that have it, of each the mean over seeds; parameters in millions."""
+    known = [[each[row] for each in task if each.get(row) is not None] for task in results]
+    by_task = [statistics.mean(values) for values in known if values]
+    return statistics.mean(by_task) / (MILLION if row.startswith("tuned") else 1) if by_task else None

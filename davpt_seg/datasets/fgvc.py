@@ -1,0 +1,165 @@
+"""The five fine-grained data sets (FGVC) with VPT's splits, and images where their releases put them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Optional
+
+from mmengine.registry import DATASETS
+
+from .errors import DataError
+from .recognition import RecognitionDataset, numbered, unknown
+
+
+@dataclass(frozen=True)
+class FGVCSet:
+    """A data set: its number of classes, its usual folder, and how many images each of VPT's splits has."""
+
+    num_classes: int
+    folder: str
+    train_images: int
+    val_images: int
+    test_images: int
+
+
+# Sizes: VPT (arXiv 2203.12119), table 7. Where a release has no validation split, VPT took a tenth of the training
+# images; train and val together, and test, are the release's own.
+FGVC_SETS = {
+    "cub": FGVCSet(200, "CUB_200_2011", 5394, 600, 5794),
+    "nabirds": FGVCSet(555, "nabirds", 21536, 2393, 24633),
+    "flowers": FGVCSet(102, "OxfordFlower", 1020, 1020, 6149),
+    "dogs": FGVCSet(120, "Stanford-dogs", 10800, 1200, 8580),
+    "cars": FGVCSet(196, "Stanford-cars", 7329, 815, 8041),
+}
+IMAGE_FOLDERS = ("images", "Images", "")  # below data_root: the first in which a listed image is
+
+
+@DATASETS.register_module()
+class FGVCDataset(RecognitionDataset):
+    """A fine-grained data set: ``train.json``, ``val.json`` and ``test.json``, each a dict of path to class id.
+
+    Paths are below ``images``, ``Images`` or ``data_root`` itself, wherever they are found. Class ids may be any
+    numbers: in their order, over all lists that are there, they become the labels 0 to C - 1, the same in each split.
+
+    Args:
+        data_root: folder of one data set, for instance ``data/fgvc/CUB_200_2011``.
+        dataset: one of ``FGVC_SETS``; or a set of one's own in that layout, with ``num_classes``.
+        split: ``train``, ``val``, ``trainval`` (both) or ``test``.
+        num_classes: C, of a set of one's own.
+        metainfo: ``classes`` in it replace the names of ``classes.txt`` (lines ``id name``: CUB and NABirds have one).
+        kwargs: of MMEngine's ``BaseDataset``: ``pipeline``, ``test_mode``, ``indices``, ...
+
+    Raises:
+        DataError: an unknown set or split, a missing or bad list, lists with more or fewer classes than the set has;
+            when items are read, no image where it could be.
+    """
+
+    LISTS: ClassVar = {
+        "train": ("train.json",),
+        "val": ("val.json",),
+        "trainval": ("train.json", "val.json"),
+        "test": ("test.json",),
+    }
+    ADVICE = (
+        "check data_root (the folder with train.json, val.json and test.json, each a dict of relative path to class "
+        "id, and the images below it), or make the lists: tools/dataset_converters/fgvc.py (docs/fgvc.md)"
+    )
+
+    def __init__(
+        self,
+        data_root: str = "data/fgvc/CUB_200_2011",
+        dataset: str = "cub",
+        split: str = "train",
+        num_classes: Optional[int] = None,
+        metainfo: Optional[Mapping[str, Any]] = None,
+        **kwargs: Any,
+    ) -> None:
+        if dataset not in FGVC_SETS and num_classes is None:
+            raise DataError(f"FGVCDataset dataset: {unknown(dataset, FGVC_SETS)}. A set of your own needs num_classes")
+        expected = FGVC_SETS[dataset].num_classes if dataset in FGVC_SETS else num_classes
+        if num_classes not in (None, expected):
+            raise DataError(
+                f"FGVCDataset {dataset} has {expected} classes, got num_classes={num_classes}; leave it out"
+            )
+        self.class_ids = class_ids(Path(data_root))
+        if self.class_ids and len(self.class_ids) != expected:
+            raise DataError(
+                f"FGVCDataset {dataset} has {expected} classes, but the lists in {data_root} name "
+                f"{len(self.class_ids)}: is it another set? Or make them anew: tools/dataset_converters/fgvc.py"
+            )
+        names = self._load_metainfo(metainfo).get("classes") or class_names(Path(data_root), self.class_ids)
+        super().__init__(data_root, dataset, split, names, metainfo, **kwargs)
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """Read the lists and find the images.
+
+        Raises:
+            DataError: a bad list, or images that are in none of the folders.
+        """
+        paths = self.list_paths(self.data_root, self.name, self.split)
+        listed = [item for path in paths for item in read_split(path).items()]
+        label_of = {class_id: label for label, class_id in enumerate(self.class_ids)}
+        folder = image_folder(Path(self.data_root), [image for image, _ in listed])
+        return [dict(img_path=str(folder / image), gt_label=label_of[class_id]) for image, class_id in listed]
+
+
+def read_split(path: Path) -> dict[str, int]:
+    """Read a list: class ids by relative path.
+
+    Raises:
+        DataError: no JSON, or another content.
+    """
+    try:
+        listed = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path} is no JSON: {error}; make it anew: tools/dataset_converters/fgvc.py") from error
+    if not isinstance(listed, dict):
+        raise DataError(f"{path}: expected one dict of relative path to class id, got a {type(listed).__name__}")
+    for image, class_id in listed.items():
+        if isinstance(class_id, bool) or not (isinstance(class_id, int) or str(class_id).isdecimal()):
+            raise DataError(f"{path}: expected a whole number as the class id of {image!r}, got {class_id!r}")
+    return {image: int(class_id) for image, class_id in listed.items()}
+
+
+def class_ids(root: Path) -> tuple[int, ...]:
+    """Return the class ids of all lists that are there, in order: the label of an id is its place."""
+    paths = [root / file for files in FGVCDataset.LISTS.values() for file in files]
+    return tuple(sorted({class_id for path in set(paths) if path.is_file() for class_id in read_split(path).values()}))
+
+
+def class_names(root: Path, ids: Sequence[int]) -> tuple[str, ...]:
+    """Return the names that ``classes.txt`` has for class ids; numbers if it lacks one.
+
+    Raises:
+        DataError: a line that is no ``id name``.
+    """
+    path, names = root / "classes.txt", {}
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    for number, line in enumerate(lines, start=1):
+        class_id, *name = line.split(maxsplit=1) or ("",)
+        if name and class_id.isdecimal():
+            names[int(class_id)] = name[0].strip()
+        elif class_id:
+            raise DataError(f"{path}, line {number}: expected 'id name' as in the release, got {line.strip()!r}")
+    return tuple(names[i] for i in ids) if set(ids) <= set(names) else numbered(len(ids))
+
+
+def image_folder(root: Path, images: Iterable[str]) -> Path:
+    """Return the folder below which listed images are.
+
+    Raises:
+        DataError: none of them is in any of ``IMAGE_FOLDERS``.
+    """
+    images = list(images)
+    for image in images:  # mostly the first is there; where it is missing, the others still tell the folder
+        for folder in IMAGE_FOLDERS:
+            if (root / folder / image).is_file():
+                return root / folder
+    tried = ", ".join(repr(str(root / folder / image)) for image in images[:1] for folder in IMAGE_FOLDERS)
+    raise DataError(
+        f"{root}: none of the {len(images)} listed images is there; looked for instance for {tried}. Unpack the "
+        "release's images there (docs/fgvc.md), or check data_root"
+    )

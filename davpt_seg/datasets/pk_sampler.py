@@ -1,0 +1,143 @@
+"""Batches of P classes with K images each, which metric losses and class means want."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, Optional
+
+import numpy as np
+from mmengine.dist import get_dist_info, sync_random_seed
+from mmengine.registry import DATA_SAMPLERS
+from torch.utils.data import Sampler
+
+
+@DATA_SAMPLERS.register_module()
+class PKSampler(Sampler[int]):
+    """Draw indices whose every ``batch_size`` in a row are P classes with K images each.
+
+    P is ``classes_per_batch``, or less where there are fewer classes or a batch is smaller; K is ``batch_size // P``,
+    and the images that remain go to the classes of the batch that had fewest so far. Classes come in random rounds, so
+    all of them equally often, however many images they have; the images of a class too: none comes again before all
+    others of its class came, not within a batch either unless a class has fewer images than K.
+
+    An epoch is about as many images as the data set has, in whole batches, as many on each process. Its batches are
+    those of one process, dealt out in turn: their order depends on seed and epoch alone.
+
+    ``dict(batch_size=32, sampler=dict(type="PKSampler", batch_size=32, classes_per_batch=16))`` in a data loader:
+    a sampler does not see its loader, so both need the batch size, of one process (``check_batch_size``).
+
+    Args:
+        dataset: its items have a ``gt_label``, one class each; MMEngine's wrappers of such data sets are fine.
+        batch_size: of the data loader, images on one process.
+        classes_per_batch: P at most.
+        seed: None draws one that all processes share.
+
+    Raises:
+        ValueError: sizes below 1, an empty data set, or images without exactly one class.
+    """
+
+    def __init__(self, dataset: Any, batch_size: int, classes_per_batch: int = 16, seed: Optional[int] = None) -> None:
+        for name, value in (("batch_size", batch_size), ("classes_per_batch", classes_per_batch)):
+            if value < 1:
+                raise ValueError(f"PKSampler {name} must be at least 1, got {value}")
+        labels = image_labels(dataset)
+        self.images = [np.flatnonzero(labels == label).tolist() for label in np.unique(labels)]  # of each class
+        self.batch_size = batch_size
+        self.classes_per_batch = min(classes_per_batch, batch_size, len(self.images))
+        self.rank, self.world_size = get_dist_info()
+        self.num_batches = math.ceil(len(labels) / (batch_size * self.world_size))  # of this process
+        self.seed = sync_random_seed() if seed is None else seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch to draw."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Return the number of images of this process in an epoch."""
+        return self.num_batches * self.batch_size
+
+    def __iter__(self) -> Iterator[int]:
+        """Draw an epoch: this process's share of its batches."""
+        for number, batch in zip(range(self.num_batches * self.world_size), self._batches()):
+            if number % self.world_size == self.rank:
+                yield from batch
+
+    def _batches(self) -> Iterator[list[int]]:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        classes = Rounds(range(len(self.images)), rng)
+        images = [Rounds(indices, rng) for indices in self.images]
+        drawn = [0] * len(images)
+        least, remainder = divmod(self.batch_size, self.classes_per_batch)
+        while True:
+            chosen = classes.draw(self.classes_per_batch)
+            one_more = sorted(chosen, key=lambda c: drawn[c])[:remainder]
+            counts = {c: least + (c in one_more) for c in chosen}
+            for c, count in counts.items():
+                drawn[c] += count
+            yield list(chain.from_iterable(images[c].draw(count) for c, count in counts.items()))
+
+
+def check_batch_size(loader: Mapping[str, Any]) -> None:
+    """Refuse a data loader's config whose PKSampler would draw batches of another size.
+
+    Args:
+        loader: config of a data loader.
+
+    Raises:
+        ValueError: the two sizes differ.
+    """
+    sampler = loader.get("sampler") or {}
+    kind = sampler.get("type")
+    if kind not in (PKSampler, PKSampler.__name__) or sampler.get("batch_size") == loader.get("batch_size"):
+        return
+    raise ValueError(
+        f"the data loader's batch_size is {loader.get('batch_size')}, but that of its sampler PKSampler "
+        f"{sampler.get('batch_size')}: its batches would not be P classes with K images; set both, for instance "
+        "--cfg-options train_dataloader.batch_size=16 train_dataloader.sampler.batch_size=16"
+    )
+
+
+class Rounds:
+    """Items in random order, all of them before any comes again.
+
+    Args:
+        items: at least one.
+        rng: shuffles them anew for every round.
+    """
+
+    def __init__(self, items: Sequence[int], rng: np.random.Generator) -> None:
+        self.items, self.rng = items, rng
+        self.left: list[int] = []
+
+    def draw(self, count: int) -> list[int]:
+        """Take the next items; different ones if there are as many."""
+        taken: list[int] = []
+        while len(taken) < count:
+            if not self.left:
+                self.left = self.rng.permutation(self.items).tolist()
+                self.left.sort(key=taken.__contains__)  # what was just taken comes last in the new round
+            taken.append(self.left.pop(0))
+        return taken
+
+
+def image_labels(dataset: Any) -> np.ndarray:
+    """Read the class of every image of a data set, without loading images: (N,) integers.
+
+    Raises:
+        ValueError: there are no images, or one without exactly one class.
+    """
+    labels = []
+    for i in range(len(dataset)):
+        label = dataset.get_data_info(i).get("gt_label")
+        if np.ndim(label) or not isinstance(label, (int, np.integer)):
+            raise ValueError(
+                f"PKSampler needs images of one class each, but item {i} of {type(dataset).__name__} has "
+                f"gt_label={label!r}; for other data take DefaultSampler"
+            )
+        labels.append(int(label))
+    if not labels:
+        raise ValueError(f"PKSampler: {type(dataset).__name__} has no images")
+    return np.array(labels)

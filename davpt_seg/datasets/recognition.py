@@ -1,0 +1,89 @@
+"""Images with one label each, from lists: what the data sets of VTAB-1k and FGVC share."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Optional
+
+from mmengine.dataset import BaseDataset
+
+from .errors import DataError
+
+
+class RecognitionDataset(BaseDataset):
+    """Images with one label each; an item is ``dict(img_path=str, gt_label=int)``.
+
+    Args:
+        data_root: folder that the lists and images are in.
+        name: of the set.
+        split: a key of ``LISTS``.
+        classes: the C names; labels are 0 to C - 1.
+        metainfo: more of it.
+        kwargs: of MMEngine's ``BaseDataset``: ``pipeline``, ``test_mode``, ``indices``, ...
+
+    Raises:
+        DataError: an unknown split or a missing list; a bad list, when it is read.
+    """
+
+    LISTS: ClassVar[Mapping[str, tuple[str, ...]]]  # the list files of each split, without their folder
+    ADVICE: ClassVar[str]  # what a user without the lists does next
+
+    def __init__(
+        self,
+        data_root: str,
+        name: str,
+        split: str,
+        classes: Sequence[str],
+        metainfo: Optional[Mapping[str, Any]] = None,
+        **kwargs: Any,
+    ) -> None:
+        self.name, self.split = name, split
+        for path in self.list_paths(data_root, name, split):
+            if not path.is_file():
+                raise DataError(self._no_list(path))
+        super().__init__(data_root=data_root, metainfo={**(metainfo or {}), "classes": tuple(classes)}, **kwargs)
+
+    @classmethod
+    def list_paths(cls, data_root: str, name: str, split: str) -> list[Path]:
+        """Return the list files of a split.
+
+        Raises:
+            DataError: an unknown split.
+        """
+        if split not in cls.LISTS:
+            raise DataError(f"{cls.__name__} split: {unknown(split, cls.LISTS)}")
+        return [cls.folder(data_root, name) / file for file in cls.LISTS[split]]
+
+    @staticmethod
+    def folder(data_root: str, name: str) -> Path:
+        """Return the folder of a set's lists."""
+        return Path(data_root)
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Return the class of an image, as MMEngine's ``ClassBalancedDataset`` wants it."""
+        return [self.get_data_info(idx)["gt_label"]]
+
+    def _no_list(self, path: Path) -> str:
+        if not path.parent.is_dir():
+            return f"{type(self).__name__} {self.name}: folder {str(path.parent)!r} does not exist; {self.ADVICE}"
+        known = {file for files in self.LISTS.values() for file in files}
+        there = sorted(file for file in known if (path.parent / file).is_file())
+        return (
+            f"{type(self).__name__} {self.name}: list {str(path)!r} does not exist; "
+            f"that folder has {', '.join(there) or 'none of its lists'}. {self.ADVICE[0].upper()}{self.ADVICE[1:]}"
+        )
+
+
+def unknown(name: str, known: Iterable[str]) -> str:
+    """Say that a name is none of the known, which is the nearest, and which there are."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{name!r} is not known; {hint}There are {', '.join(known)}"
+
+
+def numbered(num_classes: int) -> tuple[str, ...]:
+    """Return names for classes that have none."""
+    return tuple(f"class {i}" for i in range(num_classes))

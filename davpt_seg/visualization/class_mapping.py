@@ -1,0 +1,101 @@
+"""Which classes share a prompt, and how that changed while training: a table, sentences and a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from rich import box
+from rich.table import Table
+
+from ..core.mapping_log import Clustering
+
+NAMED = 120  # with more classes, names beside the rows and numbers in them could not be read
+ARROW = "\N{RIGHTWARDS ARROW}"
+
+
+def mapping_table(first: Clustering, last: Clustering) -> Table:
+    """Tabulate the classes of each prompt at two clusterings; where lines are not wrapped, it is Markdown."""
+    table = Table(box=box.MARKDOWN)
+    table.add_column("prompt", justify="right")
+    table.add_column(_when(first))
+    table.add_column(_when(last))
+    for prompt, (before, after) in enumerate(zip(first.groups(), last.groups())):
+        table.add_row(str(prompt), *(", ".join(names) or "(no class)" for names in (before, after)))
+    return table
+
+
+def moves_in_words(first: Clustering, last: Clustering) -> str:
+    """Name the classes whose prompt at two clusterings is not the same."""
+    pairs = zip(first.classes, first.prompt_of_class, last.prompt_of_class)
+    moves = [f"{name} ({old} {ARROW} {new})" for name, old, new in pairs if old != new]
+    return f"Moved since the start: {len(moves)} of {len(first.classes)} classes. {'; '.join(moves)}".rstrip()
+
+
+def history_in_words(clusterings: Sequence[Clustering]) -> str:
+    """Say how many classes moved each time, and what k-means cost."""
+    seconds = [clustering.seconds for clustering in clusterings]
+    moved = " ".join(str(clustering.moved) for clustering in clusterings[1:])
+    return (
+        f"Moved at each of {len(clusterings) - 1} later clusterings: {moved or '-'}\n"
+        f"K-means: {sum(seconds):.3f} s together, {np.mean(seconds):.4f} s on average, {max(seconds):.4f} s at most"
+    )
+
+
+def mapping_picture(clusterings: Sequence[Clustering]) -> Figure:
+    """Draw the prompt of each class after each clustering, as colours, and below it the seconds that k-means took.
+
+    Classes are in the order of their last prompts, then of their first ones, so that groups at the end are bands.
+    """
+    last = clusterings[-1]
+    prompts = np.array([clustering.prompt_of_class for clustering in clusterings]).T  # (C, clusterings)
+    order = np.lexsort((prompts[:, 0], prompts[:, -1]))
+    height = float(np.clip(0.2 * len(order), 2, 20))
+    width = float(np.clip(0.3 * len(clusterings), 5, 12))
+    figure = Figure(figsize=(width + 2.5, height + 2.5), dpi=110, layout="constrained")
+    strip, cost = figure.subplots(2, 1, sharex=True, height_ratios=[height, 1.2])
+    _draw_strip(strip, prompts[order], [last.classes[c] for c in order], last.num_prompts)
+    cost.bar(range(len(clusterings)), [1000 * clustering.seconds for clustering in clusterings], color="0.45")
+    by_epoch = last.epoch is not None
+    cost.set(xlabel=f"clustering after {'epoch' if by_epoch else 'iteration'}", ylabel="k-means (ms)")
+    shown = range(0, len(clusterings), -(-len(clusterings) // 20))
+    ticks = [clusterings[t].epoch if by_epoch else clusterings[t].iter for t in shown]
+    cost.set_xticks(list(shown), [str(tick) for tick in ticks], rotation=0 if by_epoch else 45)
+    return figure
+
+
+def _draw_strip(axes: Axes, prompts: np.ndarray, names: Sequence[str], num_prompts: int) -> None:
+    count, steps = prompts.shape
+    axes.imshow(prompts, cmap=_colours(num_prompts), vmin=-0.5, vmax=num_prompts - 0.5, aspect="auto")
+    axes.hlines(np.flatnonzero(np.diff(prompts[:, -1])) + 0.5, -0.5, steps - 0.5, color="white", linewidth=2)
+    if count <= NAMED:
+        axes.set_yticks(range(count), names, fontsize=8)
+        arrived = np.diff(prompts, axis=1, prepend=-1) != 0
+        for row, column in np.argwhere(arrived):
+            axes.text(column, row, str(prompts[row, column]), ha="center", va="center", fontsize=7)
+    else:
+        axes.set(ylabel=f"{count} classes", yticks=[])
+    axes.set_title("Prompt of each class, with its number where the class came to it", fontsize=10)
+    axes.tick_params(bottom=False)
+
+
+def _colours(count: int) -> ListedColormap:
+    """Colours light enough to write on; beyond twenty, neighbours are alike."""
+    if count <= 20:
+        base = colormaps["tab20"].colors  # type: ignore[attr-defined]
+        colours = [*base[1::2], *base[::2]][:count]
+    else:
+        colours = list(colormaps["turbo"](np.linspace(0.1, 0.9, count)))
+    return ListedColormap([tuple(0.35 + 0.65 * value for value in colour[:3]) for colour in colours])
+
+
+def _when(clustering: Clustering) -> str:
+    if clustering.iter == 0:
+        return "before training"
+    if clustering.epoch is None:
+        return f"after iteration {clustering.iter}"
+    return f"after epoch {clustering.epoch}"

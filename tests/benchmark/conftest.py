@@ -1,0 +1,70 @@
+"""A benchmark of stand-in trainings, in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from davpt_seg.benchmark.command import main_benchmark
+
+FAKE = Path(__file__).with_name("fake_train.py")
+SMALL = (
+    *("--tasks", "vtab/dtd", "vtab/svhn", "--trunks", "vitb_in21k", "--methods", "linear", "davpt"),
+    *("--grid", "lr=1e-3,1e-2", "--seeds", "2"),
+)
+RUNS = 2 * 2 * (2 + 2)  # tasks, methods, trials and seeds
+
+
+class Bench:
+    """Runs benchmarks, and tells what they started."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.diary = folder / "diary.txt"
+        self.command = f"{sys.executable} -S {FAKE}"
+
+    def arguments(self, work_dir: str, *arguments: str, what: Sequence[str] = SMALL) -> list[str]:
+        return [*what, "--work-dir", str(self.folder / work_dir), "--command", self.command, *arguments]
+
+    def run(self, work_dir: str, *arguments: str, what: Sequence[str] = SMALL) -> int:
+        return main_benchmark(self.arguments(work_dir, *arguments, what=what))
+
+    def started(self) -> list[str]:
+        return self.diary.read_text().splitlines() if self.diary.is_file() else []
+
+    def start(self, work_dir: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Run one in a process of its own, which can be killed."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "davpt_seg", "benchmark", *self.arguments(work_dir, *arguments)],
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def table(self, work_dir: str) -> bytes:
+        return (self.folder / work_dir / "table.md").read_bytes() + (self.folder / work_dir / "table.csv").read_bytes()
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    for task in ("dtd", "svhn", "mine"):
+        (tmp_path / "vtab" / task).mkdir(parents=True)
+    monkeypatch.setenv("VTAB_ROOT", str(tmp_path / "vtab"))
+    made = Bench(tmp_path)
+    monkeypatch.setenv("FAKE_DIARY", str(made.diary))
+    monkeypatch.setattr("davpt_seg.benchmark.workers.POLL", 0.05)
+    return made

@@ -1,0 +1,136 @@
+"""What the protocol promises: chosen on validation images, written down, then tested once."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from davpt_seg.benchmark.attempts import last_attempt
+from davpt_seg.benchmark.protocol import choice
+from davpt_seg.benchmark.search import Trial
+
+from .conftest import RUNS, SMALL, Bench, wait_until
+from .fake_train import EPOCHS, accuracy
+
+
+def test_each_study_is_searched_on_validation_images_then_tested_once_per_seed(bench: Bench) -> None:
+    assert bench.run("w") == 0
+    started = bench.started()
+    assert len(started) == len(set(started)) == RUNS
+    for task in ("vtab/dtd", "vtab/svhn"):
+        for method in ("linear", "davpt"):
+            mine = [line for line in started if f"method={method},trunk=vitb_in21k,data={task}," in line]
+            splits = [re.search(r"split=(\w+)", line)[1] for line in mine]
+            assert splits == ["choose", "choose", "final", "final"]
+            assert ["seed=100" in line for line in mine] == [True, True, False, False]
+            assert all("lr=0.01" in line for line in mine[2:])  # where the stand-in is best
+    chosen = (bench.folder / "w/vtab/dtd/vitb_in21k/davpt/chosen.json").stat().st_mtime_ns
+    finals = (bench.folder / "w/vtab/dtd/vitb_in21k/davpt/final").glob("*/run.json")
+    assert all(chosen < run.stat().st_mtime_ns for run in finals)
+
+
+def test_what_is_done_is_never_done_again(bench: Bench) -> None:
+    assert bench.run("w") == 0
+    before, table = bench.started(), bench.table("w")
+    assert bench.run("w", "--jobs", "2") == 0
+    assert bench.started() == before
+    assert bench.table("w") == table
+
+
+def test_more_seeds_run_those_alone_and_stay_in_the_table(bench: Bench) -> None:
+    assert bench.run("w") == 0
+    assert bench.run("w", "--seeds", "0", "1", "2") == 0
+    assert [line for line in bench.started()[RUNS:] if "randomness.seed=2 " not in line] == []
+    assert len(bench.started()) == RUNS + 4
+    table = bench.table("w")
+    assert bench.run("w", "--report") == 0  # of a plan with two seeds
+    assert bench.table("w") == table
+
+
+@pytest.mark.parametrize("whole_group", [True, False], ids=["and its training", "alone"])
+def test_a_benchmark_killed_in_the_middle_of_a_grid_ends_as_an_uninterrupted_one(
+    bench: Bench, whole_group: bool
+) -> None:
+    assert bench.run("whole") == 0
+    bench.diary.unlink()
+    victim = bench.start("killed", FAKE_SECONDS="0.4")
+    folder = bench.folder / "killed/vtab/dtd/vitb_in21k/linear/search/lr=0.01"
+    wait_until(lambda: (folder / "last_checkpoint").is_file())  # the second trial is in its second epoch
+    os.kill(victim.pid, signal.SIGKILL)
+    victim.communicate()
+    if whole_group:
+        os.kill(last_attempt(folder).holders[1]["pid"], signal.SIGKILL)
+    assert bench.run("killed") == 0
+    assert bench.table("killed") == bench.table("whole")
+    resumed = [line for line in bench.started() if line == bench.started()[1]]
+    assert len(resumed) == (2 if whole_group else 1)  # a training that outlived its worker is waited for
+    trained = "".join(path.read_text() for path in sorted(folder.glob("attempts/*.log"))).count("Epoch(train)")
+    assert trained in ((EPOCHS, EPOCHS + 1) if whole_group else (EPOCHS,))  # the epoch it was killed in may count twice
+
+
+def test_a_plan_that_changed_after_its_final_runs_is_refused(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.run("w") == 0
+    before = bench.started()
+    for change in (("--grid", "lr=1e-3,1e-1"), ("--set", "epochs=5"), ("--amp",)):
+        for mode in ((), ("--dry-run",), ("--report",)):
+            with pytest.raises(SystemExit, match="2"):
+                bench.run("w", *change, *mode)
+            error = capsys.readouterr().err
+            assert "vtab/dtd/vitb_in21k/linear: the plan changed after its final runs had begun" in error
+            assert "Give another --work-dir" in error
+    assert bench.started() == before
+
+
+def test_a_grid_may_grow_before_any_final_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = ("--tasks", "vtab/dtd", "--trunks", "vitb_in21k", "--methods", "linear", "--seeds", "1")
+    monkeypatch.setenv("FAKE_FAIL", "lr=0.001")
+    assert bench.run("w", "--grid", "lr=1e-3,1e-2", what=one) == 1  # so nothing is chosen
+    monkeypatch.delenv("FAKE_FAIL")
+    before = len(bench.started())
+    assert bench.run("w", "--grid", "lr=1e-1,1e-2,1e-3", what=one) == 0
+    tried = [re.search(r"lr=([\d.]+)", line)[1] for line in bench.started()[before:] if "split=choose" in line]
+    assert tried == ["0.1", "0.001"]  # 0.01 had its score
+    chosen = json.loads((bench.folder / "w/vtab/dtd/vitb_in21k/linear/chosen.json").read_text())
+    assert [trial["parameters"]["lr"] for trial in chosen["trials"]] == [0.1, 0.01, 0.001]
+
+
+def test_trials_of_other_words_are_not_taken_for_the_plans(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_FAIL", "lr=0.001")
+    assert bench.run("w") == 1
+    with pytest.raises(SystemExit, match="2"):
+        bench.run("w", "--set", "epochs=7")
+
+
+def test_without_anything_to_search_only_final_runs_are_made(bench: Bench) -> None:
+    assert bench.run("w", "--set", "lr=0.002", what=SMALL[:7] + ("--seeds", "3")) == 0
+    assert len(bench.started()) == 6
+    assert all("split=final,lr=0.002" in line for line in bench.started())
+
+
+def test_the_best_trial_is_chosen_and_of_equals_the_first_in_the_grid() -> None:
+    trials = [Trial(0, {"lr": 1.0}, 70.0), Trial(1, {"lr": 2.0}, 80.0), Trial(2, {"lr": 3.0}, 80.0)]
+    assert choice(trials) == choice(trials[::-1])
+    assert choice(trials)["parameters"] == {"lr": 2.0}
+    assert choice([Trial(0, {"lr": 1.0}, 0.0), Trial(1, {"lr": 2.0}, 0.0)])["parameters"] == {"lr": 1.0}
+
+
+def test_the_table_holds_the_final_runs_and_not_the_searchs(bench: Bench) -> None:
+    assert bench.run("w") == 0
+    words = "method=linear,trunk=vitb_in21k,data=vtab/dtd,split=final,lr=0.01 randomness.seed={}"
+    mean = sum(accuracy(words.format(seed)) for seed in (0, 1)) / 2
+    row = (bench.folder / "w/table.csv").read_text().splitlines()[1].split(",")
+    assert row[:4] == ["vitb_in21k", "linear", "vtab", "vtab/dtd"]
+    assert float(row[4]) == pytest.approx(mean)
+
+
+def test_a_folder_with_another_run_stops_the_benchmark(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    other = Path(bench.folder / "w/vtab/dtd/vitb_in21k/linear/search/lr=0.001/run.json")
+    other.parent.mkdir(parents=True)
+    other.write_text('{"words": "split=final"}')
+    assert bench.run("w") == 2
+    assert "holds a run of {'words': 'split=final'}" in capsys.readouterr().err
