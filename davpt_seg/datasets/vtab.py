@@ -22,7 +22,7 @@ class VTABSet:
     test_images: int
 
 
-# Groups and sizes: VTAB (arXiv 1910.04867), appendix A, and VPT (arXiv 2203.12119), table 7. Each task trains on 800
+# Groups and sizes: VTAB (arXiv 1910.04867) and VPT (arXiv 2203.12119), appendices. Each task trains on 800
 # images and validates on 200 of its training split.
 VTAB_SETS = {
     "caltech101": VTABSet(102, "Natural", 6084),
