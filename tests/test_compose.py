@@ -62,7 +62,10 @@ def test_schedules_train_trunk_parameters_at_one_rate_and_heads_at_one() -> None
         ("data=ade", "no 'ade' in .*datasets; did you mean 'ade20k'.*pascal_context_59"),
         ("head=setr_pup,trunk=vitg", "no 'setr_pup_vitg' in .*models.*setr_pup_vitb.*upernet_vits"),
         ("schedule=80k", "no '80k' in .*schedules.*mmseg_160k, released_160k"),
-        ("method=davpt,crop=512", "'crop=512' is no PART=NAME; parts are method, head, trunk, data, schedule"),
+        (
+            "method=davpt,crop=512",
+            "'crop' is no part of a segmentation experiment; parts are method, head, trunk, data, schedule",
+        ),
         ("method=", "'method=' is no PART=NAME"),
         ("method=davpt,method=full", "method is named twice: 'davpt' and 'full'"),
     ],

@@ -26,7 +26,8 @@ class Hyperparameters:
     """A row of the table; None where a method has no such value.
 
     Attributes:
-        lr: learning rate, of the backbone's part and the head alike.
+        lr: learning rate.
+        head_lr: of the head, if it has another; the table gives none.
         weight_decay: of the backbone's part.
         head_weight_decay: of the head.
         prompts: in each block that is not guided.
@@ -43,6 +44,7 @@ class Hyperparameters:
     """
 
     lr: float
+    head_lr: Optional[float]
     weight_decay: float
     head_weight_decay: float
     prompts: Optional[int]
@@ -72,7 +74,8 @@ class Hyperparameters:
     def words(self) -> tuple[str, ...]:
         """Name the values that this method has and that may be given instead of the table's."""
         fixed = ("guided_blocks", "tuned", "source", "note")
-        return tuple(f.name for f in fields(self) if f.name not in fixed and getattr(self, f.name) is not None)
+        own = (f.name for f in fields(self) if f.name == "head_lr" or getattr(self, f.name) is not None)
+        return tuple(name for name in own if name not in fixed)
 
     def changed(self, values: dict[str, str]) -> Hyperparameters:
         """Replace values by others, given as text.

@@ -172,7 +172,7 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
 
 
 def use_amp(cfg: Config) -> None:
-    """Switch the optimizer wrapper to mixed precision."""
+    """Switch the optimizer wrapper to mixed precision; of recognition, validation and test too."""
     import torch
 
     wanted = "AmpOptimWrapper" if torch.cuda.is_available() else "AutocastOptimWrapper"
@@ -182,6 +182,9 @@ def use_amp(cfg: Config) -> None:
     cfg.optim_wrapper.type = wanted
     if wanted == "AmpOptimWrapper":
         cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
+    if is_recognition(cfg):
+        for loop in filter(None, (cfg.get("val_cfg"), cfg.get("test_cfg"))):
+            loop.fp16 = True
 
 
 def check_data(parser: argparse.ArgumentParser, cfg: Config, splits: Sequence[str]) -> None:

@@ -146,13 +146,18 @@ def _use_method(cfg: Config, method: str, row: Hyperparameters) -> None:
 def _use_optimizer(cfg: Config, row: Hyperparameters) -> None:
     wrapper = cfg.optim_wrapper
     decay, head_decay = row.weight_decay, row.head_weight_decay
-    # One of the two is the optimizer's own. A custom key switches the rules for one-dimensional parameters off, so it
-    # names the head's matrix; or the whole backbone, where nothing decays anyway.
+    # A custom key switches off the rule that nothing of one dimension decays: the head's keys repeat it, and the
+    # backbone has one only where nothing of it decays.
+    weight: dict[str, float] = {}
+    bias = dict(decay_mult=0.0)
+    if row.head_lr is not None:
+        weight["lr_mult"] = bias["lr_mult"] = row.head_lr / row.lr
     keys: dict[str, Any] = {}
-    if decay and head_decay != decay:
-        keys["head.fc.weight"] = dict(decay_mult=head_decay / decay)
-    elif head_decay and not decay:
+    if decay:
+        weight["decay_mult"] = head_decay / decay
+    elif head_decay:
         keys["backbone"] = dict(decay_mult=0.0)
+    keys.update({"head.fc.weight": weight, "head.fc.bias": bias})
     wrapper.optimizer.update(lr=row.lr, weight_decay=decay or head_decay)
     wrapper.paramwise_cfg.custom_keys = keys
     cfg.train_dataloader.batch_size = row.batch_size

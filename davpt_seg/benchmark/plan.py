@@ -20,7 +20,7 @@ KEYS = (
 )
 METHOD_KEYS = ("method", "grid", "cfg_options")
 WORDS = (
-    *("lr", "weight_decay", "head_weight_decay", "prompts", "guided_prompts", "patch_weight", "cls_weight"),
+    *("lr", "head_lr", "weight_decay", "head_weight_decay", "prompts", "guided_prompts", "patch_weight", "cls_weight"),
     *("prompt_scale", "drop_path", "epochs", "warmup_epochs", "batch_size", "image_size"),
 )
 OWN_WORDS = ("split", "data", "trunk", "method")  # the runner writes these

@@ -1,71 +1,26 @@
-"""Reads every image and mask of a data set and finds what would spoil a training."""
+"""Reads every image and mask of a segmentation data set and finds what would spoil a training."""
 
 from __future__ import annotations
 
 import os
-import struct
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import Any, Optional
 
 import numpy as np
 from PIL import Image
 
+from .findings import Finding, SplitAudit
 from .official import expected_images
+from .pictures import UNREADABLE, read_picture
 from .preflight import DataError, open_dataset, whereabouts
 from .progress import in_parallel
 
 VOID, WRONG = -1, -2
 LABEL_MAP_MODES = ("1", "L", "P", "I", "I;16", "I;16B")
-# What Pillow is seen to raise on files that are cut off or are no image.
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
-ORIENTATION = 0x0112  # the Exif tag; 1 is upright
-
-
-class Finding(NamedTuple):
-    """Something wrong: its kind (a key of ``report.NEXT_STEPS``), the file or folder, and what exactly."""
-
-    kind: str
-    path: str
-    detail: str = ""
-
-
-class Picture(NamedTuple):
-    """An image file: (width, height), Pillow's mode, Exif orientation, and (H, W, ...) values if decoded."""
-
-    size: tuple[int, int]
-    mode: str
-    orientation: int
-    values: Optional[np.ndarray]
-
-
-@dataclass
-class SplitAudit:
-    """What was found in one split.
-
-    ``pixels`` and ``seen_in`` count the pixels and the images of each class, ``void`` the pixels of none; they are
-    zero if nothing was decoded.
-    """
-
-    split: str
-    dataset: str
-    images: int = 0
-    expected: tuple[int, ...] = ()
-    decoded: bool = False
-    classes: tuple[str, ...] = ()
-    pixels: list[int] = field(default_factory=list)
-    seen_in: list[int] = field(default_factory=list)
-    void: int = 0
-    findings: list[Finding] = field(default_factory=list)
-
-    @property
-    def never_seen(self) -> tuple[str, ...]:
-        """Classes that no pixel has."""
-        return tuple(name for name, count in zip(self.classes, self.pixels) if not count) if self.decoded else ()
 
 
 def audit_split(config: Mapping[str, Any], split: str, decode: bool = True, workers: int = 4) -> SplitAudit:
@@ -185,17 +140,6 @@ def examine(item: Mapping[str, Any], labels: np.ndarray, decode: bool) -> tuple[
         held = ", ".join(f"{v} ({histogram[v]:,} pixels)" for v in wrong[:5]) + (" ..." if len(wrong) > 5 else "")
         findings.append(Finding("label", mask_path, f"holds {held}; classes are {allowed.min()} to {allowed.max()}"))
     return findings, histogram[:256]
-
-
-def read_picture(path: str, decode: bool) -> Picture:
-    """Read an image file, or only its header.
-
-    Raises:
-        OSError, SyntaxError, ValueError, EOFError, struct.error: what cannot be read (``UNREADABLE``).
-    """
-    with Image.open(path) as image:
-        orientation = image.getexif().get(ORIENTATION, 1)
-        return Picture(image.size, image.mode, orientation, np.asarray(image) if decode else None)
 
 
 def _times(size: tuple[int, int]) -> str:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+from .fgvc import FGVC_SETS, FGVCDataset
+from .preflight import recognition_kind, unwrapped
+from .recognition import unknown
+from .vtab import VTAB_IMAGES, VTAB_SETS, VTABDataset
 
 # Images of each split that a data set of mmseg has, by its type.
 # ADE20K: 20,210 and 2,000 (SceneParse150, https://github.com/CSAILVision/sceneparsing).
@@ -17,9 +24,28 @@ COUNTS: dict[str, dict[str, tuple[int, ...]]] = {
 
 
 def expected_images(config: Any, split: str) -> tuple[int, ...]:
-    """Return how many images the split of a published data set may have; empty where nothing is known."""
+    """Return how many images a split of a published data set may have; empty where nothing is known.
+
+    Args:
+        config: of the data set.
+        split: ``train``, ``val`` or ``test``; data sets of ours have their own ``split`` in the config.
+    """
+    config = unwrapped(config)
+    recognition = recognition_kind(config)
+    if recognition:
+        return _expected_labelled(recognition, config.get("dataset"), config.get("split"))
     kind = config["type"] if isinstance(config["type"], str) else config["type"].__name__
     return COUNTS.get(kind.rpartition(".")[2], {}).get("val" if split == "test" else split, ())
+
+
+def _expected_labelled(kind: type, name: str, split: str) -> tuple[int, ...]:
+    if issubclass(kind, VTABDataset) and name in VTAB_SETS:
+        return ({**VTAB_IMAGES, "test": VTAB_SETS[name].test_images}[split],)
+    if issubclass(kind, FGVCDataset) and name in FGVC_SETS:
+        published = FGVC_SETS[name]
+        counts = {"train": published.train_images, "val": published.val_images, "test": published.test_images}
+        return ({**counts, "trainval": counts["train"] + counts["val"]}[split],)
+    return ()
 
 
 def ade20k(root: str) -> dict[str, dict[str, Any]]:
@@ -44,4 +70,52 @@ def pascal_context(root: str, classes: int = 60) -> dict[str, dict[str, Any]]:
             ann_file=f"ImageSets/SegmentationContext/{split}.txt",
         )
         for split in ("train", "val")
+    }
+
+
+def vtab(root: str, names: Sequence[str] = ()) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the data sets of VTAB-1k, by task and split.
+
+    Args:
+        root: folder of the tasks' folders.
+        names: of tasks, or of folders of one's own in that layout; none: all 19.
+
+    Raises:
+        ValueError: a name that is neither, or a root that is one task's folder.
+    """
+    if (Path(root) / "train800.txt").is_file():
+        raise ValueError(f"{root} is the folder of one task: give {Path(root).parent} {Path(root).name}")
+    for name in names:
+        if name not in VTAB_SETS and not (Path(root) / name).is_dir():
+            raise ValueError(f"{unknown(name, VTAB_SETS)}; nor is it a folder in {root}")
+    return {
+        name: {
+            split: dict(type="VTABDataset", data_root=root, dataset=name, split=split) for split in VTABDataset.LISTS
+        }
+        for name in names or VTAB_SETS
+    }
+
+
+def fgvc(root: str, names: Sequence[str] = ()) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the FGVC data sets, by name and split.
+
+    Args:
+        root: folder of the sets' folders, which have their usual names (``FGVC_SETS``).
+        names: of sets; none: all five.
+
+    Raises:
+        ValueError: an unknown name, or a root that is one set's folder.
+    """
+    if (Path(root) / "train.json").is_file():
+        raise ValueError(f"{root} is the folder of one data set: give {Path(root).parent} and the set's name")
+    for name in names:
+        if name not in FGVC_SETS:
+            raise ValueError(unknown(name, FGVC_SETS))
+    folders = {name: Path(root) / FGVC_SETS[name].folder for name in names or FGVC_SETS}
+    return {
+        name: {
+            split: dict(type="FGVCDataset", data_root=str(folder), dataset=name, split=split)
+            for split in ("train", "val", "test")
+        }
+        for name, folder in folders.items()
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Optional
 
@@ -26,7 +26,7 @@ class PKSampler(Sampler[int]):
     those of one process, dealt out in turn: their order depends on seed and epoch alone.
 
     ``dict(batch_size=32, sampler=dict(type="PKSampler", batch_size=32, classes_per_batch=16))`` in a data loader:
-    a sampler does not see its loader, so both need the batch size, of one process.
+    a sampler does not see its loader, so both need the batch size, of one process (``check_batch_size``).
 
     Args:
         dataset: its items have a ``gt_label``, one class each; MMEngine's wrappers of such data sets are fine.
@@ -78,6 +78,26 @@ class PKSampler(Sampler[int]):
             for c, count in counts.items():
                 drawn[c] += count
             yield list(chain.from_iterable(images[c].draw(count) for c, count in counts.items()))
+
+
+def check_batch_size(loader: Mapping[str, Any]) -> None:
+    """Refuse a data loader's config whose PKSampler would draw batches of another size.
+
+    Args:
+        loader: config of a data loader.
+
+    Raises:
+        ValueError: the two sizes differ.
+    """
+    sampler = loader.get("sampler") or {}
+    kind = sampler.get("type")
+    if kind not in (PKSampler, PKSampler.__name__) or sampler.get("batch_size") == loader.get("batch_size"):
+        return
+    raise ValueError(
+        f"the data loader's batch_size is {loader.get('batch_size')}, but that of its sampler PKSampler "
+        f"{sampler.get('batch_size')}: its batches would not be P classes with K images; set both, for instance "
+        "--cfg-options train_dataloader.batch_size=16 train_dataloader.sampler.batch_size=16"
+    )
 
 
 class Rounds:

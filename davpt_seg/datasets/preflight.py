@@ -7,8 +7,10 @@ import os.path as osp
 from typing import Any, Optional
 
 from mmengine.config import ConfigDict
+from mmengine.registry import DATASETS as ALL_DATASETS
 
 from .errors import DataError
+from .recognition import RecognitionDataset
 
 ADVICE = (
     "check data_root (README, from download to mIoU), or set it: "
@@ -17,26 +19,28 @@ ADVICE = (
 
 
 def open_dataset(config: ConfigDict) -> Optional[Any]:
-    """Open a mmseg data set without reading its list, and check its folders.
+    """Open a data set of mmseg or of ours without reading its list, and check its folders.
 
     Args:
         config: of the data set, or of a wrapper around one.
 
     Returns:
-        A lazy ``BaseSegDataset``; None for other kinds.
+        A lazy ``BaseSegDataset`` or ``RecognitionDataset``; None for other kinds.
 
     Raises:
         DataError: a missing folder or list.
     """
+    config = unwrapped(config)
+    arguments: dict[str, Any] = {key: value for key, value in config.items() if key not in ("type", "pipeline")}
+    recognition = recognition_kind(config)
+    if recognition:
+        return recognition(**{**arguments, "lazy_init": True})
     from mmseg.datasets import BaseSegDataset
     from mmseg.registry import DATASETS
 
-    while isinstance(config.get("dataset"), dict):  # RandomSubset, RepeatDataset and their like
-        config = config["dataset"]
     kind = DATASETS.get(config["type"]) if isinstance(config["type"], str) else config["type"]
     if kind is None or not issubclass(kind, BaseSegDataset):
         return None
-    arguments: dict[str, Any] = {key: value for key, value in config.items() if key not in ("type", "pipeline")}
     try:
         dataset = kind(**{**arguments, "lazy_init": True})
     except AssertionError as error:  # some of mmseg's data sets check their paths themselves, in silence
@@ -50,25 +54,40 @@ def open_dataset(config: ConfigDict) -> Optional[Any]:
     return dataset
 
 
+def unwrapped(config: Any) -> Any:
+    """Return the config of the data set inside RandomSubset, RepeatDataset and their like."""
+    while isinstance(config.get("dataset"), dict):
+        config = config["dataset"]
+    return config
+
+
+def recognition_kind(config: Any) -> Optional[type[RecognitionDataset]]:
+    """Return the class of a data set of images with one label each; None for other kinds."""
+    kind = unwrapped(config)["type"]
+    kind = ALL_DATASETS.get(kind) if isinstance(kind, str) else kind
+    return kind if isinstance(kind, type) and issubclass(kind, RecognitionDataset) else None
+
+
 def whereabouts(dataset: Any) -> str:
     """Name a data set and its folder, for messages."""
-    return f"data set {type(dataset).__name__} with data_root {dataset.data_root!r}"
+    what = f" {dataset.name} ({dataset.split})" if isinstance(dataset, RecognitionDataset) else ""
+    return f"data set {type(dataset).__name__}{what} with data_root {dataset.data_root!r}"
 
 
 def check_dataset(config: ConfigDict) -> int:
-    """Check that a mmseg data set has its folders, images and masks.
+    """Check that a data set has its folders, lists and images, and of mmseg's its masks.
 
     No file is opened: ``tools/check_dataset.py`` reads them all.
 
     Args:
-        config: of the data set, or of a wrapper around one. Kinds other than mmseg's ``BaseSegDataset`` are left
-            alone.
+        config: of the data set, or of a wrapper around one. Kinds other than mmseg's ``BaseSegDataset`` and our
+            ``RecognitionDataset`` are left alone.
 
     Returns:
         How many images it has.
 
     Raises:
-        DataError: a missing folder or list, no image, images without mask, or empty files.
+        DataError: a missing or bad list, a missing folder, no image, images without mask, or empty files.
     """
     dataset = open_dataset(config)
     if dataset is None:
@@ -76,7 +95,7 @@ def check_dataset(config: ConfigDict) -> int:
     where = whereabouts(dataset)
     items = dataset.load_data_list()
     if not items:
-        raise DataError(f"{where}: no *{dataset.img_suffix} in {dataset.data_prefix.get('img_path')!r}; {ADVICE}")
+        raise DataError(f"{where}: {without_images(dataset)}; {ADVICE}")
     for key, name in (("img_path", "images"), ("seg_map_path", "masks")):
         sizes = {item[key]: _size(item[key]) for item in items if key in item}
         for bad, what in ((None, "missing"), (0, "empty files")):
@@ -87,6 +106,14 @@ def check_dataset(config: ConfigDict) -> int:
                     "restore them or take those images out (tools/check_dataset.py CONFIG looks into every file)"
                 )
     return len(items)
+
+
+def without_images(dataset: Any) -> str:
+    """Say where a data set has no image."""
+    if isinstance(dataset, RecognitionDataset):
+        paths = dataset.list_paths(dataset.data_root, dataset.name, dataset.split)
+        return f"no image in {', '.join(map(str, paths))}"
+    return f"no *{dataset.img_suffix} in {dataset.data_prefix.get('img_path')!r}"
 
 
 def _size(path: str) -> Optional[int]:

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from .audit import Finding, SplitAudit
+from .findings import Finding, SplitAudit
 
 # What each kind of finding means, and what to do about it.
 NEXT_STEPS = {
     "not there": ("folder or list missing", "get the data or give its right folder (docs/data.md)"),
+    "no folder": (
+        "data set without folder",
+        "get it (docs/vtab.md, docs/fgvc.md), or name the sets that you want behind their root",
+    ),
     "not checked": (
         "kind of data set that is not read",
-        "check it by hand: only mmseg's BaseSegDataset and its kin are",
+        "check it by hand: only mmseg's BaseSegDataset, our VTABDataset and FGVCDataset, and their kin are",
     ),
     "empty": ("split without images", "get the data, or give its right folder and img_suffix"),
     "count": ("number of images is not the published one", "unpack the archive again: it may have been cut off"),
+    "list": ("list that can't be used", "do what it says, or make the list anew (docs/vtab.md, docs/fgvc.md)"),
+    "list count": (
+        "list that is not as long as the published one",
+        "get the lists again, or make them with our converter (docs/vtab.md, docs/fgvc.md)",
+    ),
+    "not the sum": ("list that is not its two parts together", "write the two lists, one after the other, into it"),
     "missing image": ("listed image missing", "restore it, or take it out of the list"),
     "missing mask": ("image without mask", "restore the mask, or take the image away"),
     "mask without image": ("mask without image", "restore the image, or take the mask away"),
     "listed twice": ("image listed twice", "take one line out of the list"),
     "in train too": ("image of training in another split", "take it out of one: its score says nothing"),
+    "in two splits": ("image in two splits", "take it out of one: what is tested must not be trained or chosen on"),
+    "same content": (
+        "image with the content of one in another split",
+        "these are too many for an accident of the release: make the lists and images anew, of separate splits",
+    ),
     "unreadable": ("unreadable file", "get it again: it is cut off or no image"),
     "turned": ("image turned by Exif", "turn its pixels (exiftran -ai FILE): it is turned when read, its mask is not"),
     "size": ("mask of another size than its image", "make the mask anew at the image's size, without interpolation"),
@@ -28,13 +43,35 @@ NEXT_STEPS = {
 }
 
 
+# What is remarkable and no problem.
+NOTES = {
+    "division": (
+        "list that is not as long as VPT's",
+        "train and val together are the release's: another division, as good, but say so where you compare",
+    ),
+    "same content": (
+        "image with the content of one in another split",
+        "official releases hold a few; leave them to stay comparable",
+    ),
+}
+
+
 def problems_in_words(findings: Sequence[Finding], show: int) -> list[str]:
     """List findings by kind, ``show`` of each, with what to do."""
+    return _in_words(findings, NEXT_STEPS, "PROBLEM ", show)
+
+
+def notes_in_words(notes: Sequence[Finding], show: int) -> list[str]:
+    """List what is remarkable by kind, ``show`` of each, with what to make of it."""
+    return _in_words(notes, NOTES, "note: ", show)
+
+
+def _in_words(findings: Sequence[Finding], kinds: Mapping[str, tuple[str, str]], heading: str, show: int) -> list[str]:
     lines = []
-    for kind, (meaning, step) in NEXT_STEPS.items():
+    for kind, (meaning, step) in kinds.items():
         found = [finding for finding in findings if finding.kind == kind]
         if found:
-            lines.append(f"  PROBLEM {len(found):,} x {meaning}")
+            lines.append(f"  {heading}{len(found):,} x {meaning}")
             lines += [f"      {f.path}" + (f": {f.detail}" if f.detail else "") for f in found[:show]]
             lines += [f"      ... and {len(found) - show:,} more"] if len(found) > show else []
             lines.append(f"      -> {step}")
@@ -45,18 +82,30 @@ def split_in_words(audit: SplitAudit, show: int) -> str:
     """Describe one split: its size, its problems, classes that it lacks."""
     published = " (as published)" if audit.images in audit.expected else ""
     lines = [f"{audit.split}: {audit.dataset}, {audit.images:,} images{published}"]
-    lines += problems_in_words(audit.findings, show)
-    if audit.never_seen:
-        names = ", ".join(audit.never_seen)
-        lines.append(f"  note: {len(audit.never_seen)} of {len(audit.classes)} classes are never seen: {names}")
+    lines += problems_in_words(audit.findings, show) + notes_in_words(audit.notes, show)
+    lines += _classes_in_words(audit, show)
     if not audit.findings:
-        lines.append("  whole: every image and mask " + ("was read" if audit.decoded else "has a header that fits"))
+        files = "image and mask" if audit.pixels else "image"
+        lines.append(f"  whole: every {files} " + ("was read" if audit.decoded else "has a header that fits"))
     return "\n".join(lines)
+
+
+def _classes_in_words(audit: SplitAudit, show: int) -> list[str]:
+    lines, never = [], list(audit.never_seen)
+    if not audit.pixels and any(audit.seen_in):  # one label an image: no table is needed
+        most, least = max(audit.seen_in), min(audit.seen_in)
+        each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+        lines.append(f"  {len(audit.classes)} classes with {each} images each")
+        never[show:] = [f"{len(never) - show} more"] if len(never) > show else []
+    if never:
+        many = f"{len(audit.never_seen)} of {len(audit.classes)} classes"
+        lines.append(f"  note: {many} are never seen: {', '.join(never)}")
+    return lines
 
 
 def class_table(audits: Sequence[SplitAudit]) -> str:
     """Tabulate each class's share of the labelled pixels, and the images that hold it, a column pair for each split."""
-    audits = [audit for audit in audits if audit.decoded and audit.classes]
+    audits = [audit for audit in audits if audit.decoded and audit.pixels]
     audits = [audit for audit in audits if audit.classes == audits[0].classes]  # a table has one column of names
     if not audits:
         return ""

@@ -51,9 +51,9 @@ def test_class_ids_become_the_same_labels_in_every_split(tmp_path: Path) -> None
     write_fgvc(tmp_path, "nabirds", num_classes=4)
     ids = [295, 298, 301, 304]  # with gaps, as in the release
     lists = {name: json.loads((tmp_path / f"{name}.json").read_text()) for name in ("train", "val", "test")}
-    (lacking,) = [path for path, class_id in lists["test"].items() if class_id == 295]
-    del lists["test"][lacking]  # a split without the first class numbers the others all the same
-    (tmp_path / "test.json").write_text(json.dumps({path: str(i) for path, i in lists["test"].items()}))
+    (lacking,) = [path for path, class_id in lists["train"].items() if class_id == 295]
+    del lists["train"][lacking]  # without its first class, a split numbers the others all the same
+    (tmp_path / "train.json").write_text(json.dumps({path: str(i) for path, i in lists["train"].items()}))
     for split in ("train", "val", "test"):
         for item in build(tmp_path, split=split).load_data_list():
             path = str(Path(item["img_path"]).relative_to(tmp_path / "images"))

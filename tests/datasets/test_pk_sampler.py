@@ -15,7 +15,7 @@ from mmengine.registry import DATA_SAMPLERS, DATASETS
 from torch.utils.data import DataLoader
 
 from davpt_seg.datasets import PKSampler
-from davpt_seg.datasets.pk_sampler import Rounds
+from davpt_seg.datasets.pk_sampler import Rounds, check_batch_size
 from davpt_seg.engine.keyed_random import KeyedSampler
 
 from ..recognition import write_vtab
@@ -167,3 +167,11 @@ def test_labels_are_those_of_a_wrapped_data_set(tmp_path: Path) -> None:
 def test_what_cannot_be_sampled_is_refused(dataset: Any, options: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         PKSampler(dataset, seed=0, **options)
+
+
+def test_a_loader_with_another_batch_size_than_its_sampler_is_refused() -> None:
+    config = dict(batch_size=8, sampler=dict(type="PKSampler", batch_size=8))
+    check_batch_size(config)
+    check_batch_size(dict(batch_size=8, sampler=dict(type="DefaultSampler", shuffle=True)))
+    with pytest.raises(ValueError, match=r"batch_size is 4, but that of its sampler PKSampler 8: .*--cfg-options"):
+        check_batch_size(dict(config, batch_size=4))

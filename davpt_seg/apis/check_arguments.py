@@ -1,0 +1,107 @@
+"""Which data sets ``tools/check_dataset.py`` is asked to check."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.config import DictAction
+
+from ..datasets import official
+from .configs import read_config
+
+ROOTS = {
+    "ade20k": official.ade20k,
+    "pascal_context": official.pascal_context,
+    "pascal_context_59": lambda root: official.pascal_context(root, classes=59),
+}
+SETS = {"vtab": official.vtab, "fgvc": official.fgvc}  # of a root that holds several data sets
+
+
+def arguments() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(
+        description="Tell whether a data set is whole: numbers of images, pairs, sizes, labels, unreadable files, "
+        "images in two splits. Every file is read; nothing is changed. Exit status 0: whole, 1: not, 2: wrong command "
+        "line.",
+        epilog="Examples: python tools/check_dataset.py --ade20k data/ade/ADEChallengeData2016 --workers 8; "
+        "python tools/check_dataset.py --vtab data/vtab-1k dtd svhn",
+    )
+    parser.add_argument(
+        "config", nargs="?", help="a config, or an experiment's parts: its train, val and test data sets are checked"
+    )
+    parser.add_argument("--ade20k", metavar="ROOT", help="or ADEChallengeData2016, with images/ and annotations/")
+    parser.add_argument("--pascal-context", metavar="ROOT", help="or VOC2010 in mmseg's layout, 60 classes")
+    parser.add_argument("--pascal-context-59", metavar="ROOT", help="or the same, the background being void")
+    parser.add_argument(
+        "--vtab",
+        nargs="+",
+        metavar=("ROOT", "SET"),
+        help="or VTAB-1k, a folder a task with train800.txt, val200.txt, train800val200.txt and test.txt; SET: "
+        "only these tasks",
+    )
+    parser.add_argument(
+        "--fgvc",
+        nargs="+",
+        metavar=("ROOT", "SET"),
+        help="or FGVC: CUB_200_2011, nabirds, OxfordFlower, Stanford-dogs and Stanford-cars, each with train.json, "
+        "val.json and test.json; SET: only these of cub, nabirds, flowers, dogs and cars",
+    )
+    parser.add_argument("--fast", action="store_true", help="read headers only: no truncated files, no labels of masks")
+    parser.add_argument("--workers", type=int, default=4, help="threads; default: %(default)s")
+    parser.add_argument("--show", type=int, default=5, metavar="N", help="files to name of each problem; default: 5")
+    parser.add_argument("--no-classes", action="store_true", help="leave the table of classes out")
+    parser.add_argument("--json", metavar="FILE", help="write all that was found here, every file named")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config")
+    return parser
+
+
+def data_sets(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Return the configs of the data sets to check, by name and split, or end with the parser's error."""
+    given = [name for name in (*ROOTS, *SETS) if getattr(args, name)]
+    if len(given) + bool(args.config) != 1:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in (*ROOTS, *SETS))
+        parser.error(f"give a config, or one of {options} with its folder")
+    if args.workers < 1:
+        parser.error(f"--workers must be at least 1, got {args.workers}")
+    if args.cfg_options and given:
+        parser.error("--cfg-options change a config; with --ade20k and the like give the folder itself")
+    if not given:
+        return {args.config: _splits_of_config(parser, args)}
+    (option,) = given
+    if option in ROOTS:
+        return {option: ROOTS[option](getattr(args, option))}
+    root, *names = getattr(args, option)
+    try:
+        return SETS[option](root, names)
+    except ValueError as error:
+        parser.error(f"--{option}: {error}")
+
+
+def _splits_of_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, Any]:
+    cfg = read_config(parser, args.config, args.cfg_options)
+    splits: dict[str, Any] = {}
+    seen: list[dict[str, Any]] = []
+    for split in ("train", "val", "test"):
+        leaves = list(_leaves((cfg.get(f"{split}_dataloader") or {}).get("dataset")))
+        for i, leaf in enumerate(leaves):
+            files = {key: value for key, value in leaf.items() if key != "pipeline"}
+            if files not in seen:  # test is mostly val again
+                seen.append(files)
+                splits[split if len(leaves) == 1 else f"{split} {i + 1}"] = leaf
+    if not splits:
+        parser.error(f"{args.config} has no train_dataloader, val_dataloader or test_dataloader with a dataset")
+    return splits
+
+
+def _leaves(config: Any) -> Iterator[Any]:
+    """Unwrap data sets that repeat or join others."""
+    if not config:
+        return
+    inner = config.get("datasets") or [config.get("dataset")]
+    if isinstance(inner[0], dict):  # not the name of one of its tasks
+        for part in inner:
+            yield from _leaves(part)
+    else:
+        yield config

@@ -1,0 +1,41 @@
+"""What an audit of a data set finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Finding(NamedTuple):
+    """Something wrong or remarkable: its kind (a key of ``report.NEXT_STEPS`` or ``NOTES``), the file, what exactly."""
+
+    kind: str
+    path: str
+    detail: str = ""
+
+
+@dataclass
+class SplitAudit:
+    """What was found in one split.
+
+    ``seen_in`` counts the images of each class. Of label maps, ``pixels`` counts the pixels of each class and ``void``
+    those of none. All are zero if no label was read.
+    """
+
+    split: str
+    dataset: str
+    images: int = 0
+    expected: tuple[int, ...] = ()
+    decoded: bool = False
+    classes: tuple[str, ...] = ()
+    pixels: list[int] = field(default_factory=list)
+    seen_in: list[int] = field(default_factory=list)
+    void: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[Finding] = field(default_factory=list)
+
+    @property
+    def never_seen(self) -> tuple[str, ...]:
+        """Classes that no image has."""
+        read = self.decoded or any(self.seen_in)  # lists tell labels without decoding
+        return tuple(name for name, count in zip(self.classes, self.seen_in) if not count) if read else ()

@@ -1,0 +1,111 @@
+"""Recognition from the command line: training, testing and resuming an unmodified mmpretrain classifier."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from davpt_seg.apis import main_test, main_train
+
+from ..recognition import write_vtab
+
+TINY = [
+    "model.backbone.model_name=vit_tiny_patch16_224",
+    "model.backbone.weights=None",
+    "model.backbone.timm_kwargs.img_size=16",
+    "model.backbone.timm_kwargs.patch_size=8",
+    "model.backbone.timm_kwargs.embed_dim=16",
+    "model.backbone.timm_kwargs.num_heads=2",
+    "model.head.in_channels=16",
+    "train_dataloader.num_workers=0",
+    "train_dataloader.persistent_workers=False",
+    "test_dataloader.num_workers=0",
+    "test_dataloader.persistent_workers=False",
+    "default_hooks.logger.interval=1",
+]
+WITH_VAL = ["val_dataloader.num_workers=0", "val_dataloader.persistent_workers=False"]
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_vtab(tmp_path / "vtab", "dmlab", train=24, val=12, test=18)
+    monkeypatch.setenv("VTAB_ROOT", str(tmp_path / "vtab"))
+
+
+def words(**changes: Any) -> str:
+    parts = dict(method="davpt", trunk="vits14", data="vtab/dmlab", epochs=2, image_size=16, batch_size=12)
+    parts.update(prompts=2, guided_prompts=2, lr=0.02)
+    return ",".join(f"{key}={value}" for key, value in {**parts, **changes}.items())
+
+
+def train(work_dir: Path, *arguments: str, options: tuple[str, ...] = (), **changes: Any) -> dict[str, Any]:
+    """Train and test from the command line, and return the scores."""
+    scores = work_dir / "scores.json"
+    validated = WITH_VAL if changes.get("split") != "final" else []
+    main_train(
+        [words(**changes), "--work-dir", str(work_dir), "--test", str(scores), *arguments]
+        + ["--cfg-options", *TINY, *validated, *options]
+    )
+    return json.loads(scores.read_text())
+
+
+def logged(work_dir: Path, key: str) -> list[float]:
+    (log,) = sorted(work_dir.glob("*/vis_data/scalars.json"))[-1:]
+    return [row[key] for row in map(json.loads, log.read_text().splitlines()) if key in row]
+
+
+def weights(work_dir: Path, epoch: int = 2) -> dict[str, torch.Tensor]:
+    return torch.load(work_dir / f"epoch_{epoch}.pth", map_location="cpu")["state_dict"]
+
+
+def test_choosing_trains_with_guidance_and_scores_the_validation_split(tmp_path: Path) -> None:
+    scores = train(tmp_path / "run")
+    assert scores["about"]["split"] == "val200"
+    assert scores["about"]["images"] == 12
+    assert scores["about"]["trained_in_backbone"] == 12 * 2 * 16
+    assert scores["about"]["trained"] == 12 * 2 * 16 + 6 * 17
+    assert scores["accuracy/top1"] == pytest.approx(logged(tmp_path / "run", "accuracy/top1")[-1])
+    for name in ("loss_metric_patch", "loss_metric_cls"):
+        assert min(logged(tmp_path / "run", name)) > 0
+    state = weights(tmp_path / "run")
+    mapping = state["backbone.guidance.mapping.prompt_of_class"]
+    assert sorted(mapping.unique().tolist()) == [0, 1]  # six classes share two prompts
+
+
+def test_the_final_run_is_tested_alike_by_both_tools(tmp_path: Path) -> None:
+    scores = train(tmp_path / "run", split="final")
+    assert (scores["about"]["split"], scores["about"]["images"]) == ("test", 18)
+    again, picture = tmp_path / "again.json", tmp_path / "matrix.png"
+    main_test(
+        [words(split="final"), str(tmp_path / "run" / "epoch_2.pth"), "--work-dir", str(tmp_path / "test")]
+        + ["--json", str(again), "--confusion-matrix", str(picture), "--cfg-options", *TINY]
+    )
+    assert json.loads(again.read_text())["accuracy/top1"] == scores["accuracy/top1"]
+    assert picture.stat().st_size > 10_000
+
+
+def test_a_resumed_training_ends_where_it_would_have(tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    keep = ("default_hooks.checkpoint.max_keep_ckpts=3",)
+    train(whole, options=keep)
+    cut = tmp_path / "cut"
+    cut.mkdir()
+    (cut / "epoch_1.pth").write_bytes((whole / "epoch_1.pth").read_bytes())
+    (cut / "last_checkpoint").write_text(str(cut / "epoch_1.pth"))
+    train(cut, "--resume", options=keep)
+    expected = weights(whole)
+    assert not torch.equal(expected["head.fc.weight"], weights(whole, 1)["head.fc.weight"])
+    for name, value in weights(cut).items():
+        torch.testing.assert_close(value, expected[name], rtol=0, atol=0, msg=name)
+
+
+@pytest.mark.parametrize("option", ["--out", "--show-dir", "--mode"])
+def test_options_of_segmentation_are_refused(option: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    value = "whole" if option == "--mode" else str(tmp_path / "out")
+    with pytest.raises(SystemExit):
+        main_test([words(), str(tmp_path / "epoch_1.pth"), option, value, "--cfg-options", *TINY, *WITH_VAL])
+    assert f"{option} is for segmentation, and this config classifies images" in capsys.readouterr().err

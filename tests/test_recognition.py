@@ -1,0 +1,201 @@
+"""Recognition experiments from their parts, and the table of hyper-parameters that they read."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mmengine.config import Config
+
+from davpt_seg.apis import main_count
+from davpt_seg.apis.compose import CompositionError, compose_from_words
+from davpt_seg.apis.hyperparameters import TUNED, hyperparameters
+from davpt_seg.apis.parameters import build_on_meta, count_parameters
+from davpt_seg.datasets import FGVC_SETS, VTAB_SETS
+
+BASE = Path(__file__).parents[1] / "configs" / "_base_"
+TASKS = [*(f"vtab/{name}" for name in VTAB_SETS), *(f"fgvc/{name}" for name in FGVC_SETS)]
+TRUNKS = ("vitb_in21k", "vitb_mae", "vitb_mocov3")
+METHODS = ("linear", "full", "bias", "vpt_shallow", "vpt_deep", "davpt", "davpt_plus")
+OFF_HUB = {"model.backbone.pretrained": False, "model.backbone.weights": None}
+
+
+def experiment(**words: Any) -> Config:
+    return compose_from_words(",".join(f"{key}={value}" for key, value in words.items()))
+
+
+def table() -> list[dict[str, str]]:
+    with open(BASE / "hyperparameters.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_is_composed_with_every_trunk_and_method(task: str) -> None:
+    sets = {f"vtab/{name}": one for name, one in VTAB_SETS.items()}
+    sets.update({f"fgvc/{name}": one for name, one in FGVC_SETS.items()})
+    for trunk in TRUNKS:
+        for method in METHODS:
+            cfg = experiment(data=task, trunk=trunk, method=method)
+            assert cfg.model.head.num_classes == sets[task].num_classes
+            assert cfg.train_dataloader.dataset.dataset == task.partition("/")[2]
+            guidance = cfg.model.backbone.get("guidance")
+            assert (guidance is not None) is method.startswith("davpt")
+            if guidance:
+                assert guidance.num_classes == sets[task].num_classes
+                assert guidance.patch_weight or guidance.cls_weight
+
+
+def test_the_table_has_a_row_for_each_task_and_trunk_of_the_paper() -> None:
+    rows = [(row["trunk"], row["task"]) for row in table() if row["method"] == "davpt" and row["task"] != "*"]
+    assert sorted(rows) == sorted((trunk, task) for trunk in TRUNKS for task in TASKS)
+
+
+def test_values_that_were_not_released_are_marked_as_ours() -> None:
+    missing = {("svhn", t) for t in TRUNKS} | {("sun397", t) for t in TRUNKS} | {("kitti", t) for t in TRUNKS}
+    missing |= {("oxford_iiit_pet", "vitb_mae"), ("diabetic_retinopathy", "vitb_mae")}  # METHOD.md section 7
+    rows = [row for row in table() if row["method"] == "davpt" and row["task"] != "*"]
+    ours = {(row["task"].partition("/")[2], row["trunk"]) for row in rows if row["source"] == "ours"}
+    assert ours == missing
+    assert all(row["note"] for row in table() if row["source"] == "ours")
+
+
+@pytest.mark.parametrize(
+    ("trunk", "task", "expected"),
+    [  # METHOD.md section 7, read by eye
+        (
+            "vitb_in21k",
+            "fgvc/nabirds",
+            dict(lr=1e-3, weight_decay=0.05, head_weight_decay=3, prompts=5, guided_prompts=10, blocks=(9, 10, 11))
+            | dict(patch_weight=0.01, cls_weight=0.2, prompt_scale=60, tuned="KVPFnNC", drop_path=0, batch_size=32),
+        ),
+        ("vitb_in21k", "fgvc/dogs", dict(lr=2e-4, batch_size=64, patch_weight=0.01, cls_weight=0.01)),
+        (
+            "vitb_mae",
+            "vtab/cifar",
+            dict(lr=1e-3, weight_decay=5, head_weight_decay=0.5, prompts=0, guided_prompts=10)
+            | dict(blocks=tuple(range(5, 12)), patch_weight=0.01, cls_weight=0.1),
+        ),
+        ("vitb_mocov3", "vtab/dtd", dict(lr=5e-3, drop_path=0.2, patch_weight=0.05, cls_weight=0.03, prompts=0)),
+        ("vitb_mocov3", "vtab/clevr_count", dict(weight_decay=0.1, head_weight_decay=0)),
+    ],
+)
+def test_rows_hold_the_released_values(trunk: str, task: str, expected: dict[str, Any]) -> None:
+    row = hyperparameters("davpt_plus", trunk, task)
+    assert {name: getattr(row, name) for name in expected} == expected
+
+
+def test_letters_name_parameters_that_the_trunk_has() -> None:
+    cfg = experiment(data="fgvc/cub", method="davpt_plus")
+    assert hyperparameters("davpt", "vitb_in21k", "fgvc/cub").tuned == "".join(TUNED)
+    cfg.merge_from_dict(OFF_HUB)
+    build_on_meta(cfg)  # refuses names that no parameter has
+
+
+def test_davpt_plus_trains_what_the_closed_formula_counts() -> None:
+    cfg = experiment(data="fgvc/cub", method="davpt_plus")
+    cfg.merge_from_dict(OFF_HUB)
+    counts = count_parameters(build_on_meta(cfg))
+    biases = 12 * 768 * (1 + 1 + 1 + 1 + 1 + 2) + 768  # K V P F n, N; C
+    assert counts.backbone_trained == 12 * 10 * 768 + biases
+    assert counts.heads_trained == 200 * 768 + 200
+
+
+def test_choosing_never_opens_the_test_split() -> None:
+    for task, val in (("vtab/dtd", "val200"), ("fgvc/cub", "val")):
+        cfg = experiment(data=task)
+        assert cfg.train_dataloader.dataset.split in ("train800", "train")
+        assert {cfg[f"{stage}_dataloader"].dataset.split for stage in ("val", "test")} == {val}
+        assert not re.search(r"split='(test|train800val200|trainval)'", cfg.pretty_text)
+
+
+def test_the_final_run_trains_on_all_labels_and_validates_nowhere() -> None:
+    for task, train in (("vtab/dtd", "train800val200"), ("fgvc/cub", "trainval")):
+        cfg = experiment(data=task, split="final")
+        assert cfg.train_dataloader.dataset.split == train
+        assert cfg.test_dataloader.dataset.split == "test"
+        assert cfg.val_dataloader is cfg.val_cfg is cfg.val_evaluator is None
+
+
+def test_the_head_decays_on_its_own() -> None:
+    def decays(task: str, trunk: str = "vitb_in21k") -> tuple[float, float]:
+        wrapper = experiment(data=task, trunk=trunk).optim_wrapper
+        keys, base = wrapper.paramwise_cfg.custom_keys, wrapper.optimizer.weight_decay
+        return tuple(base * keys.get(key, {}).get("decay_mult", 1) for key in ("backbone", "head.fc.weight"))
+
+    assert decays("fgvc/cub") == pytest.approx((0.05, 5))
+    assert decays("vtab/dmlab") == pytest.approx((0, 0.05))
+    assert decays("vtab/clevr_count", "vitb_mocov3") == pytest.approx((0.1, 0))
+
+
+def test_the_head_learns_at_its_own_rate_if_told() -> None:
+    cfg = experiment(data="vtab/dtd", lr=1e-3, head_lr=1e-2)
+    keys = cfg.optim_wrapper.paramwise_cfg["custom_keys"]
+    assert cfg.optim_wrapper.optimizer.lr == 1e-3
+    assert [keys[f"head.fc.{name}"]["lr_mult"] for name in ("weight", "bias")] == pytest.approx([10, 10])
+    assert keys["head.fc.bias"]["decay_mult"] == 0
+
+
+def test_the_mean_token_is_classified_and_guided_for_mae() -> None:
+    for trunk, out_type, token in (("vitb_mae", "avg_featmap", "mean"), ("vitb_mocov3", "cls_token", "class")):
+        backbone = experiment(data="vtab/dtd", trunk=trunk).model.backbone
+        assert (backbone.out_type, backbone.guidance.image_token) == (out_type, token)
+
+
+def test_lengths_stretch_the_schedule_and_the_images() -> None:
+    cfg = experiment(data="fgvc/cub", epochs=20, image_size=112, batch_size=8)
+    assert [(s.begin, s.end) for s in cfg.param_scheduler] == [(0, 2), (2, 20)]
+    assert (cfg.param_scheduler[1].T_max, cfg.train_cfg.max_epochs, cfg.train_cfg.val_interval) == (18, 20, 2)
+    assert [step.get("scale", step.get("crop_size")) for step in cfg.train_dataloader.dataset.pipeline[1:3]] == [
+        128,
+        112,
+    ]
+    assert cfg.train_dataloader.batch_size == cfg.train_dataloader.sampler.batch_size == 8
+    assert len(experiment(data="fgvc/cub", epochs=5).param_scheduler) == 1
+
+
+def test_vpts_own_recipe_has_its_batch_and_no_rate() -> None:
+    cfg = experiment(data="vtab/dtd", method="vpt_deep", schedule="vpt_100e", lr=0.5)
+    assert (cfg.optim_wrapper.optimizer.type, cfg.optim_wrapper.optimizer.lr) == ("SGD", 0.5)
+    assert (cfg.train_dataloader.batch_size, cfg.train_dataloader.sampler.type) == (128, "DefaultSampler")
+    with pytest.raises(CompositionError, match="has no learning rate of its own: add lr="):
+        experiment(data="vtab/dtd", method="vpt_deep", schedule="vpt_100e")
+
+
+def test_other_experiments_have_other_work_dirs() -> None:
+    names = [
+        experiment(data="vtab/dtd", **words).filename
+        for words in ({}, dict(lr=1), dict(split="final"), dict(trunk="vitb_mae"), dict(method="linear"))
+    ]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("data=vtab/dtdd", "no 'vtab/dtdd' in .*datasets; did you mean 'vtab/dtd'"),
+        ("data=vtab/base", "no 'vtab/base' in"),
+        ("data=vtab/dtd,trunk=vitl", "no 'classifier_vitl' in .*classifier_vitb_mae"),
+        ("data=vtab/dtd,split=test", "split=test: expected one of choose, final"),
+        ("data=vtab/dtd,schedule=released_160k", "counts iterations; recognition wants davpt_100e or vpt_100e"),
+        (
+            "data=vtab/dtd,method=linear,prompts=5",
+            "linear on vtab/dtd has no prompts; it has lr, head_lr",
+        ),
+        ("data=vtab/dtd,lr=fast", "lr=fast: a number of at least 0 was expected"),
+        ("data=vtab/dtd,prompts=2.5", "prompts=2.5: an integer of at least 0 was expected"),
+        ("data=vtab/dtd,epochs=0", "epochs=0: expected an integer of at least 1"),
+        ("data=vtab/dtd,epochs=5,warmup_epochs=5", "warmup_epochs=5 leaves nothing of epochs=5"),
+        ("data=ade20k,lr=1", "'lr' is no part of a segmentation experiment"),
+    ],
+)
+def test_wrong_words_are_answered_with_what_was_expected(words: str, message: str) -> None:
+    with pytest.raises(CompositionError, match=message):
+        compose_from_words(words)
+
+
+def test_counting_parameters_needs_no_data(capsys: pytest.CaptureFixture) -> None:
+    main_count(["method=vpt_deep,data=vtab/dtd,prompts=10", "--cfg-options", "model.backbone.pretrained=False"])
+    assert f"{12 * 10 * 768 / 1e6:.3f}M | {47 * 769 / 1e6:.3f}M" in capsys.readouterr().out
