@@ -77,9 +77,10 @@ def test_a_wrong_plan_is_refused_with_what_was_meant(change: dict[str, Any], tol
     ],
 )
 def test_no_option_of_a_plan_can_show_test_images_to_the_search(key: str) -> None:
-    for change in (dict(cfg_options=[f"{key}=test"]), dict(grid={f"{key}.x": ["test", "val200"]})):
-        with pytest.raises(PlanError, match="which images or seeds a run sees"):
-            studies({**PLAN, **change})
+    with pytest.raises(PlanError, match="which images or seeds a run sees"):
+        studies({**PLAN, "cfg_options": [f"{key}=test"]})
+    with pytest.raises(PlanError, match="which images or seeds a run sees" if "." in key else "grid has no"):
+        studies({**PLAN, "grid": {key: ["test", "val200"]}})
 
 
 def test_groups_stand_for_their_tasks() -> None:
