@@ -58,11 +58,11 @@ def test_a_benchmark_killed_in_the_middle_of_a_grid_ends_as_an_uninterrupted_one
 ) -> None:
     assert bench.run("whole") == 0
     bench.diary.unlink()
-    victim = bench.start("killed", FAKE_SECONDS="0.4")
+    victim = bench.start(bench.arguments("killed"), FAKE_SECONDS="0.4")
     folder = bench.folder / "killed/vtab/dtd/vitb_in21k/linear/search/lr=0.01"
     wait_until(lambda: (folder / "last_checkpoint").is_file())  # the second trial is in its second epoch
-    os.kill(victim.pid, signal.SIGKILL)
-    victim.communicate()
+    victim.kill()
+    victim.join()
     if whole_group:
         os.kill(last_attempt(folder).holders[1]["pid"], signal.SIGKILL)
     assert bench.run("killed") == 0
