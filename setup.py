@@ -10,6 +10,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
+SUFFIXES = (".py", ".sh", ".yml", ".yaml", ".csv")
 
 
 class BuildWithMim(build_py):
@@ -34,7 +35,7 @@ class BuildWithMim(build_py):
     def _mim_files(self) -> dict:
         sources = [ROOT / "model-index.yml"]
         for folder in ("configs", "tools"):
-            sources += [path for path in sorted((ROOT / folder).rglob("*")) if path.suffix in (".py", ".sh", ".yml")]
+            sources += [path for path in sorted((ROOT / folder).rglob("*")) if path.suffix in SUFFIXES]
         return {source: self._mim() / source.relative_to(ROOT) for source in sources}
 
 

@@ -21,7 +21,7 @@ from unittest import mock
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import DATASETS, MODELS, init_default_scope
 from PIL import Image
 
 from davpt_seg import compat
@@ -29,8 +29,10 @@ from davpt_seg.apis import main_test, main_train
 from davpt_seg.apis.check import advise_check, main_check_dataset
 from davpt_seg.core import PromptedViT
 from davpt_seg.datasets.pascal_context import CLASS_IDS
+from davpt_seg.datasets.pk_sampler import check_batch_size
 
 from .datasets.pascal_release import label_maps, write_json, write_mats, write_voc
+from .recognition import write_fgvc, write_vtab
 from .scenes import write_ade20k, write_camvid, write_pascal_context
 from .training import tiny_camvid
 
@@ -416,6 +418,75 @@ def check(*arguments: str) -> str:
         assert main_check_dataset([*arguments, "--workers=1", "--no-classes"]) == 1
     (text,) = re.findall(r"PROBLEM .*?->[^\n]*", said.getvalue(), flags=re.S)[:1]
     return text
+
+
+# --- Recognition data -------------------------------------------------------------------------------------------------
+
+
+def open_task(root: Path, **options: Any) -> None:
+    """Build the training set of a small EuroSAT in VTAB's layout."""
+    config = dict(type="VTABDataset", data_root=str(write_vtab(root, "eurosat")), dataset="eurosat", split="train800")
+    DATASETS.build({**config, **options})
+
+
+@wrong("Recognition data", "a task that VTAB-1k does not have", "'cifar100' is not known", "did you mean 'cifar'")
+def _(folder: Path) -> None:
+    open_task(folder, dataset="cifar100")
+
+
+@wrong("Recognition data", "`VTAB_ROOT` with a wrong folder", "folder 'nowhere/eurosat' does not exist", "vtab1k.py")
+def _(folder: Path) -> None:
+    open_task(folder, data_root="nowhere")
+
+
+@wrong("Recognition data", "a split of another benchmark", "split: 'train' is not known", "train800val200")
+def _(folder: Path) -> None:
+    open_task(folder, split="train")
+
+
+@wrong("Recognition data", "a list with a label that is no class", "train800.txt, line 1: expected", "0 to 9")
+def _(folder: Path) -> None:
+    write_vtab(folder / "mine", "eurosat")
+    (folder / "mine" / "eurosat" / "train800.txt").write_text("images/train800/000000.jpg 10\n")
+    DATASETS.build(dict(type="VTABDataset", data_root=str(folder / "mine"), dataset="eurosat"))
+
+
+@wrong(
+    "Recognition data", "an FGVC set without its `val.json`", "val.json' does not exist", "has test.json, train.json"
+)
+def _(folder: Path) -> None:
+    (write_fgvc(folder, "dogs") / "val.json").unlink()
+    DATASETS.build(dict(type="FGVCDataset", data_root=str(folder), dataset="dogs", split="trainval"))
+
+
+@wrong("Recognition data", "an FGVC set in the folder of another", "cub has 200 classes, but the lists", "name 120")
+def _(folder: Path) -> None:
+    DATASETS.build(dict(type="FGVCDataset", data_root=str(write_fgvc(folder, "dogs")), dataset="cub"))
+
+
+@wrong("Recognition data", "FGVC's lists without the images", "none of the 120 listed images is there", "Unpack")
+def _(folder: Path) -> None:
+    (write_fgvc(folder, "dogs") / "Images").rename(folder / "unpacked")
+    DATASETS.build(dict(type="FGVCDataset", data_root=str(folder), dataset="dogs"))
+
+
+@wrong("Recognition data", "a batch size changed in the loader alone", "batch_size is 16, but", "sampler.batch_size=16")
+def _(folder: Path) -> None:
+    check_batch_size(dict(batch_size=16, sampler=dict(type="PKSampler", batch_size=32)))
+
+
+@wrong("Recognition data", "`check_dataset.py --vtab` on one task's folder", "is the folder of one task: give FOLDER")
+def _(folder: Path) -> None:
+    check("--vtab", str(write_vtab(folder, "eurosat") / "eurosat"))
+
+
+@wrong(
+    "Recognition data", "`check_dataset.py` on a test list with a training image", "image in two splits", "take it out"
+)
+def _(folder: Path) -> str:
+    task = write_vtab(folder, "mine", train=4) / "mine"
+    (task / "test.txt").write_text("images/train800/000000.jpg 0\n")
+    return check("--vtab", str(folder), "mine")
 
 
 # --- PASCAL Context converter -----------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Is a data set whole? python tools/check_dataset.py CONFIG, or --ade20k ROOT (--help for options)."""
+"""Is a data set whole? python tools/check_dataset.py CONFIG, or --ade20k ROOT, --vtab ROOT ... (--help)."""
 
 import sys
 

@@ -30,18 +30,19 @@ def main_check_dataset(argv: Optional[Sequence[str]] = None) -> int:
     sets = data_sets(parser, args)
     if args.json:
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-    audits, shared, problems = [], [], {}
-    missing = _missing_folders(sets) if len(sets) > 1 else {}
+    audits, shared, remarkable, problems = [], [], [], {}
+    missing = _missing_folders(sets) if _of_several(args) else {}
     for name, splits in sets.items():
         if name not in missing:
-            found, between = _check_set(parser, args, splits, f"{name}/" if _of_several(args) else "")
+            found, between, notes = _check_set(parser, args, splits, f"{name}/" if _of_several(args) else "")
             audits += found
             shared += between
+            remarkable += notes
             problems[name] = sum(len(audit.findings) for audit in found) + len(between)
     for line in problems_in_words(list(missing.values()), len(missing)):
         print(line)
     if args.json:
-        _write_json(args.json, audits, [*shared, *missing.values()])
+        _write_json(args.json, audits, [*shared, *missing.values()], remarkable)
     if len(problems) > 1:
         print("\n".join(f"{name:24}{f'problems: {n:,}' if n else 'whole'}" for name, n in problems.items()))
     count = sum(problems.values()) + len(missing)
@@ -55,8 +56,12 @@ def main_check_dataset(argv: Optional[Sequence[str]] = None) -> int:
 
 def _check_set(
     parser: argparse.ArgumentParser, args: argparse.Namespace, splits: dict[str, Any], prefix: str
-) -> tuple[list[SplitAudit], list[Finding]]:
-    """Check the splits of one data set and what they share, and print what was found."""
+) -> tuple[list[SplitAudit], list[Finding], list[Finding]]:
+    """Check the splits of one data set and print what was found.
+
+    Returns:
+        What was found in each split, the problems between splits, and what is remarkable between them.
+    """
     audits, labelled = [], {}
     for split, config in splits.items():
         if recognition_kind(config):
@@ -78,7 +83,7 @@ def _check_set(
     table = "" if args.no_classes or args.fast else class_table(audits)
     if table:
         print(table)
-    return audits, shared
+    return audits, shared, notes
 
 
 def _missing_folders(sets: dict[str, dict[str, Any]]) -> dict[str, Finding]:
@@ -125,13 +130,18 @@ def advise_check(config: str) -> Iterator[None]:
         ) from error
 
 
-def _write_json(path: str, audits: Sequence[SplitAudit], shared: Sequence[Any]) -> None:
+def _write_json(path: str, audits: Sequence[SplitAudit], shared: Sequence[Finding], notes: Sequence[Finding]) -> None:
     report = {
         "splits": [
-            {**dataclasses.asdict(audit), "findings": [finding._asdict() for finding in audit.findings]}
+            {**dataclasses.asdict(audit), "findings": _dicts(audit.findings), "notes": _dicts(audit.notes)}
             for audit in audits
         ],
-        "shared": [finding._asdict() for finding in shared],
+        "shared": _dicts(shared),
+        "notes": _dicts(notes),
     }
     Path(path).write_text(json.dumps(report, indent=2) + "\n")
     print(f"Report: {path}", file=sys.stderr)
+
+
+def _dicts(findings: Sequence[Finding]) -> list[dict[str, str]]:
+    return [finding._asdict() for finding in findings]

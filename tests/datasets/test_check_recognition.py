@@ -129,6 +129,7 @@ def test_a_few_images_of_the_same_content_are_a_note_and_many_a_problem(
     shutil.copy(images / "train800" / "000001.jpg", images / "test" / "000007.jpg")
     status, report = check("--vtab", root, "mine", folder=tmp_path)
     assert (status, found(report)) == (0, [])
+    assert [(note["kind"], Path(note["path"]).name) for note in report["notes"]] == [("same content", "000007.jpg")]
     said = capsys.readouterr().out
     assert "note: 1 x image with the content of one in another split" in said
     assert f"000007.jpg: of test, is {images}/train800/000001.jpg of train800\n" in said
@@ -152,6 +153,7 @@ def test_another_division_of_fgvc_s_training_images_is_a_note_and_a_lost_one_a_p
     (cub / "val.json").write_text(json.dumps({**val, path: class_id}))
     status, report = check("--fgvc", cub.parent, "cub", folder=cub)
     assert (status, found(report)) == (0, [])
+    assert [note["kind"] for split in report["splits"] for note in split["notes"]] == ["division"] * 2
     assert "another division, as good, but say so where you compare" in capsys.readouterr().out
 
 

@@ -1,0 +1,155 @@
+"""Write VPT's splits train.json, val.json and test.json into an official release of an FGVC data set.
+
+  python tools/dataset_converters/fgvc.py cub     data/fgvc/CUB_200_2011
+  python tools/dataset_converters/fgvc.py nabirds data/fgvc/nabirds
+  python tools/dataset_converters/fgvc.py flowers data/fgvc/OxfordFlower
+  python tools/dataset_converters/fgvc.py dogs    data/fgvc/Stanford-dogs
+  python tools/dataset_converters/fgvc.py cars    data/fgvc/Stanford-cars
+
+Each file is one JSON dict of image path -> class number, as the release numbers them. Oxford Flowers has an official
+validation split, which is kept. The others have none: a tenth of the training images is held out, drawn per class with
+a fixed seed. VPT's own splits (linked from its README) are as large, but other images: where you have those files, keep
+them. Existing files that differ are never replaced without --force.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sklearn.model_selection import train_test_split
+
+from davpt_seg.datasets.fgvc_release import PUBLISHED, Release, read_release
+from davpt_seg.datasets.pascal_context import ReleaseError
+from davpt_seg.engine.atomic_files import AtomicLocalBackend
+
+VAL_SHARE = 0.1
+Images = Mapping[str, int]
+
+
+def hold_out(images: Images, seed: int) -> tuple[dict[str, int], dict[str, int]]:
+    """Split a tenth off, in every class alike; a class of one image stays where it is trained.
+
+    The tenth is rounded up, which gives VPT's numbers of images (arXiv 2203.12119, Table 8). The order in which the
+    release lists its images has no influence.
+
+    Args:
+        images: path -> class number.
+        seed: of the draw.
+
+    Raises:
+        ReleaseError: too few images for every class to be held out.
+    """
+    members = Counter(images.values())
+    alone = [path for path in images if members[images[path]] == 1]
+    paths = sorted(images.keys() - alone)
+    try:
+        train, val = train_test_split(
+            paths, test_size=VAL_SHARE, random_state=seed, stratify=[images[path] for path in paths]
+        )
+    except ValueError as error:
+        raise ReleaseError(f"cannot hold out a tenth of {len(paths)} training images per class: {error}") from error
+    return {path: images[path] for path in sorted([*train, *alone])}, {path: images[path] for path in sorted(val)}
+
+
+def make_splits(release: Release, seed: int) -> dict[str, Images]:
+    """Return train, val and test; val is the release's own where it has one."""
+    train, val = hold_out(release.train, seed) if release.val is None else (release.train, release.val)
+    return {"train": train, "val": val, "test": release.test}
+
+
+def report(dataset: str, release: Release, splits: Mapping[str, Images]) -> list[str]:
+    """Print what was found beside what was published.
+
+    Returns:
+        What differs.
+    """
+    published = PUBLISHED[dataset]
+    found = {"train": release.train, "val": release.val, "test": release.test}
+    lines = [("classes", len(set().union(*(images.values() for images in splits.values()))), published.classes)]
+    lines += [(f"official {split}", len(found[split] or {}), count) for split, count in published.images.items()]
+    lines += [(f"classes in {split}", len(set(images.values())), published.classes) for split, images in splits.items()]
+    differences = []
+    for what, count, expected in lines:
+        note = "as published" if count == expected else f"published: {expected:,}"
+        print(f"  {what}: {count:,} ({note})")
+        if count != expected:
+            differences.append(f"{what}: {count:,} instead of {expected:,}")
+    print("  written: " + ", ".join(f"{split} {len(images):,}" for split, images in splits.items()))
+    return differences
+
+
+def write_splits(root: Path, splits: Mapping[str, Images], force: bool) -> None:
+    """Write the three files, each whole or not at all; equal ones are left alone.
+
+    Raises:
+        ReleaseError: a file that holds something else, unless ``force``.
+    """
+    texts = {root / f"{split}.json": json.dumps(images, indent=0) + "\n" for split, images in splits.items()}
+    unlike = [path for path, text in texts.items() if path.is_file() and not _holds(path, text)]
+    if unlike and not force:
+        names = ", ".join(path.name for path in unlike)
+        raise ReleaseError(
+            f"{root}: {names} hold(s) other splits, perhaps VPT's own: keep them, or replace them with --force"
+        )
+    for path, text in texts.items():
+        if not path.is_file() or path in unlike:
+            AtomicLocalBackend().put_text(text, path)
+            print(f"  {path}")
+        else:
+            print(f"  {path} (was there)")
+
+
+def _holds(path: Path, text: str) -> bool:
+    try:
+        return json.loads(path.read_bytes()) == json.loads(text)
+    except ValueError:
+        return False
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line; ``argv`` defaults to ``sys.argv[1:]``."""
+    sources = "where they come from:\n" + "".join(f"  {name}: {p.source}\n" for name, p in PUBLISHED.items())
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=sources, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("dataset", choices=PUBLISHED, help="which of the five")
+    parser.add_argument("root", type=Path, help="folder that the archives were unpacked to")
+    parser.add_argument("--seed", type=int, default=0, help="of the held-out tenth; default: %(default)s")
+    parser.add_argument("--dry-run", action="store_true", help="read the release, say what would be written, and stop")
+    parser.add_argument("--allow-counts", action="store_true", help="go on if the release is not as large as published")
+    parser.add_argument("--force", action="store_true", help="replace splits that are there")
+    args = parser.parse_args(argv)
+    try:
+        run(args)
+    except ReleaseError as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Convert as the command line says.
+
+    Raises:
+        ReleaseError: whatever is missing, broken, or in the way, named.
+    """
+    release = read_release(args.dataset, args.root)
+    splits = make_splits(release, args.seed)
+    print(f"{args.dataset} in {args.root}, paths relative to {release.images}")
+    differences = report(args.dataset, release, splits)
+    if differences and not args.allow_counts:
+        raise ReleaseError(
+            f"{args.root} is not the release that was published ({'; '.join(differences)}); unpack it again, or go on "
+            f"with --allow-counts.\n{PUBLISHED[args.dataset].source}"
+        )
+    if args.dry_run:
+        print("Dry run: nothing was written.")
+        return
+    write_splits(args.root, splits, args.force)
+    print("Next, with all five in one folder: python tools/check_dataset.py --fgvc " + str(args.root.parent))
+
+
+if __name__ == "__main__":
+    main()
