@@ -70,11 +70,15 @@ def metric_losses_by_hand(model: Any, pictures: Tensor, labels: list[set[int]]) 
     prompt_of = model.backbone.guidance.mapping.prompt_of_class.tolist()
     patch, image = [], []
     for record in records:
-        each = [[{prompt_of[c] for c in classes}] * record.tokens.shape[1] for classes in labels]
-        sure = [len(classes) == 1 for classes in labels for _ in range(record.tokens.shape[1])]
-        pairs = [[p in mine if known else None for p in range(PROMPTS)] for mine, known in zip(sum(each, []), sure)]
+        # an image's patches are of its class; of which they are where it has several, nobody knows
+        pairs = [
+            [p == prompt_of[min(classes)] if len(classes) == 1 else None for p in range(PROMPTS)]
+            for classes in labels
+            for _ in range(record.tokens.shape[1])
+        ]
         patch.append(proxy_anchor_by_hand(record.prompts, record.tokens.flatten(0, 1), pairs))
-        of_images = [[p in {prompt_of[c] for c in classes} for classes in labels] for p in range(PROMPTS)]
+        spoken_for = [{prompt_of[c] for c in classes} for classes in labels]
+        of_images = [[p in mine for mine in spoken_for] for p in range(PROMPTS)]
         image.append(proxy_anchor_by_hand(record.image_token, record.prompts, of_images))
     return dict(loss_metric_patch=0.3 * sum(patch) / 2, loss_metric_cls=0.2 * sum(image) / 2)
 
