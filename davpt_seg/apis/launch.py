@@ -24,7 +24,8 @@ from .configs import read_config
 from .resume import CheckpointError, checkpoint_to_resume
 from .scores import draw_matrix, write_scores
 from .sync_bn import replace_sync_bn, single_process_or_cpu
-from .testing import change_test, is_recognition
+from .testing import change_test, check_files, is_recognition
+from .weights import check_weights
 
 logger = logging.getLogger("davpt_seg")
 
@@ -50,11 +51,13 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
     )
     args = parser.parse_args(argv)
     cfg = load_config(parser, args)
-    if args.amp:
-        try:
+    try:
+        check_weights(cfg)
+        check_files(None, args.test)
+        if args.amp:
             use_amp(cfg)
-        except ValueError as error:
-            parser.error(str(error))
+    except ValueError as error:
+        parser.error(str(error))
     if args.resume:
         cfg.resume = True
         try:
