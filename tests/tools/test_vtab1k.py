@@ -122,12 +122,14 @@ def test_a_task_from_tensorflow_datasets_is_read_by_the_data_set(name: str, tmp_
     both = ["train800", "val200"]
     for split, parts in {"train800": both[:1], "val200": both[1:], "train800val200": both, "test": ["test"]}.items():
         origin = [(ranges[part][0], i) for part in parts for i in range(*ranges[part][1:])]
-        items = VTABDataset(str(tmp_path), name, split).load_data_list()
+        items = VTABDataset(str(tmp_path), name, split, lazy_init=True).load_data_list()
         assert counts[split] == len(items) == len(origin)
         assert [item["gt_label"] for item in items] == [task.label(features(*where, task.binary)) for where in origin]
         if not task.binary:
             assert [identity(item["img_path"]) for item in items] == [(CODES[where], i) for where, i in origin]
-    first = np.asarray(Image.open(VTABDataset(str(tmp_path), name, "test").load_data_list()[1]["img_path"]))
+    first = np.asarray(
+        Image.open(VTABDataset(str(tmp_path), name, "test", lazy_init=True).load_data_list()[1]["img_path"])
+    )
     assert (set(np.unique(first)) <= {0, 255}) == task.binary
     assert json.loads((tmp_path / name / "converted_from.json").read_text())["source"].startswith("tensorflow-datasets")
 
@@ -258,7 +260,7 @@ def test_a_copy_with_vtabs_splits_is_taken_as_it_is(
     assert asked == [asked_for]
     assert "are taken" not in capsys.readouterr().err
     for split, (origin, count) in splits.items():
-        items = VTABDataset(str(tmp_path), "dtd", split).load_data_list()
+        items = VTABDataset(str(tmp_path), "dtd", split, lazy_init=True).load_data_list()
         assert [identity(item["img_path"]) for item in items] == [(CODES[origin], i) for i in range(count)]
         assert [item["gt_label"] for item in items] == [i % 2 for i in range(count)]
 
@@ -269,7 +271,7 @@ def test_a_copy_in_an_order_of_its_own_is_converted_with_a_warning(
     monkeypatch.setitem(sys.modules, "datasets", fake_datasets({split: (split, n) for split, n in SPLITS.items()}, []))
     assert script.main([str(tmp_path), "--from", "huggingface", "--repo", "lab/all", "--sets", "svhn"]) == 0
     assert "not VTAB-1k's: do not compare" in capsys.readouterr().err
-    items = VTABDataset(str(tmp_path), "svhn", "val200").load_data_list()
+    items = VTABDataset(str(tmp_path), "svhn", "val200", lazy_init=True).load_data_list()
     assert [identity(item["img_path"]) for item in items] == [(CODES["train"], 45), (CODES["train"], 46)]
     assert script.main([str(tmp_path), "--from", "huggingface", "--repo", "nowhere", "--sets", "dtd"]) == 1
     assert "datasets cannot load dtd of nowhere: Dataset 'nowhere' doesn't exist" in capsys.readouterr().out
@@ -300,7 +302,7 @@ def test_hugging_faces_own_library_is_read(saved: bool, tmp_path: Path, small: N
             table.to_parquet(str(folder / f"{split}-00000-of-00001.parquet"))
     write_task(tmp_path, "dtd", TASKS["dtd"], HuggingFaceSource(str(tmp_path / "copy"), "dtd"))
     for split, (origin, n) in sizes.items():
-        dataset = VTABDataset(str(tmp_path), "dtd", split)
+        dataset = VTABDataset(str(tmp_path), "dtd", split, lazy_init=True)
         items = dataset.load_data_list()
         assert [identity(item["img_path"]) for item in items] == [(CODES[origin], i) for i in range(n)]
         assert [item["gt_label"] for item in items] == list(range(n))
@@ -339,7 +341,7 @@ def test_tensorflow_datasets_itself_is_read(tmp_path: Path, small: None) -> None
     write_task(tmp_path, "clevr_count", task, source)
     seen = set()
     for split in ("train800", "val200", "test"):
-        for item in VTABDataset(str(tmp_path), "clevr_count", split).load_data_list():
+        for item in VTABDataset(str(tmp_path), "clevr_count", split, lazy_init=True).load_data_list():
             code, index = identity(item["img_path"])
             assert item["gt_label"] == index % 8
             assert code == CODES["validation" if split == "test" else "train"]
@@ -347,4 +349,6 @@ def test_tensorflow_datasets_itself_is_read(tmp_path: Path, small: None) -> None
     assert len(seen) == sum(SMALL.values()) + SPLITS["validation"]
     distances = Task("small_scenes", "1.0.0", task.parts, TASKS["clevr_dist"].label)
     write_task(tmp_path, "clevr_dist", distances, source)
-    assert {item["gt_label"] for item in VTABDataset(str(tmp_path), "clevr_dist", "test").load_data_list()} == {3}
+    assert {
+        item["gt_label"] for item in VTABDataset(str(tmp_path), "clevr_dist", "test", lazy_init=True).load_data_list()
+    } == {3}
