@@ -38,7 +38,7 @@ class TfdsSource:
     """
 
     def __init__(self, task: Task, data_dir: Optional[Path] = None) -> None:
-        self.tfds = _import("tensorflow_datasets", "pip install tensorflow-datasets tensorflow-cpu")
+        self.tfds = _import("tensorflow_datasets", "pip install tensorflow-datasets tensorflow-cpu importlib_resources")
         try:
             self.builder = self.tfds.builder(task.dataset, data_dir=data_dir and str(data_dir))
             self.builder.download_and_prepare()

@@ -1,6 +1,6 @@
 """The 19 tasks of VTAB-1k as parts and labels of data sets of tensorflow-datasets.
 
-Which images and labels make a task: VTAB (arXiv 1910.04867, appendix A, and github.com/google-research/task_adaptation).
+Which images and labels make a task: VTAB (arXiv 1910.04867, appendix A; github.com/google-research/task_adaptation).
 Which 800 and 200 images: VPT (arXiv 2203.12119), the first of VTAB's training and validation part.
 """
 

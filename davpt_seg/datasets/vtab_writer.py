@@ -57,8 +57,6 @@ def write_task(
         (partial / "classes.txt").write_text("".join(f"{each}\n" for each in names))
     origin = {split: f"{where[0]}[{where[1]}:{where[2]}]" for split, where in ranges.items()}
     (partial / MARKER).write_text(json.dumps({"source": source.title, **origin}, indent=1) + "\n")
-    if hasattr(os, "sync"):
-        os.sync()
     shutil.rmtree(root / name, ignore_errors=True)
     os.replace(partial, root / name)
     return {split: len(lines) for split, lines in lists.items()}
@@ -80,8 +78,8 @@ def plan(
         stop = stop if split == "test" else min(stop, start + count)
         if stop - start != count and not allow_counts:
             raise DataError(
-                f"{source.title}: {part.split}, {part.start} to {part.stop} %, has {available:,} images, but {split} of "
-                f"{name} needs {count:,}; it is another release, or not whole. To go on nevertheless: --allow-counts"
+                f"{source.title}: {part.split}, {part.start} to {part.stop} %, has {available:,} images, but {split} "
+                f"of {name} needs {count:,}; it is another release, or not whole. To go on nevertheless: --allow-counts"
             )
         if split == "test" and limit_test is not None:
             stop = min(stop, start + limit_test)

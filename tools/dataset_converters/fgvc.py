@@ -34,7 +34,7 @@ Images = Mapping[str, int]
 def hold_out(images: Images, seed: int) -> tuple[dict[str, int], dict[str, int]]:
     """Split a tenth off, in every class alike; a class of one image stays where it is trained.
 
-    The tenth is rounded up, which gives VPT's numbers of images (arXiv 2203.12119, table 7). The order in which the
+    The tenth is rounded up, which gives VPT's numbers of images (arXiv 2203.12119). The order in which the
     release lists its images has no influence.
 
     Args:

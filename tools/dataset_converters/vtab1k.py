@@ -3,7 +3,7 @@
 From tensorflow-datasets, which downloads what it may (VTAB's own way; resisc45 and diabetic_retinopathy have to be
 fetched by hand, it says how):
 
-  pip install tensorflow-datasets tensorflow-cpu
+  pip install tensorflow-datasets tensorflow-cpu importlib_resources
   python tools/dataset_converters/vtab1k.py data/vtab-1k --from tfds
   python tools/dataset_converters/vtab1k.py data/vtab-1k --from tfds --sets dtd cifar --data-dir /data/tfds
 
@@ -70,8 +70,8 @@ def convert(args: argparse.Namespace, name: str) -> str:
     source = open_source(args, name)
     if args.source == "huggingface" and "train800" not in source.splits:
         print(
-            f"  {name}: {args.repo} has no split train800, so the first images of its own order are taken. Unless that is "
-            "tensorflow-datasets' order, they are not VTAB-1k's: do not compare with published results.",
+            f"  {name}: {args.repo} has no split train800, so the first images of its own order are taken. Unless that "
+            "is tensorflow-datasets' order, they are not VTAB-1k's: do not compare with published results.",
             file=sys.stderr,
         )
     counts = write_task(args.root, name, TASKS[name], source, args.limit_test, args.allow_counts)
