@@ -13,6 +13,7 @@ if compat.check_stack():
     compat.stub_compiled_ops()
     compat.allow_mmengine_checkpoints()
     compat.log_through_mmengine()
+    compat.count_frozen_parameters()
     from . import datasets, engine, models  # noqa: F401
 else:
     warnings.warn(

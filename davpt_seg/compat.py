@@ -6,11 +6,13 @@ Kept in one place so that each can be dropped when its cause is gone:
 * torch >= 2.6 loads with ``weights_only=True`` and refuses MMEngine's own checkpoints; MMEngine's fork allows them for
   the time of its own loading only.
 * ``core`` logs with the standard library, MMEngine with loggers of its own.
+* MMEngine warns of every frozen parameter when an optimizer has ``paramwise_cfg``: of a frozen ViT, 150 times.
 * MMEngine's distributed start and wrapper take a GPU for granted.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import logging
 import os
@@ -120,6 +122,42 @@ def log_through_mmengine() -> None:
     logger.setLevel(logging.INFO)
     if not any(isinstance(handler, _ToMMEngine) for handler in logger.handlers):
         logger.addHandler(_ToMMEngine())
+
+
+class _FrozenParameters(logging.Filter):
+    """Holds back MMEngine's warnings that the optimizer leaves a frozen parameter out, and counts them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        frozen = record.getMessage().endswith("is skipped since its requires_grad=False")
+        self.count += frozen
+        return not frozen
+
+
+def count_frozen_parameters() -> None:
+    """Let MMEngine say in one line how many frozen parameters an optimizer leaves out, not one by one."""
+    from mmengine.logging import MMLogger
+    from mmengine.optim import DefaultOptimWrapperConstructor
+
+    build = DefaultOptimWrapperConstructor.__call__
+    if hasattr(build, "__wrapped__"):  # done before
+        return
+
+    @functools.wraps(build)
+    def build_quietly(self: Any, model: Any) -> Any:
+        log, frozen = MMLogger.get_current_instance(), _FrozenParameters()
+        log.addFilter(frozen)
+        try:
+            return build(self, model)
+        finally:
+            log.removeFilter(frozen)
+            if frozen.count:
+                log.info(f"{frozen.count} frozen parameters are left out of the optimizer.")
+
+    DefaultOptimWrapperConstructor.__call__ = build_quietly
 
 
 def prepare_cpu_ddp(cfg: Any) -> None:

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.logging.history_buffer import HistoryBuffer
+from mmengine.optim import DefaultOptimWrapperConstructor, build_optim_wrapper
 from mmengine.runner import load_checkpoint
 
 from davpt_seg import compat
@@ -72,3 +74,26 @@ def test_a_run_without_launcher_is_left_alone() -> None:
     compat.prepare_cpu_ddp(cfg)
     assert "model_wrapper_cfg" not in cfg
     assert not torch.distributed.is_initialized()
+
+
+def test_frozen_parameters_are_counted_in_one_line_and_other_warnings_are_kept(tmp_path: Path) -> None:
+    log = MMLogger.get_instance("frozen_parameters", log_file=str(tmp_path / "log"))
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+    model[0].requires_grad_(False)
+    model[1].weight.requires_grad_(False)
+    model[1].bias = model[2].bias
+    config = dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=0.1, weight_decay=0.1))
+    config.update(paramwise_cfg=dict(bias_decay_mult=0.0, bypass_duplicate=True))
+    wrapper = build_optim_wrapper(model, config)
+    log.warning("0.weight is skipped since its requires_grad=False")  # not by the optimizer: nothing is held back
+    assert sum(len(group["params"]) for group in wrapper.optimizer.param_groups) == 2
+    text = (tmp_path / "log").read_text()
+    assert "3 frozen parameters are left out of the optimizer." in text
+    assert "2 is duplicate" in text
+    assert text.count("requires_grad=False") == 1
+
+
+def test_the_count_is_installed_once() -> None:
+    build = DefaultOptimWrapperConstructor.__call__
+    compat.count_frozen_parameters()
+    assert DefaultOptimWrapperConstructor.__call__ is build

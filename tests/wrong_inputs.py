@@ -15,7 +15,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, Callable
 from unittest import mock
 
 import numpy as np
@@ -29,73 +29,17 @@ from davpt_seg.apis import main_test, main_train
 from davpt_seg.apis.check import advise_check, main_check_dataset
 from davpt_seg.core import PromptedViT
 from davpt_seg.datasets.pascal_context import CLASS_IDS
-from davpt_seg.datasets.pk_sampler import check_batch_size
 
 from .datasets.pascal_release import label_maps, write_json, write_mats, write_voc
 from .recognition import write_fgvc, write_vtab
 from .scenes import write_ade20k, write_camvid, write_pascal_context
 from .training import tiny_camvid
+from .wrong_case import CASES, ROOT, WrongInput, message_of, wrong
 
-ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "wrong_inputs.md"
 CAMVID = "configs/davpt/linear_vits14_camvid.py"
 ADE20K = "configs/davpt/upernet_vitl_ade20k.py"
 PASCAL_CONTEXT = "configs/davpt/upernet_vitl_pascal_context.py"
-
-
-class WrongInput(NamedTuple):
-    """A case: its part of the document, what the user does, the act, and parts that the message must hold.
-
-    ``ours`` is where our words end and those of another library, which change with its version, begin.
-    """
-
-    part: str
-    does: str
-    act: Callable[[Path], Any]
-    says: tuple[str, ...]
-    ours: Optional[str] = None
-
-
-CASES: list[WrongInput] = []
-
-
-def wrong(part: str, does: str, *says: str, ours: Optional[str] = None) -> Callable[[Callable[[Path], Any]], None]:
-    """Make a function of an empty folder a case."""
-
-    def add(act: Callable[[Path], Any]) -> None:
-        CASES.append(WrongInput(part, does, act, says, ours))
-
-    return add
-
-
-def message_of(case: WrongInput, folder: Path) -> str:
-    """Do what the user does and return the message, on one line, without the paths of this machine.
-
-    Raises:
-        AssertionError: nothing was refused.
-    """
-    said = io.StringIO()
-    try:
-        with _at(ROOT), contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
-            result = case.act(folder)
-        text = result if isinstance(result, str) else None
-    except SystemExit:
-        text = said.getvalue().rpartition("error: ")[2]
-    except Exception as error:
-        text = f"{type(error).__name__}: {error}"
-    assert text, f"not refused: {case.does}"
-    text = text.replace(f"{ROOT}/", "").replace(str(ROOT), "CHECKOUT").replace(str(folder), "FOLDER")
-    return re.sub(r"\s+", " ", text).strip()
-
-
-@contextlib.contextmanager
-def _at(folder: Path) -> Iterator[None]:
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
 
 
 # --- Backbone ---------------------------------------------------------------------------------------------------------
@@ -472,7 +416,7 @@ def _(folder: Path) -> None:
 
 @wrong("Recognition data", "a batch size changed in the loader alone", "batch_size is 16, but", "sampler.batch_size=16")
 def _(folder: Path) -> None:
-    check_batch_size(dict(batch_size=16, sampler=dict(type="PKSampler", batch_size=32)))
+    train("method=davpt,trunk=vits14,data=vtab/dtd", "train_dataloader.batch_size=16")
 
 
 @wrong("Recognition data", "`check_dataset.py --vtab` on one task's folder", "is the folder of one task: give FOLDER")
@@ -542,6 +486,11 @@ def _(folder: Path) -> None:
     convert(voc, "--mat", write_mats(folder / "release", label_maps()))
     convert(voc, "--json", write_json(folder / "trainval_merged.json", label_maps()))
 
+
+# --- Recognition -----------------------------------------------------------------------------------------------------
+
+
+from . import wrong_recognition  # noqa: E402, F401  (adds its cases here)
 
 # --- Command line -----------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,8 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from .. import compat
-from ..datasets.preflight import DataError, check_dataset
+from ..datasets.pk_sampler import check_batch_size
+from ..datasets.preflight import check_dataset
 from ..engine.guided import bare_model
 from .check import advise_check
 from .checkpoint import InputError, mismatch, read_checkpoint
@@ -23,7 +24,8 @@ from .configs import read_config
 from .resume import CheckpointError, checkpoint_to_resume
 from .scores import draw_matrix, write_scores
 from .sync_bn import replace_sync_bn, single_process_or_cpu
-from .testing import change_test, is_recognition
+from .testing import change_test, check_files, is_recognition
+from .weights import check_weights
 
 logger = logging.getLogger("davpt_seg")
 
@@ -49,11 +51,13 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
     )
     args = parser.parse_args(argv)
     cfg = load_config(parser, args)
-    if args.amp:
-        try:
+    try:
+        check_weights(cfg)
+        check_files(None, args.test)
+        if args.amp:
             use_amp(cfg)
-        except ValueError as error:
-            parser.error(str(error))
+    except ValueError as error:
+        parser.error(str(error))
     if args.resume:
         cfg.resume = True
         try:
@@ -194,8 +198,9 @@ def check_data(parser: argparse.ArgumentParser, cfg: Config, splits: Sequence[st
         loader = cfg.get(f"{split}_dataloader")
         if loader is not None:
             try:
+                check_batch_size(loader)
                 count = check_dataset(loader["dataset"])
-            except DataError as error:
+            except ValueError as error:
                 parser.error(f"{split}: {error}")
             logger.info("%s: %s", split, f"{count} images, each with its label" if count else "not checked")
 

@@ -16,7 +16,7 @@ from mmengine.registry import MODELS, init_default_scope
 from .checkpoint import InputError, class_names_and_colours, embedded_config, load_strictly, read_checkpoint
 from .options import check_options
 from .sync_bn import replace_sync_bn
-from .testing import set_mode, use_tta
+from .testing import is_recognition, set_mode, use_tta
 
 
 class Predictor:
@@ -55,11 +55,17 @@ class Predictor:
         from mmseg.apis import init_model  # only after davpt_seg's mends for mmcv-lite
 
         loaded = read_checkpoint(checkpoint)
-        self.classes, self.palette = class_names_and_colours(loaded, checkpoint)
         name = getattr(config, "filename", config) or "the config inside it"
         if config is None:
             config = embedded_config(loaded, checkpoint)
         cfg = config if isinstance(config, Config) else Config.fromfile(config)
+        if is_recognition(cfg):
+            raise InputError(
+                f"checkpoint {checkpoint!r} is a classifier's, and this labels every pixel. For the class of whole "
+                "images: mmpretrain.ImageClassificationInferencer(CONFIG, CHECKPOINT)(IMAGES), after import davpt_seg "
+                "(docs/classification.md)"
+            )
+        self.classes, self.palette = class_names_and_colours(loaded, checkpoint)
         try:
             check_options(cfg, options or {})
         except ValueError as error:

@@ -1,0 +1,28 @@
+"""A classifier that our scripts trained, in mmpretrain's own inferencer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from mmpretrain import ImageClassificationInferencer
+
+from ..recognition import write_vtab
+from .test_recognition_training import train
+
+
+def test_mmpretrains_inferencer_takes_the_config_and_checkpoint_of_a_work_dir(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_vtab(tmp_path / "vtab", "dmlab", train=24, val=12, test=18)
+    monkeypatch.setenv("VTAB_ROOT", str(root))
+    scores = train(tmp_path / "run", epochs=1)
+    monkeypatch.delenv("VTAB_ROOT")  # needs no data
+    (config,) = (tmp_path / "run").glob("*.py")
+    checkpoint = tmp_path / "run" / "epoch_1.pth"
+    inferencer = ImageClassificationInferencer(str(config), str(checkpoint), device="cpu")
+    listed = [line.split() for line in (root / "dmlab" / "val200.txt").read_text().splitlines()]
+    results = inferencer([str(root / "dmlab" / path) for path, _ in listed], batch_size=4)
+    right = [result["pred_label"] == int(label) for result, (_, label) in zip(results, listed)]
+    assert 100 * sum(right) / len(right) == pytest.approx(scores["accuracy/top1"])
+    assert {result["pred_class"] for result in results} <= {f"class {c}" for c in range(6)}

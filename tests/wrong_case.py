@@ -1,0 +1,68 @@
+"""What a wrong input is, and how its message is taken; the inputs are in ``wrong_inputs`` and ``wrong_recognition``."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Callable, NamedTuple, Optional
+
+ROOT = Path(__file__).parents[1]
+
+
+class WrongInput(NamedTuple):
+    """A case: its part of the document, what the user does, the act, and parts that the message must hold.
+
+    ``ours`` is where our words end and those of another library, which change with its version, begin.
+    """
+
+    part: str
+    does: str
+    act: Callable[[Path], Any]
+    says: tuple[str, ...]
+    ours: Optional[str] = None
+
+
+CASES: list[WrongInput] = []
+
+
+def wrong(part: str, does: str, *says: str, ours: Optional[str] = None) -> Callable[[Callable[[Path], Any]], None]:
+    """Make a function of an empty folder a case."""
+
+    def add(act: Callable[[Path], Any]) -> None:
+        CASES.append(WrongInput(part, does, act, says, ours))
+
+    return add
+
+
+def message_of(case: WrongInput, folder: Path) -> str:
+    """Do what the user does and return the message, on one line, without the paths of this machine.
+
+    Raises:
+        AssertionError: nothing was refused.
+    """
+    said = io.StringIO()
+    try:
+        with _at(ROOT), contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+            result = case.act(folder)
+        text = result if isinstance(result, str) else None
+    except SystemExit:
+        text = said.getvalue().rpartition("error: ")[2]
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+    assert text, f"not refused: {case.does}"
+    text = text.replace(f"{ROOT}/", "").replace(str(ROOT), "CHECKOUT").replace(str(folder), "FOLDER")
+    return re.sub(r"\s+", " ", text).strip()
+
+
+@contextlib.contextmanager
+def _at(folder: Path) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)

@@ -1,0 +1,107 @@
+"""Wrong inputs of recognition, as ``wrong_inputs`` has them of the rest."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from mmengine.registry import MODELS
+
+from davpt_seg.apis import main_test, main_train
+from davpt_seg.apis.predict import main_predict
+from davpt_seg.core.targets import Labelling
+from davpt_seg.engine.batch_labels import batch_labels
+
+from .recognition import write_vtab
+from .wrong_case import wrong
+
+WORDS = "trunk=vits14,data=vtab/eurosat"
+
+
+def train(folder: Path, words: str, *arguments: str) -> None:
+    """Run tools/train.py in this process, as far as it gets, on a small EuroSAT in VTAB's layout."""
+    with mock.patch.dict(os.environ, VTAB_ROOT=str(write_vtab(folder / "vtab", "eurosat"))):
+        main_train([words, "--dry-run", "--work-dir", tempfile.mkdtemp(), *arguments])
+
+
+def case_of_words(does: str, words: str, *says: str) -> None:
+    """Add a case of wrong words in a config's place."""
+    wrong("Recognition", f"`{words}`: {does}", *says)(lambda folder: train(folder, words))
+
+
+case_of_words("a misspelled task", "data=vtab/dtdd", "no 'vtab/dtdd' in", "did you mean 'vtab/dtd'")
+case_of_words("no classifier's trunk", "data=vtab/dtd,trunk=vitl", "no 'classifier_vitl' in", "classifier_vitb")
+case_of_words("the split is chosen by purpose", "data=vtab/dtd,split=test", "split=test", "choose, final")
+case_of_words("a word that the method does not have", "data=vtab/dtd,method=linear,prompts=5", "has no prompts; it has")
+case_of_words("a misspelled word", "data=vtab/dtd,weigth_decay=0.1", "has no weigth_decay; it has", "weight_decay")
+case_of_words("no number", "data=vtab/dtd,lr=fast", "lr=fast: a number of at least 0 was expected")
+case_of_words("VPT's recipe without its rate", "data=vtab/dtd,schedule=vpt_100e,method=vpt_deep", "add lr=")
+case_of_words("a schedule of segmentation", "data=vtab/dtd,schedule=mmseg_160k", "counts iterations", "davpt_100e")
+case_of_words("hyper-parameters without a task", "method=davpt,lr=1e-3", "'lr' is no part", "data of vtab/ or fgvc/")
+
+
+@wrong("Recognition", "`train.py` with `VTAB_ROOT` wrong or not set", "nowhere/eurosat' does not exist", "vtab1k.py")
+def _(folder: Path) -> None:
+    with mock.patch.dict(os.environ, VTAB_ROOT=str(folder / "nowhere")):
+        main_train([WORDS, "--dry-run", "--work-dir", tempfile.mkdtemp()])
+
+
+@wrong("Recognition", "mmpretrain is not installed", "needs mmpretrain", "pip install mmpretrain")
+def _(folder: Path) -> None:
+    with mock.patch("importlib.util.find_spec", return_value=None):
+        train(folder, WORDS)
+
+
+@wrong("Recognition", "MoCo-v3's weights are not there", "vit-b-300ep.pth.tar", "does not exist", "DAVPT_MOCOV3")
+def _(folder: Path) -> None:
+    with mock.patch.dict(os.environ, DAVPT_MOCOV3=str(folder / "vit-b-300ep.pth.tar")):
+        train(folder, "trunk=vitb_mocov3,data=vtab/eurosat")
+
+
+@wrong("Recognition", "`train.py --test FOLDER`, said before the training", "is a folder; name the file to write")
+def _(folder: Path) -> None:
+    train(folder, WORDS, "--test", str(folder))
+
+
+@wrong("Recognition", "`test.py --show-dir`, which paints label maps", "--show-dir is for segmentation")
+def _(folder: Path) -> None:
+    with mock.patch.dict(os.environ, VTAB_ROOT=str(write_vtab(folder, "eurosat"))):
+        main_test([WORDS, str(folder / "epoch_9.pth"), "--show-dir", str(folder / "out")])
+
+
+@wrong("Recognition", "`predict.py`, which paints label maps, with a classifier", "ImageClassificationInferencer")
+def _(folder: Path) -> None:
+    config = "default_scope = 'mmpretrain'\nmodel = dict(type='ImageClassifier')\n"
+    meta = dict(cfg=config, dataset_meta=dict(classes=("cat", "dog")))
+    torch.save(dict(state_dict={}, meta=meta), folder / "epoch_100.pth")
+    (folder / "cat.jpg").touch()
+    main_predict([str(folder / "epoch_100.pth"), str(folder / "cat.jpg")])
+
+
+def backbone(**arguments: Any) -> None:
+    """Build a backbone of two blocks from a config, as MMEngine does."""
+    sizes = dict(img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=2)
+    config = dict(type="PromptedViT", model_name="vit_tiny_patch16_224", timm_kwargs=sizes)
+    MODELS.build({**config, **arguments})
+
+
+@wrong("Recognition", "`out_type='cls'`", "out_type must be one of", "'cls_token'", "got 'cls'")
+def _(folder: Path) -> None:
+    backbone(out_type="cls")
+
+
+@wrong("Recognition", "`class_means='image'` where every patch has a label of its own", "set labels='image'")
+def _(folder: Path) -> None:
+    backbone(prompts=dict(num_prompts=3), guidance=dict(num_classes=5, labels="patch", class_means="image"))
+
+
+@wrong("Recognition", "`guidance.num_classes` below the head's", "'cat.jpg' has gt_label [46]", "num_classes 10")
+def _(folder: Path) -> None:
+    from mmpretrain.structures import DataSample
+
+    sample = DataSample(metainfo=dict(img_path="cat.jpg")).set_gt_label(46)
+    batch_labels(torch.zeros(1, 3, 8, 8), [sample], Labelling((8, 8), 10))
