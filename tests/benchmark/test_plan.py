@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from davpt_seg.apis.compose import compose_from_words
 from davpt_seg.apis.hyperparameters import Hyperparameters
 from davpt_seg.apis.recognition import LENGTHS
 from davpt_seg.benchmark.errors import PlanError
@@ -189,6 +190,17 @@ def test_every_plan_that_comes_with_us_composes(name: str, tmp_path: Path, monke
     if name == "vtab":
         assert len(found) == 19 * 3 * 7
         assert {study.seeds for study in found} == {(0, 1, 2, 3, 4)}
+
+
+def test_an_experiment_with_every_word_has_a_name_that_file_systems_take() -> None:
+    words = {word: 10 if word in ("epochs", "prompts") else 1 for word in WORDS} | {"weight_decay": 0.0001234567}
+    names = [
+        Path(compose_from_words(study.final_run({}, 0).words()).filename).name
+        for tail in (0.0123456789, 0.0123456788)
+        for study in studies({**PLAN, "methods": ["davpt_plus"], "common": {**words, "drop_path": tail}})
+    ]
+    assert len(set(names)) == 2
+    assert max(map(len, names)) < 255
 
 
 def test_what_cannot_be_composed_is_refused_before_anything_is_started() -> None:

@@ -134,3 +134,19 @@ def test_a_folder_with_another_run_stops_the_benchmark(bench: Bench, capsys: pyt
     other.write_text('{"words": "split=final"}')
     assert bench.run("w") == 2
     assert "holds a run of {'words': 'split=final'}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [dict(split="test"), dict(seed=0), dict(config="method=full")])
+def test_scores_that_a_trial_must_not_have_stop_the_benchmark(
+    bench: Bench, capsys: pytest.CaptureFixture[str], wrong: dict[str, object]
+) -> None:
+    words = "method=linear,trunk=vitb_in21k,data=vtab/dtd,split=choose,lr=0.001"
+    about = dict(config=words, seed=100, split="val200", trained_in_backbone=0, trained=1)
+    scores = bench.folder / "w/vtab/dtd/vitb_in21k/linear/search/lr=0.001/scores.json"
+    scores.parent.mkdir(parents=True)
+    scores.write_text(json.dumps({"accuracy/top1": 99.0, "about": {**about, **wrong}}))
+    assert bench.run("w") == 2
+    assert f"{scores} is of" in capsys.readouterr().err
+    scores.write_text(json.dumps({"accuracy/top1": 99.0, "about": about}))  # what an orphan left
+    assert bench.run("w") == 0
+    assert not any(f"{words} " in line for line in bench.started())
