@@ -103,6 +103,13 @@ def test_davpt_plus_trains_what_the_closed_formula_counts() -> None:
     assert counts.heads_trained == 200 * 768 + 200
 
 
+@pytest.mark.parametrize("task", ["vtab/sun397", "fgvc/nabirds"])
+def test_tasks_of_more_than_255_classes_can_be_guided(task: str) -> None:
+    cfg = experiment(data=task)
+    cfg.merge_from_dict(OFF_HUB)
+    assert build_on_meta(cfg).backbone.guidance.num_classes == cfg.model.head.num_classes > 255
+
+
 def test_choosing_never_opens_the_test_split() -> None:
     for task, val in (("vtab/dtd", "val200"), ("fgvc/cub", "val")):
         cfg = experiment(data=task)

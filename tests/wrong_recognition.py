@@ -10,6 +10,7 @@ from unittest import mock
 
 import torch
 from mmengine.registry import MODELS
+from PIL import Image
 
 from davpt_seg.apis import main_test, main_train
 from davpt_seg.apis.predict import main_predict
@@ -37,7 +38,7 @@ case_of_words("a misspelled task", "data=vtab/dtdd", "no 'vtab/dtdd' in", "did y
 case_of_words("no classifier's trunk", "data=vtab/dtd,trunk=vitl", "no 'classifier_vitl' in", "classifier_vitb")
 case_of_words("the split is chosen by purpose", "data=vtab/dtd,split=test", "split=test", "choose, final")
 case_of_words("a word that the method does not have", "data=vtab/dtd,method=linear,prompts=5", "has no prompts; it has")
-case_of_words("a misspelled word", "data=vtab/dtd,weigth_decay=0.1", "has no weigth_decay; it has", "weight_decay")
+case_of_words("a misspelled word", "data=vtab/dtd,weigth_decay=0.1", "did you mean 'weight_decay'?")
 case_of_words("no number", "data=vtab/dtd,lr=fast", "lr=fast: a number of at least 0 was expected")
 case_of_words("VPT's recipe without its rate", "data=vtab/dtd,schedule=vpt_100e,method=vpt_deep", "add lr=")
 case_of_words("a schedule of segmentation", "data=vtab/dtd,schedule=mmseg_160k", "counts iterations", "davpt_100e")
@@ -78,7 +79,7 @@ def _(folder: Path) -> None:
     config = "default_scope = 'mmpretrain'\nmodel = dict(type='ImageClassifier')\n"
     meta = dict(cfg=config, dataset_meta=dict(classes=("cat", "dog")))
     torch.save(dict(state_dict={}, meta=meta), folder / "epoch_100.pth")
-    (folder / "cat.jpg").touch()
+    Image.new("RGB", (8, 8)).save(folder / "cat.jpg")
     main_predict([str(folder / "epoch_100.pth"), str(folder / "cat.jpg")])
 
 

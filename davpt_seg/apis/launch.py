@@ -51,22 +51,7 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
     )
     args = parser.parse_args(argv)
     cfg = load_config(parser, args)
-    try:
-        check_weights(cfg)
-        check_files(None, args.test)
-        if args.amp:
-            use_amp(cfg)
-    except ValueError as error:
-        parser.error(str(error))
-    if args.resume:
-        cfg.resume = True
-        try:
-            cfg.load_from = checkpoint_to_resume(cfg.work_dir, None if args.resume == "auto" else args.resume)
-        except CheckpointError as error:
-            parser.error(f"--resume: {error}")
-        if cfg.load_from and cfg.default_hooks.get("checkpoint", {}).get("save_optimizer") is False:
-            parser.error("--resume: this config's checkpoints hold no optimizer (checkpoint.save_optimizer=False)")
-    check_data(parser, cfg, ("train", "val", "test") if args.test else ("train", "val"))
+    _prepare_training(parser, cfg, args)
     runner = Runner.from_cfg(cfg)
     if args.dry_run:
         from ..core.tuning import trained_table
@@ -84,6 +69,29 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
         f"Done. Checkpoints and logs: {runner.work_dir}. Next: python tools/test.py {args.config} "
         f"{_last_checkpoint(runner.work_dir)}"
     )
+
+
+def _prepare_training(parser: argparse.ArgumentParser, cfg: Config, args: argparse.Namespace) -> None:
+    """Make a config do what the options say; end with the parser's error where the training could not go through."""
+    try:
+        check_files(None, args.test)
+        if args.amp:
+            use_amp(cfg)
+    except ValueError as error:
+        parser.error(str(error))
+    if args.resume:
+        cfg.resume = True
+        try:
+            cfg.load_from = checkpoint_to_resume(cfg.work_dir, None if args.resume == "auto" else args.resume)
+        except CheckpointError as error:
+            parser.error(f"--resume: {error}")
+        if cfg.load_from and cfg.default_hooks.get("checkpoint", {}).get("save_optimizer") is False:
+            parser.error("--resume: this config's checkpoints hold no optimizer (checkpoint.save_optimizer=False)")
+    check_data(parser, cfg, ("train", "val", "test") if args.test else ("train", "val"))
+    try:
+        check_weights(cfg)
+    except InputError as error:
+        parser.error(str(error))
 
 
 def main_test(argv: Optional[Sequence[str]] = None) -> None:

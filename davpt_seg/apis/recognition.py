@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import importlib.util
 from dataclasses import replace
@@ -76,9 +77,11 @@ def _row(method: str, trunk: str, data: str, schedule: str, values: dict[str, st
     known = (*row.words(), *LENGTHS)
     unknown = [name for name in values if name not in known]
     if unknown:
+        near = difflib.get_close_matches(unknown[0], known, n=1)
         raise CompositionError(
-            f"{unknown[0]}={values[unknown[0]]}: method {method} on {data} has no {unknown[0]}; it has "
-            f"{', '.join(known)}. What else is in the config goes after --cfg-options"
+            f"{unknown[0]}={values[unknown[0]]}: method {method} on {data} has no {unknown[0]}"
+            + (f", did you mean {near[0]!r}?" if near else ";")
+            + f" it has {', '.join(known)}. What else is in the config goes after --cfg-options"
         )
     if schedule == "vpt_100e" and "lr" not in values:
         raise CompositionError("schedule=vpt_100e (SGD) has no learning rate of its own: add lr=..., 0.1 for instance")
@@ -136,6 +139,7 @@ def _use_method(cfg: Config, method: str, row: Hyperparameters) -> None:
             prompt_scale=row.prompt_scale,
             labels="image",
             class_means="image",
+            ignore_index=-1,  # 255, label maps' void, is a class of SUN397 and of NABirds
             image_token="mean" if backbone.out_type == "avg_featmap" else "class",
         )
     if method == "davpt_plus":

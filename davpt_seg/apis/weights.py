@@ -1,4 +1,4 @@
-"""Are the trunk's weights there? Asked before data are read and a model is built."""
+"""Are the trunk's weights there? Asked before a model is built."""
 
 from __future__ import annotations
 

@@ -47,7 +47,10 @@ class Labelling:
         if self.labels not in LABELS:
             raise ValueError(f"guidance labels must be one of {LABELS}, got {self.labels!r}")
         if 0 <= self.ignore_index < self.num_classes:
-            raise ValueError(f"guidance ignore_index {self.ignore_index} is one of the {self.num_classes} classes")
+            raise ValueError(
+                f"guidance ignore_index {self.ignore_index} is one of the {self.num_classes} classes; set it to the "
+                "label of void, or to -1 where nothing is void"
+            )
         if not 0 < self.purity <= 1:
             raise ValueError(f"guidance purity must be above 0 and at most 1, got {self.purity}")
 

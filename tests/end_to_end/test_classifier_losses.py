@@ -25,6 +25,7 @@ def classifier(head: dict[str, Any] = LINEAR, neck: Any = None, out_type: str = 
     init_default_scope("mmpretrain")
     torch.manual_seed(0)
     with_cp = guidance.pop("with_cp", False)
+    guidance = dict(dict(num_classes=CLASSES, blocks=[0, 1], patch_weight=0.3, cls_weight=0.2), **guidance)
     backbone = dict(
         type="PromptedViT",
         model_name="vit_tiny_patch16_224",
@@ -32,10 +33,10 @@ def classifier(head: dict[str, Any] = LINEAR, neck: Any = None, out_type: str = 
         out_type=out_type,
         out_indices=(1,),
         prompts=dict(num_prompts=PROMPTS),
-        guidance=dict(dict(num_classes=CLASSES, blocks=[0, 1], patch_weight=0.3, cls_weight=0.2), **guidance),
+        guidance=guidance,
         with_cp=with_cp,
     )
-    head = dict(head, num_classes=CLASSES, in_channels=16)
+    head = dict(head, num_classes=guidance["num_classes"], in_channels=16)
     config = dict(type="ImageClassifier", backbone=backbone, neck=neck, head=head)
     model = MODELS.build(dict(config, data_preprocessor=dict(type="ClsDataPreprocessor"))).train()
     MetricLossHook().before_train(SimpleNamespace(model=model, hooks=[]))
@@ -83,12 +84,17 @@ def metric_losses_by_hand(model: Any, pictures: Tensor, labels: list[set[int]]) 
     return dict(loss_metric_patch=0.3 * sum(patch) / 2, loss_metric_cls=0.2 * sum(image) / 2)
 
 
-def test_losses_are_cross_entropy_and_the_metric_losses_written_out() -> None:
-    model, (pictures, samples) = classifier(), images(0, 3, 4, 3)
+@pytest.mark.parametrize(
+    ("classes", "labels"),
+    [(CLASSES, [0, 3, 4, 3]), (300, [0, 255, 299, 255])],
+    ids=["few", "more than label maps have"],
+)
+def test_losses_are_cross_entropy_and_the_metric_losses_written_out(classes: int, labels: list[int]) -> None:
+    model, (pictures, samples) = classifier(num_classes=classes, ignore_index=-1), images(*labels)
     losses = model(pictures, samples, mode="loss")
     scores = model.head.fc(model.backbone.encode(pictures).class_token)
-    expected = dict(loss=F.cross_entropy(scores, torch.tensor([0, 3, 4, 3])))
-    expected.update(metric_losses_by_hand(model, pictures, [{0}, {3}, {4}, {3}]))
+    expected = dict(loss=F.cross_entropy(scores, torch.tensor(labels)))
+    expected.update(metric_losses_by_hand(model, pictures, [{label} for label in labels]))
     assert losses.keys() == expected.keys()
     for name, value in expected.items():
         torch.testing.assert_close(losses[name], value, msg=name)

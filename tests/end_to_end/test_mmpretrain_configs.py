@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import mmpretrain
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.registry import HOOKS
 
 from davpt_seg.apis import main_test, main_train
+from davpt_seg.apis.parameters import build_on_meta, count_parameters
 
 from ..recognition import write_image
 from .test_scripts import run
@@ -132,6 +136,18 @@ def test_another_projects_config_is_guided_and_scored(theirs: Path, tmp_path: Pa
     for key in ("accuracy/top1", "accuracy/top2", "single-label/f1-score"):
         assert first[key] == second[key] == pytest.approx(logged(work, key)[-1])
     assert (tmp_path / "matrix.png").stat().st_size > 10_000
+
+
+def test_the_config_that_the_document_shows_builds(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "classification.md").read_text()
+    (snippet,) = (block for block in re.findall(r"```python\n(.*?)```", text, flags=re.S) if "custom_imports" in block)
+    (tmp_path / "shown.py").write_text(snippet)
+    cfg = Config.fromfile(tmp_path / "shown.py")
+    model = build_on_meta(cfg)
+    assert count_parameters(model).backbone_trained == 12 * 10 * 768
+    assert model.backbone.guidance.class_means == "image"
+    for hook in cfg.custom_hooks:
+        HOOKS.build(hook)
 
 
 @pytest.mark.slow
