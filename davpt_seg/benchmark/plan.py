@@ -13,6 +13,7 @@ from .errors import PlanError
 from .space import Range, Space, Value
 from .study import Study
 from .tasks import benchmark_of, did_you_mean, expand
+from .values import list_of, of_type, word
 
 KEYS = (
     *("tasks", "trunks", "methods", "seeds", "search_seed"),
@@ -32,8 +33,9 @@ FULL_RATES = (5e-6, 1e-5, 5e-5, 1e-4)
 # What an option must not touch, or the search could see test images.
 PROTECTED = (
     *("val_dataloader.dataset", "test_dataloader", "val_evaluator", "test_evaluator"),
-    *("train_dataloader.dataset.split", "train_dataloader.dataset.data_root", "randomness.seed"),
+    *("train_dataloader.dataset", "randomness.seed"),
 )
+ALLOWED = "train_dataloader.dataset.pipeline"  # how images are augmented is not which images they are
 
 
 def read_plan(path: Path) -> dict[str, Any]:
@@ -88,8 +90,10 @@ def _method(entry: tuple[str, Mapping[str, Any]], plan: Mapping[str, Any]) -> tu
     if method not in known:
         raise PlanError(f"{where}: there is no method {method!r}{did_you_mean(method, known)}")
     own = {key: value for key, value in settings.items() if key in WORDS}
-    words = {key: number(value) for key, value in {**common, **own}.items()}
-    options = tuple(plan.get("cfg_options") or ()) + tuple(settings.get("cfg_options") or ())
+    words = {key: word(key, value, where) for key, value in {**common, **own}.items()}
+    options = list_of(plan.get("cfg_options"), "cfg_options") + list_of(
+        settings.get("cfg_options"), f"{where}, cfg_options"
+    )
     _check_options(options, where)
     grid = settings.get("grid", plan.get("grid"))
     if grid is None:
@@ -98,35 +102,37 @@ def _method(entry: tuple[str, Mapping[str, Any]], plan: Mapping[str, Any]) -> tu
         method=method,
         words=words,
         cfg_options=options,
-        amp=bool(plan.get("amp", False)),
+        amp=of_type(bool, plan, "amp", False),
         space=_space(grid, words, plan, where),
-        search_seed=int(plan.get("search_seed", SEARCH_SEED)),
+        search_seed=of_type(int, plan, "search_seed", SEARCH_SEED),
     )
 
 
 def _space(grid: Mapping[str, Any], words: Mapping[str, Value], plan: Mapping[str, Any], where: str) -> Space:
-    dotted = [key for key in grid if "." in key]
+    dotted = [key for key in grid if "." in str(key)] if isinstance(grid, Mapping) else []
     _check_keys(grid, (*WORDS, *dotted), f"{where}, grid")
     _check_options([f"{key}=" for key in dotted], f"{where}, grid")
     if both := sorted(grid.keys() & words.keys()):
         raise PlanError(f"{where}: {', '.join(both)} both fixed and searched; take it out of one of them")
     return Space(
-        {key: _axis(axis, f"{where}, grid {key}") for key, axis in grid.items()},
+        {key: _axis(key, axis, f"{where}, grid {key}") for key, axis in grid.items()},
         sampler=plan.get("sampler", "grid"),
         trials=plan.get("trials"),
     )
 
 
-def _axis(axis: Any, where: str) -> Union[tuple[Value, ...], Range]:
+def _axis(key: str, axis: Any, where: str) -> Union[tuple[Value, ...], Range]:
     if isinstance(axis, Mapping):
         _check_keys(axis, ("low", "high", "log"), where)
         try:
             return Range(float(axis["low"]), float(axis["high"]), bool(axis.get("log", True)))
         except KeyError as error:
             raise PlanError(f"{where}: a range needs low and high, {error} is missing") from error
-    if isinstance(axis, (list, tuple)):
-        return tuple(number(value) for value in axis)
-    return (number(axis),)
+        except (TypeError, ValueError) as error:
+            raise PlanError(
+                f"{where}: low and high must be numbers and low the less, got {dict(axis)} ({error})"
+            ) from error
+    return tuple(word(key, value, where) for value in (axis if isinstance(axis, (list, tuple)) else [axis]))
 
 
 def _seeds(seeds: Any, benchmark: str) -> tuple[int, ...]:
@@ -134,7 +140,7 @@ def _seeds(seeds: Any, benchmark: str) -> tuple[int, ...]:
     if isinstance(seeds, Mapping):
         _check_keys(seeds, tuple(SEEDS), "seeds")
         seeds = seeds.get(benchmark, SEEDS[benchmark])
-    if isinstance(seeds, int) and seeds > 0:
+    if type(seeds) is int and seeds > 0:
         return tuple(range(seeds))
     if isinstance(seeds, (list, tuple)) and seeds and all(type(seed) is int and seed >= 0 for seed in seeds):
         return tuple(dict.fromkeys(seeds))
@@ -144,6 +150,8 @@ def _seeds(seeds: Any, benchmark: str) -> tuple[int, ...]:
 def _entries(methods: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield names and settings of the methods' list, whose entries are a name or ``name: {settings}``."""
     names: set[str] = set()
+    if not isinstance(methods, Mapping):
+        methods = list_of(methods, "methods")
     for entry in methods.items() if isinstance(methods, Mapping) else methods:
         if isinstance(entry, Mapping) and len(entry) == 1:
             entry = next(iter(entry.items()))
@@ -158,7 +166,7 @@ def _entries(methods: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _names(plan: Mapping[str, Any], key: str) -> list[str]:
     names = plan[key]
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
         raise PlanError(f"{key} must be a list of names, got {names!r}")
     return list(names)
 
@@ -178,20 +186,10 @@ def _check_options(options: Sequence[str], where: str) -> None:
         key, equals, _ = str(option).partition("=")
         if not equals:
             raise PlanError(f"{where}, cfg_options: {option!r} is no KEY=VALUE")
+        if f"{key}.".startswith(f"{ALLOWED}."):
+            continue
         if any(f"{key}.".startswith(f"{name}.") or name.startswith(f"{key}.") for name in PROTECTED):
             raise PlanError(f"{where}: {key} decides which images or seeds a run sees, which is the protocol's to set")
-
-
-def number(value: Any) -> Value:
-    """Read a value; YAML takes ``1e-3`` for a string, and wants ``1.0e-3``."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise PlanError(f"a value must be a number or a word, got {value!r}")
-    for kind in (int, float):
-        try:
-            return kind(value) if isinstance(value, str) else value
-        except ValueError:
-            continue
-    return value
 
 
 def narrow(found: list[Study], key: str, wanted: Optional[Sequence[str]]) -> list[Study]:

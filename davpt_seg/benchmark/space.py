@@ -62,7 +62,7 @@ class Space:
                 )
             if self.trials is not None:
                 raise PlanError("trials is for sampler tpe; a grid tries every combination of its values")
-        elif self.axes and (self.trials is None or self.trials < 1):
+        elif self.axes and (type(self.trials) is not int or self.trials < 1):
             raise PlanError(f"sampler tpe needs a number of trials, such as --trials 20, got {self.trials}")
         for name, axis in self.axes.items():
             if not isinstance(axis, Range) and (not axis or len(set(axis)) < len(axis)):

@@ -58,6 +58,17 @@ def typed(*arguments: str) -> list[Study]:
         (dict(seeds=[0, "1"]), "seeds must be"),
         (dict(seeds={"vtap": 5}), "seeds has no 'vtap'; did you mean 'vtab'?"),
         (dict(cfg_options=["model.x"]), "'model.x' is no KEY=VALUE"),
+        (dict(cfg_options="model.x=1"), "cfg_options must be a list"),
+        (dict(methods="linear"), "methods must be a list"),
+        (dict(tasks=5), "tasks must be a list of names"),
+        (dict(grid=[1e-3]), "grid must be a mapping"),
+        (dict(grid={"lr": {"low": "a", "high": 1}}, sampler="tpe", trials=3), "low and high must be numbers"),
+        (dict(sampler="tpe", trials="many"), "needs a number of trials"),
+        (dict(search_seed="x"), "search_seed must be a whole number"),
+        (dict(amp="no"), "amp must be true or false"),
+        (dict(seeds=True), "seeds must be"),
+        (dict(grid={"lr": ["1e-3,split=final"]}), "'1e-3,split=final' is no value of lr"),
+        (dict(common={"lr": "1e-3,split=final"}), "'1e-3,split=final' is no value of lr"),
     ],
 )
 def test_a_wrong_plan_is_refused_with_what_was_meant(change: dict[str, Any], told: str) -> None:
@@ -73,6 +84,7 @@ def test_a_wrong_plan_is_refused_with_what_was_meant(change: dict[str, Any], tol
         "test_dataloader.dataset.ann_file",
         "train_dataloader.dataset.split",
         "train_dataloader.dataset",
+        "train_dataloader.dataset.dataset",
         "val_evaluator.type",
         "randomness.seed",
     ],
@@ -82,6 +94,11 @@ def test_no_option_of_a_plan_can_show_test_images_to_the_search(key: str) -> Non
         studies({**PLAN, "cfg_options": [f"{key}=test"]})
     with pytest.raises(PlanError, match="which images or seeds a run sees" if "." in key else "grid has no"):
         studies({**PLAN, "grid": {key: ["test", "val200"]}})
+
+
+def test_how_images_are_augmented_is_the_plans_to_set() -> None:
+    option = "train_dataloader.dataset.pipeline.1.scale=112"
+    assert studies({**PLAN, "cfg_options": [option]})[0].cfg_options == (option,)
 
 
 def test_groups_stand_for_their_tasks() -> None:
