@@ -13,10 +13,9 @@ from threading import Event
 from typing import Optional
 
 from .attempts import HEARTBEAT, Attempt
-from .errors import ProtocolError
-from .files import read_json, write_json
+from .files import write_json
 from .results import collect, result
-from .study import Run
+from .study import Run, check_same
 
 PATIENCE = 20.0  # seconds that a training gets to end when it is asked to
 KEEP = ("first", "all", "none")
@@ -61,7 +60,8 @@ def execute(run: Run, folder: Path, attempt: Attempt, launch: Launch, slot: Mapp
         ProtocolError: the folder holds a run of another definition.
     """
     start = time.monotonic()
-    _check_same(run, folder)
+    if check_same(run, folder) is None:
+        write_json(folder / "run.json", run.definition())
     # Somebody else's training may have ended after its worker was killed: then its test is over, and not done again.
     if result(folder) is None and collect(run, folder, None) is None:
         code = _train(run, folder, attempt, launch, slot, stopping)
@@ -74,16 +74,6 @@ def execute(run: Run, folder: Path, attempt: Attempt, launch: Launch, slot: Mapp
     _drop_checkpoints(run, folder, launch.keep)
     attempt.end("finished")
     return "finished"
-
-
-def _check_same(run: Run, folder: Path) -> None:
-    before = read_json(folder / "run.json")
-    if before is None:
-        write_json(folder / "run.json", run.definition())
-    elif before != run.definition():
-        raise ProtocolError(
-            f"{folder} holds a run of {before}, and the plan asks for {run.definition()} there; give another --work-dir"
-        )
 
 
 def _train(

@@ -17,7 +17,7 @@ from .files import create_json, read_json, write_json
 from .results import result
 from .search import Search, Trial
 from .space import Parameters
-from .study import Run, Study
+from .study import Run, Study, check_same
 
 
 class Protocol:
@@ -44,11 +44,18 @@ class Protocol:
         return Search(self.folder, self.study.space, self.study.search_seed)
 
     def check(self) -> None:
-        """See whether the plan still is the one that the work dir's runs were made for.
+        """See whether the plan, and the choice, still are those that the work dir's runs were made for.
 
         Raises:
-            ProtocolError: it changed after final runs began, or in something that finished trials depend on.
+            ProtocolError: they changed after final runs began, or the plan in something that finished trials depend on.
         """
+        self._check_plan()
+        chosen = self.chosen()
+        if chosen is not None:
+            for run in self.final_runs(chosen["parameters"]):
+                check_same(run, self.root / run.key)
+
+    def _check_plan(self) -> None:
         old, new = read_json(self.folder / "study.json"), self.study.definition()
         if old is None or old == new:
             return

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
+from .errors import ProtocolError
+from .files import read_json
 from .space import Parameters, Space, Value
 
 # Of a run's config by stage. No run of the search can see the test images: split=choose has none.
@@ -109,6 +111,21 @@ class Run:
     def definition(self) -> dict[str, Any]:
         """Describe it for its folder."""
         return dict(stage=self.stage, words=self.words(), cfg_options=self.options(), amp=self.study.amp)
+
+
+def check_same(run: Run, folder: Path) -> Optional[dict[str, Any]]:
+    """Return what a run's folder was made for; None where nothing was run in it.
+
+    Raises:
+        ProtocolError: another run than this one.
+    """
+    before = read_json(folder / "run.json")
+    if before is not None and before != run.definition():
+        raise ProtocolError(
+            f"{folder} holds a run of {before}, but the plan and chosen.json ask for {run.definition()} there; give "
+            "another --work-dir, or, of final runs, put the chosen.json back that they were made for"
+        )
+    return before
 
 
 def folder_name(parameters: Parameters, limit: Optional[int] = 150) -> str:

@@ -100,15 +100,12 @@ def columns(protocols: Sequence[Protocol]) -> list[Column]:
 
 def _column(trunk: str, name: str, protocols: Sequence[Protocol]) -> Column:
     results = {protocol.study.task: list(final_results(protocol)) for protocol in protocols}
-    wanted = {protocol.study.task: len(protocol.study.seeds) for protocol in protocols}
+    wanted = {protocol.study.task: len({*protocol.study.seeds, *seeds_there(protocol)}) for protocol in protocols}
     return Column(
         trunk=trunk,
         name=name,
         method=protocols[0].study.method,
-        scores={
-            task: score_of([each["score"] for each in found], max(wanted[task], len(found)))
-            for task, found in results.items()
-        },
+        scores={task: score_of([each["score"] for each in found], wanted[task]) for task, found in results.items()},
         costs={row: _cost(row, list(results.values())) for row in COSTS},
         chosen={protocol.study.task: choice for protocol in protocols if (choice := _choice(protocol))},
     )
@@ -123,10 +120,15 @@ def _choice(protocol: Protocol) -> Optional[Choice]:
 
 def final_results(protocol: Protocol) -> Iterator[dict[str, Any]]:
     """Yield the results of all final runs that ended, also of seeds that the plan has no more."""
-    for folder in sorted(protocol.folder.glob("final/seed=*"), key=lambda path: int(path.name.partition("=")[2])):
-        found = result(folder)
+    for seed in seeds_there(protocol):
+        found = result(protocol.folder / "final" / f"seed={seed}")
         if found is not None:
             yield found
+
+
+def seeds_there(protocol: Protocol) -> list[int]:
+    """List the seeds whose final runs ended, the plan's and others."""
+    return sorted(int(path.parent.name.partition("=")[2]) for path in protocol.folder.glob("final/seed=*/result.json"))
 
 
 def _cost(row: str, results: Sequence[Sequence[Mapping[str, Any]]]) -> Optional[float]:

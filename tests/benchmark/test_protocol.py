@@ -50,6 +50,8 @@ def test_more_seeds_run_those_alone_and_stay_in_the_table(bench: Bench) -> None:
     table = bench.table("w")
     assert bench.run("w", "--report") == 0  # of a plan with two seeds
     assert bench.table("w") == table
+    assert bench.run("w", "--seeds", "7", "8", "9", "--report") == 0  # none of which was run
+    assert b"(3 of 6)" in bench.table("w")
 
 
 @pytest.mark.parametrize("whole_group", [True, False], ids=["and its training", "alone"])
@@ -83,6 +85,23 @@ def test_a_plan_that_changed_after_its_final_runs_is_refused(bench: Bench, capsy
             error = capsys.readouterr().err
             assert "vtab/dtd/vitb_in21k/linear: the plan changed after its final runs had begun" in error
             assert "Give another --work-dir" in error
+    assert bench.started() == before
+
+
+def test_a_choice_that_changed_after_its_final_runs_is_refused(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench.run("w") == 0
+    before = bench.started()
+    chosen = bench.folder / "w/vtab/dtd/vitb_in21k/linear/chosen.json"
+    content = json.loads(chosen.read_text())
+    chosen.write_text(json.dumps({**content, "parameters": {"lr": 0.001}}))
+    for mode in (("--seeds", "3"), ("--report",)):
+        with pytest.raises(SystemExit, match="2"):
+            bench.run("w", *mode)
+        assert f"{chosen.parent}/final/seed=0 holds a run of" in capsys.readouterr().err
+    chosen.unlink()  # then the same choice is made again
+    assert bench.run("w") == 0
     assert bench.started() == before
 
 
