@@ -31,7 +31,7 @@ class Attempt:
     """
 
     path: Path
-    session: str
+    session: str = ""
     holders: list[dict[str, Any]] = field(default_factory=list)
     ended: Optional[str] = None
 

@@ -6,8 +6,9 @@ search, and one that was killed goes on. Folders hold the results; the journal c
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Optional, Union
@@ -21,6 +22,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
 
+from .errors import ProtocolError
 from .space import Range, Space, Value
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -51,9 +53,30 @@ class Search:
     @cached_property
     def _study(self) -> optuna.Study:
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._check_journal()
         storage = JournalStorage(JournalFileBackend(str(self.path)))
         name = f"{self.space.sampler}-{self.space.digest()}"
         return optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
+
+    def _check_journal(self) -> None:
+        """See that the journal is whole; Optuna's own error names no file, and it would write on after a line cut off.
+
+        Raises:
+            ProtocolError: it is not, for instance since the disk was full.
+        """
+        with _held(JournalFileSymlinkLock(str(self.path))):  # Optuna's own: nobody is in the middle of a line
+            lines = self.path.read_text().split("\n") if self.path.is_file() else [""]
+        try:
+            for line in lines[:-1]:
+                json.loads(line)
+            whole = lines[-1] == ""
+        except json.JSONDecodeError:
+            whole = False
+        if not whole:
+            raise ProtocolError(
+                f"{self.path} is damaged. Stop whoever works in this work dir, remove that file, and run the same "
+                "command again: trials that ended are read from their folders"
+            )
 
     def open_trials(self) -> list[Trial]:
         """List what was asked for and has no score yet, whoever works on it."""
@@ -111,12 +134,16 @@ class Search:
             for name, axis in self.space.axes.items()
         }
 
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        lock = JournalFileSymlinkLock(str(self.path.with_name("asking")))  # a dead holder's is taken over after 30 s
+    def _lock(self) -> AbstractContextManager[None]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
+        return _held(JournalFileSymlinkLock(str(self.path.with_name("asking"))))
+
+
+@contextmanager
+def _held(lock: JournalFileSymlinkLock) -> Iterator[None]:
+    """Hold a lock; a dead holder's is taken over after 30 s."""
+    lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

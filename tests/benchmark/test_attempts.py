@@ -83,3 +83,11 @@ def test_a_file_cut_off_is_no_file(tmp_path: Path) -> None:
     write_json(tmp_path / "x.json", [1])
     assert read_json(tmp_path / "x.json") == [1]
     assert os.listdir(tmp_path) == ["x.json"]  # nothing unfinished is left
+
+
+def test_a_run_whose_attempt_file_was_emptied_is_free(tmp_path: Path) -> None:
+    (tmp_path / "attempts").mkdir()
+    (tmp_path / "attempts" / "001.json").write_text("")  # a disk that was full
+    taken = claim(tmp_path, "a")
+    assert taken is not None
+    assert taken.path.name == "002.json"

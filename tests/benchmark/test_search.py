@@ -6,8 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Optional
 
+import pytest
 from optuna.trial import TrialState
 
+from davpt_seg.benchmark.errors import ProtocolError
 from davpt_seg.benchmark.search import Search
 from davpt_seg.benchmark.space import Range, Space
 
@@ -80,3 +82,12 @@ def test_values_at_an_end_of_their_grid_are_told() -> None:
     assert GRID.edges({"lr": 0.001, "weight_decay": 1}) == ("lr",)  # of two values, each would be an end
     assert GRID.edges({"lr": 0.01, "weight_decay": 1}) == ()
     assert TPE.edges({"lr": 1e-4, "prompts": 4}) == ()
+
+
+@pytest.mark.parametrize("end", ["", "\n", '\n{"worker_id"'], ids=["cut off", "a cut line", "another"])
+def test_a_damaged_journal_is_named_with_what_to_do(tmp_path: Path, end: str) -> None:
+    Search(tmp_path, GRID, 100).ask()
+    journal = tmp_path / "optuna.journal"
+    journal.write_text(journal.read_text()[:-20] + end)  # a disk that was full
+    with pytest.raises(ProtocolError, match=r"optuna\.journal is damaged.*remove that file"):
+        Search(tmp_path, GRID, 100).ask()
