@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
 import uuid
 from collections.abc import Sequence
@@ -45,12 +46,16 @@ def main_benchmark(argv: Optional[Sequence[str]] = None) -> int:
         for protocol in protocols:
             protocol.register()
         if args.slurm is not None:
-            print(submit(arguments, args.slurm, args.jobs or 1, root))
+            print(submit(arguments, args.slurm, len(slots(None, args.jobs)), root))
             return 0
         workers = slots(args.gpus, args.jobs)
         launch = Launch(program(args.command), session(), args.keep_checkpoints, args.threads)
     except (PlanError, ProtocolError, SlurmError) as error:
         options.error(str(error))
+    except BrokenPipeError:  # --dry-run | head
+        raise
+    except OSError as error:
+        options.error(f"{error}; name a --work-dir that can be written")
     return _run(Pool(protocols, launch, workers), protocols, root)
 
 
@@ -73,8 +78,17 @@ def _run(pool: Pool, protocols: Sequence[Protocol], root: Path) -> int:
 
 
 def program(command: Optional[str]) -> tuple[str, ...]:
-    """Return what trains."""
-    return tuple(shlex.split(command)) if command else (sys.executable, "-m", "davpt_seg", "train")
+    """Return what trains.
+
+    Raises:
+        PlanError: there is no such program.
+    """
+    if command is None:
+        return sys.executable, "-m", "davpt_seg", "train"
+    words = tuple(shlex.split(command))
+    if not words or shutil.which(words[0]) is None:
+        raise PlanError(f"--command {command!r}: there is no such program")
+    return words
 
 
 def session() -> str:

@@ -52,9 +52,12 @@ class Pool:
             The runs that failed.
 
         Raises:
-            KeyboardInterrupt: it was interrupted or terminated; trainings have been ended, and can be gone on with.
+            KeyboardInterrupt: it was interrupted or terminated, or its terminal closed; trainings have been ended, and
+                can be gone on with.
         """
-        previous = signal.signal(signal.SIGTERM, _interrupt)
+        # As for Ctrl-C; a closed terminal's sign is left alone where nohup has it ignored.
+        ends = [sign for sign in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(sign) != signal.SIG_IGN]
+        previous = {sign: signal.signal(sign, _interrupt) for sign in ends}
         try:
             with ThreadPoolExecutor(len(self.slots)) as threads:
                 try:
@@ -64,7 +67,8 @@ class Pool:
                     self.stopping.set()  # before the threads are waited for
                     raise
         finally:
-            signal.signal(signal.SIGTERM, previous)
+            for sign, handler in previous.items():
+                signal.signal(sign, handler)
         return self.progress.failed
 
     def _work(self, slot: Mapping[str, str]) -> None:
@@ -72,7 +76,11 @@ class Pool:
             with self._lock:
                 job, wait = self._next()
             if job is not None:
-                how = execute(job.run, job.folder, job.attempt, self.launch, slot, self.stopping)
+                try:
+                    how = execute(job.run, job.folder, job.attempt, self.launch, slot, self.stopping)
+                except BaseException:
+                    job.attempt.end("stopped")  # or it would hold the run as long as this process lives
+                    raise
                 self.progress.ended(*job, how)
             elif wait:
                 self.stopping.wait(POLL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 from pathlib import Path
 
@@ -37,10 +38,14 @@ def test_a_failed_run_stops_no_other_and_is_tried_again(
     assert len(bench.started()) == RUNS - 2 + 3
 
 
-def test_an_interrupted_benchmark_ends_its_trainings_and_goes_on_later(bench: Bench) -> None:
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_benchmark_ends_its_trainings_and_goes_on_later(bench: Bench, sign: signal.Signals) -> None:
+    if signal.getsignal(sign) == signal.SIG_IGN:
+        pytest.skip("ignored here, as by nohup")
     running = bench.start(bench.arguments("w", "--jobs", "2"), FAKE_SECONDS="30")
     wait_until(lambda: len(bench.started()) == 2)
-    running.terminate()
+    assert running.pid is not None
+    os.kill(running.pid, sign)
     running.join(30)
     said = (bench.folder / "said.txt").read_text()
     assert running.exitcode == 130
@@ -119,6 +124,22 @@ def test_workers_of_a_slurm_array_share_the_runs(
 def test_slurm_workers_get_the_arguments_that_are_theirs() -> None:
     typed = ["vtab", "--slurm", "--gres=gpu:1", "--jobs", "4", "--seeds", "2", "--gpus=0,1", "--threads", "3"]
     assert _for_workers(typed) == ["vtab", "--seeds", "2", "--threads", "3"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--work-dir", __file__), "name a --work-dir that can be written"),
+        (("--command", "/no/such program"), "there is no such program"),
+        (("--slurm=--partition=gpu", "--jobs", "-3"), "at least one run at a time"),
+    ],
+)
+def test_what_cannot_work_is_said_and_not_shown_as_a_traceback(
+    bench: Bench, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], told: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        bench.run("w", *arguments)
+    assert told in capsys.readouterr().err
 
 
 def test_without_sbatch_slurm_is_refused(
