@@ -40,7 +40,10 @@ def main_mapping(argv: Optional[Sequence[str]] = None) -> None:
     console.print(history_in_words(clusterings), markup=False)
     out = Path(args.out) if args.out else log.with_suffix(".png")
     out.parent.mkdir(parents=True, exist_ok=True)
-    mapping_picture(clusterings).savefig(out)
+    try:
+        mapping_picture(clusterings).savefig(out)
+    except ValueError as error:  # matplotlib's, of an ending that it does not know
+        parser.error(f"--out {out}: {error}")
     console.print(f"Picture: {out}", markup=False)
 
 

@@ -93,6 +93,13 @@ def test_many_classes_and_clusterings_are_drawn_without_names_and_numbers(tmp_pa
     assert len(cost.get_xticks()) == 20
 
 
+def test_an_unknown_kind_of_picture_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, history())
+    with pytest.raises(SystemExit, match="2"):
+        main_mapping([str(tmp_path), "--out", str(tmp_path / "own.xyz")])
+    assert "own.xyz: Format 'xyz' is not supported" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("folder", "told"),
     [
