@@ -29,7 +29,6 @@ from davpt_seg.apis import main_test, main_train
 from davpt_seg.apis.check import advise_check, main_check_dataset
 from davpt_seg.core import PromptedViT
 from davpt_seg.datasets.pascal_context import CLASS_IDS
-from davpt_seg.datasets.pk_sampler import check_batch_size
 
 from .datasets.pascal_release import label_maps, write_json, write_mats, write_voc
 from .recognition import write_fgvc, write_vtab
@@ -417,7 +416,7 @@ def _(folder: Path) -> None:
 
 @wrong("Recognition data", "a batch size changed in the loader alone", "batch_size is 16, but", "sampler.batch_size=16")
 def _(folder: Path) -> None:
-    check_batch_size(dict(batch_size=16, sampler=dict(type="PKSampler", batch_size=32)))
+    train("method=davpt,trunk=vits14,data=vtab/dtd", "train_dataloader.batch_size=16")
 
 
 @wrong("Recognition data", "`check_dataset.py --vtab` on one task's folder", "is the folder of one task: give FOLDER")

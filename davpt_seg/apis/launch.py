@@ -14,7 +14,8 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from .. import compat
-from ..datasets.preflight import DataError, check_dataset
+from ..datasets.pk_sampler import check_batch_size
+from ..datasets.preflight import check_dataset
 from ..engine.guided import bare_model
 from .check import advise_check
 from .checkpoint import InputError, mismatch, read_checkpoint
@@ -205,8 +206,9 @@ def check_data(parser: argparse.ArgumentParser, cfg: Config, splits: Sequence[st
         loader = cfg.get(f"{split}_dataloader")
         if loader is not None:
             try:
+                check_batch_size(loader)
                 count = check_dataset(loader["dataset"])
-            except DataError as error:
+            except ValueError as error:
                 parser.error(f"{split}: {error}")
             logger.info("%s: %s", split, f"{count} images, each with its label" if count else "not checked")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib.util
 from dataclasses import replace
 from typing import Any, Optional
@@ -14,6 +15,7 @@ from .hyperparameters import Hyperparameters, hyperparameters
 from .parts import CompositionError, merged_parts
 
 SPLITS = ("choose", "final")
+LONGEST_NAME = 200  # of the config that is written into the work dir; file systems take 255
 VARIABLES = ("dataset", "pipeline", "place", "train_pipeline", "test_pipeline")  # of the data files, used by now
 LENGTHS = ("epochs", "warmup_epochs", "image_size")
 DEFAULTS = dict(method="davpt", trunk="vitb_in21k", schedule="davpt_100e", split="choose", head="classifier")
@@ -100,6 +102,8 @@ def _named(cfg: Config, parts: dict[str, str], values: dict[str, str]) -> Config
     changes = {name: parts[name] for name in ("schedule", "split") if parts[name] != DEFAULTS[name]}
     changes.update(values)
     name = "_".join([parts["trunk"], *parts["data"].split("/"), *(f"{key}={value}" for key, value in changes.items())])
+    if len(name) > LONGEST_NAME:
+        name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     words = ",".join(f"{key}={value}" for key, value in {**parts, **values}.items())
     content = {key: value for key, value in cfg.to_dict().items() if key not in VARIABLES}
     return Config(content, cfg_text=f"# {words}\n", filename=f"{parts['method']}/{name}.py")

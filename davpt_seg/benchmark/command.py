@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Optional
 
 from . import listing
+from .errors import PlanError, ProtocolError
 from .execution import Launch
 from .options import parser, plan_studies, slots, work_dir
-from .protocol import Protocol, ProtocolError
+from .preflight import check_words
+from .protocol import Protocol
 from .report import write_report
 from .slurm import SlurmError, submit
-from .tasks import PlanError, check_data
+from .tasks import check_data
 from .workers import Pool
 
 
@@ -38,6 +40,8 @@ def main_benchmark(argv: Optional[Sequence[str]] = None) -> int:
             print(write_report(protocols, root))
             return 0
         check_data(dict.fromkeys(study.task for study in studies))
+        if args.command is None:
+            check_words(studies)
         for protocol in protocols:
             protocol.register()
         if args.slurm is not None:

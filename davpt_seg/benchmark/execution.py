@@ -13,8 +13,8 @@ from threading import Event
 from typing import Optional
 
 from .attempts import HEARTBEAT, Attempt
+from .errors import ProtocolError
 from .files import read_json, write_json
-from .protocol import ProtocolError
 from .results import collect, result
 from .study import Run
 
@@ -63,12 +63,12 @@ def execute(run: Run, folder: Path, attempt: Attempt, launch: Launch, slot: Mapp
     start = time.monotonic()
     _check_same(run, folder)
     # Somebody else's training may have ended after its worker was killed: then its test is over, and not done again.
-    if result(folder) is None and collect(folder, None) is None:
+    if result(folder) is None and collect(run, folder, None) is None:
         code = _train(run, folder, attempt, launch, slot, stopping)
         if code is None:
             attempt.end("stopped")
             return "stopped"
-        if code != 0 or collect(folder, time.monotonic() - start) is None:
+        if code != 0 or collect(run, folder, time.monotonic() - start) is None:
             attempt.end("failed")
             return "failed"
     _drop_checkpoints(run, folder, launch.keep)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Optional
 
 from .published import LABEL, Cell, published
-from .table import COSTS, MEANS, Column, Score
+from .table import COSTS, MEANS, Choice, Column, Score
 from .tasks import GROUPS, benchmark_of, tasks_of
 
 MISSING = "-"
@@ -23,7 +23,8 @@ def markdown(columns: Sequence[Column]) -> str:
     """Write a table for each trunk."""
     trunks = dict.fromkeys(column.trunk for column in columns)
     tables = [trunk_table(trunk, [column for column in columns if column.trunk == trunk]) for trunk in trunks]
-    return "\n\n".join([*tables, NOTE]) + "\n"
+    chosen = [choices(trunk, [column for column in columns if column.trunk == trunk]) for trunk in trunks]
+    return "\n\n".join([*tables, NOTE, *filter(None, chosen)]) + "\n"
 
 
 def trunk_table(trunk: str, columns: Sequence[Column]) -> str:
@@ -35,6 +36,26 @@ def trunk_table(trunk: str, columns: Sequence[Column]) -> str:
         if any(figure is not None for figure in told):
             lines.append(_row([f"*{label}, published*", *(f"*{_number(figure, row)}*" for figure in told)]))
     return "\n".join(lines)
+
+
+def choices(trunk: str, columns: Sequence[Column]) -> str:
+    """Write what was chosen for one trunk, with its validation accuracy; nothing where nothing has been."""
+    tasks = [task for task, _ in rows(columns) if any(task in column.chosen for column in columns)]
+    if not tasks:
+        return ""
+    lines = [_row([f"{trunk}, chosen (validation accuracy)", *(column.name for column in columns)])]
+    lines.append(_row(["---"] * (1 + len(columns))))
+    lines += [_row([task, *(_choice(column.chosen.get(task)) for column in columns)]) for task in tasks]
+    if any(choice.edges for column in columns for choice in column.chosen.values()):
+        lines += ["", "^ at an end of its grid: better values may lie beyond."]
+    return "\n".join(lines)
+
+
+def _choice(choice: Optional[Choice]) -> str:
+    if choice is None:
+        return MISSING
+    told = " ".join(f"{key}={value}{'^' * (key in choice.edges)}" for key, value in choice.parameters.items())
+    return told if choice.score is None else f"{told} ({choice.score:.2f})"
 
 
 def rows(columns: Sequence[Column]) -> Iterator[tuple[str, str]]:
@@ -101,5 +122,5 @@ def as_csv(columns: Sequence[Column]) -> str:
     return text.getvalue()
 
 
-def _told(parameters: Optional[Mapping[str, object]]) -> str:
-    return " ".join(f"{name}={value}" for name, value in (parameters or {}).items())
+def _told(choice: Optional[Choice]) -> str:
+    return " ".join(f"{name}={value}" for name, value in choice.parameters.items()) if choice else ""

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ..packaged_configs import config_root
+from .errors import PlanError
 from .execution import KEEP
 from .plan import narrow, read_plan, studies
 from .space import SAMPLERS
 from .study import Study
-from .tasks import PlanError, did_you_mean
+from .tasks import did_you_mean
 
 DESCRIPTION = """\
 Run tasks x trunks x methods x seeds, and write one table of all.
@@ -28,7 +29,7 @@ examples:
   %(prog)s vtab --tasks vtab/natural vtab/dtd fgvc           groups and tasks
   %(prog)s vtab --gpus 0,1,2,3                               one run on each GPU; 0,0,1,1 for two on each
   %(prog)s vtab --jobs 2 --threads 1                         on CPUs
-  %(prog)s vtab --slurm "--partition=gpu --gres=gpu:1" --jobs 16        16 workers of a slurm job array
+  %(prog)s vtab --slurm="--partition=gpu --gres=gpu:1" --jobs 16        16 workers of a slurm job array
   %(prog)s --tasks vtab/dtd --trunks vitb_in21k --methods davpt --grid lr=1e-3,5e-3 --set epochs=10 \\
       --work-dir work_dirs/benchmarks/try                    no plan file at all
   %(prog)s vtab --methods davpt --grid lr=1e-4:1e-2 --sampler tpe --trials 20 --work-dir work_dirs/benchmarks/tpe

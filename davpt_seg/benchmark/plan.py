@@ -9,9 +9,10 @@ from typing import Any, Optional, Union
 import yaml
 
 from ..packaged_configs import config_root
+from .errors import PlanError
 from .space import Range, Space, Value
 from .study import Study
-from .tasks import PlanError, benchmark_of, did_you_mean, expand
+from .tasks import benchmark_of, did_you_mean, expand
 
 KEYS = (
     *("tasks", "trunks", "methods", "seeds", "search_seed"),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from .markdown import published_figure, rows
 from .published import LABEL
@@ -34,7 +35,7 @@ def picture(columns: Sequence[Column]) -> Figure:
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
     figure.supxlabel("test accuracy (%): mean, and standard deviation over seeds", fontsize=9)
-    handles, labels = _legend(grid[0, 0], trunks, columns)
+    handles, labels = _legend(grid[0, 0], trunks, columns, [row for row, _ in panels])
     figure.legend(handles, labels, loc="outside upper center", ncols=4, fontsize=8, frameon=False)
     return figure
 
@@ -60,11 +61,12 @@ def _panel(axes: Axes, columns: Sequence[Column], row: str, methods: Sequence[st
     axes.grid(alpha=0.3)
 
 
-def _legend(axes: Axes, trunks: Sequence[str], columns: Sequence[Column]) -> tuple[list, list[str]]:
-    """Return handles and labels: a colour for each trunk, and the published figures' sign where there are any."""
-    handles = [axes.errorbar([], [], xerr=[], fmt="o", color=f"C{i}", ms=4.5) for i in range(len(trunks))]
-    labels = list(trunks)
-    if any(published_figure(column, row) is not None for column in columns for row, _ in rows(columns)):
+def _legend(
+    axes: Axes, trunks: Sequence[str], columns: Sequence[Column], shown: Sequence[str]
+) -> tuple[list[Line2D], list[str]]:
+    """Return handles and labels: a colour for each trunk, and the published figures' sign where any is shown."""
+    handles = [axes.plot([], [], "o", color=f"C{i}", ms=4.5)[0] for i in range(len(trunks))]
+    if any(published_figure(column, row) is not None for column in columns for row in shown):
         handles += axes.plot([], [], "D", markerfacecolor="none", markeredgecolor="gray", ms=5)
-        labels.append(LABEL)
-    return handles, labels
+        return handles, [*trunks, LABEL]
+    return handles, list(trunks)

@@ -12,15 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Optional
 
+from .errors import ProtocolError
 from .files import create_json, read_json, write_json
 from .results import result
 from .search import Search, Trial
 from .space import Parameters
 from .study import Run, Study
-
-
-class ProtocolError(RuntimeError):
-    """What is in the work dir does not belong to this plan."""
 
 
 class Protocol:

@@ -8,11 +8,12 @@ import statistics
 from pathlib import Path
 from typing import Any, Optional
 
+from .errors import ProtocolError
 from .files import read_json, write_json
+from .study import Run
 
 SCORE = "accuracy/top1"
-PARTS = re.compile(r"  (\w+): ([\d,]+) of [\d,]+ trained$", re.MULTILINE)  # as TrainedTableHook logs them
-TRAINING = re.compile(r"Epoch\(train\)\s+\[\d+\]\[\s*\d+/(\d+)\].*? time: ([\d.]+)")
+TRAINING = re.compile(r"Epoch\(train\)\s+\[\d+\]\[\s*\d+/(\d+)\].*? time: ([\d.]+)")  # as MMEngine logs it
 
 
 def result(folder: Path) -> Optional[dict[str, Any]]:
@@ -20,37 +21,44 @@ def result(folder: Path) -> Optional[dict[str, Any]]:
     return read_json(folder / "result.json")
 
 
-def collect(folder: Path, seconds: Optional[float]) -> Optional[dict[str, Any]]:
+def collect(run: Run, folder: Path, seconds: Optional[float]) -> Optional[dict[str, Any]]:
     """Write ``result.json`` of a run whose test has written its scores.
 
     Args:
+        run: whose they should be.
         folder: of the run.
         seconds: that it took, where it is known.
 
     Returns:
         What was written; None where there are no scores.
+
+    Raises:
+        ProtocolError: the scores are another run's, or of images that this one must not see.
     """
     scores = read_json(folder / "scores.json")
     if scores is None or not math.isfinite(scores.get(SCORE, math.nan)):
         return None
+    about = scores["about"]
+    _check_own(run, folder, about)
     log = "".join(path.read_text(errors="replace") for path in sorted((folder / "attempts").glob("*.log")))
-    took = None if seconds is None else round(seconds, 1)
-    found = dict(score=scores[SCORE], seconds=took, **parameter_counts(log))
-    found["seconds_per_epoch"] = seconds_per_epoch(log)
+    found = dict(
+        score=scores[SCORE],
+        seconds=None if seconds is None else round(seconds, 1),
+        tuned=about["trained_in_backbone"],
+        tuned_with_head=about["trained"],
+        seconds_per_epoch=seconds_per_epoch(log),
+    )
     write_json(folder / "result.json", found)
     return found
 
 
-def parameter_counts(log: str) -> dict[str, Optional[int]]:
-    """Read how many parameters a run trained from the table that it logged before training.
-
-    Returns:
-        ``tuned``, without the head, and ``tuned_with_head``; None where the log has no such table.
-    """
-    parts = {name: int(count.replace(",", "")) for name, count in PARTS.findall(log)}
-    if "backbone" not in parts:
-        return dict(tuned=None, tuned_with_head=None)
-    return dict(tuned=parts["backbone"], tuned_with_head=sum(parts.values()))
+def _check_own(run: Run, folder: Path, about: dict[str, Any]) -> None:
+    told = (about["config"], about["seed"], about["split"] == "test")
+    if told != (run.words(), run.seed, run.stage == "final"):
+        raise ProtocolError(
+            f"{folder / 'scores.json'} is of {about['config']}, seed {about['seed']}, on the split {about['split']!r}; "
+            f"expected a {run.stage} run of {run.words()}, seed {run.seed}. Remove the folder, and it is run again"
+        )
 
 
 def seconds_per_epoch(log: str) -> Optional[float]:

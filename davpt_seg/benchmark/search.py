@@ -12,7 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Optional, Union
 
-import optuna
+try:
+    import optuna
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError("benchmarks need optuna: pip install 'davpt-seg[benchmark]'", name="optuna") from error
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock

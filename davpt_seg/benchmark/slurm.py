@@ -38,6 +38,7 @@ def submit(arguments: Sequence[str], options: str, workers: int, root: Path) -> 
     worker = [sys.executable, "-m", "davpt_seg", "benchmark", *_for_workers(arguments)]
     script = folder / "worker.sh"
     script.write_text(f"#!/usr/bin/env bash\nexec {shlex.join(worker)}\n")
+    script.chmod(0o755)
     array = ["--parsable", "--job-name=davpt-benchmark", f"--array=0-{workers - 1}", f"--output={folder}/%A_%a.log"]
     done = subprocess.run(["sbatch", *array, *shlex.split(options), str(script)], capture_output=True, text=True)
     if done.returncode:

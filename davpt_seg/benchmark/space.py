@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional, Union
 
-from .tasks import PlanError
+from .errors import PlanError
 
 Value = Union[int, float, str]
 Parameters = Mapping[str, Value]
@@ -74,6 +74,18 @@ class Space:
         """List the combinations of a grid, the last name's values fastest; without axes, one empty point."""
         values = [axis for axis in self.axes.values() if not isinstance(axis, Range)]
         return [dict(zip(self.axes, point)) for point in itertools.product(*values)]
+
+    def example(self) -> dict[str, Value]:
+        """Return a point of it."""
+        return {name: axis.low if isinstance(axis, Range) else axis[0] for name, axis in self.axes.items()}
+
+    def edges(self, parameters: Parameters) -> tuple[str, ...]:
+        """Name the parameters that stand at an end of their values, so that better ones may lie beyond."""
+        ends = {}
+        for name, axis in self.axes.items():
+            numbers = [] if isinstance(axis, Range) else [value for value in axis if not isinstance(value, str)]
+            ends[name] = (min(numbers), max(numbers)) if len(numbers) > 2 else ()
+        return tuple(name for name, value in parameters.items() if value in ends.get(name, ()))
 
     def as_json(self) -> dict[str, Any]:
         """Describe it for the files of a work dir."""

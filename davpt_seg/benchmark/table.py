@@ -9,6 +9,7 @@ from typing import Any, Optional
 
 from .protocol import Protocol
 from .results import result
+from .space import Value
 from .tasks import GROUPS, tasks_of
 
 VTAB_GROUPS = tuple(group for group in GROUPS if group.startswith("vtab/"))
@@ -58,6 +59,15 @@ def means(by_task: Mapping[str, Optional[float]]) -> dict[str, Optional[float]]:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """Hyper-parameters that a search chose, their validation accuracy, and which stand at an end of their grid."""
+
+    parameters: Mapping[str, Value]
+    score: Optional[float]
+    edges: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Column:
     """What one method did on one trunk.
 
@@ -65,7 +75,7 @@ class Column:
         trunk, name, method: of its studies; ``method`` differs from ``name`` for a variant.
         scores: by task.
         costs: by row of ``COSTS``, each the mean over tasks and seeds that have it.
-        chosen: hyper-parameters by task.
+        chosen: what was chosen, by task.
     """
 
     trunk: str
@@ -73,7 +83,7 @@ class Column:
     method: str
     scores: Mapping[str, Optional[Score]]
     costs: Mapping[str, Optional[float]]
-    chosen: Mapping[str, Mapping[str, Any]]
+    chosen: Mapping[str, Choice]
 
     def means(self) -> dict[str, Optional[float]]:
         """Compute its means."""
@@ -100,8 +110,15 @@ def _column(trunk: str, name: str, protocols: Sequence[Protocol]) -> Column:
             for task, found in results.items()
         },
         costs={row: _cost(row, list(results.values())) for row in COSTS},
-        chosen={protocol.study.task: (protocol.chosen() or {}).get("parameters", {}) for protocol in protocols},
+        chosen={protocol.study.task: choice for protocol in protocols if (choice := _choice(protocol))},
     )
+
+
+def _choice(protocol: Protocol) -> Optional[Choice]:
+    chosen = protocol.chosen()
+    if not chosen or not chosen["parameters"]:
+        return None
+    return Choice(chosen["parameters"], chosen["score"], protocol.study.space.edges(chosen["parameters"]))
 
 
 def final_results(protocol: Protocol) -> Iterator[dict[str, Any]]:

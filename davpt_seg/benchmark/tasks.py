@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from .errors import PlanError
+
 GROUPS: dict[str, tuple[str, ...]] = {
     "vtab/natural": ("caltech101", "cifar", "dtd", "oxford_flowers102", "oxford_iiit_pet", "svhn", "sun397"),
     "vtab/specialized": ("patch_camelyon", "eurosat", "resisc45", "diabetic_retinopathy"),
@@ -20,10 +22,6 @@ FGVC_FOLDERS = dict(
     cub="CUB_200_2011", nabirds="nabirds", flowers="OxfordFlower", dogs="Stanford-dogs", cars="Stanford-cars"
 )
 ROOTS = dict(vtab=("VTAB_ROOT", "data/vtab-1k"), fgvc=("FGVC_ROOT", "data/fgvc"))
-
-
-class PlanError(ValueError):
-    """A plan that cannot be run; the message says what is wrong with it and what was expected."""
 
 
 def tasks_of(group: str) -> tuple[str, ...]:

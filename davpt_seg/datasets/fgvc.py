@@ -25,7 +25,7 @@ class FGVCSet:
     test_images: int
 
 
-# Sizes: VPT (arXiv 2203.12119), table 7. Where a release has no validation split, VPT took a tenth of the training
+# Sizes: VPT (arXiv 2203.12119), appendix. Where a release has no validation split, VPT took a tenth of the training
 # images; train and val together, and test, are the release's own.
 FGVC_SETS = {
     "cub": FGVCSet(200, "CUB_200_2011", 5394, 600, 5794),
@@ -64,8 +64,9 @@ class FGVCDataset(RecognitionDataset):
         "test": ("test.json",),
     }
     ADVICE = (
-        "check data_root (the folder with train.json, val.json and test.json, each a dict of relative path to class "
-        "id, and the images below it), or make the lists: tools/dataset_converters/fgvc.py (docs/fgvc.md)"
+        "check data_root, which our configs take from FGVC_ROOT (the folder with train.json, val.json and test.json, "
+        "each a dict of relative path to class id, and the images below it), or make the lists: "
+        "tools/dataset_converters/fgvc.py (docs/fgvc.md)"
     )
 
     def __init__(

@@ -1,6 +1,6 @@
 """The five FGVC data sets, read from what their official archives unpack to.
 
-A class keeps the number that the release gives it; :class:`FGVCDataset` makes them contiguous, as VPT's code does
+A class keeps the number that the release gives it; ``FGVCDataset`` makes them contiguous, as VPT's code does
 (arXiv 2203.12119).
 """
 
@@ -14,7 +14,7 @@ from typing import Any, Callable, NamedTuple, Optional
 import numpy as np
 import scipy.io
 
-from .pascal_context import ReleaseError
+from .errors import DataError
 
 
 @dataclass(frozen=True)
@@ -27,40 +27,38 @@ class Release:
     val: Optional[dict[str, int]] = None
 
 
-class Published(NamedTuple):
-    """How to read a data set, what a whole one holds, and where it comes from."""
+class Official(NamedTuple):
+    """How to read a data set's release, and where it comes from."""
 
     read: Callable[[Path], Release]
-    classes: int
-    images: dict[str, int]
     source: str
 
 
 def read_release(dataset: str, root: Path) -> Release:
-    """Read the official lists of a data set (a key of ``PUBLISHED``), and see that every image is there.
+    """Read the official lists of a data set (a key of ``RELEASES``), and see that every image is there.
 
     Raises:
-        ReleaseError: lists or images that are missing, broken, or contradict each other.
+        DataError: lists or images that are missing, broken, or contradict each other.
     """
-    published = PUBLISHED[dataset]
+    official = RELEASES[dataset]
     if not root.is_dir():
-        raise ReleaseError(f"{root}: is no folder.\n{published.source}")
+        raise DataError(f"{root}: is no folder.\n{official.source}")
     try:
-        release = published.read(root)
+        release = official.read(root)
     except FileNotFoundError as error:
-        raise ReleaseError(f"{error}.\n{published.source}") from error
+        raise DataError(f"{error}.\n{official.source}") from error
     splits: dict[str, Mapping[str, int]] = {"train": release.train, "val": release.val or {}, "test": release.test}
     owner: dict[str, str] = {}
     for split, images in splits.items():
         twice = [path for path in images if path in owner]
         if twice:
-            raise ReleaseError(f"{root}: {twice[0]} is listed in {owner[twice[0]]} and in {split}")
+            raise DataError(f"{root}: {twice[0]} is listed in {owner[twice[0]]} and in {split}")
         owner.update(dict.fromkeys(images, split))
     lost = [path for path in owner if not (release.images / path).is_file()]
     if lost:
-        raise ReleaseError(
+        raise DataError(
             f"{len(lost):,} of {len(owner):,} listed images are missing, for instance {release.images / lost[0]}; "
-            f"unpack the archive again.\n{published.source}"
+            f"unpack the archive again.\n{official.source}"
         )
     return release
 
@@ -73,10 +71,10 @@ def read_birds(root: Path) -> Release:
     for name, table in (("image_class_labels.txt", labels), ("train_test_split.txt", is_train)):
         if table.keys() != paths.keys():
             odd = sorted(table.keys() ^ paths.keys())[0]
-            raise ReleaseError(f"{root / name}: does not list the images of images.txt; {odd} is in one of them only")
+            raise DataError(f"{root / name}: does not list the images of images.txt; {odd} is in one of them only")
     wrong = {key: flag for key, flag in is_train.items() if flag not in ("0", "1")}
     if wrong:
-        raise ReleaseError(f"{root}/train_test_split.txt: {wrong} is neither 0 (test) nor 1 (training)")
+        raise DataError(f"{root}/train_test_split.txt: {wrong} is neither 0 (test) nor 1 (training)")
     splits: dict[str, dict[str, int]] = {"0": {}, "1": {}}
     for key, path in paths.items():
         splits[is_train[key]][path] = _number(labels[key], root / "image_class_labels.txt")
@@ -90,7 +88,7 @@ def read_flowers(root: Path) -> Release:
     for key in ("trnid", "valid", "tstid"):
         ids = _read_mat(root / "setid.mat", key)
         if ids.min() < 1 or ids.max() > len(labels):
-            raise ReleaseError(f"{root}/setid.mat: {key} names images outside the {len(labels):,} of imagelabels.mat")
+            raise DataError(f"{root}/setid.mat: {key} names images outside the {len(labels):,} of imagelabels.mat")
         splits.append({f"jpg/image_{i:05d}.jpg": int(labels[i - 1]) for i in ids.tolist()})
     train, val, test = splits
     return Release(root, train=train, val=val, test=test)
@@ -139,7 +137,7 @@ def _read_table(path: Path) -> dict[str, str]:
     for line in _first(path).read_text().splitlines():
         key, _, value = line.strip().partition(" ")
         if not value and key:
-            raise ReleaseError(f"{path}: line {line!r} is not of the form 'image-id value'")
+            raise DataError(f"{path}: line {line!r} is not of the form 'image-id value'")
         if key:
             table[key] = value.strip()
     return table
@@ -154,14 +152,14 @@ def _read_mat(path: Path, key: str, fields: Iterable[str] = ()) -> np.ndarray:
         raise
     except (KeyError, OSError, ValueError, TypeError, IndexError, NotImplementedError) as error:
         fault = f"cannot be read as {key!r} ({error})"
-        raise ReleaseError(f"{path}: {fault}; is it the official file? Unpack it again") from error
+        raise DataError(f"{path}: {fault}; is it the official file? Unpack it again") from error
     return values
 
 
 def _pair(paths: Iterable[str], labels: Iterable[Any], source: Path) -> dict[str, int]:
     paths, labels = list(paths), list(labels)
     if len(paths) != len(labels):
-        raise ReleaseError(f"{source}: has {len(paths):,} images, but {len(labels):,} labels")
+        raise DataError(f"{source}: has {len(paths):,} images, but {len(labels):,} labels")
     return {path: _number(label, source) for path, label in zip(paths, labels)}
 
 
@@ -169,42 +167,32 @@ def _number(label: Any, source: Path) -> int:
     try:
         return int(label)
     except (TypeError, ValueError) as error:
-        raise ReleaseError(f"{source}: {label!r} is no class number") from error
+        raise DataError(f"{source}: {label!r} is no class number") from error
 
 
-PUBLISHED = {
-    "cub": Published(
+RELEASES = {
+    "cub": Official(
         read_birds,
-        classes=200,
-        images={"train": 5994, "test": 5794},
         source="CUB-200-2011 (1.2 GB): https://data.caltech.edu/records/65de6-vp158 , CUB_200_2011.tgz; "
         "give the folder CUB_200_2011 that it unpacks to",
     ),
-    "nabirds": Published(
+    "nabirds": Official(
         read_birds,
-        classes=555,
-        images={"train": 23929, "test": 24633},
         source="NABirds (about 9 GB): https://dl.allaboutbirds.org/nabirds , nabirds.tar.gz, after agreeing to its "
         "terms; give the folder nabirds that it unpacks to",
     ),
-    "flowers": Published(
+    "flowers": Official(
         read_flowers,
-        classes=102,
-        images={"train": 1020, "val": 1020, "test": 6149},
         source="Oxford Flowers 102 (0.3 GB): https://www.robots.ox.ac.uk/~vgg/data/flowers/102/ , 102flowers.tgz "
         "(unpacks to jpg/), imagelabels.mat and setid.mat, all three in one folder",
     ),
-    "dogs": Published(
+    "dogs": Official(
         read_dogs,
-        classes=120,
-        images={"train": 12000, "test": 8580},
         source="Stanford Dogs (0.8 GB): http://vision.stanford.edu/aditya86/ImageNetDogs/ , images.tar (unpacks to "
         "Images/) and lists.tar (train_list.mat, test_list.mat), both in one folder",
     ),
-    "cars": Published(
+    "cars": Official(
         read_cars,
-        classes=196,
-        images={"train": 8144, "test": 8041},
         source="Stanford Cars (1.9 GB): its page, https://ai.stanford.edu/~jkrause/cars/car_dataset.html , no longer "
         "answers; for copies see https://github.com/pytorch/vision/issues/7545 . You need car_ims/ with "
         "cars_annos.mat, or cars_train/ and cars_test/ with devkit/cars_train_annos.mat and "

@@ -22,7 +22,7 @@ class VTABSet:
     test_images: int
 
 
-# Groups and sizes: VTAB (arXiv 1910.04867), appendix A, and VPT (arXiv 2203.12119), table 7. Each task trains on 800
+# Groups and sizes: VTAB (arXiv 1910.04867) and VPT (arXiv 2203.12119), appendices. Each task trains on 800
 # images and validates on 200 of its training split.
 VTAB_SETS = {
     "caltech101": VTABSet(102, "Natural", 6084),
@@ -67,8 +67,9 @@ class VTABDataset(RecognitionDataset):
 
     LISTS: ClassVar = {split: (f"{split}.txt",) for split in ("train800", "val200", "train800val200", "test")}
     ADVICE = (
-        "check data_root (its folders are those of the tasks, each with train800.txt, val200.txt, train800val200.txt "
-        "and test.txt of lines 'relative/path label'), or make it: tools/dataset_converters/vtab1k.py (docs/vtab.md)"
+        "check data_root, which our configs take from VTAB_ROOT (its folders are those of the tasks, each with "
+        "train800.txt, val200.txt, train800val200.txt and test.txt of lines 'relative/path label'), or make it: "
+        "tools/dataset_converters/vtab1k.py (docs/vtab.md)"
     )
 
     def __init__(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess as Process
 from pathlib import Path
 
 import pytest
@@ -38,15 +40,16 @@ class Bench:
     def started(self) -> list[str]:
         return self.diary.read_text().splitlines() if self.diary.is_file() else []
 
-    def start(self, work_dir: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """Run one in a process of its own, which can be killed."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "davpt_seg", "benchmark", *self.arguments(work_dir, *arguments)],
-            env={**os.environ, **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+    def start(self, arguments: Sequence[str], **environment: str) -> Process:
+        """Run one in a process of its own, which can be killed; what it prints goes to ``said.txt``."""
+        process = get_context("fork").Process(target=self._alone, args=(arguments, environment))
+        process.start()
+        return process
+
+    def _alone(self, arguments: Sequence[str], environment: dict[str, str]) -> None:
+        os.environ.update(environment)
+        with open(self.folder / "said.txt", "a", buffering=1) as said, redirect_stdout(said), redirect_stderr(said):
+            os._exit(main_benchmark(arguments))
 
     def table(self, work_dir: str) -> bytes:
         return (self.folder / work_dir / "table.md").read_bytes() + (self.folder / work_dir / "table.csv").read_bytes()

@@ -58,11 +58,11 @@ def test_a_benchmark_killed_in_the_middle_of_a_grid_ends_as_an_uninterrupted_one
 ) -> None:
     assert bench.run("whole") == 0
     bench.diary.unlink()
-    victim = bench.start("killed", FAKE_SECONDS="0.4")
+    victim = bench.start(bench.arguments("killed"), FAKE_SECONDS="0.4")
     folder = bench.folder / "killed/vtab/dtd/vitb_in21k/linear/search/lr=0.01"
     wait_until(lambda: (folder / "last_checkpoint").is_file())  # the second trial is in its second epoch
-    os.kill(victim.pid, signal.SIGKILL)
-    victim.communicate()
+    victim.kill()
+    victim.join()
     if whole_group:
         os.kill(last_attempt(folder).holders[1]["pid"], signal.SIGKILL)
     assert bench.run("killed") == 0
@@ -134,3 +134,19 @@ def test_a_folder_with_another_run_stops_the_benchmark(bench: Bench, capsys: pyt
     other.write_text('{"words": "split=final"}')
     assert bench.run("w") == 2
     assert "holds a run of {'words': 'split=final'}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [dict(split="test"), dict(seed=0), dict(config="method=full")])
+def test_scores_that_a_trial_must_not_have_stop_the_benchmark(
+    bench: Bench, capsys: pytest.CaptureFixture[str], wrong: dict[str, object]
+) -> None:
+    words = "method=linear,trunk=vitb_in21k,data=vtab/dtd,split=choose,lr=0.001"
+    about = dict(config=words, seed=100, split="val200", trained_in_backbone=0, trained=1)
+    scores = bench.folder / "w/vtab/dtd/vitb_in21k/linear/search/lr=0.001/scores.json"
+    scores.parent.mkdir(parents=True)
+    scores.write_text(json.dumps({"accuracy/top1": 99.0, "about": {**about, **wrong}}))
+    assert bench.run("w") == 2
+    assert f"{scores} is of" in capsys.readouterr().err
+    scores.write_text(json.dumps({"accuracy/top1": 99.0, "about": about}))  # what an orphan left
+    assert bench.run("w") == 0
+    assert not any(f"{words} " in line for line in bench.started())

@@ -89,7 +89,7 @@ def test_a_whole_set_has_its_published_number_of_classes(tmp_path: Path) -> None
         (dict(dataset="bird", num_classes=None), r"'bird' is not known; .*There are cub, nabirds.* needs num_classes"),
         (dict(split="train800"), r"split: 'train800' is not known; did you mean 'train'\?"),
         (dict(dataset="cub"), r"cub has 200 classes, got num_classes=4"),
-        (dict(data_root="nowhere"), r"mine: folder 'nowhere' does not exist; check data_root .*fgvc\.py"),
+        (dict(data_root="nowhere"), r"mine: folder 'nowhere' does not exist; check data_root, .*FGVC_ROOT .*fgvc\.py"),
     ],
 )
 def test_a_wrong_config_is_refused_before_anything_is_read(tmp_path: Path, options: Any, message: str) -> None:

@@ -22,8 +22,9 @@ from pathlib import Path
 
 from sklearn.model_selection import train_test_split
 
-from davpt_seg.datasets.fgvc_release import PUBLISHED, Release, read_release
-from davpt_seg.datasets.pascal_context import ReleaseError
+from davpt_seg.datasets.errors import DataError
+from davpt_seg.datasets.fgvc import FGVC_SETS
+from davpt_seg.datasets.fgvc_release import RELEASES, Release, read_release
 from davpt_seg.engine.atomic_files import AtomicLocalBackend
 
 VAL_SHARE = 0.1
@@ -33,7 +34,7 @@ Images = Mapping[str, int]
 def hold_out(images: Images, seed: int) -> tuple[dict[str, int], dict[str, int]]:
     """Split a tenth off, in every class alike; a class of one image stays where it is trained.
 
-    The tenth is rounded up, which gives VPT's numbers of images (arXiv 2203.12119, Table 8). The order in which the
+    The tenth is rounded up, which gives VPT's numbers of images (arXiv 2203.12119). The order in which the
     release lists its images has no influence.
 
     Args:
@@ -41,7 +42,7 @@ def hold_out(images: Images, seed: int) -> tuple[dict[str, int], dict[str, int]]
         seed: of the draw.
 
     Raises:
-        ReleaseError: too few images for every class to be held out.
+        DataError: too few images for every class to be held out.
     """
     members = Counter(images.values())
     alone = [path for path in images if members[images[path]] == 1]
@@ -51,7 +52,7 @@ def hold_out(images: Images, seed: int) -> tuple[dict[str, int], dict[str, int]]
             paths, test_size=VAL_SHARE, random_state=seed, stratify=[images[path] for path in paths]
         )
     except ValueError as error:
-        raise ReleaseError(f"cannot hold out a tenth of {len(paths)} training images per class: {error}") from error
+        raise DataError(f"cannot hold out a tenth of {len(paths)} training images per class: {error}") from error
     return {path: images[path] for path in sorted([*train, *alone])}, {path: images[path] for path in sorted(val)}
 
 
@@ -61,38 +62,38 @@ def make_splits(release: Release, seed: int) -> dict[str, Images]:
     return {"train": train, "val": val, "test": release.test}
 
 
-def report(dataset: str, release: Release, splits: Mapping[str, Images]) -> list[str]:
+def report(dataset: str, splits: Mapping[str, Images]) -> list[str]:
     """Print what was found beside what was published.
 
     Returns:
         What differs.
     """
-    published = PUBLISHED[dataset]
-    found = {"train": release.train, "val": release.val, "test": release.test}
-    lines = [("classes", len(set().union(*(images.values() for images in splits.values()))), published.classes)]
-    lines += [(f"official {split}", len(found[split] or {}), count) for split, count in published.images.items()]
-    lines += [(f"classes in {split}", len(set(images.values())), published.classes) for split, images in splits.items()]
-    differences = []
+    published = FGVC_SETS[dataset]
+    train, val, test = (splits[split] for split in ("train", "val", "test"))
+    lines = [
+        ("classes", len({*train.values(), *val.values(), *test.values()}), published.num_classes),
+        ("classes in train", len({*train.values()}), published.num_classes),
+        ("train and val", len(train) + len(val), published.train_images + published.val_images),
+        ("train", len(train), published.train_images),
+        ("val", len(val), published.val_images),
+        ("test", len(test), published.test_images),
+    ]
     for what, count, expected in lines:
-        note = "as published" if count == expected else f"published: {expected:,}"
-        print(f"  {what}: {count:,} ({note})")
-        if count != expected:
-            differences.append(f"{what}: {count:,} instead of {expected:,}")
-    print("  written: " + ", ".join(f"{split} {len(images):,}" for split, images in splits.items()))
-    return differences
+        print(f"  {what}: {count:,} " + ("(as published)" if count == expected else f"(published: {expected:,})"))
+    return [f"{what}: {count:,} instead of {expected:,}" for what, count, expected in lines if count != expected]
 
 
 def write_splits(root: Path, splits: Mapping[str, Images], force: bool) -> None:
     """Write the three files, each whole or not at all; equal ones are left alone.
 
     Raises:
-        ReleaseError: a file that holds something else, unless ``force``.
+        DataError: a file that holds something else, unless ``force``.
     """
     texts = {root / f"{split}.json": json.dumps(images, indent=0) + "\n" for split, images in splits.items()}
     unlike = [path for path, text in texts.items() if path.is_file() and not _holds(path, text)]
     if unlike and not force:
         names = ", ".join(path.name for path in unlike)
-        raise ReleaseError(
+        raise DataError(
             f"{root}: {names} hold(s) other splits, perhaps VPT's own: keep them, or replace them with --force"
         )
     for path, text in texts.items():
@@ -112,11 +113,11 @@ def _holds(path: Path, text: str) -> bool:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line; ``argv`` defaults to ``sys.argv[1:]``."""
-    sources = "where they come from:\n" + "".join(f"  {name}: {p.source}\n" for name, p in PUBLISHED.items())
+    sources = "where they come from:\n" + "".join(f"  {name}: {p.source}\n" for name, p in RELEASES.items())
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=sources, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("dataset", choices=PUBLISHED, help="which of the five")
+    parser.add_argument("dataset", choices=RELEASES, help="which of the five")
     parser.add_argument("root", type=Path, help="folder that the archives were unpacked to")
     parser.add_argument("--seed", type=int, default=0, help="of the held-out tenth; default: %(default)s")
     parser.add_argument("--dry-run", action="store_true", help="read the release, say what would be written, and stop")
@@ -125,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     try:
         run(args)
-    except ReleaseError as error:
+    except DataError as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
 
 
@@ -133,22 +134,26 @@ def run(args: argparse.Namespace) -> None:
     """Convert as the command line says.
 
     Raises:
-        ReleaseError: whatever is missing, broken, or in the way, named.
+        DataError: whatever is missing, broken, or in the way, named.
     """
     release = read_release(args.dataset, args.root)
     splits = make_splits(release, args.seed)
     print(f"{args.dataset} in {args.root}, paths relative to {release.images}")
-    differences = report(args.dataset, release, splits)
+    differences = report(args.dataset, splits)
     if differences and not args.allow_counts:
-        raise ReleaseError(
+        raise DataError(
             f"{args.root} is not the release that was published ({'; '.join(differences)}); unpack it again, or go on "
-            f"with --allow-counts.\n{PUBLISHED[args.dataset].source}"
+            f"with --allow-counts.\n{RELEASES[args.dataset].source}"
         )
     if args.dry_run:
         print("Dry run: nothing was written.")
         return
     write_splits(args.root, splits, args.force)
-    print("Next, with all five in one folder: python tools/check_dataset.py --fgvc " + str(args.root.parent))
+    usual = FGVC_SETS[args.dataset].folder
+    if args.root.resolve().name == usual:
+        print(f"Next: python tools/check_dataset.py --fgvc {args.root.parent} {args.dataset}")
+    else:
+        print(f"Next: rename {args.root} to {usual}, the folder that configs look in, or set data_root in the config")
 
 
 if __name__ == "__main__":

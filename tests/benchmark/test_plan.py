@@ -1,0 +1,221 @@
+"""Plans: what they may say, what they mean, and what is said about wrong ones."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from davpt_seg.apis.compose import compose_from_words
+from davpt_seg.apis.hyperparameters import Hyperparameters
+from davpt_seg.apis.recognition import LENGTHS
+from davpt_seg.benchmark.errors import PlanError
+from davpt_seg.benchmark.options import find_plan, parser, plan_studies, slots, work_dir
+from davpt_seg.benchmark.plan import FULL_RATES, RATES, WORDS, read_plan, studies
+from davpt_seg.benchmark.preflight import check_words
+from davpt_seg.benchmark.space import Range
+from davpt_seg.benchmark.study import Study
+from davpt_seg.benchmark.tasks import check_data, expand, tasks_of
+from davpt_seg.packaged_configs import config_root
+
+PLAN: dict[str, Any] = dict(tasks=["vtab/dtd"], trunks=["vitb_in21k"], methods=["linear"])
+PLANS = sorted(path.stem for path in (config_root() / "benchmarks").glob("*.yaml"))
+
+
+def typed(*arguments: str) -> list[Study]:
+    return plan_studies(parser().parse_args(arguments))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (dict(task=["vtab/dtd"]), "the plan has no 'task'; did you mean 'tasks'?"),
+        (dict(tasks=[]), "the plan names no tasks"),
+        (dict(tasks=["vtab/dtdd"]), "no task 'vtab/dtdd'.*did you mean 'vtab/dtd'?"),
+        (dict(tasks=["imagenet/1k"]), "there is no task 'imagenet/1k'"),
+        (dict(methods=["davtp"]), "there is no method 'davtp'; did you mean 'davpt'?"),
+        (dict(methods=["davpt", "davpt"]), "'davpt' is there twice"),
+        (dict(methods=[{"a/b": {"method": "davpt"}}]), "a name becomes a folder"),
+        (
+            dict(methods=[{"x": {"method": "davpt", "promts": 4}}]),
+            "method 'x' has no 'promts'; did you mean 'prompts'?",
+        ),
+        (dict(methods=[["davpt"]]), "an entry is a name, or"),
+        (dict(common={"split": "final"}), "common: 'split' is set by the runner"),
+        (dict(methods=[{"x": {"method": "davpt", "data": "vtab/svhn"}}]), "'data' is set by the runner"),
+        (dict(common={"lr": 1e-3}, grid={"lr": [1e-3]}), "lr both fixed and searched"),
+        (dict(grid={"lr": [1e-3, 1e-3]}), "values must be given, each once"),
+        (dict(grid={"lr": []}), "values must be given, each once"),
+        (dict(grid={"lr": {"low": 1e-4, "high": 1e-2}}), "a range has no grid"),
+        (dict(grid={"lr": {"low": 1e-2, "high": 1e-4}}, sampler="tpe", trials=3), "low must be less than high"),
+        (dict(grid={"lr": {"low": 1e-4}}, sampler="tpe", trials=3), "'high' is missing"),
+        (dict(sampler="tpe"), "needs a number of trials"),
+        (dict(trials=3), "trials is for sampler tpe"),
+        (dict(sampler="random"), "sampler must be one of grid, tpe"),
+        (dict(seeds=0), "seeds must be"),
+        (dict(seeds=[0, "1"]), "seeds must be"),
+        (dict(seeds={"vtap": 5}), "seeds has no 'vtap'; did you mean 'vtab'?"),
+        (dict(cfg_options=["model.x"]), "'model.x' is no KEY=VALUE"),
+    ],
+)
+def test_a_wrong_plan_is_refused_with_what_was_meant(change: dict[str, Any], told: str) -> None:
+    with pytest.raises(PlanError, match=told):
+        studies({**PLAN, **change})
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "val_dataloader.dataset.split",
+        "val_dataloader",
+        "test_dataloader.dataset.ann_file",
+        "train_dataloader.dataset.split",
+        "train_dataloader.dataset",
+        "val_evaluator.type",
+        "randomness.seed",
+    ],
+)
+def test_no_option_of_a_plan_can_show_test_images_to_the_search(key: str) -> None:
+    with pytest.raises(PlanError, match="which images or seeds a run sees"):
+        studies({**PLAN, "cfg_options": [f"{key}=test"]})
+    with pytest.raises(PlanError, match="which images or seeds a run sees" if "." in key else "grid has no"):
+        studies({**PLAN, "grid": {key: ["test", "val200"]}})
+
+
+def test_groups_stand_for_their_tasks() -> None:
+    assert [len(tasks_of(f"vtab/{group}")) for group in ("natural", "specialized", "structured")] == [7, 4, 8]
+    assert len(expand(["vtab", "vtab/natural", "vtab/dtd"])) == 19
+    assert len(expand(["fgvc"])) == 5
+    assert tasks_of("vt") == ()
+
+
+def test_every_task_has_a_data_part() -> None:
+    folder = config_root() / "_base_" / "datasets"
+    assert all((folder / f"{task}.py").is_file() for task in (*tasks_of("vtab"), *tasks_of("fgvc")))
+
+
+def test_words_are_those_of_the_experiments() -> None:
+    fixed = {"guided_blocks", "tuned", "source", "note"}
+    assert set(WORDS) == {field.name for field in fields(Hyperparameters)} - fixed | set(LENGTHS)
+
+
+def test_a_variant_is_a_method_with_words_options_and_a_grid_of_its_own() -> None:
+    variant = dict(method="davpt", prompts=4, epochs=20, grid={"lr": ["1e-2"]}, cfg_options=["a.b=2"])
+    plan = dict(common={"epochs": 10}, cfg_options=["a.b=1"], grid={"lr": [1, 2]}, methods=["linear", {"few": variant}])
+    linear, few = studies({**PLAN, **plan})
+    assert (linear.words, linear.space.axes, linear.cfg_options) == ({"epochs": 10}, {"lr": (1, 2)}, ("a.b=1",))
+    assert (few.words, few.space.axes) == ({"epochs": 20, "prompts": 4}, {"lr": (0.01,)})
+    run = few.search_run({"lr": 0.01})
+    assert run.words() == "method=davpt,trunk=vitb_in21k,data=vtab/dtd,split=choose,epochs=20,prompts=4,lr=0.01"
+    assert run.options() == ["randomness.seed=100", "a.b=1", "a.b=2"]  # the later wins
+
+
+def test_a_method_without_a_grid_gets_one_of_learning_rates() -> None:
+    linear, full, fixed = studies({**PLAN, "methods": ["linear", "full", {"fixed": {"method": "bias", "lr": 0.1}}]})
+    assert linear.space.axes == {"lr": RATES}
+    assert full.space.axes == {"lr": FULL_RATES}
+    assert fixed.space.points() == [{}]
+
+
+def test_options_of_the_config_can_be_searched() -> None:
+    (study,) = studies({**PLAN, "grid": {"lr": [1, 2], "model.backbone.guidance.metric": ["proxy_nca", "triplet"]}})
+    points = study.space.points()
+    metrics = ("proxy_nca", "triplet")
+    assert [tuple(point.values()) for point in points] == [(lr, metric) for lr in (1, 2) for metric in metrics]
+    run = study.search_run(points[1])
+    assert run.words().endswith("split=choose,lr=1")
+    assert run.options()[-1] == "model.backbone.guidance.metric=triplet"
+    assert len({study.search_run(point).key for point in points}) == 4
+
+
+def test_the_command_line_narrows_and_replaces_a_plan() -> None:
+    plan = ("vtab", "--tasks", "vtab/natural", "--trunks", "vitb_mae", "--methods", "davpt", "full", "--seeds", "2")
+    found = typed(*plan, "--grid", "lr=1e-3,1e-2", "--set", "epochs=3", "--no-amp")
+    assert [study.task for study in found[::2]] == list(tasks_of("vtab/natural"))
+    assert {(study.trunk, study.seeds, study.amp) for study in found} == {("vitb_mae", (0, 1), False)}
+    assert {study.name for study in found} == {"davpt", "full"}
+    assert all(study.space.axes == {"lr": (0.001, 0.01)} and study.words == {"epochs": 3} for study in found)
+
+
+def test_a_range_is_typed_with_a_colon() -> None:
+    (study,) = typed(
+        *("--tasks", "vtab/dtd", "--trunks", "vits14", "--methods", "bias", "--seeds", "3", "7"),
+        *("--grid", "lr=1e-4:1e-2", "--sampler", "tpe", "--trials", "9"),
+    )
+    assert study.space.axes == {"lr": Range(1e-4, 1e-2, log=True)}
+    assert (study.space.count, study.seeds) == (9, (3, 7))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["vtba"], "plan 'vtba' does not exist; did you mean 'vtab'?"),
+        (["vtab", "--methods", "davtp"], "the plan has no 'davtp'; did you mean 'davpt'?"),
+        (["vtab", "--tasks", "fgvc/cub"], "the plan has no 'fgvc/cub'"),
+        (["vtab", "--grid", "lr"], "--grid: 'lr' is no KEY=VALUE"),
+        (["--methods", "linear"], "the plan names no tasks.*--tasks"),
+    ],
+)
+def test_wrong_arguments_are_refused_with_what_was_meant(arguments: list[str], told: str) -> None:
+    with pytest.raises(PlanError, match=told):
+        typed(*arguments)
+
+
+def test_each_gpu_is_a_worker_of_its_own() -> None:
+    assert slots("0,2", None) == [{"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "2"}]
+    assert slots(None, 3) == [{}, {}, {}]
+    for wrong in (("0", 2), ("0,", None), (None, 0)):
+        with pytest.raises(PlanError):
+            slots(*wrong)
+
+
+def test_the_work_dir_is_named_after_the_plan(tmp_path: Path) -> None:
+    assert work_dir(parser().parse_args(["vtab"])) == Path("work_dirs/benchmarks/vtab")
+    with pytest.raises(PlanError, match="name a --work-dir"):
+        work_dir(parser().parse_args(["--tasks", "vtab"]))
+    (tmp_path / "mine.yaml").write_text("- no mapping")
+    with pytest.raises(PlanError, match="must be a mapping"):
+        read_plan(find_plan(str(tmp_path / "mine.yaml")))
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_every_plan_that_comes_with_us_composes(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VTAB_ROOT", str(tmp_path))
+    (tmp_path / "cifar10_1k").mkdir()
+    found = studies(read_plan(find_plan(name)))
+    check_words([study for study in found if study.task in ("vtab/dtd", "vtab/cifar10_1k", "fgvc/cub")])
+    assert len({study.key for study in found}) == len(found)
+    if name == "vtab":
+        assert len(found) == 19 * 3 * 7
+        assert {study.seeds for study in found} == {(0, 1, 2, 3, 4)}
+
+
+def test_an_experiment_with_every_word_has_a_name_that_file_systems_take() -> None:
+    words = {word: 10 if word in ("epochs", "prompts") else 1 for word in WORDS} | {"weight_decay": 0.0001234567}
+    names = [
+        Path(compose_from_words(study.final_run({}, 0).words()).filename).name
+        for tail in (0.0123456789, 0.0123456788)
+        for study in studies({**PLAN, "methods": ["davpt_plus"], "common": {**words, "drop_path": tail}})
+    ]
+    assert len(set(names)) == 2
+    assert max(map(len, names)) < 255
+
+
+def test_what_cannot_be_composed_is_refused_before_anything_is_started() -> None:
+    for change, told in (
+        (dict(trunks=["vitb_mea"]), "did you mean"),
+        (dict(common={"prompts": 4}), "method linear .* has no prompts"),
+        (dict(cfg_options=["model.hed.x=1"]), "model has no 'hed'"),
+    ):
+        with pytest.raises(PlanError, match=f"vtab/dtd/.*{told}"):
+            check_words(studies({**PLAN, **change}))
+
+
+def test_missing_data_are_named_with_their_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VTAB_ROOT", str(tmp_path))
+    (tmp_path / "dtd").mkdir()
+    check_data(["vtab/dtd"])
+    with pytest.raises(PlanError, match=rf"no data of vtab/svhn \({tmp_path}/svhn\), fgvc/cub \(.*CUB_200_2011\)"):
+        check_data(["vtab/dtd", "vtab/svhn", "fgvc/cub"])

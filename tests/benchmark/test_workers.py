@@ -1,0 +1,137 @@
+"""Workers: failures, interruptions, GPUs, checkpoints, slurm."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from davpt_seg.benchmark.command import main_benchmark
+from davpt_seg.benchmark.slurm import _for_workers
+
+from .conftest import RUNS, SMALL, Bench, wait_until
+
+SBATCH = """#!/usr/bin/env bash
+printf '%s\\n' "$@" >"$(dirname "$0")/sbatch.log"
+echo "77;cluster"
+"""
+
+
+def test_a_failed_run_stops_no_other_and_is_tried_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FAKE_FAIL", "method=linear,trunk=vitb_in21k,data=vtab/dtd,split=choose,lr=0.01")
+    assert bench.run("w", "--jobs", "2") == 1
+    said = capsys.readouterr()
+    folder = bench.folder / "w/vtab/dtd/vitb_in21k/linear/search/lr=0.01"
+    assert f"linear/search/lr=0.01: FAILED. Its log, {folder}/attempts/001.log, ends with" in said.out
+    assert "    RuntimeError: out of luck" in said.out
+    assert "1 runs failed" in said.err
+    assert len(bench.started()) == RUNS - 2  # its study has no choice, and so no final runs
+    assert "| vtab/dtd | - | " in said.out
+    monkeypatch.delenv("FAKE_FAIL")
+    assert bench.run("w") == 0
+    assert len(bench.started()) == RUNS - 2 + 3
+
+
+def test_an_interrupted_benchmark_ends_its_trainings_and_goes_on_later(bench: Bench) -> None:
+    running = bench.start(bench.arguments("w", "--jobs", "2"), FAKE_SECONDS="30")
+    wait_until(lambda: len(bench.started()) == 2)
+    running.terminate()
+    running.join(30)
+    said = (bench.folder / "said.txt").read_text()
+    assert running.exitcode == 130
+    assert said.count("stopped; the same command goes on with it") == 2
+    assert "Interrupted" in said
+    assert bench.run("w") == 0
+    assert len(bench.started()) == RUNS + 2
+
+
+def test_each_training_sees_its_workers_gpu(bench: Bench) -> None:
+    assert bench.run("w", "--gpus", "3,5") == 0
+    assert {line.rpartition("gpu=")[2] for line in bench.started()} == {"3", "5"}
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("first", ["seed=0"]), ("all", ["seed=0", "seed=1"]), ("none", [])])
+def test_only_the_last_checkpoints_that_were_asked_for_are_kept(bench: Bench, keep: str, kept: list[str]) -> None:
+    assert bench.run("w", "--keep-checkpoints", keep, what=(*SMALL[:2], *SMALL[3:])) == 0
+    found = sorted((bench.folder / "w/vtab/dtd/vitb_in21k/linear").rglob("*.pth"))
+    assert [path.parent.name for path in found] == kept
+    assert {path.name for path in found} <= {"epoch_3.pth"}
+
+
+def test_a_dry_run_lists_runs_and_starts_none(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.run("w", "--dry-run") == 0
+    before = capsys.readouterr().out
+    assert before.endswith(f"{RUNS} runs: {RUNS} to do; {RUNS} left\n")
+    assert "split=choose,lr=0.001 randomness.seed=100" in before
+    assert not (bench.folder / "w").exists()
+    bench.run("w", "--tasks", "vtab/dtd", what=SMALL[3:])
+    capsys.readouterr()
+    bench.run("w", "--dry-run")
+    half = RUNS // 2
+    assert capsys.readouterr().out.endswith(f"{RUNS} runs: {half} finished, {half} to do; {half} left\n")
+
+
+def test_lines_tell_score_what_is_left_and_how_long(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.run("w") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{RUNS} runs in {bench.folder}/w; {RUNS} of them left to do"
+    assert lines[1].startswith(f"[1/{RUNS}] vtab/dtd/vitb_in21k/linear/search/lr=0.001: validation 70.")
+    assert f"; {RUNS - 1} left, ETA 0:00:" in lines[1]
+
+
+def test_a_search_by_tpe_runs_to_its_number_of_trials(bench: Bench) -> None:
+    what = ("--tasks", "vtab/dtd", "--trunks", "vits14", "--methods", "bias", "--seeds", "1")
+    tpe = ("--grid", "lr=1e-4:1e-1", "--sampler", "tpe", "--trials", "5")
+    assert bench.run("w", *tpe, "--jobs", "2", what=what) == 0
+    assert ["split=choose" in line for line in bench.started()] == [True] * 5 + [False]
+    assert bench.run("w", *tpe, "--dry-run", what=what) == 0
+
+
+def test_workers_of_a_slurm_array_share_the_runs(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster = bench.folder / "bin"
+    cluster.mkdir()
+    (cluster / "sbatch").write_text(SBATCH)
+    (cluster / "sbatch").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{cluster}:{os.environ['PATH']}")
+    assert bench.run("w", "--slurm", "--partition=gpu --gres=gpu:1", "--jobs", "2") == 0
+    assert "Submitted 2 workers as job array 77." in capsys.readouterr().out
+    asked = (cluster / "sbatch.log").read_text().splitlines()
+    script = bench.folder / "w/slurm/worker.sh"
+    output = f"--output={script.parent}/%A_%a.log"
+    assert asked[2:] == ["--array=0-1", output, "--partition=gpu", "--gres=gpu:1", str(script)]
+    command = script.read_text().splitlines()[1].partition(" -m davpt_seg benchmark ")[2]
+    workers = [bench.start(shlex.split(command), SLURM_ARRAY_JOB_ID="77", FAKE_SECONDS="0.02") for _ in range(2)]
+    for worker in workers:
+        worker.join(60)
+        assert worker.exitcode == 0
+    assert len(bench.started()) == len(set(bench.started())) == RUNS
+    assert (bench.folder / "said.txt").read_text().count(": validation ") == RUNS // 2
+    assert (bench.folder / "w/table.md").is_file()
+
+
+def test_slurm_workers_get_the_arguments_that_are_theirs() -> None:
+    typed = ["vtab", "--slurm", "--gres=gpu:1", "--jobs", "4", "--seeds", "2", "--gpus=0,1", "--threads", "3"]
+    assert _for_workers(typed) == ["vtab", "--seeds", "2", "--threads", "3"]
+
+
+def test_without_sbatch_slurm_is_refused(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    with pytest.raises(SystemExit, match="2"):
+        bench.run("w", "--slurm=--partition=gpu")
+    assert "there is no sbatch here" in capsys.readouterr().err
+
+
+def test_help_has_an_example_for_each_way_to_run(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main_benchmark(["--help"])
+    text = capsys.readouterr().out
+    assert all(each in text for each in ("--gpus 0,1,2,3", '--slurm="--partition=gpu', "--report", "--dry-run"))

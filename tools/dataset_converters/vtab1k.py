@@ -1,0 +1,123 @@
+"""Make VTAB-1k, 19 tasks of 800 + 200 training images, in the layout that the community shares.
+
+From tensorflow-datasets, which downloads what it may (VTAB's own way; resisc45 and diabetic_retinopathy have to be
+fetched by hand, it says how):
+
+  pip install tensorflow-datasets tensorflow-cpu importlib_resources
+  python tools/dataset_converters/vtab1k.py data/vtab-1k --from tfds
+  python tools/dataset_converters/vtab1k.py data/vtab-1k --from tfds --sets dtd cifar --data-dir /data/tfds
+
+From a copy for Hugging Face's datasets library, on the Hub or on disk, with the splits train800, val200 and test:
+
+  pip install datasets
+  python tools/dataset_converters/vtab1k.py data/vtab-1k --from huggingface --repo /data/vtab-1k-hf
+  python tools/dataset_converters/vtab1k.py data/vtab-1k --from huggingface --repo "someone/vtab-1k-{set}"
+
+It writes <root>/<set>/images/{train800,val200,test}/000000.jpg (or .png: a file keeps its format) and the lists
+train800.txt, val200.txt, train800val200.txt and test.txt of lines "path label". A set appears only when it is whole;
+interrupted, run the same command again: finished sets are left alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from davpt_seg.datasets.errors import DataError
+from davpt_seg.datasets.vtab import VTAB_SETS, VTABDataset
+from davpt_seg.datasets.vtab_sources import HuggingFaceSource, Source, TfdsSource
+from davpt_seg.datasets.vtab_tasks import TASKS
+from davpt_seg.datasets.vtab_writer import write_task
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a set is there: a folder with all lists, since ours appear at once.
+
+    Raises:
+        DataError: a folder that lacks a list, so that another program made it.
+    """
+    if not folder.exists():
+        return False
+    lacking = [file for files in VTABDataset.LISTS.values() for file in files if not (folder / file).is_file()]
+    if lacking:
+        raise DataError(
+            f"{folder}: is there, but has no {', '.join(lacking)}; move it away, or replace it with --force"
+        )
+    return True
+
+
+def open_source(args: argparse.Namespace, name: str) -> Source:
+    """Open what the command line says."""
+    if args.source == "tfds":
+        return TfdsSource(TASKS[name], args.data_dir)
+    return HuggingFaceSource(args.repo, name)
+
+
+def convert(args: argparse.Namespace, name: str) -> str:
+    """Convert one set, unless it is there; return what was done.
+
+    Raises:
+        DataError: whatever is missing, broken, or in the way, named.
+    """
+    if not args.force and is_whole(args.root / name):
+        return "is there"
+    if args.dry_run:
+        train, val, test = (f"{part.split} {part.start}-{part.stop} %" for part in TASKS[name].parts)
+        source = f"of {TASKS[name].dataset}: " if args.source == "tfds" else "unless the copy has these splits: "
+        return f"would be written, {source}train800 from {train}, val200 from {val}, test from {test}"
+    source = open_source(args, name)
+    if args.source == "huggingface" and "train800" not in source.splits:
+        print(
+            f"  {name}: {args.repo} has no split train800, so the first images of its own order are taken. Unless that "
+            "is tensorflow-datasets' order, they are not VTAB-1k's: do not compare with published results.",
+            file=sys.stderr,
+        )
+    counts = write_task(args.root, name, TASKS[name], source, args.limit_test, args.allow_counts)
+    return f"written from {source.title}: " + ", ".join(f"{split} {count:,}" for split, count in counts.items())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; ``argv`` defaults to ``sys.argv[1:]``.
+
+    Returns:
+        The exit status: 0, or 1 if a set could not be made.
+    """
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", type=Path, help="folder of the sets' folders, for instance data/vtab-1k")
+    parser.add_argument("--from", dest="source", choices=("tfds", "huggingface"), required=True, help="library")
+    parser.add_argument(
+        "--sets", nargs="+", choices=VTAB_SETS, default=list(VTAB_SETS), metavar="SET", help="not all 19"
+    )
+    parser.add_argument("--data-dir", type=Path, help="of tensorflow-datasets; default: ~/tensorflow_datasets")
+    parser.add_argument("--repo", help="for huggingface: repository or folder; {set} in it stands for a set's name")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
+    parser.add_argument("--force", action="store_true", help="make sets anew that are there")
+    parser.add_argument("--allow-counts", action="store_true", help="go on if a source is not as large as published")
+    parser.add_argument("--limit-test", type=int, metavar="N", help="only N test images: for a try, never for results")
+    args = parser.parse_args(argv)
+    if (args.source == "huggingface") != bool(args.repo):
+        parser.error("--repo and --from huggingface go together")
+    if args.limit_test is not None and args.limit_test < 1:
+        parser.error(f"--limit-test must be at least 1, got {args.limit_test}")
+    failed = []
+    for number, name in enumerate(args.sets, start=1):
+        try:
+            done = convert(args, name)
+        except DataError as error:
+            failed.append(name)
+            done = f"FAILED. {error}"
+        print(f"[{number}/{len(args.sets)}] {name}: {done}", flush=True)
+    if failed:
+        print(
+            f"{len(failed)} of {len(args.sets)} sets could not be made: {' '.join(failed)}. Once mended, run it again."
+        )
+        return 1
+    if not args.dry_run:
+        print(f"Next: python tools/check_dataset.py --vtab {args.root} {' '.join(args.sets)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
