@@ -15,6 +15,7 @@ from .hyperparameters import Hyperparameters, hyperparameters
 from .parts import CompositionError, merged_parts
 
 SPLITS = ("choose", "final")
+SCHEDULES = ("davpt_100e", "vpt_100e")  # others have metrics, decay rules and prompt rates of segmentation
 LONGEST_NAME = 200  # of the config that is written into the work dir; file systems take 255
 VARIABLES = ("dataset", "pipeline", "place", "train_pipeline", "test_pipeline")  # of the data files, used by now
 LENGTHS = ("epochs", "warmup_epochs", "image_size")
@@ -50,9 +51,11 @@ def compose_recognition(
         raise CompositionError(f"data={data} is recognition, which needs mmpretrain: pip install mmpretrain")
     if split not in SPLITS:
         raise CompositionError(f"split={split}: expected one of {', '.join(SPLITS)}")
+    if schedule not in SCHEDULES:
+        raise CompositionError(f"schedule={schedule}: recognition wants {' or '.join(SCHEDULES)}")
+    if head != DEFAULTS["head"]:
+        raise CompositionError(f"head={head}: recognition has one head, {DEFAULTS['head']}; leave it out")
     cfg = merged_parts(f"{head}_{trunk}", data, schedule, method, runtime="recognition")
-    if cfg.train_cfg.type != "EpochBasedTrainLoop":
-        raise CompositionError(f"schedule={schedule} counts iterations; recognition wants davpt_100e or vpt_100e")
     row = _row(method, trunk, data, schedule, values)
     if schedule != DEFAULTS["schedule"] and "batch_size" not in values:
         row = replace(row, batch_size=cfg.train_dataloader.batch_size)
@@ -146,7 +149,7 @@ def _use_method(cfg: Config, method: str, row: Hyperparameters) -> None:
         backbone.tuned = row.tuned_names()
     if method == "bias":
         backbone.tuned.append("norm.bias")  # which the classifier reads, while maps are taken before it
-    if row.drop_path:
+    if row.drop_path or "drop_path_rate" in backbone:  # the method's own rate gives way to 0, too
         backbone.update(drop_path_rate=row.drop_path, trunk_mode="train")
     cfg.pop("find_unused_parameters", None)  # the classifier reads the last norm, so that nothing is unused
 

@@ -33,7 +33,12 @@ def draw_matrix(runner: Runner, metrics: dict[str, Any], path: str) -> None:
 
 
 def write_scores(
-    runner: Runner, metrics: Mapping[str, float], path: str, config: str, checkpoint: Optional[str]
+    runner: Runner,
+    metrics: Mapping[str, float],
+    path: str,
+    config: str,
+    checkpoint: Optional[str] = None,
+    trained: Optional[Mapping[str, Any]] = None,
 ) -> None:
     """Write a JSON file of the scores, by name, and under ``about`` what they are of.
 
@@ -43,14 +48,18 @@ def write_scores(
         path: of the file, which is whole or not there.
         config: as the user named it.
         checkpoint: that was tested; None for the model as it was trained just now.
+        trained: the checkpoint's ``meta``, which tells its ``seed`` and ``epoch``, since the runner has those of the
+            test.
     """
+    if trained is None:
+        trained = dict(seed=runner.seed, epoch=runner.epoch)
     counts = count_parameters(bare_model(runner))
     dataset = runner.test_dataloader.dataset
     about = dict(
         config=config,
         checkpoint=checkpoint,
-        seed=runner.seed,
-        epoch=runner.epoch,
+        seed=trained.get("seed"),
+        epoch=trained.get("epoch"),
         images=len(dataset),
         split=getattr(dataset, "split", None),
         trained_in_backbone=counts.backbone_trained,
