@@ -28,7 +28,7 @@ class Hyperparameters:
 
     Attributes:
         lr: learning rate.
-        head_lr: of the head, if it has another; the table gives none.
+        head_lr: of the head, if it has another.
         weight_decay: of the backbone's part.
         head_weight_decay: of the head.
         prompts: in each block that is not guided.

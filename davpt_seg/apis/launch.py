@@ -75,6 +75,11 @@ def _prepare_training(parser: argparse.ArgumentParser, cfg: Config, args: argpar
     """Make a config do what the options say; end with the parser's error where the training could not go through."""
     try:
         check_files(None, args.test)
+        if args.test and any(hook.get("type") == "EMAHook" for hook in cfg.get("custom_hooks") or ()):
+            raise ValueError(
+                "--test would test the weights that EMAHook averages, not their average: leave it out, and give the "
+                "checkpoint to tools/test.py"
+            )
         if args.test and cfg.get("test_dataloader") is None:
             raise ValueError("--test: this config has no test_dataloader to test on")
         if args.amp:

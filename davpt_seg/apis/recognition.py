@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import importlib.util
+import re
 from dataclasses import replace
 from typing import Any, Optional
 
@@ -190,6 +191,13 @@ def _use_epochs(cfg: Config, epochs: int, warmup: int) -> None:
 
 
 def _use_image_size(cfg: Config, size: int) -> None:
+    patch = int(re.findall(r"patch(\d+)", cfg.model.backbone.model_name)[0])
+    if size % patch:
+        near = sorted({max(1, size // patch) * patch, (size // patch + 1) * patch})
+        raise CompositionError(
+            f"image_size={size}: the ViT's patches have sides of {patch}, so that padding would be classified, too; "
+            f"take {' or '.join(map(str, near))}"
+        )
     for stage in ("train", "val", "test"):
         loader = cfg[f"{stage}_dataloader"]
         for step in loader.dataset.pipeline if loader else ():

@@ -44,7 +44,7 @@ def write_scores(
 
     Args:
         runner: that tested.
-        metrics: what the test returned.
+        metrics: what the test returned; what is no number (a matrix) is left out.
         path: of the file, which is whole or not there.
         config: as the user named it.
         checkpoint: that was tested; None for the model as it was trained just now.
@@ -66,6 +66,7 @@ def write_scores(
         trained=counts.trained,
         parameters=counts.whole,
     )
+    scores = {name: value for name, value in metrics.items() if isinstance(value, (int, float))}
     if is_main_process():
-        AtomicLocalBackend().put_text(json.dumps(dict(**metrics, about=about), indent=1) + "\n", path)
+        AtomicLocalBackend().put_text(json.dumps(dict(**scores, about=about), indent=1) + "\n", path)
     runner.logger.info(f"scores: {path}")

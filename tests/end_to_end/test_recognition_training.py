@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from davpt_seg.apis import main_test, main_train
+from davpt_seg.apis.compose import compose_from_words
 
 from ..recognition import write_vtab
 
@@ -35,7 +36,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def words(**changes: Any) -> str:
-    parts = dict(method="davpt", trunk="vits14", data="vtab/dmlab", epochs=2, image_size=16, batch_size=12)
+    parts = dict(method="davpt", trunk="vits14", data="vtab/dmlab", epochs=2, image_size=56, batch_size=12)
     parts.update(prompts=2, guided_prompts=2, lr=0.02)
     return ",".join(f"{key}={value}" for key, value in {**parts, **changes}.items())
 
@@ -117,3 +118,12 @@ def test_options_of_segmentation_are_refused(option: str, tmp_path: Path, capsys
     with pytest.raises(SystemExit):
         main_test([words(), str(tmp_path / "epoch_1.pth"), option, value, "--cfg-options", *TINY, *WITH_VAL])
     assert f"{option} is for segmentation, and this config classifies images" in capsys.readouterr().err
+
+
+def test_the_average_of_weights_is_not_tested_by_mistake(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    cfg = compose_from_words(words())
+    cfg.custom_hooks = [*cfg.custom_hooks, dict(type="EMAHook")]
+    cfg.dump(tmp_path / "averaged.py")
+    with pytest.raises(SystemExit):
+        main_train([str(tmp_path / "averaged.py"), "--test", str(tmp_path / "scores.json")])
+    assert "--test would test the weights that EMAHook averages" in capsys.readouterr().err
