@@ -72,7 +72,11 @@ class Pool:
             with self._lock:
                 job, wait = self._next()
             if job is not None:
-                how = execute(job.run, job.folder, job.attempt, self.launch, slot, self.stopping)
+                try:
+                    how = execute(job.run, job.folder, job.attempt, self.launch, slot, self.stopping)
+                except BaseException:  # the claim of a worker that gives up is nobody's
+                    job.attempt.end("stopped")
+                    raise
                 self.progress.ended(*job, how)
             elif wait:
                 self.stopping.wait(POLL)
