@@ -171,6 +171,11 @@ def test_vpts_own_recipe_has_its_batch_and_no_rate() -> None:
         experiment(data="vtab/dtd", method="vpt_deep", schedule="vpt_100e")
 
 
+def test_a_drop_path_of_zero_takes_back_the_methods_own() -> None:
+    rates = [experiment(data="vtab/dtd", method="full", **words).model.backbone for words in ({}, dict(drop_path=0))]
+    assert [(one.drop_path_rate, one.trunk_mode) for one in rates] == [(0.1, "train"), (0.0, "train")]
+
+
 def test_other_experiments_have_other_work_dirs() -> None:
     names = [
         experiment(data="vtab/dtd", **words).filename
@@ -186,15 +191,24 @@ def test_other_experiments_have_other_work_dirs() -> None:
         ("data=vtab/base", "no 'vtab/base' in"),
         ("data=vtab/dtd,trunk=vitl", "no 'classifier_vitl' in .*classifier_vitb_mae"),
         ("data=vtab/dtd,split=test", "split=test: expected one of choose, final"),
-        ("data=vtab/dtd,schedule=released_160k", "counts iterations; recognition wants davpt_100e or vpt_100e"),
+        ("data=vtab/dtd,schedule=released_160k", "released_160k: recognition wants davpt_100e or vpt_100e"),
+        ("data=vtab/dtd,schedule=adamw_15e", "adamw_15e: recognition wants davpt_100e or vpt_100e"),
+        ("data=vtab/dtd,head=upernet,trunk=vitb", "head=upernet: recognition has one head, classifier"),
+        ("head=classifier,trunk=vitb_in21k,data=ade20k", "head=classifier is for recognition: data of vtab/ or fgvc/"),
+        ("data=ade20k,schedule=davpt_100e", "schedule=davpt_100e is for recognition: data of vtab/ or fgvc/"),
         (
             "data=vtab/dtd,method=linear,prompts=5",
             "linear on vtab/dtd has no prompts; it has lr, head_lr",
         ),
         ("data=vtab/dtd,lr=fast", "lr=fast: a number of at least 0 was expected"),
+        ("data=vtab/dtd,lr=inf", "lr=inf: a number of at least 0 was expected"),
+        ("data=vtab/dtd,lr=0,head_lr=0.1", "lr=0: a number above 0 was expected"),
+        ("data=vtab/dtd,batch_size=0", "batch_size=0: a number of at least 1 was expected"),
+        ("data=vtab/dtd,drop_path=1.5", "drop_path=1.5: a number below 1 was expected"),
         ("data=vtab/dtd,prompts=2.5", "prompts=2.5: an integer of at least 0 was expected"),
         ("data=vtab/dtd,epochs=0", "epochs=0: expected an integer of at least 1"),
         ("data=vtab/dtd,epochs=5,warmup_epochs=5", "warmup_epochs=5 leaves nothing of epochs=5"),
+        ("data=vtab/dtd,trunk=vits14,image_size=100", "image_size=100: .* sides of 14, .* take 98 or 112"),
         ("data=ade20k,lr=1", "'lr' is no part of a segmentation experiment"),
     ],
 )

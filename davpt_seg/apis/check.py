@@ -14,12 +14,14 @@ from typing import Any, Optional
 from mmengine.registry import init_default_scope
 from PIL import UnidentifiedImageError
 
+from ..datasets import FGVC_SETS, VTAB_SETS
 from ..datasets.audit import audit_split, overlaps
 from ..datasets.errors import DataError
 from ..datasets.findings import Finding, SplitAudit
 from ..datasets.preflight import recognition_kind
 from ..datasets.recognition_audit import audit_labelled_images, compare_splits
 from ..datasets.report import class_table, notes_in_words, problems_in_words, split_in_words
+from ..packaged_configs import config_root
 from .check_arguments import SETS, arguments, data_sets
 
 
@@ -108,7 +110,10 @@ def _next_step(args: argparse.Namespace, first: str) -> str:
     option = _of_several(args)
     if not option:
         return f"python tools/train.py {args.config or 'CONFIG'} --dry-run"
-    words = f"method=davpt,trunk=vitb_in21k,data={option}/{first},split=choose"
+    if not (config_root() / "_base_" / "datasets" / option / f"{first}.py").is_file():
+        return f"a file for it beside configs/_base_/datasets/{option}/cifar10_1k.py (docs/classification.md)"
+    method = "davpt" if first in (*VTAB_SETS, *FGVC_SETS) else "vpt_deep"  # whose values are for any task
+    words = f"method={method},trunk=vitb_in21k,data={option}/{first},split=choose"
     return f"{option.upper()}_ROOT={getattr(args, option)[0]} python tools/train.py {words} --dry-run"
 
 

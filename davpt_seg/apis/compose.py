@@ -12,7 +12,7 @@ from typing import Any
 from mmengine.config import Config
 
 from .parts import CompositionError, merged_parts
-from .recognition import compose_recognition
+from .recognition import DEFAULTS, SCHEDULES, compose_recognition
 
 PARTS = ("method", "head", "trunk", "data", "schedule")
 EXAMPLE = "method=vpt_deep,head=setr_pup,trunk=vitb,data=pascal_context_59,schedule=mmseg_160k"
@@ -41,8 +41,12 @@ def compose(
         experiment's file is or would be.
 
     Raises:
-        CompositionError: an unknown part; the message lists the known ones. Or a data part without ``CheckLabels``.
+        CompositionError: an unknown part; the message lists the known ones. Or one of recognition's, or a data part
+            without ``CheckLabels``.
     """
+    for part, chosen, of_recognition in (("head", head, (DEFAULTS["head"],)), ("schedule", schedule, SCHEDULES)):
+        if chosen in of_recognition:
+            raise CompositionError(f"{part}={chosen} is for recognition: data of vtab/ or fgvc/, not data={data}")
     name = f"{head}_{trunk}_{data}" + ("" if schedule == "released_160k" else f"_{schedule}")
     words = f"method={method},head={head},trunk={trunk},data={data},schedule={schedule}"
     cfg = merged_parts(f"{head}_{trunk}", data, schedule, method, runtime="default")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import dataclass, fields, replace
 from typing import Any, Optional, get_type_hints
 
@@ -27,7 +28,7 @@ class Hyperparameters:
 
     Attributes:
         lr: learning rate.
-        head_lr: of the head, if it has another; the table gives none.
+        head_lr: of the head, if it has another.
         weight_decay: of the backbone's part.
         head_weight_decay: of the head.
         prompts: in each block that is not guided.
@@ -81,9 +82,17 @@ class Hyperparameters:
         """Replace values by others, given as text.
 
         Raises:
-            ValueError: text that is no number, or below 0.
+            ValueError: text that is no number, or one that the value can't have.
         """
-        return replace(self, **{name: _parse(name, text) for name, text in values.items()})
+        changed = replace(self, **{name: _parse(name, text) for name, text in values.items()})
+        for name, fits, expected in (
+            ("lr", changed.lr > 0, "above 0"),
+            ("batch_size", changed.batch_size > 0, "of at least 1"),
+            ("drop_path", changed.drop_path < 1, "below 1"),
+        ):
+            if not fits:
+                raise ValueError(f"{name}={values[name]}: a number {expected} was expected")
+        return changed
 
 
 def hyperparameters(method: str, trunk: str, task: str) -> Hyperparameters:
@@ -114,6 +123,6 @@ def _parse(name: str, text: str) -> Any:
         value = number(text)
     except ValueError:
         value = -1
-    if not value >= 0:
+    if not 0 <= value < math.inf:
         raise ValueError(f"{name}={text}: a{'n integer' if number is int else ' number'} of at least 0 was expected")
     return value

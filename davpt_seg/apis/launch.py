@@ -64,7 +64,7 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
     with advise_check(args.config):
         runner.train()
     if args.test:
-        write_scores(runner, runner.test(), args.test, args.config, None)
+        write_scores(runner, runner.test(), args.test, args.config)
     runner.logger.info(
         f"Done. Checkpoints and logs: {runner.work_dir}. Next: python tools/test.py {args.config} "
         f"{_last_checkpoint(runner.work_dir)}"
@@ -75,6 +75,13 @@ def _prepare_training(parser: argparse.ArgumentParser, cfg: Config, args: argpar
     """Make a config do what the options say; end with the parser's error where the training could not go through."""
     try:
         check_files(None, args.test)
+        if args.test and any(hook.get("type") == "EMAHook" for hook in cfg.get("custom_hooks") or ()):
+            raise ValueError(
+                "--test would test the weights that EMAHook averages, not their average: leave it out, and give the "
+                "checkpoint to tools/test.py"
+            )
+        if args.test and cfg.get("test_dataloader") is None:
+            raise ValueError("--test: this config has no test_dataloader to test on")
         if args.amp:
             use_amp(cfg)
     except ValueError as error:
@@ -110,7 +117,8 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
     cfg = load_config(parser, args)
     try:
         change_test(cfg, args)
-        read_checkpoint(args.checkpoint)  # before the model is built; it is read again, with the hooks' part in it
+        # Before the model is built; it is read again, with the hooks' part in it.
+        trained = read_checkpoint(args.checkpoint).get("meta") or {}
     except InputError as error:
         parser.error(str(error))
     check_data(parser, cfg, ("test",))
@@ -125,7 +133,7 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
         if args.confusion_matrix:
             draw_matrix(runner, metrics, args.confusion_matrix)
         if args.json:
-            write_scores(runner, metrics, args.json, args.config, args.checkpoint)
+            write_scores(runner, metrics, args.json, args.config, args.checkpoint, trained)
 
 
 def _parser(description: str) -> argparse.ArgumentParser:
@@ -176,11 +184,20 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
         compat.prepare_cpu_ddp(cfg)
     except RuntimeError as error:
         parser.error(str(error))
+    keep_no_absent_workers(cfg)
     if single_process_or_cpu(cfg):
         replaced = replace_sync_bn(cfg.model)
         if replaced:
             logger.info("SyncBN -> BN in %d places: this is a CPU or a single process", replaced)
     return cfg
+
+
+def keep_no_absent_workers(cfg: Config) -> None:
+    """Make ``num_workers=0`` enough of a change: torch refuses ``persistent_workers`` beside it."""
+    for split in ("train", "val", "test"):
+        loader = cfg.get(f"{split}_dataloader")
+        if loader and not loader.get("num_workers"):
+            loader.pop("persistent_workers", None)
 
 
 def use_amp(cfg: Config) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import importlib.util
+import re
 from dataclasses import replace
 from typing import Any, Optional
 
@@ -15,6 +16,7 @@ from .hyperparameters import Hyperparameters, hyperparameters
 from .parts import CompositionError, merged_parts
 
 SPLITS = ("choose", "final")
+SCHEDULES = ("davpt_100e", "vpt_100e")  # others have metrics, decay rules and prompt rates of segmentation
 LONGEST_NAME = 200  # of the config that is written into the work dir; file systems take 255
 VARIABLES = ("dataset", "pipeline", "place", "train_pipeline", "test_pipeline")  # of the data files, used by now
 LENGTHS = ("epochs", "warmup_epochs", "image_size")
@@ -50,9 +52,11 @@ def compose_recognition(
         raise CompositionError(f"data={data} is recognition, which needs mmpretrain: pip install mmpretrain")
     if split not in SPLITS:
         raise CompositionError(f"split={split}: expected one of {', '.join(SPLITS)}")
+    if schedule not in SCHEDULES:
+        raise CompositionError(f"schedule={schedule}: recognition wants {' or '.join(SCHEDULES)}")
+    if head != DEFAULTS["head"]:
+        raise CompositionError(f"head={head}: recognition has one head, {DEFAULTS['head']}; leave it out")
     cfg = merged_parts(f"{head}_{trunk}", data, schedule, method, runtime="recognition")
-    if cfg.train_cfg.type != "EpochBasedTrainLoop":
-        raise CompositionError(f"schedule={schedule} counts iterations; recognition wants davpt_100e or vpt_100e")
     row = _row(method, trunk, data, schedule, values)
     if schedule != DEFAULTS["schedule"] and "batch_size" not in values:
         row = replace(row, batch_size=cfg.train_dataloader.batch_size)
@@ -146,7 +150,7 @@ def _use_method(cfg: Config, method: str, row: Hyperparameters) -> None:
         backbone.tuned = row.tuned_names()
     if method == "bias":
         backbone.tuned.append("norm.bias")  # which the classifier reads, while maps are taken before it
-    if row.drop_path:
+    if row.drop_path or "drop_path_rate" in backbone:  # the method's own rate gives way to 0, too
         backbone.update(drop_path_rate=row.drop_path, trunk_mode="train")
     cfg.pop("find_unused_parameters", None)  # the classifier reads the last norm, so that nothing is unused
 
@@ -187,6 +191,13 @@ def _use_epochs(cfg: Config, epochs: int, warmup: int) -> None:
 
 
 def _use_image_size(cfg: Config, size: int) -> None:
+    patch = int(re.findall(r"patch(\d+)", cfg.model.backbone.model_name)[0])
+    if size % patch:
+        near = sorted({max(1, size // patch) * patch, (size // patch + 1) * patch})
+        raise CompositionError(
+            f"image_size={size}: the ViT's patches have sides of {patch}, so that padding would be classified, too; "
+            f"take {' or '.join(map(str, near))}"
+        )
     for stage in ("train", "val", "test"):
         loader = cfg[f"{stage}_dataloader"]
         for step in loader.dataset.pipeline if loader else ():

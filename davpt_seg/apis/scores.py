@@ -33,30 +33,40 @@ def draw_matrix(runner: Runner, metrics: dict[str, Any], path: str) -> None:
 
 
 def write_scores(
-    runner: Runner, metrics: Mapping[str, float], path: str, config: str, checkpoint: Optional[str]
+    runner: Runner,
+    metrics: Mapping[str, float],
+    path: str,
+    config: str,
+    checkpoint: Optional[str] = None,
+    trained: Optional[Mapping[str, Any]] = None,
 ) -> None:
     """Write a JSON file of the scores, by name, and under ``about`` what they are of.
 
     Args:
         runner: that tested.
-        metrics: what the test returned.
+        metrics: what the test returned; what is no number (a matrix) is left out.
         path: of the file, which is whole or not there.
         config: as the user named it.
         checkpoint: that was tested; None for the model as it was trained just now.
+        trained: the checkpoint's ``meta``, which tells its ``seed`` and ``epoch``, since the runner has those of the
+            test.
     """
+    if trained is None:
+        trained = dict(seed=runner.seed, epoch=runner.epoch)
     counts = count_parameters(bare_model(runner))
     dataset = runner.test_dataloader.dataset
     about = dict(
         config=config,
         checkpoint=checkpoint,
-        seed=runner.seed,
-        epoch=runner.epoch,
+        seed=trained.get("seed"),
+        epoch=trained.get("epoch"),
         images=len(dataset),
         split=getattr(dataset, "split", None),
         trained_in_backbone=counts.backbone_trained,
         trained=counts.trained,
         parameters=counts.whole,
     )
+    scores = {name: value for name, value in metrics.items() if isinstance(value, (int, float))}
     if is_main_process():
-        AtomicLocalBackend().put_text(json.dumps(dict(**metrics, about=about), indent=1) + "\n", path)
+        AtomicLocalBackend().put_text(json.dumps(dict(**scores, about=about), indent=1) + "\n", path)
     runner.logger.info(f"scores: {path}")

@@ -78,8 +78,8 @@ class Pool:
             if job is not None:
                 try:
                     how = execute(job.run, job.folder, job.attempt, self.launch, slot, self.stopping)
-                except BaseException:
-                    job.attempt.end("stopped")  # or it would hold the run as long as this process lives
+                except BaseException:  # the claim of a worker that gives up is nobody's
+                    job.attempt.end("stopped")
                     raise
                 self.progress.ended(*job, how)
             elif wait:

@@ -70,8 +70,9 @@ class ClassMeansCache:
 def cache_key(runner: Runner, backbone: PromptedViTBackbone, **pass_settings: Any) -> str:
     """Digest all that the first class means depend on.
 
-    That is the trunk (architecture and weights), preprocessing, which tokens are averaged and how they are labelled,
-    the data set's config with path, size and time of every file that it names, how it is loaded, and our version.
+    That is the trunk (architecture and weights), preprocessing, precision, which tokens are averaged and how they are
+    labelled, the data set's config with path, size and time of every file that it names, how it is loaded, and our
+    version.
 
     Args:
         runner: with a config, whose ``train_dataloader`` describes the data.
@@ -99,6 +100,7 @@ def cache_key(runner: Runner, backbone: PromptedViTBackbone, **pass_settings: An
         labelling=repr(guidance.labelling),
         seed=guidance.mapping.seed,
         device=guidance.mapping.class_means.device.type,
+        precision=_precision(runner.optim_wrapper),
         dataset=runner.cfg.train_dataloader.dataset,
         preprocessor=runner.cfg.get("model", {}).get("data_preprocessor"),
     )
@@ -108,6 +110,11 @@ def cache_key(runner: Runner, backbone: PromptedViTBackbone, **pass_settings: An
     for line in _data_lines(loader.dataset):
         digest.update(line.encode())
     return digest.hexdigest()
+
+
+def _precision(wrapper: Any) -> list[str]:
+    """Tell which precision an optimizer wrapper's ``optim_context`` makes: its own type, or one it is told."""
+    return [type(wrapper).__name__, *(str(getattr(wrapper, name, None)) for name in ("cast_dtype", "dtype"))]
 
 
 def _digest_module(module: nn.Module, digest: Any) -> None:

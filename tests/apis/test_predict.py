@@ -100,7 +100,7 @@ def test_a_broken_checkpoint_and_one_without_weights_are_refused(
     assert f"checkpoint '{checkpoint}' is broken, or no checkpoint" in error_of([str(checkpoint), image], capsys)
     torch.save(dict(meta={}), checkpoint)
     assert "holds no 'state_dict'" in error_of([str(checkpoint), image], capsys)
-    torch.save(dict(meta={}, state_dict={}), checkpoint)
+    torch.save(dict(meta=dict(cfg="model = dict()\n"), state_dict={}), checkpoint)
     assert "names no classes and colours" in error_of([str(checkpoint), image], capsys)
 
 

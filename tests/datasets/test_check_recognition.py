@@ -12,6 +12,7 @@ import pytest
 from mmengine.config import Config
 
 from davpt_seg.apis.check import main_check_dataset
+from davpt_seg.apis.compose import compose_from_words
 from davpt_seg.datasets import FGVC_SETS, VTAB_SETS, official
 from davpt_seg.datasets.preflight import DataError, check_dataset
 
@@ -58,6 +59,20 @@ def test_a_whole_task_passes_and_its_images_are_counted(vtab: Path, capsys: pyte
     assert "12 images (as published)\n  4 classes with 3 images each\n  whole: every image was read" in said
     assert f"Whole. Next: VTAB_ROOT={vtab} python tools/train.py method=davpt,trunk=vitb_in21k,data=vtab/kitti" in said
     assert [split["seen_in"] for split in report["splits"]] == [[3] * 4, [2, 2, 1, 1], [5, 5, 4, 4], [2] * 4]
+
+
+def test_the_next_step_with_a_set_of_ones_own_is_one_that_can_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(official, "VTAB_IMAGES", {"train800": 8, "val200": 4, "train800val200": 12})
+    steps = {}
+    for name in ("cifar10_1k", "mine"):
+        write_vtab(tmp_path, name)
+        assert main_check_dataset(["--vtab", str(tmp_path), name]) == 0
+        steps[name] = capsys.readouterr().out.partition("Next: ")[2]
+    (words,) = (word for word in steps["cifar10_1k"].split() if word.startswith("method="))
+    assert compose_from_words(words).train_dataloader.dataset.dataset == "cifar10_1k"
+    assert "beside configs/_base_/datasets/vtab/cifar10_1k.py" in steps["mine"]
 
 
 def test_a_whole_fgvc_set_passes_and_is_read_once(cub: Path, capsys: pytest.CaptureFixture[str]) -> None:

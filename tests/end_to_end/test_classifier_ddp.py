@@ -29,7 +29,7 @@ class TwoAtOnce(PKSampler):
 def classifier(root: Path, work_dir: Path, processes: int) -> Config:
     """Three epochs on six classes that share two prompts, PKSampler's batches of 4 images on each of two processes."""
     os.environ["VTAB_ROOT"] = str(root)
-    words = "trunk=vits14,data=vtab/dmlab,split=final,epochs=3,image_size=16,batch_size=4,prompts=2,guided_prompts=2"
+    words = "trunk=vits14,data=vtab/dmlab,split=final,epochs=3,image_size=56,batch_size=4,prompts=2,guided_prompts=2"
     cfg = compose_from_words(words)
     timm_kwargs = dict(img_size=16, patch_size=8, embed_dim=16, num_heads=2, depth=2)
     cfg.merge_from_dict(

@@ -10,8 +10,10 @@ from typing import Any, Callable
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.optim import OptimWrapper
+from torch.optim import SGD
 
-from davpt_seg.engine import class_means_cache
+from davpt_seg.engine import AutocastOptimWrapper, class_means_cache
 from davpt_seg.engine.class_means_cache import ClassMeansCache, cache_key
 from davpt_seg.models.prompted_vit import PromptedViTBackbone
 
@@ -102,6 +104,7 @@ def key(tmp_path: Path, **changes: Any) -> str:
     runner = SimpleNamespace(
         cfg=Config(dict(train_dataloader=loader, model=dict(data_preprocessor=preprocessor))),
         train_dataloader=SimpleNamespace(dataset=dataset, num_workers=changes.get("num_workers", 0)),
+        optim_wrapper=changes.get("wrapper", OptimWrapper)(optimizer=SGD(backbone.prompts.parameters(), lr=0.1)),
     )
     return cache_key(runner, backbone, max_batches=changes.get("max_batches", 3))
 
@@ -125,6 +128,7 @@ def key(tmp_path: Path, **changes: Any) -> str:
         dict(scale=64),
         dict(mean=0.4),
         dict(max_batches=4),
+        dict(wrapper=AutocastOptimWrapper),
     ],
     ids=str,
 )
