@@ -49,7 +49,7 @@ class Progress:
 
     def _success(self, run: Run, folder: Path) -> str:
         found = result(folder) or {}
-        if found.get("seconds"):
+        if found.get("seconds") is not None:
             self.durations.setdefault(run.study.name, []).append(found["seconds"])
         left = self.left()
         what = "validation" if run.stage == "search" else "test"
