@@ -141,7 +141,10 @@ def test_the_script_needs_nothing_but_a_checkpoint_and_an_image(trained: Trained
     assert {path.name for path in tmp_path.iterdir()} == {"0000_picture.png", "0000_labels.png"}
 
 
-def test_a_dry_run_misses_the_weights_file_that_training_would(trained: Trained, tmp_path: Path) -> None:
+def test_a_dry_run_misses_the_weights_file_that_training_would(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     options = ["--work-dir", str(tmp_path), "--cfg-options", f"experiment_name=dry_{tmp_path.name}"]
-    with pytest.raises(FileNotFoundError, match=r"weights file '/nowhere/vit\.safetensors' does not exist"):
+    with pytest.raises(SystemExit):
         main_train([trained.config, "--dry-run", *options])
+    assert "model.backbone.weights: file '/nowhere/vit.safetensors' does not exist" in capsys.readouterr().err

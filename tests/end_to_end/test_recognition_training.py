@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ def train(work_dir: Path, *arguments: str, options: tuple[str, ...] = (), **chan
     validated = WITH_VAL if changes.get("split") != "final" else []
     main_train(
         [words(**changes), "--work-dir", str(work_dir), "--test", str(scores), *arguments]
-        + ["--cfg-options", *TINY, *validated, *options]
+        # MMEngine's visualizers live as long as their name, and write where the first of that name did
+        + ["--cfg-options", f"visualizer.name=v{uuid.uuid4().hex}", *TINY, *validated, *options]
     )
     return json.loads(scores.read_text())
 
