@@ -41,7 +41,7 @@ case_of_words("a word that the method does not have", "data=vtab/dtd,method=line
 case_of_words("a misspelled word", "data=vtab/dtd,weigth_decay=0.1", "did you mean 'weight_decay'?")
 case_of_words("no number", "data=vtab/dtd,lr=fast", "lr=fast: a number of at least 0 was expected")
 case_of_words("VPT's recipe without its rate", "data=vtab/dtd,schedule=vpt_100e,method=vpt_deep", "add lr=")
-case_of_words("a schedule of segmentation", "data=vtab/dtd,schedule=mmseg_160k", "counts iterations", "davpt_100e")
+case_of_words("a schedule of segmentation", "data=vtab/dtd,schedule=mmseg_160k", "recognition wants", "davpt_100e")
 case_of_words("hyper-parameters without a task", "method=davpt,lr=1e-3", "'lr' is no part", "data of vtab/ or fgvc/")
 
 

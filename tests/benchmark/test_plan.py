@@ -211,6 +211,7 @@ def test_every_plan_that_comes_with_us_composes(name: str, tmp_path: Path, monke
 
 def test_an_experiment_with_every_word_has_a_name_that_file_systems_take() -> None:
     words = {word: 10 if word in ("epochs", "prompts") else 1 for word in WORDS} | {"weight_decay": 0.0001234567}
+    words["image_size"] = 224
     names = [
         Path(compose_from_words(study.final_run({}, 0).words()).filename).name
         for tail in (0.0123456789, 0.0123456788)

@@ -70,7 +70,7 @@ def test_the_main_config_trains_validates_saves_resumes_and_tests(ade: str, tmp_
     train = [sys.executable, "tools/train.py", config, "--work-dir", work_dir]
     log = run(*train, *options, ADE20K_ROOT=ade)
     assert "SyncBN -> BN in 2 places" in log
-    assert "train: 4 images, each with its mask" in log
+    assert "train: 4 images, each with its label" in log
     assert "backbone.biases.offsets.*_value" in log
     assert "of 150 classes moved" in log  # 150 classes on 5 prompts: clustered before training
     losses = [float(value) for value in re.findall(r"loss_metric_patch: ([\d.]+)", log)]

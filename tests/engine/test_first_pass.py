@@ -22,7 +22,9 @@ from ..training import tiny_camvid
 def runner(camvid: Path, tmp_path_factory: pytest.TempPathFactory) -> Runner:
     """Six images, two a batch; eleven classes, four prompts."""
     cfg = tiny_camvid(camvid, tmp_path_factory.mktemp("first_pass"), **{"model.backbone.prompts.num_prompts": 4})
-    return Runner.from_cfg(cfg)
+    runner = Runner.from_cfg(cfg)
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)  # as it is when training starts
+    return runner
 
 
 def observe(runner: Runner, max_batches: Optional[int], images_per_class: Optional[int]) -> dict[str, Any]:
