@@ -79,7 +79,7 @@ class PromptedViTBackbone(PromptedViT):
             return
         with torch.random.fork_rng(devices=[]):  # the heads draw the same numbers, whatever timm draws for this copy
             trunk = build_trunk(*self._source)
-        self.trunk.load_state_dict(trunk.state_dict())
+        self.trunk.load_state_dict({**self.trunk.state_dict(), **trunk.state_dict()})  # LoRA's own stay
         self._awaits_weights = False
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
