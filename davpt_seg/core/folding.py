@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Optional, cast
 
 import torch
 from timm.layers import Attention
+from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from .attention import KeyValue, project
@@ -46,7 +47,7 @@ def fold(model: PromptedViT) -> None:
         pairs = []
         prompts = model.prompts(i) if model.prompts else None
         if prompts is not None and i != model.carry:
-            projected = project(cast(Attention, block.attn), block.norm1(prompts))
+            projected = project(cast(Attention, block.attn), cast(Block, block).norm1(prompts))
             pairs.append(KeyValue(projected.key, projected.value))
         own: Optional[Tensor] = model.adapters.key_value(i)
         if own is not None:

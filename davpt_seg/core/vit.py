@@ -13,11 +13,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .adapters import Adapters
-from .arguments import check_arguments
 from .attention import Attended, Changes, KeyValue, carried_block, prompted_block
+from .build import block_indices, build_guidance, build_prompts, patch_size
 from .folding import FoldedPrompts, fold
-from .guidance import Guidance, GuidedRecord
-from .prompts import Prompts
+from .guidance import GuidedRecord
 from .trunk import WeightsSource, build_trunk
 from .tuning import ProjectionBiases, tune
 
@@ -102,16 +101,16 @@ class PromptedViT(nn.Module):
         self.with_cp = with_cp
         self.depth = len(self.trunk.blocks)
         self.embed_dim = self.trunk.embed_dim
-        self.patch_size: tuple[int, int] = tuple(self.trunk.patch_embed.patch_size)
-        self.out_indices = self._block_indices(out_indices, "out_indices")
+        self.patch_size = patch_size(self.trunk)
+        self.out_indices = block_indices(self.trunk, out_indices, "out_indices")
         self.norm_maps = norm_maps
         if frozen:
             self.trunk.requires_grad_(False)
         self.biases = ProjectionBiases()
         tune(self.trunk, self.biases, tuned)
         self.adapters = Adapters(self.trunk, adapters)
-        self.prompts = self._build_prompts(prompts)
-        self.guidance = self._build_guidance(guidance)
+        self.prompts = build_prompts(self.trunk, prompts)
+        self.guidance = build_guidance(self.trunk, self.prompts, guidance)
         self.folded: Optional[FoldedPrompts] = None
 
     def _build_trunk(
@@ -119,69 +118,11 @@ class PromptedViT(nn.Module):
     ) -> VisionTransformer:
         return build_trunk(model_name, pretrained, weights, timm_kwargs)
 
-    def _block_indices(self, indices: Sequence[int], what: str) -> tuple[int, ...]:
-        if isinstance(indices, int):
-            raise ValueError(f"{what} must be a list, got {indices}; write [{indices}]")
-        wrong = [i for i in indices if not -self.depth <= i < self.depth]
-        if wrong or not len(indices):
-            raise ValueError(f"{what} {list(indices)}: the ViT has {self.depth} blocks, 0 to {self.depth - 1}")
-        return tuple(i % self.depth for i in indices)
-
-    def _build_prompts(self, config: Optional[Mapping[str, Any]]) -> Optional[Prompts]:
-        if config is None:
-            return None
-        if not isinstance(config, Mapping):
-            raise ValueError(f"prompts must be a dict of arguments, got {config!r}; write dict(num_prompts=...)")
-        check_arguments(Prompts, config, "prompts", given=("depth", "embed_dim", "patch_size"))
-        return Prompts(depth=self.depth, embed_dim=self.embed_dim, patch_size=self.patch_size, **config)
-
-    def _build_guidance(self, config: Optional[Mapping[str, Any]]) -> Optional[Guidance]:
-        if config is None:
-            return None
-        if not isinstance(config, Mapping):
-            raise ValueError(f"guidance must be a dict of arguments, got {config!r}; write dict(num_classes=...)")
-        Guidance.check(config)
-        config = dict(config)
-        if "num_classes" not in config:
-            raise ValueError("guidance needs num_classes, the number of classes that label maps hold")
-        blocks = tuple(sorted(set(self._block_indices(config.pop("blocks", (-1,)), "guided blocks"))))
-        guidance = Guidance(
-            blocks=blocks,
-            embed_dim=self.embed_dim,
-            patch_size=self.patch_size,
-            **self._guided_prompts(blocks, config),
-            **config,
-        )
-        if guidance.needs_class_token() and not self.trunk.has_class_token:
-            raise ValueError(
-                "guidance needs a class token, and this ViT has none; set image_token='mean', or cls_weight=0 and "
-                "class_means='patch'"
-            )
-        return guidance
-
-    def _guided_prompts(self, blocks: tuple[int, ...], config: dict[str, Any]) -> dict[str, Any]:
-        """Take the number of prompts or proxies of guided blocks, out of the config where it is for proxies."""
-        counts = {i: self.prompts.counts[i] if self.prompts else 0 for i in blocks}
-        proxies = config.pop("num_prompts", None)
-        if proxies is None:
-            if 0 in counts.values() or len(set(counts.values())) > 1:
-                raise ValueError(
-                    "guided blocks must have prompts, and all as many, since they share one class-to-prompt mapping; "
-                    f"they have (block: prompts) {counts}. Without prompts, guidance num_prompts makes proxies"
-                )
-            return dict(num_prompts=counts[blocks[0]])
-        if any(counts.values()):
-            raise ValueError(f"guidance num_prompts={proxies} is for blocks without prompts; guided ones have {counts}")
-        if not isinstance(proxies, int) or proxies < 1:
-            raise ValueError(f"guidance num_prompts must be a number of proxies >= 1, got {proxies!r}")
-        if config.setdefault("prompt_side", "prompt") != "prompt":
-            raise ValueError(f"guidance prompt_side={config['prompt_side']!r}: a proxy has none; leave it out")
-        return dict(num_prompts=proxies, learned_proxies=True)
-
     def train(self, mode: bool = True) -> PromptedViT:
-        """Set the mode of prompts and guidance; the trunk's own is ``trunk_mode`` while training."""
+        """Set the mode of all that is learned; the trunk's own is ``trunk_mode`` while training."""
         super().train(mode)
         self.trunk.train(mode and self.trunk_mode == "train")
+        self.adapters.train_in(self.trunk, mode)
         return self
 
     def grid(self, images: Tensor) -> tuple[int, int]:

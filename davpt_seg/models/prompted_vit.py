@@ -84,7 +84,7 @@ class PromptedViTBackbone(PromptedViT):
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
         super()._load_from_state_dict(state_dict, prefix, *args)
-        if any(key.startswith(f"{prefix}trunk.") for key in state_dict):
+        if any(key.startswith(f"{prefix}trunk.") and ".lora_" not in key for key in state_dict):
             self._awaits_weights = False
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]

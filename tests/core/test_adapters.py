@@ -199,6 +199,16 @@ def test_a_checkpoint_of_the_bare_trunk_fits_lora_but_for_what_is_learned() -> N
     assert torch.equal(model(images()).maps[0], bare(images()).maps[0])
 
 
+@pytest.mark.parametrize("trunk_mode", ["eval", "train"])
+def test_the_dropout_of_lora_is_on_in_training_whatever_the_trunks_mode(trunk_mode: str) -> None:
+    adapters = [dict(type="lora", rank=2, dropout=0.5)]
+    model = stir(tiny_vit(adapters=adapters, trunk_mode=trunk_mode, timm_kwargs=dict(proj_drop_rate=0.0)))
+    first, second = (model.train()(images()).maps[0] for _ in range(2))
+    assert (first - second).abs().max() > 1e-3
+    first, second = (model.eval()(images()).maps[0] for _ in range(2))
+    assert torch.equal(first, second)
+
+
 def test_lora_says_how_to_get_peft_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 

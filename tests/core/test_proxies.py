@@ -73,13 +73,13 @@ def test_patches_are_compared_with_proxies() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (dict(guidance=dict(num_classes=3)), r"\{1: 0\}. Without prompts, guidance num_prompts makes proxies"),
+        (dict(guidance=dict(num_classes=3)), r"\{1: 0\}. Where none has any, guidance num_prompts makes"),
         (
             dict(guidance=dict(num_classes=3, num_prompts=3), prompts=dict(num_prompts=4)),
-            r"num_prompts=3 is for blocks without prompts; guided ones have \{1: 4\}",
+            r"num_prompts=3 is for guided blocks without prompts; they have .* \{1: 4\}",
         ),
         (dict(guidance=dict(num_classes=3, num_prompts=0)), r"must be a number of proxies >= 1, got 0"),
-        (dict(guidance=dict(num_classes=3, num_prompts=3, prompt_side="key")), r"'key': a proxy has none; leave it"),
+        (dict(guidance=dict(num_classes=3, num_prompts=3, prompt_side="key")), r"'key': a proxy stands for itself"),
     ],
 )
 def test_proxies_that_make_no_sense_are_refused(arguments: dict[str, Any], message: str) -> None:

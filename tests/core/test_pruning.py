@@ -113,14 +113,14 @@ def test_shares_that_leave_nothing_are_refused(shares: tuple[float, float], what
 
 
 def test_what_cannot_be_pruned_is_refused() -> None:
-    def importance(batches: list[Tensor], segments: int = 16, **prompts: Any) -> Importance:
+    def importance(batches: list[Tensor], number: int = 16, **prompts: Any) -> Importance:
         model = tiny_vit(prompts=prompts)
-        return prompt_importance(model.prompts, batches, lambda batch: task_loss(model, batch), segments)
+        return prompt_importance(model.prompts, batches, lambda batch: task_loss(model, batch), number)
 
     for prompts in (dict(num_prompts=[2, 3]), dict(num_prompts=1, segments=["10"])):
         with pytest.raises(ValueError, match="pruning needs prompts that were not pruned, as many in each block"):
             importance([images()], **prompts)
     with pytest.raises(ValueError, match="5 segments do not divide the width 32"):
-        importance([images()], segments=5, num_prompts=2)
+        importance([images()], number=5, num_prompts=2)
     with pytest.raises(ValueError, match="at least one batch"):
         importance([], num_prompts=2)

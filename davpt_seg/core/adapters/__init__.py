@@ -64,6 +64,11 @@ class Adapters(nn.ModuleDict):
             for adapter in self._all():
                 adapter.switch(trunk, on=True)
 
+    def train_in(self, trunk: VisionTransformer, mode: bool) -> None:
+        """Set the mode of what sits in the trunk itself, whatever the trunk's own is."""
+        for adapter in self._all():
+            adapter.train_in(trunk, mode)
+
     def merge(self, trunk: VisionTransformer) -> None:
         """Put into the trunk's weights what can be, and keep the rest."""
         for name, adapter in list(self.items()):

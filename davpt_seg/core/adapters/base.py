@@ -28,6 +28,9 @@ class Adapter(nn.Module):
     def switch(self, trunk: VisionTransformer, on: bool) -> None:
         """Switch off, or on again, what sits in the trunk itself."""
 
+    def train_in(self, trunk: VisionTransformer, mode: bool) -> None:
+        """Set the mode of what sits in the trunk itself, whatever the trunk's own is."""
+
     def merge(self, trunk: VisionTransformer) -> bool:
         """Put what was learned into the trunk's own weights, if that can be; tell whether nothing else is left."""
         return False

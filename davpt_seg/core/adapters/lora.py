@@ -24,7 +24,7 @@ class LoRA(Adapter):
     Args:
         rank: of the updates.
         alpha: the updates are multiplied by alpha / rank; by default rank, so that they are by 1.
-        dropout: of the layers' inputs on their way to A.
+        dropout: of the layers' inputs on their way to A, in training, whatever the trunk's own mode is.
         targets: the linear layers of a block: ``attn.qkv``, ``attn.proj``, ``mlp.fc1``, ``mlp.fc2``.
 
     Raises:
@@ -68,6 +68,11 @@ class LoRA(Adapter):
         """Let the layers put out W x alone, or with the updates."""
         for layer in _wrapped(trunk).values():
             layer.enable_adapters(on)  # type: ignore[operator]
+
+    def train_in(self, trunk: VisionTransformer, mode: bool) -> None:
+        """Let LoRA's own dropout drop in training, though the frozen trunk around it is in eval mode."""
+        for layer in _wrapped(trunk).values():
+            layer.get_submodule("lora_dropout").train(mode)
 
     def merge(self, trunk: VisionTransformer) -> bool:
         """Add the updates to the layers' weights, and put the layers back in their places."""
