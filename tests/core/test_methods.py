@@ -232,3 +232,13 @@ def test_a_copy_learns_by_itself(name: str, joining: str) -> None:
     assert gradients(twin).keys() == gradients(model).keys()
     shared = {id(p) for p in model.parameters()} & {id(p) for p in twin.parameters()}
     assert not shared
+
+
+@by_method
+def test_a_copy_folds_and_the_model_stays_as_it_is(name: str) -> None:
+    model = stir(build(name)).eval()
+    before, state = model(images()).maps[0], {key: value.clone() for key, value in model.state_dict().items()}
+    folded = copy.deepcopy(model).fold()
+    torch.testing.assert_close(folded(images()).maps[0], before, rtol=0, atol=1e-10)
+    assert torch.equal(model(images()).maps[0], before)
+    assert all(torch.equal(state[key], value) for key, value in model.state_dict().items())
