@@ -42,10 +42,13 @@ class GuidedRecord(NamedTuple):
 class Guidance(nn.Module):
     """Guide the prompts of some blocks towards the classes they speak for.
 
+    Where those blocks have no prompts, proxies take their place: learned vectors of each guided block, which the metric
+    losses alone read. What those losses then move is the tokens, through whatever else is tuned (LoRA, say).
+
     Args:
         blocks: guided blocks, counted from 0; negative ones count from the last. Losses are the mean over them.
         num_classes: C, of the labels.
-        num_prompts: M, prompts in each guided block.
+        num_prompts: M, prompts or proxies in each guided block. A config sets it for proxies only.
         embed_dim: width D of the tokens.
         patch_size: (height, width).
         patch_weight: beta, of the loss between prompts and patch tokens (``loss_metric_patch``); 0 leaves it out.
@@ -68,6 +71,8 @@ class Guidance(nn.Module):
         gather: where several processes train together, take the losses over the patches and images of all of them,
             as one process with the whole batch would. They are no sums over images, so that means of each process's
             own would be other losses. Costs the guided tokens' exchange; False leaves each process its own batch.
+        learned_proxies: the guided blocks have no prompts, so make proxies. Each stands for itself: it has no query.
+            They start normally distributed, as Proxy-Anchor's do.
         metric: L_ML: ``proxy_anchor`` (the paper's), ``proxy_nca`` or ``triplet``.
         **metric_arguments: of that function in :mod:`davpt_seg.core.losses`: ``scale``, ``margin``, ``prompt_scale``
             and ``divisor`` of the first, ``scale`` of the second, ``margin`` of the third.
@@ -97,6 +102,7 @@ class Guidance(nn.Module):
         mapping: str = "dynamic",
         seed: int = 0,
         gather: bool = True,
+        learned_proxies: bool = False,
         metric: str = "proxy_anchor",
         **metric_arguments: Any,
     ) -> None:
@@ -131,6 +137,11 @@ class Guidance(nn.Module):
         self.metric = metric_loss(metric, metric_arguments)
         self.labelling = Labelling(patch_size, num_classes, labels, purity, ignore_index)
         self.mapping = ClassPromptMapping(num_classes, num_prompts, embed_dim, seed=seed, kind=mapping)
+        self.proxies = nn.ParameterDict()
+        for block in self.blocks if learned_proxies else ():
+            values = nn.init.kaiming_normal_(torch.empty(num_prompts, embed_dim), mode="fan_out")
+            learns = bool(patch_weight or cls_weight)  # DistributedDataParallel wants no parameter that nothing reads
+            self.proxies[str(block)] = nn.Parameter(values, requires_grad=learns)
 
     @staticmethod
     def check(config: Iterable[str]) -> None:
@@ -139,19 +150,24 @@ class Guidance(nn.Module):
         Raises:
             ValueError: such a name, with the nearest known one.
         """
-        built = ("num_prompts", "embed_dim", "patch_size")
+        built = ("embed_dim", "patch_size", "learned_proxies")
         further = dict.fromkeys(name for names in METRIC_ARGUMENTS.values() for name in names)
         check_arguments(Guidance, config, "guidance", given=built, further=further)
 
     def record(
-        self, attended: Attended, prompts: Optional[Tensor], trunk: VisionTransformer, grid: tuple[int, int]
+        self,
+        block: int,
+        attended: Attended,
+        prompts: Optional[Tensor],
+        trunk: VisionTransformer,
+        grid: tuple[int, int],
     ) -> GuidedRecord:
         """Pick the named sides out of what a guided block of the trunk did on a grid of (h, w) patches."""
         prefix = trunk.num_prefix_tokens
         patches = slice(prefix, prefix + grid[0] * grid[1])  # carried prompts stand behind them
         tokens = _token_side(attended, self.token_side, patches)
         return GuidedRecord(
-            prompts=self._prompt_side(attended, prompts),
+            prompts=self.proxies[str(block)] if self.proxies else self._prompt_side(attended, prompts),
             tokens=tokens if self.patch_tokens == "each" else tokens.mean(dim=1, keepdim=True),
             image_token=self._image_token(attended, trunk, patches),
             grid=grid,

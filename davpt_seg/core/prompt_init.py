@@ -31,21 +31,24 @@ def data_means(model: PromptedViT, batches: Iterable[Tensor], seed: int = 0) -> 
         How many patch tokens each block's means are of.
 
     Raises:
-        ValueError: a model without prompts, or fewer patch tokens than a block has prompts.
+        ValueError: a model without prompts or with pruned ones, or fewer patch tokens than a block has prompts.
     """
     if not model.prompts or not any(model.prompts.counts):
         raise ValueError("data_means fills prompts, and the model has none")
+    if model.prompts.segments:
+        raise ValueError("data_means fills whole prompts, and segments of these were pruned")
     counts = model.prompts.counts
     entering: list[list[Tensor]] = [[] for _ in counts]
     was_training = model.training
     model.eval()
-    for images in batches:
-        tokens = model.embed(images)
-        patches = model.patches(model.grid(images))
-        for i, (following, _, _) in enumerate(model.walk(tokens, prompted=False)):
-            if counts[i]:
-                entering[i].append(tokens[:, patches].flatten(0, 1).float().cpu())
-            tokens = following
+    with model.adapters.switched_off(model.trunk):
+        for images in batches:
+            tokens = model.embed(images)
+            patches = model.patches(model.grid(images))
+            for i, (following, _, _) in enumerate(model.walk(tokens, prompted=False)):
+                if counts[i]:
+                    entering[i].append(tokens[:, patches].flatten(0, 1).float().cpu())
+                tokens = following
     model.train(was_training)
     total = 0
     for i, collected in enumerate(entering):

@@ -10,7 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-KINDS = ("deep", "shallow")
+from .gates import Gates
+from .segments import Segments
+
+KINDS = ("deep", "shallow", "gated")
 NORMS = ("none", "l2", "layer")
 INITS = ("vpt", "xavier")
 
@@ -20,25 +23,28 @@ class Prompts(nn.Module):
 
     Deep prompts join their own block as keys and values, and are gone after it. Prompts of the ``carry`` block join the
     sequence instead and stay in it: they attend, and later blocks read what they gathered. Shallow prompts are carried
-    ones of the first block, and the only ones.
+    ones of the first block, and the only ones. Gated prompts (GateVPT, arXiv 2306.05067) are shallow ones that pass a
+    learned gate between blocks, while each block's attention has a learned temperature.
 
     Args:
-        num_prompts: prompts in each block: one number for all, or one per block; 0 leaves a block bare. Of shallow
-            prompts, their number.
+        num_prompts: prompts in each block: one number for all, or one per block; 0 leaves a block bare. Of shallow or
+            gated prompts, their number.
         depth: number of blocks.
         embed_dim: width D.
         patch_size: (height, width) of a patch, which sets the range of VPT's initial values.
-        kind: ``deep`` or ``shallow``.
+        kind: ``deep``, ``shallow`` or ``gated``.
         carry: the block, counted from 0, whose prompts stay in the sequence; None for none.
         init: of the values, uniform within +-sqrt(6 / (3 * patch area + D)), as VPT does (``vpt``), or within
             +-sqrt(6 / (M + D)) (``xavier``). To start from the data: :func:`davpt_seg.core.prompt_init.data_means`.
         dropout: prompt dropout. It is drawn once a batch, since a batch shares its prompts.
         norm: what is done to the prompts before they enter a block: ``none``, ``l2`` (unit length) or ``layer``
             (zero mean, unit variance).
+        gate_start: where the gates of gated prompts start, before the sigmoid; GateVPT tries -5 to -10.
+        segments: which segments of pruned prompts are left, see :class:`~davpt_seg.core.segments.Segments`; None: all.
 
     Raises:
-        ValueError: a count that is negative or not one per block, a carry block without prompts, or an unknown kind,
-            init or norm.
+        ValueError: a count that is negative or not one per block, a carry block without prompts, segments of another
+            number of prompts, or an unknown kind, init or norm.
     """
 
     def __init__(
@@ -52,6 +58,8 @@ class Prompts(nn.Module):
         init: str = "vpt",
         dropout: float = 0.0,
         norm: str = "none",
+        gate_start: float = -5.0,
+        segments: Optional[Sequence[str]] = None,
     ) -> None:
         super().__init__()
         for what, value, choices in (("kind", kind, KINDS), ("init", init, INITS), ("norm", norm, NORMS)):
@@ -61,9 +69,18 @@ class Prompts(nn.Module):
         self.carry = _carry(carry, self.counts, kind)
         self.norm = norm
         self.dropout = nn.Dropout(dropout)
+        self.gates = Gates(depth, gate_start) if kind == "gated" else None
+        self.segments = None if segments is None else Segments(segments, embed_dim)
+        if self.segments and set(self.counts) - {0, self.segments.num_prompts}:
+            raise ValueError(f"prompts segments are of {self.segments.num_prompts} prompts, num_prompts {self.counts}")
         self.values = nn.ParameterDict(
-            {str(i): nn.Parameter(torch.empty(count, embed_dim)) for i, count in enumerate(self.counts) if count}
+            {
+                str(i): nn.Parameter(torch.empty(self.segments.shape if self.segments else (count, embed_dim)))
+                for i, count in enumerate(self.counts)
+                if count
+            }
         )
+        self.embed_dim = embed_dim
         self.reset_parameters(patch_size, init)
 
     def reset_parameters(self, patch_size: tuple[int, int], init: str = "vpt") -> None:
@@ -72,7 +89,7 @@ class Prompts(nn.Module):
             if init == "xavier":
                 nn.init.xavier_uniform_(values)
             else:
-                bound = math.sqrt(6.0 / (3 * patch_size[0] * patch_size[1] + values.shape[1]))
+                bound = math.sqrt(6.0 / (3 * patch_size[0] * patch_size[1] + self.embed_dim))
                 nn.init.uniform_(values, -bound, bound)
 
     def forward(self, block: int) -> Optional[Tensor]:
@@ -80,17 +97,28 @@ class Prompts(nn.Module):
         if not self.counts[block]:
             return None
         values: Tensor = self.values[str(block)]
+        if self.segments:
+            values = self.segments(values)
         if self.norm == "l2":
             values = F.normalize(values, dim=-1)
         elif self.norm == "layer":
             values = F.layer_norm(values, values.shape[-1:])
         return self.dropout(values)
 
+    def keep_only(self, block: Optional[int]) -> Optional[Prompts]:
+        """Forget the prompts of all blocks but one, or None to forget all; return what is left."""
+        if block is None:
+            return None
+        for other in set(self.values) - {str(block)}:
+            del self.values[other]
+        self.counts = tuple(count if i == block else 0 for i, count in enumerate(self.counts))
+        return self
+
 
 def _counts(num_prompts: Union[int, Sequence[int]], depth: int, kind: str) -> tuple[int, ...]:
-    if kind == "shallow":
+    if kind != "deep":
         if not isinstance(num_prompts, int) or num_prompts < 1:
-            raise ValueError(f"num_prompts of shallow prompts must be one number >= 1, got {num_prompts}")
+            raise ValueError(f"num_prompts of {kind} prompts must be one number >= 1, got {num_prompts}")
         return (num_prompts,) + (0,) * (depth - 1)
     each = [num_prompts] * depth if isinstance(num_prompts, int) else num_prompts
     counts = tuple(each) if isinstance(each, Sequence) and all(isinstance(count, int) for count in each) else ()
@@ -100,9 +128,9 @@ def _counts(num_prompts: Union[int, Sequence[int]], depth: int, kind: str) -> tu
 
 
 def _carry(carry: Optional[int], counts: tuple[int, ...], kind: str) -> Optional[int]:
-    if kind == "shallow":
+    if kind != "deep":
         if carry not in (None, 0):
-            raise ValueError(f"shallow prompts are carried from block 0; carry={carry} contradicts that")
+            raise ValueError(f"{kind} prompts are carried from block 0; carry={carry} contradicts that")
         return 0
     if carry is None:
         return None

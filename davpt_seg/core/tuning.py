@@ -19,8 +19,8 @@ class ProjectionBiases(nn.Module):
 
     DA-VPT (arXiv 2505.23694), Sec. 3.5, "efficient bias": DA-VPT+ trains those of key and value. A bias on every key
     shifts all of a query's scores alike and softmax cancels it, so a key bias has a zero gradient unless the trunk
-    normalises its keys (qk-norm); it is here because the paper names it. As offsets, weight decay draws them to the
-    pre-trained biases, not to zero.
+    normalises its keys (qk-norm), or has keys that no bias is added to (E2VPT's key-value prompts); it is here because
+    the paper names it. As offsets, weight decay draws them to the pre-trained biases, not to zero.
     """
 
     def __init__(self) -> None:
@@ -82,6 +82,7 @@ def trained_table(module: nn.Module, title: str = "Trained parameters") -> str:
     groups: dict[tuple[str, tuple[int, ...]], int] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
+            name = name.replace(".base_layer.", ".")  # where peft wraps a layer
             key = (re.sub(r"\.\d+(?=[._]|$)", ".*", name), tuple(parameter.shape))
             groups[key] = groups.get(key, 0) + 1
     rows = [(name, f"{n} x {list(shape)}", n * torch.Size(shape).numel()) for (name, shape), n in groups.items()]

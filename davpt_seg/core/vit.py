@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, NamedTuple, Optional
 
@@ -11,10 +12,11 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .arguments import check_arguments
-from .attention import Attended, carried_block, prompted_block
-from .guidance import Guidance, GuidedRecord
-from .prompts import Prompts
+from .adapters import Adapters
+from .attention import Attended, Changes, KeyValue, carried_block, prompted_block
+from .build import block_indices, build_guidance, build_prompts, patch_size
+from .folding import FoldedPrompts, fold
+from .guidance import GuidedRecord
 from .trunk import WeightsSource, build_trunk
 from .tuning import ProjectionBiases, tune
 
@@ -46,9 +48,11 @@ class PromptedViT(nn.Module):
         out_indices: blocks whose tokens are returned as maps, counted from 0, negative from the last.
         norm_maps: apply the trunk's final norm to the maps.
         prompts: arguments of :class:`~davpt_seg.core.prompts.Prompts` (``num_prompts``, ``kind``, ``carry``, ``init``,
-            ``dropout``, ``norm``), or None for no prompts.
+            ``dropout``, ``norm``, ...), or None for no prompts.
+        adapters: what joins the trunk besides (LoRA, SSF, Adapter, AdaptFormer, E2VPT's key-value prompts): a list of
+            dicts of a ``type`` of :data:`~davpt_seg.core.adapters.ADAPTERS` and its arguments.
         guidance: arguments of :class:`~davpt_seg.core.guidance.Guidance` (``num_classes``, ``blocks``, ...), or None.
-            ``blocks`` is the last one by default.
+            ``blocks`` is the last one by default. Without prompts in them, ``num_prompts`` proxies are made.
         tuned: names of trunk parameters to train, see :func:`~davpt_seg.core.tuning.tune`.
         frozen: freeze the trunk, except for the tuned names.
         trunk_mode: ``eval`` or ``train``: the mode that dropout and drop-path of the trunk are in while training.
@@ -70,6 +74,7 @@ class PromptedViT(nn.Module):
         out_indices: Sequence[int] = (-1,),
         norm_maps: bool = False,
         prompts: Optional[Mapping[str, Any]] = None,
+        adapters: Sequence[Mapping[str, Any]] = (),
         guidance: Optional[Mapping[str, Any]] = None,
         tuned: Sequence[str] = (),
         frozen: bool = True,
@@ -96,71 +101,28 @@ class PromptedViT(nn.Module):
         self.with_cp = with_cp
         self.depth = len(self.trunk.blocks)
         self.embed_dim = self.trunk.embed_dim
-        self.patch_size: tuple[int, int] = tuple(self.trunk.patch_embed.patch_size)
-        self.out_indices = self._block_indices(out_indices, "out_indices")
+        self.patch_size = patch_size(self.trunk)
+        self.out_indices = block_indices(self.trunk, out_indices, "out_indices")
         self.norm_maps = norm_maps
         if frozen:
             self.trunk.requires_grad_(False)
         self.biases = ProjectionBiases()
         tune(self.trunk, self.biases, tuned)
-        self.prompts = self._build_prompts(prompts)
-        self.guidance = self._build_guidance(guidance)
+        self.adapters = Adapters(self.trunk, adapters)
+        self.prompts = build_prompts(self.trunk, prompts)
+        self.guidance = build_guidance(self.trunk, self.prompts, guidance)
+        self.folded: Optional[FoldedPrompts] = None
 
     def _build_trunk(
         self, model_name: str, pretrained: bool, weights: WeightsSource, timm_kwargs: Mapping[str, Any]
     ) -> VisionTransformer:
         return build_trunk(model_name, pretrained, weights, timm_kwargs)
 
-    def _block_indices(self, indices: Sequence[int], what: str) -> tuple[int, ...]:
-        if isinstance(indices, int):
-            raise ValueError(f"{what} must be a list, got {indices}; write [{indices}]")
-        wrong = [i for i in indices if not -self.depth <= i < self.depth]
-        if wrong or not len(indices):
-            raise ValueError(f"{what} {list(indices)}: the ViT has {self.depth} blocks, 0 to {self.depth - 1}")
-        return tuple(i % self.depth for i in indices)
-
-    def _build_prompts(self, config: Optional[Mapping[str, Any]]) -> Optional[Prompts]:
-        if config is None:
-            return None
-        if not isinstance(config, Mapping):
-            raise ValueError(f"prompts must be a dict of arguments, got {config!r}; write dict(num_prompts=...)")
-        check_arguments(Prompts, config, "prompts", given=("depth", "embed_dim", "patch_size"))
-        return Prompts(depth=self.depth, embed_dim=self.embed_dim, patch_size=self.patch_size, **config)
-
-    def _build_guidance(self, config: Optional[Mapping[str, Any]]) -> Optional[Guidance]:
-        if config is None:
-            return None
-        if not isinstance(config, Mapping):
-            raise ValueError(f"guidance must be a dict of arguments, got {config!r}; write dict(num_classes=...)")
-        Guidance.check(config)
-        config = dict(config)
-        if "num_classes" not in config:
-            raise ValueError("guidance needs num_classes, the number of classes that label maps hold")
-        blocks = tuple(sorted(set(self._block_indices(config.pop("blocks", (-1,)), "guided blocks"))))
-        counts = {i: self.prompts.counts[i] if self.prompts else 0 for i in blocks}
-        if 0 in counts.values() or len(set(counts.values())) > 1:
-            raise ValueError(
-                "guided blocks must have prompts, and all as many, since they share one class-to-prompt mapping; "
-                f"they have (block: prompts) {counts}"
-            )
-        guidance = Guidance(
-            blocks=blocks,
-            num_prompts=counts[blocks[0]],
-            embed_dim=self.embed_dim,
-            patch_size=self.patch_size,
-            **config,
-        )
-        if guidance.needs_class_token() and not self.trunk.has_class_token:
-            raise ValueError(
-                "guidance needs a class token, and this ViT has none; set image_token='mean', or cls_weight=0 and "
-                "class_means='patch'"
-            )
-        return guidance
-
     def train(self, mode: bool = True) -> PromptedViT:
-        """Set the mode of prompts and guidance; the trunk's own is ``trunk_mode`` while training."""
+        """Set the mode of all that is learned; the trunk's own is ``trunk_mode`` while training."""
         super().train(mode)
         self.trunk.train(mode and self.trunk_mode == "train")
+        self.adapters.train_in(self.trunk, mode)
         return self
 
     def grid(self, images: Tensor) -> tuple[int, int]:
@@ -185,8 +147,29 @@ class PromptedViT(nn.Module):
                 run = carried_block
             if self.with_cp and torch.is_grad_enabled():
                 run = partial(checkpoint, run, use_reentrant=False)
-            tokens, attended = run(block, tokens, prompts, self.biases(i))
+            entered = tokens
+            tokens, attended = run(block, tokens, prompts, self._changes(i, prompted))
+            if prompted and self.prompts and self.prompts.gates:
+                size = self.prompts.counts[0]
+                tokens = self.prompts.gates(i, entered[:, -size:] if prompts is None else prompts, tokens)
             yield tokens, prompts, attended
+
+    def _changes(self, block: int, prompted: bool) -> Changes:
+        bias = self.biases(block)
+        if not prompted:
+            return Changes(bias)
+        own = self.adapters.key_value(block)
+        return Changes(
+            bias,
+            extra=self.folded(block) if self.folded else None if own is None else KeyValue(own, own),
+            temperature=self.prompts.gates.temperature(block) if self.prompts and self.prompts.gates else None,
+            ffn=self.adapters.ffn(block),
+        )
+
+    def fold(self) -> PromptedViT:
+        """Fold what was learned into the trunk, as far as it can be, for deployment; see :func:`.folding.fold`."""
+        fold(self)
+        return self
 
     @property
     def carry(self) -> Optional[int]:
@@ -207,15 +190,19 @@ class PromptedViT(nn.Module):
         Args:
             images: normalised with the constants of the weights.
             record: hand out what the guided blocks did.
-            prompted: with the prompts, or as the bare trunk (whose records lack what needs prompts: None).
+            prompted: with the prompts and adapters, or as the bare trunk (whose records lack what needs prompts: None).
         """
+        with nullcontext() if prompted else self.adapters.switched_off(self.trunk):
+            return self._encode(images, record, prompted)
+
+    def _encode(self, images: Tensor, record: bool, prompted: bool) -> Features:
         guidance = self.guidance if record else None
         guided = guidance.blocks if guidance else ()
         grid = self.grid(images)
         maps, records = {}, {}
         for i, (tokens, prompts, attended) in enumerate(self.walk(self.embed(images), prompted)):
             if guidance and i in guided:
-                records[i] = guidance.record(attended, prompts, self.trunk, grid)
+                records[i] = guidance.record(i, attended, prompts, self.trunk, grid)
             if i in self.out_indices:
                 maps[i] = self._to_map(tokens, images)
         tokens = self.trunk.norm(tokens)  # or timm normalises the pooled token by fc_norm: the other is an Identity

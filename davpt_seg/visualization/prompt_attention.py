@@ -64,6 +64,8 @@ def _shares_of_prompts(model: PromptedViT, images: Tensor, block: int) -> Tensor
     key = attended.tokens.key  # (B, tokens, heads, head_dim)
     if block != model.carry:  # carried prompts are tokens already, the last ones
         key = torch.cat([key, attended.prompts.key.expand(len(images), -1, -1, -1)], dim=1)
+    if attended.extra is not None:  # E2VPT's keys take their shares too
+        key = torch.cat([attended.extra.key.expand(len(images), -1, -1, -1), key], dim=1)
     dtype = torch.promote_types(images.dtype, torch.float32)
     scale = cast(Attention, model.trunk.blocks[block].attn).scale
     with torch.autocast(images.device.type, enabled=False):

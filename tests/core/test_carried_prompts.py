@@ -123,10 +123,12 @@ def test_attention_to_a_carried_prompt_is_counted_once() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (dict(num_prompts=4, kind="shalow"), r"kind must be one of \('deep', 'shallow'\), got 'shalow'"),
+        (dict(num_prompts=4, kind="shalow"), r"kind must be one of \('deep', 'shallow', 'gated'\), got 'shalow'"),
         (dict(num_prompts=[4, 4], kind="shallow"), r"shallow prompts must be one number >= 1, got \[4, 4\]"),
         (dict(num_prompts=0, kind="shallow"), r"one number >= 1, got 0"),
-        (dict(num_prompts=4, kind="shallow", carry=1), r"carry=1 contradicts"),
+        (dict(num_prompts=4, kind="shallow", carry=1), r"shallow prompts are carried .* 0; carry=1 contradicts"),
+        (dict(num_prompts=4, kind="gated", carry=1), r"gated prompts are carried .* 0; carry=1 contradicts"),
+        (dict(num_prompts=[4, 4], kind="gated"), r"gated prompts must be one number >= 1, got \[4, 4\]"),
         (dict(num_prompts=[4, 0], carry=1), r"carry 1 must be a block with prompts; .* \(4, 0\)"),
         (dict(num_prompts=4, carry=2), r"carry 2 must be a block with prompts; the 2 blocks"),
         (dict(num_prompts=4, init="he"), r"init must be one of \('vpt', 'xavier'\), got 'he'"),

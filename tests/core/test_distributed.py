@@ -19,16 +19,18 @@ pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="forks; hide t
 GRIDS = [(1, 4, 4), (2, 2, 4), (1, 2, 2)]  # (images, h, w) of each process: none has what another has
 
 
-def _start(rank: int, work: Callable[[int], Any], folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=len(GRIDS))
+def _start(rank: int, work: Callable[[int], Any], folder: str, number: int) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=number)
     torch.save(work(rank), f"{folder}/{rank}.pth")
     dist.destroy_process_group()
 
 
-def in_processes(work: Callable[[int], Any], folder: Path) -> list[Any]:
-    """Do the work in three processes under gloo; what each returns."""
-    torch.multiprocessing.start_processes(_start, (work, str(folder)), nprocs=len(GRIDS), start_method="fork")
-    return [torch.load(folder / f"{rank}.pth") for rank in range(len(GRIDS))]
+def in_processes(
+    work: Callable[[int], Any], folder: Path, number: int = len(GRIDS), start_method: str = "fork"
+) -> list[Any]:
+    """Do the work in several processes under gloo; what each returns."""
+    torch.multiprocessing.start_processes(_start, (work, str(folder), number), nprocs=number, start_method=start_method)
+    return [torch.load(folder / f"{rank}.pth") for rank in range(number)]
 
 
 def guidance() -> Guidance:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import timm
 import torch
 from mmengine.model import BaseModule
+from mmengine.runner import load_checkpoint
 from safetensors.torch import save_file
 
 from davpt_seg.models import PromptedViTBackbone
@@ -95,3 +98,39 @@ def test_prompts_alone_are_no_weights(weights: str) -> None:
 def test_two_sources_are_refused_at_construction(weights: str) -> None:
     with pytest.raises(ValueError, match="are two sources of weights"):
         PromptedViTBackbone(NAME, weights=weights, pretrained=True, timm_kwargs=TINY)
+
+
+def with_lora(weights: str) -> PromptedViTBackbone:
+    adapters = [dict(type="lora", rank=2)]
+    return PromptedViTBackbone(NAME, weights=weights, adapters=adapters, timm_kwargs=TINY)
+
+
+def test_weights_are_read_beneath_lora_which_stays_what_it_was(weights: str) -> None:
+    model = with_lora(weights)
+    before = {name: value.clone() for name, value in model.state_dict().items() if "lora_" in name}
+    model.init_weights()
+    expected = timm.create_model(NAME, num_classes=0, checkpoint_path=weights, **TINY).state_dict()
+    state = model.trunk.state_dict()
+    assert all(torch.equal(state[name], tensor) for name, tensor in expected.items())
+    assert len(before) == 4
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in before.items())
+
+
+def test_mmengine_loads_a_checkpoint_of_lora(weights: str, tmp_path: Path) -> None:
+    model = with_lora(weights)
+    model.init_weights()
+    for parameter in model.parameters():
+        parameter.data.add_(0.1)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / "lora.pth")
+    other = with_lora("/nowhere/vit.safetensors")
+    load_checkpoint(other, str(tmp_path / "lora.pth"), strict=True)
+    other.init_weights()
+    assert torch.equal(model(IMAGES)[0], other(IMAGES)[0])
+
+
+def test_lora_alone_is_no_weights(weights: str) -> None:
+    model = with_lora(weights)
+    lora = {name: value for name, value in model.state_dict().items() if "lora_" in name}
+    model.load_state_dict(lora, strict=False)
+    with pytest.raises(RuntimeError, match="still has random weights"):
+        model(IMAGES)

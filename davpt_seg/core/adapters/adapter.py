@@ -1,0 +1,65 @@
+"""Adapter: a bottleneck after each block's FFN."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from .base import Adapter
+
+
+class Bottleneck(nn.Module):
+    """Down-projection and up-projection; the up-projection and both biases start at zero, the down-projection does not.
+
+    Args:
+        embed_dim: width D.
+        width: of the bottleneck.
+    """
+
+    def __init__(self, embed_dim: int, width: int) -> None:
+        super().__init__()
+        self.down = nn.Linear(embed_dim, width)
+        self.up = nn.Linear(width, embed_dim)
+        for start_at_zero in (self.down.bias, self.up.weight, self.up.bias):
+            nn.init.zeros_(start_at_zero)
+
+
+class SequentialBottleneck(Bottleneck):
+    """The FFN's output y becomes y + up(gelu(down(y)))."""
+
+    def forward(self, entering: Tensor, update: Tensor) -> Tensor:
+        """Change the FFN's output ``update``, (B, N, D)."""
+        return update + self.up(F.gelu(self.down(update)))
+
+
+class HoulsbyAdapter(Adapter):
+    """A bottleneck after the FFN of every block (Houlsby et al., arXiv 1902.00751, who have one after attention, too).
+
+    It stands before the residual sum, and behind the trunk's layer scale where there is one. It starts as the identity.
+
+    Args:
+        width: of the bottleneck; VPT (arXiv 2203.12119) compares with D / 8.
+
+    Raises:
+        ValueError: a width below 1.
+    """
+
+    place = "the FFN's output"
+
+    def __init__(self, trunk: VisionTransformer, width: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            SequentialBottleneck(trunk.embed_dim, checked_width(width, "adapter")) for _ in trunk.blocks
+        )
+
+    def ffn(self, block: int) -> nn.Module:
+        """Return a block's bottleneck."""
+        return self.blocks[block]
+
+
+def checked_width(width: int, method: str) -> int:
+    """Refuse a bottleneck that is none."""
+    if not isinstance(width, int) or width < 1:
+        raise ValueError(f"{method} width must be a number of channels >= 1, got {width!r}")
+    return width

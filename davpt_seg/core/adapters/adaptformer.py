@@ -1,0 +1,49 @@
+"""AdaptFormer: a bottleneck beside each block's FFN."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from .adapter import Bottleneck, checked_width
+from .base import Adapter
+
+
+class ParallelBottleneck(Bottleneck):
+    """The FFN's output y for the input x becomes y + scale * up(relu(down(x)))."""
+
+    def __init__(self, embed_dim: int, width: int, scale: float) -> None:
+        super().__init__(embed_dim, width)
+        self.scale = scale
+
+    def forward(self, entering: Tensor, update: Tensor) -> Tensor:
+        """Add to the FFN's output ``update`` what the bottleneck makes of its input, both (B, N, D)."""
+        return update + self.scale * self.up(F.relu(self.down(entering)))
+
+
+class AdaptFormer(Adapter):
+    """A bottleneck parallel to the FFN of every block (AdaptFormer, arXiv 2205.13535, Sec. 3.2).
+
+    It reads the FFN's own, normalised input, as the paper's equation has it (the released code feeds it the tokens
+    before the norm), and joins behind the trunk's layer scale where there is one. It starts as the identity.
+
+    Args:
+        width: of the bottleneck; the paper's default is 64.
+        scale: its output is multiplied by this.
+
+    Raises:
+        ValueError: a width below 1.
+    """
+
+    place = "the FFN's output"
+
+    def __init__(self, trunk: VisionTransformer, width: int = 64, scale: float = 0.1) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            ParallelBottleneck(trunk.embed_dim, checked_width(width, "adaptformer"), scale) for _ in trunk.blocks
+        )
+
+    def ffn(self, block: int) -> nn.Module:
+        """Return a block's bottleneck."""
+        return self.blocks[block]

@@ -1,0 +1,36 @@
+"""What a method that joins the trunk can be asked."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Optional
+
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+
+class Adapter(nn.Module):
+    """A method that adds learned parts to a frozen trunk; each says what it has, and the rest stays as here.
+
+    Attributes:
+        place: what it changes; two methods that change the same do not join.
+    """
+
+    place: ClassVar[str]
+
+    def ffn(self, block: int) -> Optional[nn.Module]:
+        """Return what takes a block's normalised FFN input and its FFN output, and gives another output, or None."""
+        return None
+
+    def key_value(self, block: int) -> Optional[Tensor]:
+        """Return what joins a block's keys and values after projection, (n, heads, head_dim), or None."""
+        return None
+
+    def switch(self, trunk: VisionTransformer, on: bool) -> None:
+        """Switch off, or on again, what sits in the trunk itself."""
+
+    def train_in(self, trunk: VisionTransformer, mode: bool) -> None:
+        """Set the mode of what sits in the trunk itself, whatever the trunk's own is."""
+
+    def merge(self, trunk: VisionTransformer) -> bool:
+        """Put what was learned into the trunk's own weights, if that can be; tell whether nothing else is left."""
+        return False

@@ -1,0 +1,44 @@
+"""E2VPT's key-value prompts: learned keys and values in every head."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import torch
+from timm.layers import Attention
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from .base import Adapter
+
+
+class KeyValuePrompts(Adapter):
+    """Prompts of every head, put to its keys and values after projection (E2VPT, arXiv 2307.13770, Sec. 3.2).
+
+    One tensor is both key and value. Together with deep prompts, and their pruning
+    (:mod:`davpt_seg.core.adapters.pruning`), this is E2VPT.
+
+    Args:
+        num_prompts: n, in each head of every block.
+
+    Raises:
+        ValueError: a number below 1.
+    """
+
+    place = "the keys and values"
+
+    def __init__(self, trunk: VisionTransformer, num_prompts: int = 5) -> None:
+        super().__init__()
+        if not isinstance(num_prompts, int) or num_prompts < 1:
+            raise ValueError(f"key_value_prompts num_prompts must be a number >= 1, got {num_prompts!r}")
+        attention = [cast(Attention, block.attn) for block in trunk.blocks]
+        self.values = nn.ParameterList(torch.empty(num_prompts, a.num_heads, a.head_dim) for a in attention)
+        height, width = cast(tuple[int, int], trunk.patch_embed.patch_size)
+        bound = math.sqrt(6.0 / (3 * height * width + trunk.embed_dim))  # as VPT's prompts start
+        for values in self.values:
+            nn.init.uniform_(values, -bound, bound)
+
+    def key_value(self, block: int) -> Tensor:
+        """Return a block's prompts, (n, heads, head_dim)."""
+        return self.values[block]

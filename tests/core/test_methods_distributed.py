@@ -1,0 +1,52 @@
+"""Every method under DistributedDataParallel: nothing unused, and the gradients of one process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from .methods import METHODS, PAIRS, joined
+from .test_distributed import in_processes
+from .test_methods import build, gradients, learned, loss
+from .tiny import tiny_vit
+
+
+class Loss(nn.Module):
+    """A model that returns its loss, times what the process has for data."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, weight: int) -> Tensor:
+        return weight * loss(self.model)
+
+
+def trained(rank: int) -> dict[str, dict[str, Tensor]]:
+    """The gradients of each method's second step; torch raises in it if the first left a parameter unused."""
+    found = {}
+    models = {name: build(name) for name in METHODS if name != "linear"}
+    torch.manual_seed(0)
+    models |= {f"{name} guided": tiny_vit(**joined(name, joining)) for name, joining in PAIRS if joining == "guidance"}
+    for name, model in models.items():
+        if not learned(model):
+            continue
+        wrapped = DistributedDataParallel(Loss(model.train()))
+        for _ in range(2):
+            wrapped.zero_grad()
+            wrapped(rank + 1).backward()
+        found[name] = {key: parameter.grad for key, parameter in learned(model).items()}
+    return found
+
+
+def test_every_method_trains_in_several_processes(tmp_path: Path) -> None:
+    results = in_processes(trained, tmp_path, number=2, start_method="spawn")  # autograd's threads survive no fork
+    assert len(results[0]) >= 2 * len(METHODS) - 1
+    for name, expected in ((name, gradients(build(name).train())) for name in METHODS if name != "linear"):
+        for key, gradient in expected.items():
+            torch.testing.assert_close(results[0][name][key], gradient * (1 + 2) / 2, rtol=1e-9, atol=1e-12)
+    for name, found in results[0].items():
+        assert all(torch.equal(found[key], results[1][name][key]) for key in found), name
