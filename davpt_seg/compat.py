@@ -27,7 +27,12 @@ import numpy as np
 import torch
 import torch.distributed
 
-STACKS = {"mmengine": "onedl-mmengine", "mmcv-lite": "onedl-mmcv", "mmsegmentation": "onedl-mmsegmentation"}
+STACKS = {
+    "mmengine": "onedl-mmengine",
+    "mmcv-lite": "onedl-mmcv",
+    "mmsegmentation": "onedl-mmsegmentation",
+    "mmpretrain": "onedl-mmpretrain",
+}
 
 
 def check_stack() -> bool:

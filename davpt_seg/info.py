@@ -15,7 +15,6 @@ from .packaged_configs import config_root
 
 CORE = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "safetensors")
 OPTIONAL = {
-    "mmpretrain": "classification",
     "rich": "tools with pictures and tables",
     "matplotlib": "pictures",
 }
