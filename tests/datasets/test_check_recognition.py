@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from davpt_seg.datasets.preflight import DataError, check_dataset
 
 from ..recognition import write_fgvc, write_vtab
 
-CIFAR10 = Path("/work/shared/data/cifar10_1k")
+CIFAR10 = Path(os.environ.get("VTAB_ROOT", "data/vtab-1k")) / "cifar10_1k"
 
 
 @pytest.fixture
@@ -257,7 +258,7 @@ def test_training_does_not_start_with_data_that_are_not(vtab: Path) -> None:
         preflight(vtab)
 
 
-@pytest.mark.skipif(not CIFAR10.exists(), reason="needs our CIFAR-10 in VTAB's layout")
+@pytest.mark.skipif(not CIFAR10.exists(), reason="needs $VTAB_ROOT/cifar10_1k")
 def test_a_real_copy_is_whole(tmp_path: Path) -> None:
     status, report = check("--vtab", CIFAR10.parent, CIFAR10.name, folder=tmp_path)
     assert (status, found(report)) == (0, [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from davpt_seg.datasets.preflight import DataError
 
 from ..recognition import write_vtab
 
-CIFAR10 = Path("/work/shared/data/cifar10_1k")
+CIFAR10 = Path(os.environ.get("VTAB_ROOT", "data/vtab-1k")) / "cifar10_1k"
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +104,7 @@ def test_a_missing_list_names_those_that_are_there(tmp_path: Path) -> None:
         build(tmp_path, split="train800val200")
 
 
-@pytest.mark.skipif(not CIFAR10.exists(), reason="needs our CIFAR-10 in VTAB's layout")
+@pytest.mark.skipif(not CIFAR10.exists(), reason="needs $VTAB_ROOT/cifar10_1k")
 def test_a_real_copy_is_read() -> None:
     splits = {split: build(CIFAR10.parent, CIFAR10.name, split) for split in VTABDataset.LISTS}
     assert {split: len(dataset) for split, dataset in splits.items()} == {

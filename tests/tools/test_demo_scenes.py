@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,18 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from .scripts import load_script
+
 pytest.importorskip("skimage")
 SCRIPT = Path(__file__).parents[2] / "tools" / "dataset_converters" / "demo_scenes.py"
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("demo_scenes_script", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(SCRIPT)
 
 
 @pytest.fixture

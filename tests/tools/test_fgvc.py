@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 from collections import Counter
@@ -17,6 +16,7 @@ from davpt_seg.datasets.fgvc import FGVC_SETS, FGVCDataset
 from davpt_seg.datasets.fgvc_release import read_release
 
 from ..datasets.fgvc_releases import write_birds, write_car_ims, write_cars, write_dogs, write_flowers
+from .scripts import load_script
 
 SCRIPT = Path(__file__).parents[2] / "tools" / "dataset_converters" / "fgvc.py"
 CUB = {1: "001.Black_footed_Albatross", 2: "002.Laysan_Albatross", 10: "010.Red_winged_Blackbird"}
@@ -35,12 +35,7 @@ RELEASES: dict[str, tuple[str, Callable[[Path], Path]]] = {
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("fgvc_script", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(SCRIPT)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +19,7 @@ from davpt_seg.datasets.preflight import check_dataset
 
 from ..datasets.pascal_release import SPLITS, encode_rle, label_maps, write_json, write_labels, write_mats, write_voc
 from ..training import CONFIGS
+from .scripts import load_script
 
 SCRIPT = Path(__file__).parents[2] / "tools" / "dataset_converters" / "pascal_context.py"
 # The numbers that mmseg's own converter keeps (tools/dataset_converters/pascal_context.py of mmseg 1.2.2).
@@ -32,12 +32,7 @@ MMSEG_NUMBERS = [
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("pascal_context_script", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(SCRIPT)
 
 
 @pytest.fixture

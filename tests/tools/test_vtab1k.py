@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
 import sys
@@ -23,6 +22,7 @@ from davpt_seg.datasets.vtab_tasks import TASKS, Task, given
 from davpt_seg.datasets.vtab_writer import image_file, plan, write_task
 
 from ..datasets.vtab_fakes import CODES, SPLITS, fake_datasets, fake_tfds, features, identity, picture
+from .scripts import load_script
 
 SCRIPT = Path(__file__).parents[2] / "tools" / "dataset_converters" / "vtab1k.py"
 # Sizes of the data sets' splits, as tensorflow-datasets' catalog has them (www.tensorflow.org/datasets/catalog).
@@ -49,12 +49,7 @@ SMALL = {"train800": 8, "val200": 2}
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("vtab1k_script", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(SCRIPT)
 
 
 @pytest.fixture
