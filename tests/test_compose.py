@@ -10,13 +10,13 @@ from mmengine.config import Config
 from davpt_seg.apis import main_test, main_train
 from davpt_seg.apis.compose import CompositionError, compose, compose_from_words
 
-from .test_configs import CELLS, METHODS, config_of
+from .test_configs import CELLS, COMBINATIONS, METHODS, config_of
 
 
 @pytest.mark.parametrize("name", CELLS)
 def test_files_are_what_their_parts_compose(name: str) -> None:
     head, data = name.split("_vitl_")
-    for method in METHODS:
+    for method in METHODS + (COMBINATIONS if data in ("ade20k", "pascal_context_59") else ()):
         composed = compose(method, head, "vitl", data)
         assert composed.to_dict() == Config.fromfile(config_of(method, name)).to_dict(), method
 
