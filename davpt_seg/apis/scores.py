@@ -49,8 +49,8 @@ def write_scores(
         path: of the file, which is whole or not there.
         config: as the user named it.
         checkpoint: that was tested; None for the model as it was trained just now.
-        trained: the checkpoint's ``meta``, which tells its ``seed``, ``epoch`` and ``iter``, since the runner has those of the
-            test.
+        trained: the checkpoint's ``meta``, which tells its ``seed``, ``epoch`` and ``iter``, since the runner has
+            those of the test.
     """
     batch_size = None  # images of a training step, on all processes
     if trained is None:
