@@ -208,7 +208,7 @@ def test_every_plan_that_comes_with_us_composes(name: str, tmp_path: Path, monke
     monkeypatch.setenv("VTAB_ROOT", str(tmp_path))
     (tmp_path / "cifar10_1k").mkdir()
     found = studies(read_plan(find_plan(name)))
-    check_words([study for study in found if study.task in ("vtab/dtd", "vtab/cifar10_1k", "fgvc/cub")])
+    check_words([study for study in found if study.task == found[0].task])
     assert len({study.key for study in found}) == len(found)
     if name == "vtab":
         assert len(found) == 19 * 3 * 7
@@ -216,12 +216,14 @@ def test_every_plan_that_comes_with_us_composes(name: str, tmp_path: Path, monke
 
 
 def test_an_experiment_with_every_word_has_a_name_that_file_systems_take() -> None:
-    words = {word: 10 if word in ("epochs", "prompts") else 1 for word in WORDS} | {"weight_decay": 0.0001234567}
+    own = [word for word in WORDS if word not in ("head", "schedule", "iters")]  # parts, and segmentation's
+    words = {word: 10 if word in ("epochs", "prompts") else 1 for word in own} | {"weight_decay": 0.0001234567}
     words["image_size"] = 224
+    method = {"all": {"method": "e2vpt+guidance+lora+adapter"}}
     names = [
         Path(compose_from_words(study.final_run({}, 0).words()).filename).name
         for tail in (0.0123456789, 0.0123456788)
-        for study in studies({**PLAN, "methods": ["davpt_plus"], "common": {**words, "drop_path": tail}})
+        for study in studies({**PLAN, "methods": [method], "common": {**words, "drop_path": tail}})
     ]
     assert len(set(names)) == 2
     assert max(map(len, names)) < 255
