@@ -31,7 +31,7 @@ def markdown(columns: Sequence[Column]) -> str:
 def note(columns: Sequence[Column]) -> str:
     """Say what the figures are, as far as there are any."""
     listed = [row for row, _ in rows(columns)]
-    said = [f"Test {scores_named(listed)} in percent. {NOTE}"]
+    said = [f"Test {scores_named(listed)} in percent.", NOTE]
     if any(row in MEANS for row in listed):
         said.append(MEANS_NOTE)
     if any(published_figure(column, row) is not None for column in columns for row in listed):
