@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Optional
 
 from . import listing
+from .drawings import Drawings
 from .errors import PlanError, ProtocolError
 from .execution import Launch
-from .options import parser, plan_studies, slots, work_dir
+from .options import known_plans, parser, plan_asked_for, slots, work_dir
 from .preflight import check_words
 from .protocol import Protocol
 from .report import write_report
@@ -29,7 +30,11 @@ def main_benchmark(argv: Optional[Sequence[str]] = None) -> int:
     options = parser()
     args = options.parse_args(arguments)
     try:
-        studies = plan_studies(args)
+        if args.list:
+            print(listing.plans(known_plans()))
+            return 0
+        plan = plan_asked_for(args)
+        studies = plan.studies
         root = work_dir(args)
         protocols = [Protocol(study, root) for study in studies]
         for protocol in protocols:
@@ -38,7 +43,7 @@ def main_benchmark(argv: Optional[Sequence[str]] = None) -> int:
             print(listing.text(protocols))
             return 0
         if args.report:
-            print(write_report(protocols, root))
+            print(write_report(protocols, root, plan.drawings))
             return 0
         check_data(dict.fromkeys(study.task for study in studies))
         if args.command is None:
@@ -56,10 +61,10 @@ def main_benchmark(argv: Optional[Sequence[str]] = None) -> int:
         raise
     except OSError as error:
         options.error(f"{error}; name a --work-dir that can be written")
-    return _run(Pool(protocols, launch, workers), protocols, root)
+    return _run(Pool(protocols, launch, workers), protocols, root, plan.drawings)
 
 
-def _run(pool: Pool, protocols: Sequence[Protocol], root: Path) -> int:
+def _run(pool: Pool, protocols: Sequence[Protocol], root: Path, drawings: Drawings) -> int:
     print(f"{pool.progress.total} runs in {root}; {pool.progress.left()} of them left to do", flush=True)
     status = 0
     try:
@@ -73,7 +78,7 @@ def _run(pool: Pool, protocols: Sequence[Protocol], root: Path) -> int:
     except ProtocolError as error:
         status = 2
         print(f"error: {error}", file=sys.stderr)
-    print(write_report(protocols, root), flush=True)
+    print(write_report(protocols, root, drawings), flush=True)
     return status
 
 

@@ -1,16 +1,27 @@
-"""All runs of a plan with their state, for ``--dry-run``; nothing is started or written."""
+"""Lists: of all runs of a plan with their state (``--dry-run``), and of all plans. Nothing is started or written."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from .attempts import last_attempt
 from .progress import finished_of, runs_of
 from .protocol import Protocol
 from .results import result
+from .settings import read_yaml
 from .study import Run
+
+
+def plans(known: Mapping[str, Path]) -> str:
+    """Return a line for each plan that comes with us: its name, its settings, what its first line says."""
+    told = []
+    for name, path in known.items():
+        settings = read_yaml(path).get("settings") or ()
+        on = f" (--setting {', '.join(settings)})" if settings else ""
+        told.append(f"{name:{max(map(len, known))}}  {path.read_text().splitlines()[0].lstrip('# ')}{on}")
+    return "\n".join(told)
 
 
 def state(folder: Path) -> str:

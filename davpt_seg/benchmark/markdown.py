@@ -46,12 +46,12 @@ def scores_named(rows: Iterable[str]) -> str:
 
 def trunk_table(trunk: str, columns: Sequence[Column]) -> str:
     """Write the table of one trunk: a row for each task, mean and cost, a column for each method."""
-    lines = [_row([trunk, *(column.name for column in columns)]), _row(["---"] * (1 + len(columns)))]
+    lines = [table_row([trunk, *(column.name for column in columns)]), table_row(["---"] * (1 + len(columns)))]
     for row, label in rows(columns):
-        lines.append(_row([label, *(cell(column, row) for column in columns)]))
+        lines.append(table_row([label, *(cell(column, row) for column in columns)]))
         told = [published_figure(column, row) for column in columns]
         if any(figure is not None for figure in told):
-            lines.append(_row([f"*{label}, published*", *(f"*{_number(figure, row)}*" for figure in told)]))
+            lines.append(table_row([f"*{label}, published*", *(f"*{_number(figure, row)}*" for figure in told)]))
     return "\n".join(lines)
 
 
@@ -60,9 +60,9 @@ def choices(trunk: str, columns: Sequence[Column]) -> str:
     tasks = [task for task, _ in rows(columns) if any(task in column.chosen for column in columns)]
     if not tasks:
         return ""
-    lines = [_row([f"{trunk}, chosen (score on the validation split)", *(column.name for column in columns)])]
-    lines.append(_row(["---"] * (1 + len(columns))))
-    lines += [_row([task, *(_choice(column.chosen.get(task)) for column in columns)]) for task in tasks]
+    lines = [table_row([f"{trunk}, chosen (score on the validation split)", *(column.name for column in columns)])]
+    lines.append(table_row(["---"] * (1 + len(columns))))
+    lines += [table_row([task, *(_choice(column.chosen.get(task)) for column in columns)]) for task in tasks]
     if any(choice.edges for column in columns for choice in column.chosen.values()):
         lines += ["", "^ at an end of its grid: better values may lie beyond."]
     return "\n".join(lines)
@@ -97,7 +97,7 @@ def cell(column: Column, row: str) -> str:
         return _number(column.costs.get(row), row)
     if row in MEANS:
         return _number(column.means()[row], row)
-    return _score(column.scores.get(row))
+    return score_text(column.scores.get(row))
 
 
 def published_figure(column: Column, row: str) -> Optional[float]:
@@ -107,7 +107,8 @@ def published_figure(column: Column, row: str) -> Optional[float]:
     return published().get(Cell(column.trunk, column.head, column.method, row))
 
 
-def _score(score: Optional[Score]) -> str:
+def score_text(score: Optional[Score]) -> str:
+    """Write mean, deviation, and how many seeds of how many if some are missing."""
     if score is None:
         return MISSING
     text = f"{score.mean:.2f}" + ("" if score.deviation is None else f" ± {score.deviation:.2f}")
@@ -120,7 +121,8 @@ def _number(value: Optional[float], row: str) -> str:
     return f"{value:.3f}" if row.startswith("tuned") or row == "seconds_per_iteration" else f"{value:.2f}"
 
 
-def _row(cells: Sequence[str]) -> str:
+def table_row(cells: Sequence[str]) -> str:
+    """Write one row of a table."""
     return f"| {' | '.join(cells)} |"
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional
 
 from ..packaged_configs import config_root
 from .errors import PlanError
 from .execution import KEEP
-from .plan import narrow, read_plan, studies
+from .plan import Plan, narrow, plan_of
+from .settings import read_plan, setting_of
 from .space import SAMPLERS
-from .study import Study
 from .tasks import did_you_mean
 
 DESCRIPTION = """\
@@ -28,6 +29,8 @@ examples:
   %(prog)s vtab --trunks vitb_in21k --methods linear davpt   a part of a plan of configs/benchmarks
   %(prog)s vtab --tasks vtab/natural vtab/dtd                groups and tasks
   %(prog)s methods_camvid                                    segmentation: every method on CamVid
+  %(prog)s ablations/blocks --setting camvid                 an ablation, with its figures; on CamVid
+  %(prog)s --list                                            all plans that come with us
   %(prog)s vtab --gpus 0,1,2,3                               one run on each GPU; 0,0,1,1 for two on each
   %(prog)s vtab --jobs 2 --threads 1                         on CPUs
   %(prog)s vtab --slurm="--partition=gpu --gres=gpu:1" --jobs 16        16 workers of a slurm job array
@@ -50,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("plan", nargs="?", help="a YAML file, or a name of configs/benchmarks: vtab, methods_camvid ...")
     made.add_argument("--work-dir", type=Path, metavar="DIR", help="default: work_dirs/benchmarks/PLAN")
     what = made.add_argument_group("what is run (of a plan file's; or all of it, without one)")
+    what.add_argument("--setting", metavar="NAME", help="of a plan with several, such as cifar10_1k or camvid")
     what.add_argument("--tasks", nargs="+", metavar="TASK", help="vtab, vtab/natural, vtab/dtd, fgvc/cub, ade20k ...")
     what.add_argument("--trunks", nargs="+", metavar="TRUNK", help="vitb_in21k, vitb_mae, vitb_mocov3 ...")
     what.add_argument("--methods", nargs="+", metavar="METHOD", help="linear, vpt_deep, davpt, or a plan's variants")
@@ -72,34 +76,47 @@ def parser() -> argparse.ArgumentParser:
     )
     how.add_argument("--command", metavar="PROGRAM", help="what trains, instead of 'python -m davpt_seg train'")
     only = made.add_mutually_exclusive_group()
+    only.add_argument("--list", action="store_true", help="list the plans that come with us, and stop")
     only.add_argument("--dry-run", action="store_true", help="list all runs with their state, and stop")
     only.add_argument("--report", action="store_true", help="write tables and plot of what is there, and stop")
     return made
 
 
-def plan_studies(args: argparse.Namespace) -> list[Study]:
-    """Return the studies that the command line asks for.
+def plan_asked_for(args: argparse.Namespace) -> Plan:
+    """Return the plan that the command line asks for.
 
     Raises:
         PlanError: the plan, or what was typed, cannot be run.
     """
-    plan = read_plan(find_plan(args.plan)) if args.plan else {}
-    plan = {**plan, **_typed(args, plan)}
     if args.plan is None:
+        if args.setting:
+            raise PlanError(f"--setting {args.setting} is of a plan file; name one before it")
         names = dict(tasks=args.tasks, trunks=args.trunks, methods=args.methods)
-        plan.update({key: value for key, value in names.items() if value})
-        return studies(plan)
-    found = studies(plan)
+        return plan_of({**_typed(args, {}), **{key: value for key, value in names.items() if value}})
+    content = read_plan(find_plan(args.plan), args.setting)
+    plan = plan_of({**content, **_typed(args, content)})
+    found = plan.studies
     for key, wanted in (("task", args.tasks), ("trunk", args.trunks), ("name", args.methods)):
-        found = narrow(found, key, wanted)
-    return found
+        found = narrow(found, key, wanted, plan.series)
+    return replace(plan, studies=found)
 
 
 def work_dir(args: argparse.Namespace) -> Path:
     """Return the folder of all runs."""
-    if args.work_dir is None and args.plan is None:
+    if args.work_dir is not None:
+        return Path(args.work_dir)
+    if args.plan is None:
         raise PlanError("without a plan file, name a --work-dir, such as work_dirs/benchmarks/try")
-    return args.work_dir or Path("work_dirs", "benchmarks", Path(args.plan).stem)
+    path = find_plan(args.plan)
+    name = path.with_suffix("").name if Path(args.plan).is_file() else args.plan
+    return Path("work_dirs", "benchmarks", name, setting_of(path, args.setting) or "")
+
+
+def known_plans() -> dict[str, Path]:
+    """Return the plans that come with us, by name."""
+    folder = config_root() / "benchmarks"
+    paths = [*sorted(folder.glob("*.yaml")), *sorted(folder.glob("ablations/*.yaml"))]
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in paths}
 
 
 def find_plan(path_or_name: str) -> Path:
@@ -107,7 +124,7 @@ def find_plan(path_or_name: str) -> Path:
     given = Path(path_or_name)
     if given.is_file():
         return given
-    known = {path.stem: path for path in sorted((config_root() / "benchmarks").glob("*.yaml"))}
+    known = known_plans()
     if path_or_name not in known:
         raise PlanError(f"plan {path_or_name!r} does not exist{did_you_mean(path_or_name, tuple(known))}")
     return known[path_or_name]
@@ -124,6 +141,8 @@ def _typed(args: argparse.Namespace, plan: Mapping[str, Any]) -> dict[str, Any]:
     if args.grid:
         typed["grid"] = {key: _axis(values) for key, values in (_pair(word, "--grid") for word in args.grid)}
         typed["methods"] = [_without_grid(entry) for entry in plan.get("methods") or ()]
+        common = typed.get("common", plan.get("common")) or {}
+        typed["common"] = {key: value for key, value in common.items() if key not in typed["grid"]}
     return {key: value for key, value in typed.items() if value is not None}
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from .protocol import Protocol
@@ -26,6 +26,7 @@ COSTS = {
     "seconds_per_iteration": "seconds per iteration",
     "memory": "GPU memory in training (GB)",
 }
+PER_IMAGE = "ms_per_image"  # a cost that ablations show
 MILLION = 1e6
 
 
@@ -79,6 +80,7 @@ class Column:
         costs: by row of ``COSTS``, each the mean over tasks and seeds that have it.
         chosen: what was chosen, by task.
         head: what reads the trunk; None where tasks have different ones.
+        by_seed: scores by task and seed.
     """
 
     trunk: str
@@ -88,6 +90,17 @@ class Column:
     costs: Mapping[str, Optional[float]]
     chosen: Mapping[str, Choice]
     head: Optional[str] = "classifier"
+    by_seed: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+
+    def seed_scores(self, row: str) -> dict[int, float]:
+        """Return scores by seed: of a task, or of a mean over tasks that all have the seed."""
+        if row == "vtab/mean_of_groups":
+            parts = [self.seed_scores(group) for group in VTAB_GROUPS]
+        else:
+            tasks = tasks_of("vtab" if row == "vtab/mean_of_tasks" else row) or (row,)
+            parts = [dict(self.by_seed.get(task, {})) for task in tasks]
+        common = set(parts[0]).intersection(*parts[1:])
+        return {seed: statistics.mean(part[seed] for part in parts) for seed in sorted(common)}
 
     def means(self) -> dict[str, Optional[float]]:
         """Compute its means."""
@@ -103,17 +116,19 @@ def columns(protocols: Sequence[Protocol]) -> list[Column]:
 
 
 def _column(trunk: str, name: str, protocols: Sequence[Protocol]) -> Column:
-    results = {protocol.study.task: list(final_results(protocol)) for protocol in protocols}
+    results = {protocol.study.task: final_results(protocol) for protocol in protocols}
     wanted = {protocol.study.task: len({*protocol.study.seeds, *seeds_there(protocol)}) for protocol in protocols}
     heads = {protocol.study.head for protocol in protocols}
+    scores = {task: {seed: each["score"] for seed, each in found.items()} for task, found in results.items()}
     return Column(
         trunk=trunk,
         name=name,
         method=protocols[0].study.method,
-        scores={task: score_of([each["score"] for each in found], wanted[task]) for task, found in results.items()},
-        costs={row: _cost(row, list(results.values())) for row in COSTS},
+        scores={task: score_of(list(found.values()), wanted[task]) for task, found in scores.items()},
+        costs={row: _cost(row, [list(found.values()) for found in results.values()]) for row in (*COSTS, PER_IMAGE)},
         chosen={protocol.study.task: choice for protocol in protocols if (choice := _choice(protocol))},
         head=heads.pop() if len(heads) == 1 else None,
+        by_seed=scores,
     )
 
 
@@ -124,12 +139,10 @@ def _choice(protocol: Protocol) -> Optional[Choice]:
     return Choice(chosen["parameters"], chosen["score"], protocol.study.space.edges(chosen["parameters"]))
 
 
-def final_results(protocol: Protocol) -> Iterator[dict[str, Any]]:
-    """Yield the results of all final runs that ended, also of seeds that the plan has no more."""
-    for seed in seeds_there(protocol):
-        found = result(protocol.folder / "final" / f"seed={seed}")
-        if found is not None:
-            yield found
+def final_results(protocol: Protocol) -> dict[int, dict[str, Any]]:
+    """Return the results of all final runs that ended, by seed, also of seeds that the plan has no more."""
+    found = {seed: result(protocol.folder / "final" / f"seed={seed}") for seed in seeds_there(protocol)}
+    return {seed: each for seed, each in found.items() if each is not None}
 
 
 def seeds_there(protocol: Protocol) -> list[int]:

@@ -1,0 +1,48 @@
+"""What a plan may not say."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from .errors import PlanError
+from .tasks import did_you_mean
+
+OWN_WORDS = ("split", "data", "trunk", "method")  # the runner writes these
+# What an option must not touch, or the search could see test images.
+PROTECTED = (
+    *("val_dataloader.dataset", "test_dataloader", "val_evaluator", "test_evaluator"),
+    *("train_dataloader.dataset", "randomness.seed"),
+)
+ALLOWED = "train_dataloader.dataset.pipeline"  # how images are augmented is not which images they are
+
+
+def check_keys(content: Any, known: Collection[str], where: str) -> None:
+    """Refuse what is no mapping, and keys that are not known.
+
+    Raises:
+        PlanError: such; the message holds the closest known key.
+    """
+    if not isinstance(content, Mapping):
+        raise PlanError(f"{where} must be a mapping, got {content!r}")
+    for key in content:
+        if key in OWN_WORDS and key not in known:
+            raise PlanError(f"{where}: {key!r} is set by the runner: it chooses on split=choose, tests on split=final")
+        if key not in known:
+            raise PlanError(f"{where} has no {key!r}{did_you_mean(str(key), tuple(known))}")
+
+
+def check_options(options: Sequence[str], where: str) -> None:
+    """Refuse options of the config that are no ``KEY=VALUE``, or that would change which images are seen.
+
+    Raises:
+        PlanError: such.
+    """
+    for option in options:
+        key, equals, _ = str(option).partition("=")
+        if not equals:
+            raise PlanError(f"{where}, cfg_options: {option!r} is no KEY=VALUE")
+        if f"{key}.".startswith(f"{ALLOWED}."):
+            continue
+        if any(f"{key}.".startswith(f"{name}.") or name.startswith(f"{key}.") for name in PROTECTED):
+            raise PlanError(f"{where}: {key} decides which images or seeds a run sees, which is the protocol's to set")

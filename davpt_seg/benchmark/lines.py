@@ -1,0 +1,129 @@
+"""Figures in the form of DA-VPT's Fig. 4: accuracy along an axis, a line for each series."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Optional
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .drawings import FigureSpec
+from .markdown import MISSING, rows, score_text, table_row
+from .table import COSTS, MEANS, Column, Score, score_of
+from .tasks import score_of_task
+
+ACROSS = 4  # panels in a row
+MARKERS = "osD^vP"
+
+
+def score_at(column: Optional[Column], row: str) -> Optional[Score]:
+    """Return the score of a task, or of a mean over tasks: then over the seeds that all of them have."""
+    if column is None:
+        return None
+    if row in column.scores:
+        return column.scores[row]
+    found = list(column.seed_scores(row).values())
+    return score_of(found, len(found))
+
+
+def labels_of(spec: FigureSpec) -> list[str]:
+    """List the places on the axis: numbers by size, words as they come."""
+    labels = list(dict.fromkeys(label for series in spec.series for label in series.points))
+    return sorted(labels, key=float) if all(map(_is_number, labels)) else labels
+
+
+def panels_of(spec: FigureSpec, columns: Sequence[Column]) -> list[tuple[str, str]]:
+    """List key and label of the tasks and means of which something in a figure has ended."""
+    shown = {name for series in spec.series for name in series.points.values()} | set(spec.baselines)
+    here = [column for column in columns if column.name in shown]
+    return [
+        (row, label)
+        for row, label in rows(here)
+        if row not in COSTS and any(score_at(column, row) is not None for column in here)
+    ]
+
+
+def figure_of(spec: FigureSpec, columns: Sequence[Column]) -> Figure:
+    """Draw a panel for each task and mean: a line with deviations for each series, a horizontal one for each baseline.
+
+    Args:
+        spec: what is drawn.
+        columns: of one trunk.
+    """
+    by_name = {column.name: column for column in columns}
+    panels = panels_of(spec, columns)
+    across = min(ACROSS, max(len(panels), 1))
+    down = max(math.ceil(len(panels) / across), 1)
+    size = (max(3.6 * across, 5.6), 2.9 * down + 0.8)
+    figure = Figure(figsize=size, dpi=110, layout="constrained")
+    grid = figure.subplots(down, across, squeeze=False)
+    for axes, (row, label) in zip(grid.flat, panels):
+        _panel(axes, spec, by_name, row)
+        axes.set_title(label, fontsize=9, fontweight="bold" if row in MEANS else "normal")
+        axes.set_ylabel(f"test {score_of_task(row).name} (%)", fontsize=8)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_visible(False)
+    figure.supxlabel(spec.xlabel, fontsize=9)
+    if spec.title:
+        figure.suptitle(spec.title, fontsize=10)
+    handles, names = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    return figure
+
+
+def _panel(axes: Axes, spec: FigureSpec, by_name: Mapping[str, Column], row: str) -> None:
+    labels = labels_of(spec)
+    for i, series in enumerate(spec.series):
+        found = {label: score_at(by_name.get(name), row) for label, name in series.points.items()}
+        there = [(labels.index(label), score) for label, score in found.items() if score is not None]
+        there.sort(key=lambda point: point[0])
+        axes.errorbar(
+            [place for place, _ in there],
+            [score.mean for _, score in there],
+            yerr=[score.deviation or 0 for _, score in there],
+            fmt=f"{MARKERS[i % len(MARKERS)]}-",
+            color=f"C{i}",
+            ms=4,
+            lw=1.3,
+            capsize=2.5,
+            label=series.name,
+        )
+    for i, name in enumerate(spec.baselines, len(spec.series)):
+        score = score_at(by_name.get(name), row)
+        if score is not None:
+            axes.axhline(score.mean, color=f"C{i}", ls="--", lw=1.3, label=name)
+            deviation = score.deviation or 0
+            axes.axhspan(score.mean - deviation, score.mean + deviation, color=f"C{i}", alpha=0.12, lw=0)
+    axes.set_xticks(range(len(labels)), labels, fontsize=8)
+    axes.set_xlim(-0.4, len(labels) - 0.6)
+    axes.tick_params(axis="y", labelsize=8)
+    axes.grid(alpha=0.3)
+
+
+def figure_text(spec: FigureSpec, columns: Sequence[Column]) -> str:
+    """Write a figure's numbers: a table for each task and mean, a row for each place on the axis and each baseline."""
+    by_name = {column.name: column for column in columns}
+    parts = [f"# {spec.title}"] if spec.title else []
+    for row, label in panels_of(spec, columns):
+        head = f"{label}: test {score_of_task(row).name} (%), by {spec.xlabel}"
+        lines = [table_row([head, *(series.name for series in spec.series)])]
+        lines.append(table_row(["---"] * (1 + len(spec.series))))
+        for place in labels_of(spec):
+            found = (score_at(by_name.get(series.points.get(place, "")), row) for series in spec.series)
+            lines.append(table_row([place, *map(score_text, found)]))
+        for name in spec.baselines:
+            score = score_text(score_at(by_name.get(name), row))
+            lines.append(table_row([f"*{name}*", score, *[MISSING] * (len(spec.series) - 1)]))
+        parts.append("\n".join(lines))
+    parts.append("Mean ± sample standard deviation over seeds. In italics: without the axis, a horizontal line.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
