@@ -78,7 +78,7 @@ def variants(name: str, settings: Mapping[str, Any]) -> Iterator[tuple[str, Mapp
         return
     series = series_of(name, settings)
     values = settings["over"][series.axis]
-    shared = {key: value for key, value in settings.items() if key != "over"}
+    shared = {"method": name, **{key: value for key, value in settings.items() if key != "over"}}
     place = "{" + series.axis + "}"
     made = []
     for label, value in zip(series.points, values):

@@ -1,0 +1,46 @@
+"""Every variant of every plan that comes with us composes, takes its options, and builds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import DictAction
+from mmengine.registry import HOOKS
+
+from davpt_seg.apis.compose import compose_from_words
+from davpt_seg.apis.options import check_options
+from davpt_seg.apis.parameters import build_on_meta
+from davpt_seg.benchmark.options import known_plans
+from davpt_seg.benchmark.plan import plan_of
+from davpt_seg.benchmark.settings import read_plan, read_yaml
+from davpt_seg.benchmark.study import Study
+
+CELLS = [(name, setting) for name, path in known_plans().items() for setting in read_yaml(path).get("settings", [None])]
+
+
+def first_studies(name: str, setting: str) -> list[Study]:
+    """The studies of a plan's first task and trunk."""
+    found = plan_of(read_plan(known_plans()[name], setting)).studies
+    return [study for study in found if (study.task, study.trunk) == (found[0].task, found[0].trunk)]
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VTAB_ROOT", str(tmp_path))
+    (tmp_path / "cifar10_1k").mkdir()
+
+
+@pytest.mark.parametrize(("name", "setting"), CELLS)
+def test_every_variant_composes_and_builds(name: str, setting: str) -> None:
+    for study in first_studies(name, setting):
+        run = study.search_run(study.space.example())
+        cfg = compose_from_words(run.words())
+        typed = dict(option.split("=", 1) for option in run.options())
+        options = {key: DictAction._parse_iterable(text) for key, text in typed.items()}
+        check_options(cfg, options)
+        cfg.merge_from_dict(options)
+        model = build_on_meta(cfg)
+        assert all(parameter.is_meta for parameter in model.parameters()), study.key
+        for hook in [*cfg.default_hooks.values(), *cfg.get("custom_hooks", [])]:
+            HOOKS.build(dict(hook))

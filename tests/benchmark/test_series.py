@@ -1,0 +1,157 @@
+"""Ablations as plans: series of variants, and settings that they are run on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from davpt_seg.benchmark.command import main_benchmark
+from davpt_seg.benchmark.errors import PlanError
+from davpt_seg.benchmark.options import known_plans, parser, plan_asked_for, work_dir
+from davpt_seg.benchmark.plan import plan_of, studies
+from davpt_seg.benchmark.settings import read_plan
+
+PLAN: dict[str, Any] = dict(tasks=["vtab/dtd"], trunks=["vitb_in21k"], grid={})
+SETTING = "tasks: [vtab/dtd]\ntrunks: [vits14]\ncommon: {epochs: 3, lr: 1e-2}\ncfg_options: [a.b=1]\ngrid: {}\n"
+ABLATION = "settings: [small, large]\ncommon: {epochs: 5}\ncfg_options: [a.b=2]\nmethods: [davpt]\n"
+
+
+@pytest.fixture
+def ablation(tmp_path: Path) -> Path:
+    (tmp_path / "small.yaml").write_text(SETTING)
+    (tmp_path / "large.yaml").write_text(SETTING.replace("vits14", "vitb_in21k"))
+    path = tmp_path / "mine.yaml"
+    path.write_text(ABLATION)
+    return path
+
+
+def test_text_over_an_axis_takes_its_place_in_words_methods_and_options() -> None:
+    entry = {
+        "method": "{kind}",
+        "prompts": 4,
+        "over": {"kind": {"a": "davpt", "b": "vpt_deep"}},
+        "cfg_options": ["x.y={kind}"],
+    }
+    first, second = studies({**PLAN, "methods": [{"m": entry}]})
+    assert (first.name, first.method, first.words, first.cfg_options) == (
+        "m_a",
+        "davpt",
+        {"prompts": 4},
+        ("x.y=davpt",),
+    )
+    assert (second.name, second.method, second.cfg_options) == ("m_b", "vpt_deep", ("x.y=vpt_deep",))
+
+
+def test_numbers_over_an_axis_are_numbers_in_words() -> None:
+    entry = {"method": "davpt", "prompts": "{n}", "over": {"n": [1, 20]}}
+    assert [study.words for study in studies({**PLAN, "methods": [{"m": entry}]})] == [{"prompts": 1}, {"prompts": 20}]
+
+
+def test_settings_over_an_axis_are_put_over_the_entrys() -> None:
+    over = {"what": {"plain": {}, "both": {"method": "davpt+bias", "prompts": 7, "cfg_options": ["c.d=2"]}}}
+    entry = {"method": "davpt", "prompts": 4, "over": over, "cfg_options": ["a.b=1"]}
+    plain, both = studies({**PLAN, "methods": [{"m": entry}]})
+    assert (plain.method, plain.words, plain.cfg_options) == ("davpt", {"prompts": 4}, ("a.b=1",))
+    assert (both.method, both.words, both.cfg_options) == ("davpt+bias", {"prompts": 7}, ("a.b=1", "c.d=2"))
+
+
+@pytest.mark.parametrize(
+    ("over", "told"),
+    [
+        ({"block": [1, 2], "side": [3]}, "over is one axis with its values"),
+        (["block"], "over is one axis with its values"),
+        ({"block": []}, "a list of values, or 'label: value'"),
+        ({"block": [1, 1]}, "over block: each value once"),
+        ({"block": [1, 2]}, "nothing differs over block; write {block} where its value belongs"),
+        ({"x": {"a": {"promts": 1}, "b": {}}}, "method 'm_a' has no 'promts'; did you mean 'prompts'"),
+        ({"x": {"a/b": {"prompts": 1}, "b": {}}}, "'m_a/b': a name becomes a folder"),
+        ({"x": {"a": {"cfg_options": ["val_dataloader.dataset=1"]}, "b": {}}}, "which is the protocol's to set"),
+    ],
+)
+def test_a_wrong_axis_is_refused_with_what_was_expected(over: Any, told: str) -> None:
+    with pytest.raises(PlanError, match=told):
+        studies({**PLAN, "methods": [{"m": {"method": "davpt", "over": over}}]})
+
+
+def test_a_variant_that_has_a_methods_name_is_refused() -> None:
+    series = {"davpt": {"over": {"x": {"plus": {"prompts": 1}, "b": {}}}}}
+    with pytest.raises(PlanError, match="'davpt_plus' is there twice"):
+        studies({**PLAN, "methods": [series, "davpt_plus"]})
+
+
+def test_a_plan_lies_over_its_setting(ablation: Path) -> None:
+    assert read_plan(ablation) == dict(
+        tasks=["vtab/dtd"],
+        trunks=["vits14"],
+        common={"epochs": 5, "lr": "1e-2"},  # YAML's idea of it; read later
+        cfg_options=("a.b=1", "a.b=2"),  # the later wins
+        grid={},
+        methods=["davpt"],
+    )
+    assert read_plan(ablation, "large")["trunks"] == ["vitb_in21k"]
+
+
+def test_a_setting_is_chosen_on_the_command_line_and_has_a_work_dir_of_its_own(ablation: Path) -> None:
+    args = parser().parse_args([str(ablation), "--setting", "large", "--seeds", "2"])
+    (study,) = plan_asked_for(args).studies
+    assert (study.trunk, study.seeds, study.space.points()) == ("vitb_in21k", (0, 1), [{}])
+    assert work_dir(args) == Path("work_dirs/benchmarks/mine/large")
+    assert work_dir(parser().parse_args([str(ablation)])) == Path("work_dirs/benchmarks/mine/small")
+    assert work_dir(parser().parse_args(["ablations/blocks"])) == Path("work_dirs/benchmarks/ablations/blocks/vitb")
+    assert work_dir(parser().parse_args(["vtab"])) == Path("work_dirs/benchmarks/vtab")
+
+
+def test_a_typed_grid_searches_what_a_setting_fixes(ablation: Path) -> None:
+    (study,) = plan_asked_for(parser().parse_args([str(ablation), "--grid", "lr=1e-3,1e-2"])).studies
+    assert (study.words, study.space.axes) == ({"epochs": 5}, {"lr": (0.001, 0.01)})
+
+
+def test_a_series_on_the_command_line_stands_for_its_variants() -> None:
+    found = plan_asked_for(parser().parse_args(["ablations/blocks", "--methods", "one_block", "--tasks", "fgvc/cub"]))
+    assert [study.name for study in found.studies] == [f"one_block_{block}" for block in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["ablations/blocks", "--setting", "camvit"], "'blocks' has no setting 'camvit'; did you mean 'camvid'"),
+        (["vtab", "--setting", "camvid"], "'vtab' has no setting 'camvid'; it lists none"),
+        (["--setting", "camvid"], "--setting camvid is of a plan file"),
+        (["ablations/block"], "did you mean 'ablations/blocks'"),
+        (["ablations/blocks", "--methods", "one_blok"], "the plan has no 'one_blok'; did you mean 'one_block'"),
+    ],
+)
+def test_wrong_settings_and_series_are_refused_with_what_was_meant(arguments: list[str], told: str) -> None:
+    with pytest.raises(PlanError, match=told):
+        plan_asked_for(parser().parse_args(arguments))
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [("methods: [davpt]", "setting 'small' has no 'methods'"), ("- tasks", "must be a mapping"), (None, "no setting")],
+)
+def test_a_wrong_setting_file_is_refused(ablation: Path, content: str, told: str) -> None:
+    path = ablation.with_name("small.yaml")
+    if content is None:
+        path.unlink()
+    else:
+        path.write_text(content)
+    with pytest.raises(PlanError, match=told):
+        read_plan(ablation)
+
+
+def test_all_plans_are_listed_with_their_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main_benchmark(["--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(known_plans())
+    (blocks,) = [line for line in lines if line.startswith("ablations/blocks ")]
+    assert blocks.endswith("(--setting vitb, cifar10_1k, camvid)")
+    assert "Which blocks are guided" in blocks
+
+
+def test_a_plan_has_a_series_for_each_entry_with_an_axis() -> None:
+    entry = {"method": "davpt", "prompts": "{n}", "over": {"n": [1, 20]}}
+    found = plan_of({**PLAN, "methods": ["vpt_deep", {"m": entry}]})
+    assert [(each.axis, dict(each.points)) for each in found.series.values()] == [("n", {"1": "m_1", "20": "m_20"})]
