@@ -66,10 +66,9 @@ def figure_of(spec: FigureSpec, columns: Sequence[Column]) -> Figure:
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
     figure.supxlabel(spec.xlabel, fontsize=9)
-    if spec.title:
-        figure.suptitle(spec.title, fontsize=10)
     handles, names = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    place = dict(loc="outside upper center", ncols=4, fontsize=8, frameon=False, title_fontsize=10)
+    figure.legend(handles, names, title=spec.title or None, **place)
     return figure
 
 
@@ -79,8 +78,9 @@ def _panel(axes: Axes, spec: FigureSpec, by_name: Mapping[str, Column], row: str
         found = {label: score_at(by_name.get(name), row) for label, name in series.points.items()}
         there = [(labels.index(label), score) for label, score in found.items() if score is not None]
         there.sort(key=lambda point: point[0])
+        shift = 0.12 * (i - (len(spec.series) - 1) / 2)  # so that deviations stand side by side
         axes.errorbar(
-            [place for place, _ in there],
+            [place + shift for place, _ in there],
             [score.mean for _, score in there],
             yerr=[score.deviation or 0 for _, score in there],
             fmt=f"{MARKERS[i % len(MARKERS)]}-",
@@ -88,12 +88,12 @@ def _panel(axes: Axes, spec: FigureSpec, by_name: Mapping[str, Column], row: str
             ms=4,
             lw=1.3,
             capsize=2.5,
-            label=series.name,
+            label=series.name.replace("_", " "),
         )
     for i, name in enumerate(spec.baselines, len(spec.series)):
         score = score_at(by_name.get(name), row)
         if score is not None:
-            axes.axhline(score.mean, color=f"C{i}", ls="--", lw=1.3, label=name)
+            axes.axhline(score.mean, color=f"C{i}", ls="--", lw=1.3, label=name.replace("_", " "))
             deviation = score.deviation or 0
             axes.axhspan(score.mean - deviation, score.mean + deviation, color=f"C{i}", alpha=0.12, lw=0)
     axes.set_xticks(range(len(labels)), labels, fontsize=8)
@@ -117,7 +117,8 @@ def figure_text(spec: FigureSpec, columns: Sequence[Column]) -> str:
             score = score_text(score_at(by_name.get(name), row))
             lines.append(table_row([f"*{name}*", score, *[MISSING] * (len(spec.series) - 1)]))
         parts.append("\n".join(lines))
-    parts.append("Mean ± sample standard deviation over seeds. In italics: without the axis, a horizontal line.")
+    note = "Mean ± sample standard deviation over seeds."
+    parts.append(f"{note} In italics: without the axis, a horizontal line." if spec.baselines else note)
     return "\n\n".join(parts) + "\n"
 
 
