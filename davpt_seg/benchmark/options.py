@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 from ..packaged_configs import config_root
 from .errors import PlanError
 from .execution import KEEP
-from .plan import Plan, narrow, plan_of
+from .narrow import narrow
+from .plan import Plan, plan_of
 from .settings import read_plan, setting_of
 from .space import SAMPLERS
 from .tasks import did_you_mean
+from .typed import typed_keys
 
 DESCRIPTION = """\
 Run tasks x trunks x methods x seeds, and write one table of all.
@@ -92,9 +94,9 @@ def plan_asked_for(args: argparse.Namespace) -> Plan:
         if args.setting:
             raise PlanError(f"--setting {args.setting} is of a plan file; name one before it")
         names = dict(tasks=args.tasks, trunks=args.trunks, methods=args.methods)
-        return plan_of({**_typed(args, {}), **{key: value for key, value in names.items() if value}})
+        return plan_of({**typed_keys(args, {}), **{key: value for key, value in names.items() if value}})
     content = read_plan(find_plan(args.plan), args.setting)
-    plan = plan_of({**content, **_typed(args, content)})
+    plan = plan_of({**content, **typed_keys(args, content)})
     found = plan.studies
     for key, wanted in (("task", args.tasks), ("trunk", args.trunks), ("name", args.methods)):
         found = narrow(found, key, wanted, plan.series)
@@ -128,42 +130,6 @@ def find_plan(path_or_name: str) -> Path:
     if path_or_name not in known:
         raise PlanError(f"plan {path_or_name!r} does not exist{did_you_mean(path_or_name, tuple(known))}")
     return known[path_or_name]
-
-
-def _typed(args: argparse.Namespace, plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keys of a plan that the command line replaces."""
-    typed: dict[str, Any] = {key: getattr(args, key) for key in ("sampler", "trials", "amp")}
-    if args.seeds:
-        typed["seeds"] = args.seeds[0] if len(args.seeds) == 1 else args.seeds
-    if args.set:
-        pairs = dict(_pair(word, "--set") for word in args.set)
-        typed["common"] = {**(plan.get("common") or {}), **pairs}
-    if args.grid:
-        typed["grid"] = {key: _axis(values) for key, values in (_pair(word, "--grid") for word in args.grid)}
-        typed["methods"] = [_without_grid(entry) for entry in plan.get("methods") or ()]
-        common = typed.get("common", plan.get("common")) or {}
-        typed["common"] = {key: value for key, value in common.items() if key not in typed["grid"]}
-    return {key: value for key, value in typed.items() if value is not None}
-
-
-def _without_grid(entry: Any) -> Any:
-    """Take a method's own grid away, which the command line's replaces."""
-    if not isinstance(entry, Mapping):
-        return entry
-    return {name: {key: own[key] for key in own or () if key != "grid"} for name, own in entry.items()}
-
-
-def _pair(word: str, option: str) -> tuple[str, str]:
-    key, equals, value = word.partition("=")
-    if not (equals and key and value):
-        raise PlanError(f"{option}: {word!r} is no KEY=VALUE")
-    return key, value
-
-
-def _axis(values: str) -> Any:
-    """Read ``1e-3,1e-2`` as values and ``1e-4:1e-2`` as a range on a logarithmic scale."""
-    low, colon, high = values.partition(":")
-    return dict(low=low, high=high) if colon else values.split(",")
 
 
 def slots(gpus: Optional[str], jobs: Optional[int]) -> Sequence[dict[str, str]]:

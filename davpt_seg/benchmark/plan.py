@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any
 
 from ..packaged_configs import config_root
 from .checks import check_keys, check_options
@@ -145,30 +145,3 @@ def _names(plan: Mapping[str, Any], key: str) -> list[str]:
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
         raise PlanError(f"{key} must be a list of names, got {names!r}")
     return list(names)
-
-
-def narrow(
-    found: list[Study], key: str, wanted: Optional[Sequence[str]], series: Optional[Mapping[str, Series]] = None
-) -> list[Study]:
-    """Keep the studies that the command line names: ``key`` is ``task``, ``trunk`` or ``name``.
-
-    Args:
-        found: studies of the plan.
-        key, wanted: names of tasks or groups, of trunks, or of methods, variants or series.
-        series: of the plan, each of which stands for its variants.
-
-    Raises:
-        PlanError: the plan has no such.
-    """
-    if not wanted:
-        return found
-    there = tuple(dict.fromkeys(getattr(study, key) for study in found))
-    stand_for = {name: tuple(each.points.values()) for name, each in (series or {}).items()} if key == "name" else {}
-    chosen: list[str] = []
-    for name in wanted:
-        means = expand([name]) if key == "task" else stand_for.get(name, (name,))
-        meant = [each for each in means if each in there]
-        if not meant:
-            raise PlanError(f"the plan has no {name!r}{did_you_mean(name, (*there, *stand_for))}")
-        chosen += meant
-    return [study for study in found if getattr(study, key) in chosen]

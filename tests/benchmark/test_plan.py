@@ -13,10 +13,11 @@ from davpt_seg.apis.compose import compose_from_words
 from davpt_seg.apis.hyperparameters import Hyperparameters
 from davpt_seg.apis.recognition import LENGTHS
 from davpt_seg.benchmark.errors import PlanError
-from davpt_seg.benchmark.options import find_plan, parser, plan_studies, slots, work_dir
-from davpt_seg.benchmark.plan import FULL_RATES, RATES, WORDS, read_plan, studies
+from davpt_seg.benchmark.options import find_plan, parser, plan_asked_for, slots, work_dir
+from davpt_seg.benchmark.plan import FULL_RATES, RATES, WORDS, studies
 from davpt_seg.benchmark.preflight import check_words
 from davpt_seg.benchmark.segmentation import segmentation_tasks
+from davpt_seg.benchmark.settings import read_plan
 from davpt_seg.benchmark.space import Range
 from davpt_seg.benchmark.study import Study
 from davpt_seg.benchmark.tasks import check_data, data_folder, data_variable, expand, tasks_of
@@ -27,7 +28,7 @@ PLANS = sorted(path.stem for path in (config_root() / "benchmarks").glob("*.yaml
 
 
 def typed(*arguments: str) -> list[Study]:
-    return plan_studies(parser().parse_args(arguments))
+    return plan_asked_for(parser().parse_args(arguments)).studies
 
 
 @pytest.mark.parametrize(

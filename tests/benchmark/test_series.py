@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from davpt_seg.benchmark.command import main_benchmark
 from davpt_seg.benchmark.errors import PlanError
@@ -149,6 +150,16 @@ def test_all_plans_are_listed_with_their_settings(capsys: pytest.CaptureFixture[
     (blocks,) = [line for line in lines if line.startswith("ablations/blocks ")]
     assert blocks.endswith("(--setting vitb, cifar10_1k, camvid)")
     assert "Which blocks are guided" in blocks
+
+
+def test_the_examples_of_the_docs_are_plans() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "benchmark.md").read_text()
+    first, second = (yaml.safe_load(block.partition("```")[0]) for block in text.split("```yaml")[1:])
+    assert len(plan_of(first).studies) == 8 * 3 * 5
+    assert second.pop("settings") == ["vitb", "camvid"]
+    found = plan_of({**PLAN, **second})
+    assert [study.name for study in found.studies[:4]] == ["unguided", "one_block_9", "one_block_10", "one_block_11"]
+    assert (len(found.drawings.figures), len(found.drawings.tables)) == (1, 1)
 
 
 def test_a_plan_has_a_series_for_each_entry_with_an_axis() -> None:
