@@ -42,5 +42,6 @@ def test_every_variant_composes_and_builds(name: str, setting: str) -> None:
         cfg.merge_from_dict(options)
         model = build_on_meta(cfg)
         assert all(parameter.is_meta for parameter in model.parameters()), study.key
-        for hook in [*cfg.default_hooks.values(), *cfg.get("custom_hooks", [])]:
+        default = [hook for name, hook in cfg.default_hooks.items() if name != "visualization"]  # wants a Runner
+        for hook in [*default, *cfg.get("custom_hooks", [])]:
             HOOKS.build(dict(hook))
