@@ -67,8 +67,8 @@ def figure_of(spec: FigureSpec, columns: Sequence[Column]) -> Figure:
         axes.set_visible(False)
     figure.supxlabel(spec.xlabel, fontsize=9)
     handles, names = grid[0, 0].get_legend_handles_labels()
-    place = dict(loc="outside upper center", ncols=4, fontsize=8, frameon=False, title_fontsize=10)
-    figure.legend(handles, names, title=spec.title or None, **place)
+    legend = figure.legend(handles, names, loc="outside upper center", ncols=4, fontsize=8, frameon=False)
+    legend.set_title(spec.title, dict(size=10))
     return figure
 
 

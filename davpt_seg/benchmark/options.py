@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,  # slurm's workers get some of the options, by their names
     )
     made.add_argument("plan", nargs="?", help="a YAML file, or a name of configs/benchmarks: vtab, methods_camvid ...")
-    made.add_argument("--work-dir", type=Path, metavar="DIR", help="default: work_dirs/benchmarks/PLAN, or PLAN/SETTING")
+    made.add_argument("--work-dir", type=Path, metavar="DIR", help="default: work_dirs/benchmarks/PLAN[/SETTING]")
     what = made.add_argument_group("what is run (of a plan file's; or all of it, without one)")
     what.add_argument("--setting", metavar="NAME", help="of a plan with several, such as cifar10_1k or camvid")
     what.add_argument("--tasks", nargs="+", metavar="TASK", help="vtab, vtab/natural, vtab/dtd, fgvc/cub, ade20k ...")
