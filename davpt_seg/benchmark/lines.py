@@ -8,6 +8,7 @@ from typing import Optional
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 
 from .drawings import FigureSpec
 from .markdown import MISSING, rows, score_text, table_row
@@ -68,7 +69,7 @@ def figure_of(spec: FigureSpec, columns: Sequence[Column]) -> Figure:
     figure.supxlabel(spec.xlabel, fontsize=9)
     handles, names = grid[0, 0].get_legend_handles_labels()
     legend = figure.legend(handles, names, loc="outside upper center", ncols=4, fontsize=8, frameon=False)
-    legend.set_title(spec.title, dict(size=10))
+    legend.set_title(spec.title, FontProperties(size=10))
     return figure
 
 

@@ -15,8 +15,10 @@ from davpt_seg.benchmark.plan import plan_of, studies
 from davpt_seg.benchmark.settings import read_plan
 
 PLAN: dict[str, Any] = dict(tasks=["vtab/dtd"], trunks=["vitb_in21k"], grid={})
-SETTING = "tasks: [vtab/dtd]\ntrunks: [vits14]\ncommon: {epochs: 3, lr: 1e-2}\ncfg_options: [a.b=1]\ngrid: {}\n"
-ABLATION = "settings: [small, large]\ncommon: {epochs: 5}\ncfg_options: [a.b=2]\nmethods: [davpt]\n"
+SETTING = (
+    "tasks: [vtab/dtd]\nseeds: 3\ntrunks: [vits14]\ncommon: {epochs: 3, lr: 1e-2}\ncfg_options: [a.b=1]\ngrid: {}\n"
+)
+ABLATION = "settings: [small, large]\nseeds: 7\ncommon: {epochs: 5}\ncfg_options: [a.b=2]\nmethods: [davpt]\n"
 
 
 @pytest.fixture
@@ -86,6 +88,7 @@ def test_a_plan_lies_over_its_setting(ablation: Path) -> None:
     assert read_plan(ablation) == dict(
         tasks=["vtab/dtd"],
         trunks=["vits14"],
+        seeds=7,
         common={"epochs": 5, "lr": "1e-2"},  # YAML's idea of it; read later
         cfg_options=("a.b=1", "a.b=2"),  # the later wins
         grid={},
