@@ -58,7 +58,7 @@ def test_schedules_train_trunk_parameters_at_one_rate_and_heads_at_one() -> None
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("method=davptt", "no 'davptt' in .*methods; did you mean 'davpt'.* Known: bias, davpt, davpt_plus, full"),
+        ("method=davptt", "no 'davptt' in .*methods; did you mean 'davpt'.* Known: adapter, adaptformer, bias"),
         ("data=ade", "no 'ade' in .*datasets; did you mean 'ade20k'.*pascal_context_59"),
         ("head=setr_pup,trunk=vitg", "no 'setr_pup_vitg' in .*models.*setr_pup_vitb.*upernet_vits"),
         ("schedule=80k", "no '80k' in .*schedules.*mmseg_160k, released_160k"),
@@ -91,5 +91,5 @@ def test_the_command_line_ends_with_the_known_parts(capsys: pytest.CaptureFixtur
     checkpoint = tmp_path / "iter_1.pth"
     checkpoint.touch()
     with pytest.raises(SystemExit):
-        main_test(["method=lora", str(checkpoint)])
-    assert "there is no 'lora'" in capsys.readouterr().err
+        main_test(["method=loraa", str(checkpoint)])
+    assert "there is no 'loraa'" in capsys.readouterr().err

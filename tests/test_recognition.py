@@ -209,7 +209,7 @@ def test_other_experiments_have_other_work_dirs() -> None:
         ("data=vtab/dtd,epochs=0", "epochs=0: expected an integer of at least 1"),
         ("data=vtab/dtd,epochs=5,warmup_epochs=5", "warmup_epochs=5 leaves nothing of epochs=5"),
         ("data=vtab/dtd,trunk=vits14,image_size=100", "image_size=100: .* sides of 14, .* take 98 or 112"),
-        ("data=ade20k,lr=1", "'lr' is no part of a segmentation experiment"),
+        ("data=ade20k,epochs=1", "'epochs' is no part of a segmentation experiment"),
     ],
 )
 def test_wrong_words_are_answered_with_what_was_expected(words: str, message: str) -> None:

@@ -1,9 +1,10 @@
-"""Writes what a test of a classifier gave: its scores for machines, its confusion matrix as a picture."""
+"""Writes what a test gave: its scores for machines; of a classifier, its confusion matrix as a picture."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any, Optional
 
 from mmengine.config import Config
@@ -61,12 +62,12 @@ def write_scores(
         seed=trained.get("seed"),
         epoch=trained.get("epoch"),
         images=len(dataset),
-        split=getattr(dataset, "split", None),
+        split=getattr(dataset, "split", "test"),
         trained_in_backbone=counts.backbone_trained,
         trained=counts.trained,
         parameters=counts.whole,
     )
-    scores = {name: value for name, value in metrics.items() if isinstance(value, (int, float))}
+    scores = {name: float(value) for name, value in metrics.items() if isinstance(value, Real)}  # numpy's, too
     if is_main_process():
         AtomicLocalBackend().put_text(json.dumps(dict(**scores, about=about), indent=1) + "\n", path)
     runner.logger.info(f"scores: {path}")
