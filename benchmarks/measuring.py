@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import platform
+import re
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +38,7 @@ class Ratio(NamedTuple):
 
 def add_options(parser: argparse.ArgumentParser, batch_size: int, rounds: int) -> None:
     """Add the options that all have."""
-    parser.add_argument("--rounds", type=int, default=rounds, help="timed, at least 2 (default: %(default)s)")
+    parser.add_argument("--rounds", type=_several, default=rounds, help="timed, at least 2 (default: %(default)s)")
     parser.add_argument("--warmup", type=int, default=2, help="rounds before those (default: %(default)s)")
     parser.add_argument("--batch-size", type=int, default=batch_size, help="default: %(default)s")
     parser.add_argument("--image-size", type=int, default=224, help="side in pixels (default: %(default)s)")
@@ -48,13 +50,25 @@ def add_options(parser: argparse.ArgumentParser, batch_size: int, rounds: int) -
     parser.add_argument("--json", type=Path, help="write all figures there")
 
 
+def _several(text: str) -> int:
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"{text}: quartiles need a number of rounds of at least 2")
+    return int(text)
+
+
 def header(trunk: str, options: argparse.Namespace) -> str:
     """Say what is measured, and on what."""
     precision = "bfloat16" if options.amp else "float32"
     on_cpu = options.device.type == "cpu"
-    device = f"CPU (threads: {options.threads})" if on_cpu else torch.cuda.get_device_name(options.device)
+    device = f"{_processor()}, threads: {options.threads}" if on_cpu else torch.cuda.get_device_name(options.device)
     run = f"{trunk}, {options.image_size} pixels, batch {options.batch_size}, {precision}, {options.rounds} rounds"
     return f"PyTorch {torch.__version__}, timm {timm.__version__}, {device}: {run}"
+
+
+def _processor() -> str:
+    linux = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", linux.read_text()) if linux.is_file() else []
+    return names[0] if names else platform.processor() or "CPU"
 
 
 def draw_batch(options: argparse.Namespace) -> tuple[Tensor, Tensor]:
@@ -104,11 +118,8 @@ def in_turns(
     """Run each arm once a round, each time another one first; return the seconds that the arms tell, without warmup."""
     names = list(arms)
     seconds: dict[str, list[float]] = {name: [] for name in names}
-    turns = [
-        (i, name)
-        for i in range(options.warmup + options.rounds)
-        for name in names[i % len(names) :] + names[: i % len(names)]
-    ]
+    first = [i % len(names) for i in range(options.warmup + options.rounds)]
+    turns = [(i, name) for i, k in enumerate(first) for name in names[k:] + names[:k]]
     for i, name in track(turns, title, console=Console(stderr=True)):
         needed = arms[name]()
         if i >= options.warmup:
