@@ -70,7 +70,7 @@ def _use_rates(cfg: Config, rates: Mapping[str, float]) -> None:
         raise CompositionError(f"head_lr={rates['head_lr']}: say the backbone's rate beside it, lr=...")
     if "head_lr" in rates:
         factor = dict(lr_mult=rates["head_lr"] / rates["lr"])
-        wrapper.setdefault("paramwise_cfg", {})["custom_keys"] = dict(head=factor, neck=dict(factor))
+        wrapper.paramwise_cfg = {**wrapper.get("paramwise_cfg", {}), "custom_keys": dict(head=factor, neck=factor)}
     wrapper.optimizer.update({name: rates[name] for name in ("lr", "weight_decay") if name in rates})
 
 
