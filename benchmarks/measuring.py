@@ -92,14 +92,19 @@ def floor(model: PromptedViT, images: Tensor) -> dict[str, Tensor]:
     return {"loss_task": task_loss(trunk.fc_norm(trunk.norm(tokens))[:, 0], tokens[:, trunk.num_prefix_tokens :])}
 
 
-def timed(call: Callable[[], Any], device: torch.device) -> float:
-    """Return the seconds that a call takes."""
-    synchronize = getattr(torch, device.type).synchronize
+def timed(call: Callable[[], Any], options: argparse.Namespace) -> float:
+    """Return the seconds that a call takes.
+
+    On CPU with one thread they are the processor's, among which those of other processes do not count.
+    """
+    synchronize = getattr(torch, options.device.type).synchronize
+    alone = options.device.type == "cpu" and options.threads == 1
+    clock = time.process_time if alone else time.perf_counter
     synchronize()
-    start = time.perf_counter()
+    start = clock()
     call()
     synchronize()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def train_step(losses: Losses, optimizer: Optional[torch.optim.Optimizer], options: argparse.Namespace) -> None:

@@ -23,8 +23,9 @@ import argparse
 import json
 import logging
 import statistics
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Optional
 
 import torch
 from measuring import (
@@ -98,7 +99,7 @@ def measure(num_prompts: int, options: argparse.Namespace) -> dict[str, dict[str
     check_same_step(model, arms)
     adamw = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
     steps = {name: partial(train_step, arm, None if name == "floor" else adamw, options) for name, arm in arms.items()}
-    turns = {name: partial(timed, step, options.device) for name, step in steps.items()}
+    turns = {name: partial(timed, step, options) for name, step in steps.items()}
     results: dict[str, dict[str, Any]] = {
         name: dict(seconds=seconds) for name, seconds in in_turns(turns, options, f"M = {num_prompts}").items()
     }
@@ -120,13 +121,13 @@ def table(results: dict[str, dict[str, Any]], memory: str) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def main(argv: Optional[Sequence[str]] = None) -> None:
     """Print one table for each number of prompts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--num-prompts", type=int, nargs="+", default=[20, 100], help="in every block")
     parser.add_argument("--model", default="vit_base_patch16_224", help="a timm ViT with a class token")
     add_options(parser, batch_size=8, rounds=15)
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)
     logging.getLogger("davpt_seg").setLevel(logging.ERROR)  # its warning of random weights would stand in the table
     memory = "memory held for backward, MiB" if options.device.type == "cpu" else "peak memory allocated, MiB"

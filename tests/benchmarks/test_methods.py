@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 
 from tests.tools.scripts import load_script
 
@@ -64,10 +67,11 @@ def test_what_is_left_after_folding(methods: dict[str, Any]) -> None:
 
 
 def test_frozen_weights_are_the_bare_trunks_own(benchmark: ModuleType) -> None:
+    arms = sys.modules["method_arms"]
     bare = benchmark.PromptedViT("test_vit")
-    options = benchmark.argparse.Namespace(trunk="test_vit", device=benchmark.torch.device("cpu"))
+    options = argparse.Namespace(trunk="test_vit", device=torch.device("cpu"))
     for name in ("lora", "bias"):
-        pairs = list(benchmark._matched(benchmark.build(name, bare, (None, None), options).model, bare))
+        pairs = list(arms.matched(arms.build(name, bare, (), options).model, bare))
         assert len(pairs) == len(list(bare.trunk.parameters()))
         assert all((p.data_ptr() == theirs.data_ptr()) != p.requires_grad for p, theirs in pairs)
 
@@ -82,7 +86,7 @@ def test_the_figures_that_were_kept_give_the_table_again(
 
 
 def test_ratios_are_those_within_rounds(benchmark: ModuleType) -> None:
-    found = benchmark.table.__globals__["ratio"]([2.0, 30.0, 4.0], [1.0, 10.0, 4.0])
+    found = sys.modules["measuring"].ratio([2.0, 30.0, 4.0], [1.0, 10.0, 4.0])
     assert (found.low, found.median, found.high) == (1.5, 2.0, 2.5)
 
 
