@@ -14,9 +14,9 @@ one timm ViT of random weights and the same random images. What is measured, in 
   what it takes to bring gradients to the first block. Its inference is the bare forward pass.
 
 A ratio is the median (and interquartile range) of those within rounds. On CPU with one thread, seconds are the
-processor's, so that a busy machine disturbs less. Memory is measured once: on CPU, the bytes that
-autograd holds when the forward pass ends, and AdamW's state of what is tuned, without the weights; elsewhere the peak
-that PyTorch's allocator saw in a step, without what was there before it.
+processor's, so that a busy machine disturbs less. Memory is measured once: on CPU, the bytes that autograd holds when
+the forward pass ends, and AdamW's state of what is tuned, without the weights; elsewhere the peak that PyTorch's
+allocator saw in a step, without what was there before it.
 """
 
 from __future__ import annotations
