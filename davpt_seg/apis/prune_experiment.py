@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Optional
@@ -57,7 +58,7 @@ def _tests_on_validation(cfg: Config, name: str) -> Config:
     if missing:
         raise InputError(f"{name} has no {missing[0]}; a cycle chooses on validation images and reports on test images")
     refuse_tested_images(cfg, name)
-    copied = Config(cfg.to_dict(), filename=cfg.filename)
+    copied = copy.deepcopy(cfg)
     for part in ("dataloader", "evaluator"):
         copied[f"test_{part}"] = copied[f"val_{part}"]
     return copied

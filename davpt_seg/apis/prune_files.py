@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ def pruned_config(cfg: Config, kept: Mapping[str, Any]) -> Config:
         cfg: of the whole prompts.
         kept: ``num_prompts`` and ``segments``, of :func:`~davpt_seg.core.adapters.pruning.pruned`.
     """
-    copied = Config(cfg.to_dict(), filename=cfg.filename)
+    copied = copy.deepcopy(cfg)
     prompts = copied.model.backbone.prompts
     before, count = prompts.num_prompts, kept["num_prompts"]
     prompts.num_prompts = count if isinstance(before, int) else [count if number else 0 for number in before]
