@@ -19,6 +19,16 @@ COLLECTIONS = {  # by the folder of a config
     "linear": "Linear probing",
     "bias": "Bias tuning",
     "full": "Full fine-tuning",
+    "e2vpt": "E2VPT",
+    "gatevpt": "GateVPT",
+    "lora": "LoRA",
+    "adapter": "Adapter",
+    "adaptformer": "AdaptFormer",
+    "ssf": "SSF",
+    "lora+guidance": "DA-VPT",
+    "adapter+guidance": "DA-VPT",
+    "vpt_deep+carried": "VPT",
+    "davpt+carried": "DA-VPT",
 }
 DATASETS = {  # by a part of a config's name, the longer ones first; the names are those of MMSegmentation's index
     "ade20k": "ADE20K",

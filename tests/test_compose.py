@@ -3,22 +3,100 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DATASETS
 
 from davpt_seg.apis import main_test, main_train
 from davpt_seg.apis.compose import CompositionError, compose, compose_from_words
+from davpt_seg.apis.parameters import build_on_meta
+from davpt_seg.datasets.preflight import unwrapped
 
-from .test_configs import CELLS, METHODS, config_of
+from .test_configs import CELLS, COMBINATIONS, METHODS, config_of
 
 
 @pytest.mark.parametrize("name", CELLS)
 def test_files_are_what_their_parts_compose(name: str) -> None:
     head, data = name.split("_vitl_")
-    for method in METHODS:
+    for method in METHODS + (COMBINATIONS if data in ("ade20k", "pascal_context_59") else ()):
         composed = compose(method, head, "vitl", data)
         assert composed.to_dict() == Config.fromfile(config_of(method, name)).to_dict(), method
+
+
+def rates(cfg: Config) -> dict[str, float]:
+    """The learning rate of each trained parameter, as MMEngine's own constructor gives it."""
+    model = build_on_meta(cfg)
+    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    groups = wrapper.optimizer.param_groups
+    return {names[id(p)]: group["lr"] for group in groups for p in group["params"] if p.requires_grad}
+
+
+def test_lora_learns_as_new_layers_do_though_it_stands_within_the_trunk() -> None:
+    found = rates(compose("lora+bias", trunk="vits", schedule="mmseg_160k"))
+    assert {rate for name, rate in found.items() if "lora_" in name} == {1e-2}
+    assert {rate for name, rate in found.items() if "trunk" in name and "lora_" not in name} == {1e-3}
+
+
+CAMVID = "head=linear,trunk=vits14_slide112,data=camvid_crop112,schedule=adamw_iters"
+
+
+def test_a_rate_is_everybodys_and_the_heads_own_is_the_heads() -> None:
+    found = rates(compose_from_words(f"method=vpt_deep,{CAMVID},lr=0.02"))
+    assert set(found.values()) == {0.02}
+    found = rates(compose_from_words(f"method=lora+vpt_deep,{CAMVID},lr=0.02,head_lr=0.01"))
+    assert {name.partition(".")[0]: rate for name, rate in found.items()} == pytest.approx(
+        dict(backbone=0.02, decode_head=0.01)
+    )
+    found = rates(compose_from_words("method=vpt_deep,trunk=vits,lr=0.02"))  # the schedule's multipliers stay
+    assert {name.partition(".")[0]: rate for name, rate in found.items()} == pytest.approx(
+        dict(backbone=0.02, neck=0.2, decode_head=0.2, auxiliary_head=0.2)
+    )
+
+
+def test_values_reach_what_they_name() -> None:
+    cfg = compose_from_words(f"method=davpt+lora,{CAMVID},prompts=3,guided_prompts=5,rank=2,patch_weight=0,iters=50")
+    backbone = cfg.model.backbone
+    assert backbone.prompts.num_prompts == [3] * 11 + [5]
+    assert (backbone.adapters[0].rank, backbone.guidance.patch_weight) == (2, 0)
+    assert (cfg.train_cfg.max_iters, cfg.param_scheduler[1].end, cfg.param_scheduler[1].T_max) == (50, 50, 30)
+    backbone = compose_from_words(f"method=e2vpt,{CAMVID},prompts=3,key_value_prompts=2").model.backbone
+    assert (backbone.prompts.num_prompts, backbone.adapters[0].num_prompts) == (3, 2)
+    backbone = compose_from_words(f"method=adapter+guidance,{CAMVID},width=7,guided_prompts=4").model.backbone
+    assert (backbone.adapters[0].width, backbone.guidance.num_prompts) == (7, 4)
+    backbone = compose_from_words(f"method=davpt+carried,{CAMVID},prompts=3,guided_prompts=5").model.backbone
+    assert backbone.prompts.num_prompts == [3] * 8 + [5] + [3] * 3
+    assert backbone.guidance.blocks == [backbone.prompts.carry] == [-4]
+
+
+def test_methods_join_in_any_order() -> None:
+    one, other = compose("lora+davpt_plus"), compose("davpt_plus+lora")
+    assert one.to_dict() == other.to_dict()
+    assert compose("vpt_deep+guidance").to_dict() == compose("davpt").to_dict()
+    assert compose("davpt+efficient_bias").to_dict() == compose("davpt_plus").to_dict()
+
+
+def test_choosing_sees_no_validation_image_and_final_all_training_images(camvid: Path) -> None:
+    def images(loader: Any) -> set[str]:
+        return {item["img_path"] for item in DATASETS.build(loader.dataset)}
+
+    sets = {}
+    for split in ("choose", "final"):
+        cfg = compose_from_words(f"method=linear,{CAMVID},split={split}")
+        for stage in ("train", "test"):
+            unwrapped(cfg[f"{stage}_dataloader"].dataset).update(data_root=str(camvid), pipeline=[])
+            sets[split, stage] = images(cfg[f"{stage}_dataloader"])
+        assert (cfg.val_dataloader is None) == (split == "final")
+    assert not sets["choose", "train"] & sets["choose", "test"]
+    assert sets["choose", "train"] | sets["choose", "test"] == sets["final", "train"]
+    assert not sets["final", "train"] & sets["final", "test"]
+    choosing = compose_from_words(f"method=linear,{CAMVID},split=choose")
+    steps = [step.type for step in unwrapped(choosing.test_dataloader.dataset).pipeline]
+    assert "RandomCrop" not in steps and "RandomFlip" not in steps
+    assert choosing.val_dataloader.dataset == choosing.test_dataloader.dataset
 
 
 def test_words_choose_parts_and_leave_the_rest_as_it_is() -> None:
@@ -58,7 +136,7 @@ def test_schedules_train_trunk_parameters_at_one_rate_and_heads_at_one() -> None
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("method=davptt", "no 'davptt' in .*methods; did you mean 'davpt'.* Known: bias, davpt, davpt_plus, full"),
+        ("method=davptt", "no 'davptt' in .*methods; did you mean 'davpt'.* Known: adapter, adaptformer, bias"),
         ("data=ade", "no 'ade' in .*datasets; did you mean 'ade20k'.*pascal_context_59"),
         ("head=setr_pup,trunk=vitg", "no 'setr_pup_vitg' in .*models.*setr_pup_vitb.*upernet_vits"),
         ("schedule=80k", "no '80k' in .*schedules.*mmseg_160k, released_160k"),
@@ -67,6 +145,22 @@ def test_schedules_train_trunk_parameters_at_one_rate_and_heads_at_one() -> None
             "'crop' is no part of a segmentation experiment; parts are method, head, trunk, data, schedule",
         ),
         ("method=", "'method=' is no PART=NAME"),
+        ("method=carried", "carried is a way of prompts: join it to .* vpt_deep\\+carried"),
+        ("method=guidance", "guidance moves what another method trains: join it to one, lora\\+guidance"),
+        ("method=lora+lora", "names a method twice"),
+        ("method=lora+lorra", "no 'lorra' in .*methods; did you mean 'lora'"),
+        ("method=davpt+guidance", "davpt and guidance both bring guidance"),
+        ("method=vpt_deep+vpt_shallow", "vpt_deep and vpt_shallow both bring prompts"),
+        ("method=lora,widht=3", "'widht' is no part of a segmentation experiment.* values .* width"),
+        ("method=lora,width=3", "method lora with this schedule has no width; it has lr, .*rank"),
+        ("method=linear,prompts=3", "method linear with this schedule has no prompts"),
+        ("method=lora,rank=0", "rank=0: expected an integer of at least 1"),
+        ("method=davpt,cls_weight=-1", "cls_weight=-1: a number of at least 0 was expected"),
+        ("method=davpt,lr=0", "lr=0: a number above 0"),
+        ("method=davpt,head_lr=1", "head_lr=1.0: say the backbone's rate beside it"),
+        ("method=davpt,schedule=adamw_400i,iters=20", "iters=20: the schedule warms up for 20 iterations"),
+        ("method=davpt,schedule=adamw_15e,iters=20", "has no iters"),
+        ("method=davpt,split=test", "split=test: expected one of choose, final"),
         ("method=davpt,method=full", "method is named twice: 'davpt' and 'full'"),
     ],
 )
@@ -91,5 +185,5 @@ def test_the_command_line_ends_with_the_known_parts(capsys: pytest.CaptureFixtur
     checkpoint = tmp_path / "iter_1.pth"
     checkpoint.touch()
     with pytest.raises(SystemExit):
-        main_test(["method=lora", str(checkpoint)])
-    assert "there is no 'lora'" in capsys.readouterr().err
+        main_test(["method=loraa", str(checkpoint)])
+    assert "there is no 'loraa'" in capsys.readouterr().err

@@ -7,12 +7,15 @@ about ``model``, and a base can't read another's width, depth or number of class
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
 from mmengine.config import Config
 
+from ..datasets.preflight import unwrapped
 from .parts import CompositionError, merged_parts
 from .recognition import DEFAULTS, SCHEDULES, compose_recognition
+from .segmentation import VALUES, use_split, use_values
+from .values import name_of
 
 PARTS = ("method", "head", "trunk", "data", "schedule")
 EXAMPLE = "method=vpt_deep,head=setr_pup,trunk=vitb,data=pascal_context_59,schedule=mmseg_160k"
@@ -26,34 +29,48 @@ def compose(
     trunk: str = "vitl",
     data: str = "ade20k",
     schedule: str = "released_160k",
+    split: Optional[str] = None,
+    **values: str,
 ) -> Config:
-    """Build the config of an experiment.
+    """Build the config of a segmentation experiment.
 
     Args:
-        method: a file of ``configs/_base_/methods``: ``linear``, ``full``, ``bias``, ``vpt_shallow``, ``vpt_deep``, ...
+        method: a file of ``configs/_base_/methods``: ``linear``, ``vpt_deep``, ``lora``, ...; or several joined by
+            ``+``: ``lora+guidance``.
         head: with the trunk, a file of ``configs/_base_/models``: ``HEAD_TRUNK.py``.
         trunk: the ViT: ``vitl``, ``vitb``, ``vits``, ``vitl14_reg``, ...
         data: a file of ``configs/_base_/datasets``.
         schedule: a file of ``configs/_base_/schedules``.
+        split: None trains on the training set and validates on the validation set. ``choose`` and ``final`` keep that
+            set for a last test, see :func:`~davpt_seg.apis.segmentation.use_split`.
+        **values: hyper-parameters that take the place of the parts' own, as text, see
+            :func:`~davpt_seg.apis.segmentation.use_values`.
 
     Returns:
-        The config, named ``METHOD/HEAD_TRUNK_DATA.py`` (and ``_SCHEDULE`` where it is not the released one), as the
-        experiment's file is or would be.
+        The config, named ``METHOD/HEAD_TRUNK_DATA.py`` (and ``_SCHEDULE`` where it is not the released one, the split
+        and the values), as the experiment's file is or would be.
 
     Raises:
-        CompositionError: an unknown part; the message lists the known ones. Or one of recognition's, or a data part
-            without ``CheckLabels``.
+        CompositionError: an unknown part; the message lists the known ones. Or one of recognition's, a data part
+            without ``CheckLabels``, or a value that does not fit.
     """
     for part, chosen, of_recognition in (("head", head, (DEFAULTS["head"],)), ("schedule", schedule, SCHEDULES)):
         if chosen in of_recognition:
             raise CompositionError(f"{part}={chosen} is for recognition: data of vtab/ or fgvc/, not data={data}")
-    name = f"{head}_{trunk}_{data}" + ("" if schedule == "released_160k" else f"_{schedule}")
-    words = f"method={method},head={head},trunk={trunk},data={data},schedule={schedule}"
     cfg = merged_parts(f"{head}_{trunk}", data, schedule, method, runtime="default")
     _fit_classes(cfg)
     _fit_crop(cfg)
-    _fit_depth(cfg)
-    return Config(cfg.to_dict(), cfg_text=f"# {words}\n", filename=f"{method}/{name}.py")
+    use_values(cfg, method, values)
+    changes = dict(values) if split is None else dict(split=split, **values)
+    if split is not None:
+        use_split(cfg, split)
+    words = dict(method=method, head=head, trunk=trunk, data=data, schedule=schedule, **changes)
+    name = name_of([f"{head}_{trunk}_{data}", *([schedule] if schedule != "released_160k" else [])], changes)
+    return Config(
+        cfg.to_dict(),
+        cfg_text=f"# {','.join(f'{key}={value}' for key, value in words.items())}\n",
+        filename=f"{method}/{name}.py",
+    )
 
 
 def compose_from_words(words: str) -> Config:
@@ -75,14 +92,17 @@ def compose_from_words(words: str) -> Config:
         chosen[part] = name
     if chosen.get("data", "").partition("/")[0] in RECOGNITION:
         return compose_recognition(**chosen)
-    unknown = [part for part in chosen if part not in PARTS]
+    unknown = [part for part in chosen if part not in (*PARTS, *VALUES)]
     if unknown:
         raise CompositionError(f"{unknown[0]!r} is no part of a segmentation experiment; {_parts()}")
     return compose(**chosen)
 
 
 def _parts() -> str:
-    return f"parts are {', '.join(PARTS)}: {EXAMPLE}; and with data of vtab/ or fgvc/: {RECOGNITION_EXAMPLE}"
+    return (
+        f"parts are {', '.join(PARTS)}: {EXAMPLE}; values of segmentation are {', '.join(VALUES)}; "
+        f"and with data of vtab/ or fgvc/: {RECOGNITION_EXAMPLE}"
+    )
 
 
 def asks_for_composition(config: str) -> bool:
@@ -93,7 +113,8 @@ def asks_for_composition(config: str) -> bool:
 def _steps(cfg: Config, kind: str) -> list[Any]:
     """Pipeline steps of one kind, wherever the config holds a copy of them."""
     pipelines = [cfg[key] for key in ("train_pipeline", "test_pipeline")]
-    pipelines += [cfg[f"{split}_dataloader"].dataset.pipeline for split in ("train", "val", "test")]
+    sets = [cfg[f"{split}_dataloader"].dataset for split in ("train", "val", "test")]
+    pipelines += [unwrapped(dataset).pipeline for dataset in sets]
     return [step for pipeline in pipelines for step in pipeline if step["type"] == kind]
 
 
@@ -114,11 +135,3 @@ def _fit_crop(cfg: Config) -> None:
     if size is not None:
         for step in _steps(cfg, "RandomCrop"):
             step.crop_size = size
-
-
-def _fit_depth(cfg: Config) -> None:
-    """Keep the last prompt counts of a method written for 24 blocks; each of our models reads its last block."""
-    depth = max(cfg.model.backbone.out_indices) + 1
-    counts = cfg.model.backbone.get("prompts", {}).get("num_prompts")
-    if isinstance(counts, list):
-        cfg.model.backbone.prompts.num_prompts = counts[-depth:]

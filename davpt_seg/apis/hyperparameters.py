@@ -19,7 +19,13 @@ TUNED = {
     "N": ("blocks.*.norm1.weight", "blocks.*.norm1.bias"),
     "C": ("cls_token",),
 }
-ROWS_OF = {"davpt_plus": "davpt"}  # methods that another's rows are for, too
+ROWS_OF = {"davpt_plus": "davpt", "guidance": "davpt"}  # methods that another's rows are for, too
+# Methods that only join others, and the values that they bring.
+JOINING: dict[str, tuple[str, ...]] = {
+    "guidance": ("guided_prompts", "guided_blocks", "patch_weight", "cls_weight", "prompt_scale"),
+    "carried": (),
+}
+SIZES = (*JOINING["guidance"], "prompts", "tuned", "key_value_prompts", "rank", "width")  # what any method brings
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,9 @@ class Hyperparameters:
         cls_weight: lambda.
         prompt_scale: see :func:`~davpt_seg.core.losses.proxy_anchor`.
         tuned: letters (``TUNED``) of what DA-VPT+ trains.
+        key_value_prompts: of E2VPT, in each head of every block.
+        rank: of LoRA.
+        width: of the bottleneck of Adapter and AdaptFormer.
         drop_path: rate.
         batch_size: images in a batch.
         source: ``released`` by the authors of DA-VPT, or ``ours``.
@@ -55,6 +64,9 @@ class Hyperparameters:
     cls_weight: Optional[float]
     prompt_scale: Optional[float]
     tuned: Optional[str]
+    key_value_prompts: Optional[int]
+    rank: Optional[int]
+    width: Optional[int]
     drop_path: float
     batch_size: int
     source: str
@@ -88,6 +100,7 @@ class Hyperparameters:
         for name, fits, expected in (
             ("lr", changed.lr > 0, "above 0"),
             ("batch_size", changed.batch_size > 0, "of at least 1"),
+            *((name, getattr(changed, name) != 0, "of at least 1") for name in ("key_value_prompts", "rank", "width")),
             ("drop_path", changed.drop_path < 1, "below 1"),
         ):
             if not fits:
@@ -98,9 +111,25 @@ class Hyperparameters:
 def hyperparameters(method: str, trunk: str, task: str) -> Hyperparameters:
     """Look a method's values up; a row for the task goes before one for all tasks (``*``), and so with trunks.
 
+    Of methods joined by ``+`` (``lora+guidance``) the first that can stand alone sets the rate and whatever else it
+    has; the others bring what it has not.
+
     Raises:
         KeyError: the table has no row that fits.
     """
+    names = sorted(method.split("+"), key=JOINING.__contains__)
+    if names[0] in JOINING:
+        raise KeyError(f"method {method!r} has no rate of its own: join it to another, lora+guidance, vpt_deep+carried")
+    row = _row(names[0], trunk, task)
+    for name in names[1:]:
+        brought = JOINING.get(name, SIZES)
+        if brought:
+            other = _row(name, trunk, task)
+            row = replace(row, **{key: getattr(other, key) for key in brought if getattr(row, key) is None})
+    return row
+
+
+def _row(method: str, trunk: str, task: str) -> Hyperparameters:
     method = ROWS_OF.get(method, method)
     with open(config_root() / "_base_" / "hyperparameters.csv", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["method"] == method]

@@ -8,6 +8,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from ..packaged_configs import config_root
+from .methods import joined_methods
 
 
 class CompositionError(ValueError):
@@ -17,19 +18,22 @@ class CompositionError(ValueError):
 def merged_parts(model: str, data: str, schedule: str, method: str, runtime: str) -> Config:
     """Put the files of an experiment's parts over each other.
 
+    Args:
+        model, data, schedule, runtime: files of the folders ``models``, ``datasets``, ``schedules``, ``runtime``.
+        method: a file of ``methods``, or several, joined by ``+``.
+
     Raises:
-        CompositionError: an unknown part; the message lists the known ones.
+        CompositionError: an unknown part, and the message lists the known ones; or methods that do not join.
     """
     folder = config_root() / "_base_"
     cfg = Config({})
-    for kind, part in (
-        ("models", model),
-        ("datasets", data),
-        ("schedules", schedule),
-        ("runtime", runtime),
-        ("methods", method),
-    ):
+    for kind, part in (("models", model), ("datasets", data), ("schedules", schedule), ("runtime", runtime)):
         cfg.merge_from_dict(Config.fromfile(_part(folder / kind, part)).to_dict())
+    contents = {name: Config.fromfile(_part(folder / "methods", name)).to_dict() for name in method.split("+")}
+    try:
+        cfg.merge_from_dict(joined_methods(method, contents))
+    except ValueError as error:
+        raise CompositionError(str(error)) from error
     return cfg
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import importlib.util
 import re
 from dataclasses import replace
@@ -12,12 +11,13 @@ from typing import Any, Optional
 from mmengine.config import Config
 
 from ..packaged_configs import config_root
-from .hyperparameters import Hyperparameters, hyperparameters
+from .hyperparameters import TUNED, Hyperparameters, hyperparameters
+from .methods import fit_method, fit_sizes
 from .parts import CompositionError, merged_parts
+from .values import name_of, whole
 
 SPLITS = ("choose", "final")
 SCHEDULES = ("davpt_100e", "vpt_100e")  # others have metrics, decay rules and prompt rates of segmentation
-LONGEST_NAME = 200  # of the config that is written into the work dir; file systems take 255
 VARIABLES = ("dataset", "pipeline", "place", "train_pipeline", "test_pipeline")  # of the data files, used by now
 LENGTHS = ("epochs", "warmup_epochs", "image_size")
 DEFAULTS = dict(method="davpt", trunk="vitb_in21k", schedule="davpt_100e", split="choose", head="classifier")
@@ -36,7 +36,7 @@ def compose_recognition(
 
     Args:
         data: the task, a file below ``configs/_base_/datasets``: ``vtab/dtd``, ``fgvc/cub``.
-        method: a file of ``configs/_base_/methods``.
+        method: a file of ``configs/_base_/methods``, or several joined by ``+``: ``lora+guidance``.
         trunk: ``vitb_in21k``, ``vitb_mae``, ``vitb_mocov3``, ``vits14``.
         schedule: ``davpt_100e``, or ``vpt_100e``, which needs ``lr``.
         split: ``choose`` trains on the training split and validates, and tests, on the validation split; ``final``
@@ -65,10 +65,11 @@ def compose_recognition(
     _use_method(cfg, method, row)
     _use_optimizer(cfg, row)
     if "epochs" in values or "warmup_epochs" in values:
-        epochs = _whole(values, "epochs", 1) if "epochs" in values else cfg.train_cfg.max_epochs
-        _use_epochs(cfg, epochs, _whole(values, "warmup_epochs", 0) if "warmup_epochs" in values else epochs // 10)
+        epochs = whole("epochs", values["epochs"]) if "epochs" in values else cfg.train_cfg.max_epochs
+        warmup = values.get("warmup_epochs")
+        _use_epochs(cfg, epochs, epochs // 10 if warmup is None else whole("warmup_epochs", warmup, 0))
     if "image_size" in values:
-        _use_image_size(cfg, _whole(values, "image_size", 1))
+        _use_image_size(cfg, whole("image_size", values["image_size"]))
     return _named(cfg, dict(method=method, head=head, trunk=trunk, data=data, schedule=schedule, split=split), values)
 
 
@@ -95,19 +96,10 @@ def _row(method: str, trunk: str, data: str, schedule: str, values: dict[str, st
         raise CompositionError(str(error)) from error
 
 
-def _whole(values: dict[str, str], name: str, least: int) -> int:
-    if not values[name].isdecimal() or int(values[name]) < least:
-        raise CompositionError(f"{name}={values[name]}: expected an integer of at least {least}")
-    return int(values[name])
-
-
 def _named(cfg: Config, parts: dict[str, str], values: dict[str, str]) -> Config:
     """Name the config, and so its work dir, by all that makes it differ from the default."""
     changes = {name: parts[name] for name in ("schedule", "split") if parts[name] != DEFAULTS[name]}
-    changes.update(values)
-    name = "_".join([parts["trunk"], *parts["data"].split("/"), *(f"{key}={value}" for key, value in changes.items())])
-    if len(name) > LONGEST_NAME:
-        name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    name = name_of([parts["trunk"], *parts["data"].split("/")], {**changes, **values})
     words = ",".join(f"{key}={value}" for key, value in {**parts, **values}.items())
     content = {key: value for key, value in cfg.to_dict().items() if key not in VARIABLES}
     return Config(content, cfg_text=f"# {words}\n", filename=f"{parts['method']}/{name}.py")
@@ -131,10 +123,7 @@ def _use_classes(cfg: Config, num_classes: int) -> None:
 
 def _use_method(cfg: Config, method: str, row: Hyperparameters) -> None:
     backbone = cfg.model.backbone
-    depth = max(backbone.out_indices) + 1  # each of our models names its last block
-    if "prompts" in backbone:
-        counts = [row.guided_prompts if block in row.blocks else row.prompts for block in range(depth)]
-        backbone.prompts.num_prompts = counts if row.blocks else row.prompts
+    names = method.split("+")
     if "guidance" in backbone:
         backbone.guidance.update(
             blocks=list(row.blocks),
@@ -146,9 +135,12 @@ def _use_method(cfg: Config, method: str, row: Hyperparameters) -> None:
             ignore_index=-1,  # 255, label maps' void, is a class of SUN397 and of NABirds
             image_token="mean" if backbone.out_type == "avg_featmap" else "class",
         )
-    if method == "davpt_plus":
-        backbone.tuned = row.tuned_names()
-    if method == "bias":
+    fit_method(backbone, row.prompts, row.guided_prompts)
+    fit_sizes(backbone, row.key_value_prompts, row.rank, row.width)
+    if "davpt_plus" in names:
+        others = [name for name in backbone.tuned if name not in TUNED["K"] + TUNED["V"]]
+        backbone.tuned = [*row.tuned_names(), *(name for name in others if name not in row.tuned_names())]
+    if "bias" in names:
         backbone.tuned.append("norm.bias")  # which the classifier reads, while maps are taken before it
     if row.drop_path or "drop_path_rate" in backbone:  # the method's own rate gives way to 0, too
         backbone.update(drop_path_rate=row.drop_path, trunk_mode="train")

@@ -1,13 +1,14 @@
-"""Writes what a test of a classifier gave: its scores for machines, its confusion matrix as a picture."""
+"""Writes what a test gave: its scores for machines; of a classifier, its confusion matrix as a picture."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any, Optional
 
 from mmengine.config import Config
-from mmengine.dist import is_main_process
+from mmengine.dist import get_world_size, is_main_process
 from mmengine.runner import Runner
 
 from ..engine.atomic_files import AtomicLocalBackend
@@ -48,11 +49,13 @@ def write_scores(
         path: of the file, which is whole or not there.
         config: as the user named it.
         checkpoint: that was tested; None for the model as it was trained just now.
-        trained: the checkpoint's ``meta``, which tells its ``seed`` and ``epoch``, since the runner has those of the
-            test.
+        trained: the checkpoint's ``meta``, which tells its ``seed``, ``epoch`` and ``iter``, since the runner has
+            those of the test.
     """
+    batch_size = None  # images of a training step, on all processes
     if trained is None:
-        trained = dict(seed=runner.seed, epoch=runner.epoch)
+        trained = dict(seed=runner.seed, epoch=runner.epoch, iter=runner.iter)
+        batch_size = runner.cfg.train_dataloader.batch_size * get_world_size()
     counts = count_parameters(bare_model(runner))
     dataset = runner.test_dataloader.dataset
     about = dict(
@@ -60,13 +63,15 @@ def write_scores(
         checkpoint=checkpoint,
         seed=trained.get("seed"),
         epoch=trained.get("epoch"),
+        iter=trained.get("iter"),
+        batch_size=batch_size,
         images=len(dataset),
-        split=getattr(dataset, "split", None),
+        split=getattr(dataset, "split", "test"),
         trained_in_backbone=counts.backbone_trained,
         trained=counts.trained,
         parameters=counts.whole,
     )
-    scores = {name: value for name, value in metrics.items() if isinstance(value, (int, float))}
+    scores = {name: float(value) for name, value in metrics.items() if isinstance(value, Real)}  # numpy's, too
     if is_main_process():
         AtomicLocalBackend().put_text(json.dumps(dict(**scores, about=about), indent=1) + "\n", path)
     runner.logger.info(f"scores: {path}")

@@ -31,6 +31,11 @@ def build_prompts(trunk: VisionTransformer, config: Optional[Mapping[str, Any]])
     """Make the prompts of a trunk from the arguments of :class:`Prompts`, or none."""
     if config is None:
         return None
+    if isinstance(config, (list, tuple)):
+        raise ValueError(
+            f"prompts must be one dict, got {len(config)}: a model has one set of prompts, deep, shallow or gated, and "
+            "guidance one mapping of classes to them; choose one, or give num_prompts block by block"
+        )
     if not isinstance(config, Mapping):
         raise ValueError(f"prompts must be a dict of arguments, got {config!r}; write dict(num_prompts=...)")
     check_arguments(Prompts, config, "prompts", given=("depth", "embed_dim", "patch_size"))

@@ -37,8 +37,10 @@ def fold(model: PromptedViT) -> None:
 
     LoRA, SSF and learned biases go into the trunk's weights (the same outputs but for rounding). Prompts that join as
     keys and values become those keys and values (bit for bit the same outputs). Prompts that stay in the sequence,
-    Adapter and AdaptFormer stay what they are, and guidance is dropped.
+    Adapter and AdaptFormer stay what they are, and guidance is dropped. A folded model stays as it is.
     """
+    if model.folded is not None:
+        return
     model.eval()
     model.adapters.merge(model.trunk)
     _merge_biases(model)

@@ -17,7 +17,8 @@ class Gates(nn.Module):
 
     Args:
         depth: number of blocks L.
-        start: of each g, below 0: the prompts change little from block to block at first. Temperatures start at 1.
+        start: of each g, below 0: the prompts change little from block to block at first. The released code starts at
+            -10 by default and at -5 in its example. Temperatures start at 1.
     """
 
     def __init__(self, depth: int, start: float = -5.0) -> None:
@@ -26,8 +27,13 @@ class Gates(nn.Module):
         self.temperatures = nn.Parameter(torch.ones(depth))
 
     def temperature(self, block: int) -> Tensor:
-        """Return a block's temperature, a scalar within [0.01, 10]."""
-        return self.temperatures[block].clamp(COLDEST, HOTTEST)
+        """Return a block's temperature, a scalar within [0.01, 10].
+
+        Its gradient passes through the bounds, or a temperature that once left them would never learn again. (The
+        released code moves such a one back to its bound before each pass.)
+        """
+        free = self.temperatures[block]
+        return free + (free.clamp(COLDEST, HOTTEST) - free).detach()
 
     def forward(self, block: int, entered: Tensor, tokens: Tensor) -> Tensor:
         """Let the prompts at the end of a block's output, (B, N + M, D), through its gate.

@@ -39,7 +39,7 @@ class Prompts(nn.Module):
         dropout: prompt dropout. It is drawn once a batch, since a batch shares its prompts.
         norm: what is done to the prompts before they enter a block: ``none``, ``l2`` (unit length) or ``layer``
             (zero mean, unit variance).
-        gate_start: where the gates of gated prompts start, before the sigmoid; GateVPT tries -5 to -10.
+        gate_start: where the gates of gated prompts start, see :class:`~davpt_seg.core.gates.Gates`.
         segments: which segments of pruned prompts are left, see :class:`~davpt_seg.core.segments.Segments`; None: all.
 
     Raises:
@@ -85,12 +85,10 @@ class Prompts(nn.Module):
 
     def reset_parameters(self, patch_size: tuple[int, int], init: str = "vpt") -> None:
         """Draw the initial values anew."""
-        for values in self.values.values():
-            if init == "xavier":
-                nn.init.xavier_uniform_(values)
-            else:
-                bound = math.sqrt(6.0 / (3 * patch_size[0] * patch_size[1] + self.embed_dim))
-                nn.init.uniform_(values, -bound, bound)
+        for block, values in self.values.items():
+            fan = self.counts[int(block)] if init == "xavier" else 3 * patch_size[0] * patch_size[1]
+            bound = math.sqrt(6.0 / (fan + self.embed_dim))
+            nn.init.uniform_(values, -bound, bound)
 
     def forward(self, block: int) -> Optional[Tensor]:
         """Return the prompts of a block, (M, D), or None where it has none."""

@@ -4,6 +4,16 @@ from .check_labels import CheckLabels
 from .fgvc import FGVC_SETS, FGVCDataset
 from .pk_sampler import PKSampler
 from .random_subset import random_subset
+from .training_part import training_part
 from .vtab import VTAB_SETS, VTABDataset
 
-__all__ = ["FGVC_SETS", "VTAB_SETS", "CheckLabels", "FGVCDataset", "PKSampler", "VTABDataset", "random_subset"]
+__all__ = [
+    "FGVC_SETS",
+    "VTAB_SETS",
+    "CheckLabels",
+    "FGVCDataset",
+    "PKSampler",
+    "VTABDataset",
+    "random_subset",
+    "training_part",
+]

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .. import __version__
+from ..core.adapters.lora import bare_modules
 from ..models import PromptedViTBackbone
 
 
@@ -70,9 +71,9 @@ class ClassMeansCache:
 def cache_key(runner: Runner, backbone: PromptedViTBackbone, **pass_settings: Any) -> str:
     """Digest all that the first class means depend on.
 
-    That is the trunk (architecture and weights), preprocessing, precision, which tokens are averaged and how they are
-    labelled, the data set's config with path, size and time of every file that it names, how it is loaded, and our
-    version.
+    That is the trunk as it was (architecture and weights, without what adapters put into it), preprocessing, precision,
+    which tokens are averaged and how they are labelled, the data set's config with path, size and time of every file
+    that it names, how it is loaded, and our version.
 
     Args:
         runner: with a config, whose ``train_dataloader`` describes the data.
@@ -105,8 +106,8 @@ def cache_key(runner: Runner, backbone: PromptedViTBackbone, **pass_settings: An
         preprocessor=runner.cfg.get("model", {}).get("data_preprocessor"),
     )
     digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
-    for module in (backbone.trunk, backbone.biases):
-        _digest_module(module, digest)
+    for name, module in [*bare_modules(backbone.trunk), *backbone.biases.named_modules()]:
+        _digest_module(name, module, digest)
     for line in _data_lines(loader.dataset):
         digest.update(line.encode())
     return digest.hexdigest()
@@ -117,13 +118,12 @@ def _precision(wrapper: Any) -> list[str]:
     return [type(wrapper).__name__, *(str(getattr(wrapper, name, None)) for name in ("cast_dtype", "dtype"))]
 
 
-def _digest_module(module: nn.Module, digest: Any) -> None:
-    for name, part in module.named_modules():
-        plain = {key: value for key, value in vars(part).items() if isinstance(value, (bool, int, float, str, tuple))}
-        plain.pop("training", None)
-        digest.update(f"{name} {type(part).__name__} {sorted(plain.items())}".encode())
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+def _digest_module(name: str, module: nn.Module, digest: Any) -> None:
+    plain = {key: value for key, value in vars(module).items() if isinstance(value, (bool, int, float, str, tuple))}
+    plain.pop("training", None)
+    digest.update(f"{name} {type(module).__name__} {sorted(plain.items())}".encode())
+    for own, tensor in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
+        digest.update(f"{own} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(_bytes(tensor))
 
 

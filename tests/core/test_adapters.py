@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from timm.layers import RmsNorm
 from torch import Tensor
 
 from davpt_seg.core import PromptedViT
+from davpt_seg.core.adapters.lora import bare_modules
 from davpt_seg.core.tuning import trained_table
 from davpt_seg.visualization import prompt_attention
 
@@ -131,6 +133,17 @@ def test_gated_prompts_change_slowly_from_block_to_block() -> None:
         torch.testing.assert_close(ours[i], torch.cat([tokens, prompts], dim=1), rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("left", [20.0, -3.0])
+def test_a_temperature_that_left_its_bounds_can_come_back(left: float) -> None:
+    model = tiny_vit(prompts=dict(num_prompts=4, kind="gated"))
+    temperatures = model.prompts.gates.temperatures
+    with torch.no_grad():
+        temperatures[1] = left
+    assert model.prompts.gates.temperature(1).item() == pytest.approx(min(max(left, 0.01), 10.0), abs=1e-12)
+    (gradient,) = torch.autograd.grad(model(images()).maps[0].square().sum(), temperatures)
+    assert gradient.abs().min() > 1e-6
+
+
 def test_scale_and_shift_change_the_patch_embedding_and_the_last_norm() -> None:
     model = stir(tiny_vit(adapters=[dict(type="ssf")], norm_maps=True))
     pixels = torch.randn(2, 3, 32, 32, dtype=torch.float64)
@@ -145,10 +158,42 @@ def test_scale_and_shift_change_the_patch_embedding_and_the_last_norm() -> None:
 
 @pytest.mark.parametrize(("classes", "published"), [(100, 0.28), (1000, 0.97)])  # CIFAR-100, ImageNet-1k
 def test_scale_and_shift_train_the_published_number_of_parameters(classes: int, published: float) -> None:
-    """SSF, arXiv 2210.08823, Table 2: ViT-B/16, in millions, with a linear head."""
+    """SSF, arXiv 2210.08823: of a ViT-B/16, in millions, with a linear head."""
     with torch.device("meta"):
         model = PromptedViT("vit_base_patch16_224", adapters=[dict(type="ssf")])
     assert round((sum(p.numel() for p in learned(model).values()) + classes * 769) / 1e6, 2) == published
+
+
+def test_scale_and_shift_refuse_an_operation_that_they_could_not_merge_into() -> None:
+    with pytest.raises(ValueError, match=r"linear layers and layer norms; the ViT's 'blocks.0.norm1' is a RmsNorm"):
+        tiny_vit(adapters=[dict(type="ssf")], timm_kwargs=dict(norm_layer=RmsNorm))
+
+
+def test_the_bottlenecks_of_adaptformer_drop_out_in_training_only() -> None:
+    adapters = [dict(type="adaptformer", width=64, dropout=0.25)]
+    model = stir(tiny_vit(adapters=adapters))
+    module = model.adapters["adaptformer"].blocks[0]
+    hidden: list[Tensor] = []
+    module.up.register_forward_pre_hook(lambda module, inputs: hidden.append(inputs[0]))
+    model.train()(images())
+    model.eval()(images())
+    dropped, whole = hidden
+    active = whole > 0
+    assert (dropped[active] == 0).double().mean().item() == pytest.approx(0.25, abs=0.03)
+    kept = dropped != 0
+    torch.testing.assert_close(dropped[kept], whole[kept] / 0.75)
+
+
+@pytest.mark.parametrize("num_prompts", [5, 20])
+def test_key_value_prompts_start_in_hes_range(num_prompts: int) -> None:
+    """kaiming_uniform_ on (heads, n, head_dim), whose fan-in torch takes to be n * head_dim."""
+    torch.manual_seed(0)
+    adapters = [dict(type="key_value_prompts", num_prompts=num_prompts)]
+    with torch.no_grad():
+        theirs = torch.nn.init.kaiming_uniform_(torch.empty(12, num_prompts, 64)).abs().max()
+        for values in PromptedViT("vit_base_patch16_224", adapters=adapters).adapters["key_value_prompts"].values:
+            assert values.abs().max().item() == pytest.approx(theirs.item(), rel=0.02)
+            assert values.std().item() == pytest.approx(theirs.item() / 3**0.5, rel=0.05)
 
 
 @pytest.mark.parametrize("num_prompts", [1, 4])
@@ -190,6 +235,19 @@ def test_tuned_names_are_the_same_with_lora() -> None:
     table = trained_table(model)
     assert "trunk.blocks.*.attn.qkv.bias" in table and "base_layer" not in table
     assert "trunk.blocks.*.attn.qkv.lora_A.default.weight" in table
+
+
+def test_lora_that_was_frozen_stays_frozen_when_it_was_switched_off_for_a_while() -> None:
+    model = tiny_vit(adapters=[dict(type="lora", rank=2)]).requires_grad_(False)
+    model.encode(images(), prompted=False)
+    assert not learned(model)
+
+
+def test_the_modules_of_a_wrapped_trunk_are_those_of_the_bare_one() -> None:
+    bare, model = tiny_vit().trunk, tiny_vit(adapters=[dict(type="lora", targets=["attn.qkv", "mlp.fc2"])]).trunk
+    ours = dict(bare_modules(model))
+    assert {name: type(module) for name, module in ours.items()} == {n: type(m) for n, m in bare.named_modules()}
+    assert ours["blocks.1.mlp.fc2"] is model.blocks[1].mlp.fc2.base_layer
 
 
 def test_a_checkpoint_of_the_bare_trunk_fits_lora_but_for_what_is_learned() -> None:

@@ -185,6 +185,13 @@ def test_folding_knows_every_kind_of_trunk(name: str, trait: str) -> None:
     torch.testing.assert_close(model.fold()(images()).maps[0], before, rtol=0, atol=1e-10)
 
 
+@by_method
+def test_folding_again_changes_nothing(name: str) -> None:
+    model = stir(build(name)).eval().fold()
+    before = model(images()).maps[0]
+    assert torch.equal(model.fold()(images()).maps[0], before)
+
+
 @pytest.mark.parametrize("name", ["vpt_deep", "e2vpt", "e2vpt_pruned", "key_value_prompts"])
 def test_prompts_fold_bit_for_bit(name: str) -> None:
     model = stir(build(name)).float().eval()

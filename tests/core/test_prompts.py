@@ -35,6 +35,15 @@ def test_xavier_initial_values_are_uniform_in_glorots_range() -> None:
         assert kstest(values.detach().flatten().numpy(), "uniform", args=(-bound, 2 * bound)).pvalue > 1e-3
 
 
+@pytest.mark.parametrize("init", ["vpt", "xavier"])
+def test_what_is_left_of_pruned_prompts_starts_in_the_range_of_whole_ones(init: str) -> None:
+    torch.manual_seed(0)
+    segments = ["1000000000000000"] * 50
+    values = Prompts(50, 1, 384, (14, 14), init=init, segments=segments).values["0"]
+    bound = math.sqrt(6 / (50 + 384 if init == "xavier" else 3 * 14 * 14 + 384))
+    assert 0.99 * bound < values.max() <= bound and -bound <= values.min() < -0.99 * bound
+
+
 @pytest.mark.parametrize(
     ("num_prompts", "counts"), [(5, (5, 5, 5)), ([4, 0, 7], (4, 0, 7)), ((1, 2, 3), (1, 2, 3)), (0, (0, 0, 0))]
 )

@@ -91,6 +91,7 @@ def key(tmp_path: Path, **changes: Any) -> str:
         timm_kwargs={**TINY, **changes.get("timm_kwargs", {})},
         prompts=dict(num_prompts=changes.get("num_prompts", 3)),
         guidance={**dict(num_classes=5), **changes.get("guidance", {})},
+        adapters=changes.get("adapters", ()),
         tuned=["blocks.*.attn.key_bias"],
     )
     with torch.no_grad():
@@ -114,6 +115,7 @@ def key(tmp_path: Path, **changes: Any) -> str:
     [
         dict(weights=1),
         dict(weight=1e-6),
+        dict(weight=1e-6, adapters=[dict(type="lora", rank=2, targets=["mlp.fc2"])]),
         dict(bias=1e-6),
         dict(timm_kwargs=dict(num_heads=2)),  # of the same weights
         dict(guidance=dict(blocks=[0])),
@@ -144,6 +146,9 @@ def test_whatever_changes_class_means_changes_the_key(changes: dict[str, Any], t
         dict(num_workers=1),
         dict(guidance=dict(patch_weight=1.0, cls_weight=0.5, prompt_side="key", cls_side="query")),
         dict(guidance=dict(metric="triplet", mapping="static")),
+        dict(adapters=[dict(type="lora", rank=2)]),
+        dict(adapters=[dict(type="lora", rank=4, targets=["mlp.fc1"])]),
+        dict(adapters=[dict(type="ssf", std=0.1), dict(type="adapter", width=4), dict(type="key_value_prompts")]),
     ],
     ids=str,
 )

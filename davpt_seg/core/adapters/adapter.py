@@ -37,9 +37,11 @@ class HoulsbyAdapter(Adapter):
     """A bottleneck after the FFN of every block (Houlsby et al., arXiv 1902.00751, who have one after attention, too).
 
     It stands before the residual sum, and behind the trunk's layer scale where there is one. It starts as the identity.
+    VPT's code (arXiv 2203.12119) has it at the same place, but starts both projections at zero: neither weight then
+    ever has a gradient, and only the up-projection's bias learns.
 
     Args:
-        width: of the bottleneck; VPT (arXiv 2203.12119) compares with D / 8.
+        width: of the bottleneck; VPT's code has D / 8 by default.
 
     Raises:
         ValueError: a width below 1.

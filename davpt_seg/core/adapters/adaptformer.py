@@ -11,26 +11,29 @@ from .base import Adapter
 
 
 class ParallelBottleneck(Bottleneck):
-    """The FFN's output y for the input x becomes y + scale * up(relu(down(x)))."""
+    """The FFN's output y for the input x becomes y + scale * up(dropout(relu(down(x))))."""
 
-    def __init__(self, embed_dim: int, width: int, scale: float) -> None:
+    def __init__(self, embed_dim: int, width: int, scale: float, dropout: float) -> None:
         super().__init__(embed_dim, width)
         self.scale = scale
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, entering: Tensor, update: Tensor) -> Tensor:
         """Add to the FFN's output ``update`` what the bottleneck makes of its input, both (B, N, D)."""
-        return update + self.scale * self.up(F.relu(self.down(entering)))
+        return update + self.scale * self.up(self.dropout(F.relu(self.down(entering))))
 
 
 class AdaptFormer(Adapter):
     """A bottleneck parallel to the FFN of every block (AdaptFormer, arXiv 2205.13535, Sec. 3.2).
 
     It reads the FFN's own, normalised input, as the paper's equation has it (the released code feeds it the tokens
-    before the norm), and joins behind the trunk's layer scale where there is one. It starts as the identity.
+    before the norm), and joins behind the trunk's layer scale where there is one, and before drop path (the released
+    code adds it after that). It starts as the identity.
 
     Args:
-        width: of the bottleneck; the paper's default is 64.
+        width: of the bottleneck; the released code's default is 64.
         scale: its output is multiplied by this.
+        dropout: in the bottleneck, in training; the released code has 0.1.
 
     Raises:
         ValueError: a width below 1.
@@ -38,11 +41,10 @@ class AdaptFormer(Adapter):
 
     place = "the FFN's output"
 
-    def __init__(self, trunk: VisionTransformer, width: int = 64, scale: float = 0.1) -> None:
+    def __init__(self, trunk: VisionTransformer, width: int = 64, scale: float = 0.1, dropout: float = 0.0) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(
-            ParallelBottleneck(trunk.embed_dim, checked_width(width, "adaptformer"), scale) for _ in trunk.blocks
-        )
+        checked_width(width, "adaptformer")
+        self.blocks = nn.ModuleList(ParallelBottleneck(trunk.embed_dim, width, scale, dropout) for _ in trunk.blocks)
 
     def ffn(self, block: int) -> nn.Module:
         """Return a block's bottleneck."""

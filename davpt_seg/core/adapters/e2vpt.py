@@ -16,8 +16,9 @@ from .base import Adapter
 class KeyValuePrompts(Adapter):
     """Prompts of every head, put to its keys and values after projection (E2VPT, arXiv 2307.13770, Sec. 3.2).
 
-    One tensor is both key and value. Together with deep prompts, and their pruning
-    (:mod:`davpt_seg.core.adapters.pruning`), this is E2VPT.
+    One tensor is both key and value, and each block has its own. Together with deep prompts, and their pruning
+    (:mod:`davpt_seg.core.adapters.pruning`), this is E2VPT. They start as in the released code, uniform within
+    +-sqrt(6 / (n * head_dim)) (He's initialisation).
 
     Args:
         num_prompts: n, in each head of every block.
@@ -34,9 +35,8 @@ class KeyValuePrompts(Adapter):
             raise ValueError(f"key_value_prompts num_prompts must be a number >= 1, got {num_prompts!r}")
         attention = [cast(Attention, block.attn) for block in trunk.blocks]
         self.values = nn.ParameterList(torch.empty(num_prompts, a.num_heads, a.head_dim) for a in attention)
-        height, width = cast(tuple[int, int], trunk.patch_embed.patch_size)
-        bound = math.sqrt(6.0 / (3 * height * width + trunk.embed_dim))  # as VPT's prompts start
         for values in self.values:
+            bound = math.sqrt(6.0 / (num_prompts * values.shape[-1]))
             nn.init.uniform_(values, -bound, bound)
 
     def key_value(self, block: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Optional
 
 from timm.models.vision_transformer import VisionTransformer
@@ -17,9 +17,12 @@ class LoRA(Adapter):
     """Low-rank adaptation (LoRA, arXiv 2106.09685) of linear layers of every block, by Hugging Face's peft.
 
     A layer of weight W puts out W x + (alpha / rank) B A x; B starts at zero and A as Kaiming has it. peft wraps the
-    layers inside the trunk; in checkpoints the trunk's own weights keep their names, and what is learned is called
-    ``trunk.blocks.0.attn.qkv.lora_A.default.weight`` and so on. The fused ``qkv`` gets one A of (rank, D) for all three
-    and one B of (3 * D, rank): as many numbers as query and value with a pair each would have.
+    layers inside the trunk. In checkpoints the trunk's own weights keep their names, and what is learned is called
+    ``trunk.blocks.0.attn.qkv.lora_A.default.weight`` and so on; ``named_parameters()`` shows peft's names, with
+    ``base_layer`` in those of wrapped layers (:func:`timm_name` takes it out).
+
+    The fused ``qkv`` gets one A of (rank, D) for all three and one B of (3 * D, rank): as many numbers as query and
+    value with a pair each would have.
 
     Args:
         rank: of the updates.
@@ -59,7 +62,7 @@ class LoRA(Adapter):
         trained = {name: parameter.requires_grad for name, parameter in trunk.named_parameters()}
         peft.inject_adapter_in_model(config, trunk)  # freezes all of the trunk
         for name, parameter in trunk.named_parameters():
-            parameter.requires_grad_(trained.get(_own_name(name), True))
+            parameter.requires_grad_(trained.get(timm_name(name), True))
         for layer in _wrapped(trunk).values():
             layer._register_state_dict_hook(_hide_wrapping)
             layer._register_load_state_dict_pre_hook(_see_through_wrapping)
@@ -67,7 +70,10 @@ class LoRA(Adapter):
     def switch(self, trunk: VisionTransformer, on: bool) -> None:
         """Let the layers put out W x alone, or with the updates."""
         for layer in _wrapped(trunk).values():
-            layer.enable_adapters(on)  # type: ignore[operator]
+            learns = [(parameter, parameter.requires_grad) for parameter in layer.parameters()]
+            layer.enable_adapters(on)  # type: ignore[operator]  # and sets what of the updates learns
+            for parameter, before in learns:
+                parameter.requires_grad_(before)
 
     def train_in(self, trunk: VisionTransformer, mode: bool) -> None:
         """Let LoRA's own dropout drop in training, though the frozen trunk around it is in eval mode."""
@@ -92,19 +98,30 @@ def _check_targets(trunk: VisionTransformer, targets: Sequence[str]) -> None:
         raise ValueError(f"lora targets {list(targets)} must be linear layers of a block, one or more of {known}")
 
 
-def _wrapped(trunk: VisionTransformer) -> dict[str, nn.Module]:
+def _wrapped(trunk: nn.Module) -> dict[str, nn.Module]:
     """Find peft's layers by their names."""
     return {name: module for name, module in trunk.named_modules() if hasattr(module, "lora_A")}
 
 
-def _own_name(name: str) -> str:
+def timm_name(name: str) -> str:
     """Turn the name of a parameter in a wrapped trunk to the one it has in timm."""
     return name.replace(".base_layer.", ".")
 
 
+def bare_modules(trunk: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Name the modules of a trunk as timm does; those that peft put around and beside them are left out."""
+    wrapped = _wrapped(trunk)
+    for name, module in trunk.named_modules():
+        layer = next((each for each in wrapped if name == each or name.startswith(f"{each}.")), None)
+        if layer is None:
+            yield name, module
+        elif name == f"{layer}.base_layer":
+            yield layer, module
+
+
 def _hide_wrapping(layer: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:
     for name in [name for name in state if name.startswith(f"{prefix}base_layer.")]:
-        state[_own_name(name)] = state.pop(name)
+        state[timm_name(name)] = state.pop(name)
 
 
 def _see_through_wrapping(state: dict[str, Any], prefix: str, *args: Any) -> None:

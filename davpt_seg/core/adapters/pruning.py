@@ -21,20 +21,26 @@ class Importance(NamedTuple):
 
 
 def prompt_importance(
-    prompts: Prompts, batches: Iterable[Batch], loss: Callable[[Batch], Tensor], segments: int = 16
+    prompts: Prompts,
+    batches: Iterable[Batch],
+    loss: Callable[[Batch], Tensor],
+    segments: int = 16,
+    signed: bool = False,
 ) -> Importance:
     """Measure the importance of trained prompts on held-out data (E2VPT, arXiv 2307.13770, Sec. 3.3).
 
     It is the mean over batches of the absolute gradient of the loss with respect to a mask that multiplies a prompt (or
     a segment) in all blocks, and is 1. That gradient is the product of the prompt and its own gradient, summed up, so
-    no mask is needed to take it. Of the released code, which adds the gradients up with their signs, and trains the
-    masks along with the prompts, this differs in both.
+    no mask is needed to take it. The released code differs: its masks start at 1 but are trained along with the
+    prompts (which they only rescale), its gradients are of training data and added up with their signs, and its
+    segments are interleaved (every 16th channel), where ours are contiguous.
 
     Args:
         prompts: the model's; in every block as many, or none.
         batches: of held-out data, with labels; the model's mode is the caller's (eval mode, say).
         loss: of the whole model on a batch, a scalar with gradients.
         segments: of a prompt.
+        signed: keep the signs, as the released code does; the least important are then the most negative.
 
     Raises:
         ValueError: blocks with different numbers of prompts, pruned prompts, segments that do not divide the width, or
@@ -53,7 +59,8 @@ def prompt_importance(
         products = sum((g * p.detach()).double() for g, p in zip(gradients, learned))
         assert isinstance(products, Tensor)
         of_segments = products.unflatten(1, (segments, -1)).sum(dim=2).cpu()  # (M, segments)
-        total += torch.cat([of_segments.sum(dim=1, keepdim=True), of_segments], dim=1).abs()
+        gradient = torch.cat([of_segments.sum(dim=1, keepdim=True), of_segments], dim=1)  # of the masks
+        total += gradient if signed else gradient.abs()
         number += 1
     if not number:
         raise ValueError("pruning needs at least one batch of held-out data")
@@ -65,8 +72,9 @@ def pruned(importance: Importance, prompt_share: float, segment_share: float) ->
 
     Args:
         importance: of the trained prompts.
-        prompt_share: of the prompts that are removed, the least important; E2VPT tries 0.1 to 0.9.
-        segment_share: of each remaining prompt's segments that are removed.
+        prompt_share: of the prompts that are removed, the least important. The released code tries 0.1 to 0.9.
+        segment_share: of each remaining prompt's segments that are removed. The released code tries 0.1 to 0.9, but
+            leaves at least 4 of 16.
 
     Returns:
         ``num_prompts`` and ``segments`` of :class:`~davpt_seg.core.prompts.Prompts`; as literals, so that a config and

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Optional
 
 import torch
+from timm.layers import LayerScale
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
@@ -59,6 +60,9 @@ class SSF(Adapter):
     Args:
         std: scales start normally distributed around 1 and shifts around 0 with this deviation. 0 starts as the
             identity; the released code has 0.02.
+
+    Raises:
+        ValueError: a trunk with other operations, RMS norms, say, of which a shift could not become a part.
     """
 
     place = "the linear layers"
@@ -92,8 +96,15 @@ def _places(trunk: VisionTransformer) -> Iterator[tuple[str, nn.Module]]:
     """Name the trunk's operations; within the patch embedding, only the whole of it."""
     yield "patch_embed", trunk.patch_embed
     for name, module in trunk.named_modules():
-        if isinstance(module, (nn.Linear, nn.LayerNorm)) and not name.startswith("patch_embed."):
+        if name.startswith("patch_embed") or isinstance(module, LayerScale):
+            continue
+        if isinstance(module, (nn.Linear, nn.LayerNorm)):
             yield name, module
+        elif name and next(module.parameters(recurse=False), None) is not None:
+            raise ValueError(
+                f"adapter 'ssf' scales and shifts linear layers and layer norms; the ViT's {name!r} is a "
+                f"{type(module).__name__}"
+            )
 
 
 def _last_layer(module: nn.Module) -> nn.Module:

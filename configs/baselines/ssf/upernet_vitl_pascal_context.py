@@ -1,0 +1,5 @@
+# SSF (arXiv 2210.08823): every channel scaled and shifted;
+# UPerNet on ViT-L/16, PASCAL Context (59 classes and background).
+_base_ = ["../linear/upernet_vitl_pascal_context.py"]
+model = dict(backbone=dict(adapters=[dict(type="ssf")]))
+find_unused_parameters = True  # those of the ViT's last norm make no map, and distributed training must be told so

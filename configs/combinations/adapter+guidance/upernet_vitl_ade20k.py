@@ -1,0 +1,12 @@
+# Adapter and metric guidance, whose 10 proxies draw the last block's tokens;
+# UPerNet on ViT-L/16, ADE20K.
+_base_ = ["../../baselines/linear/upernet_vitl_ade20k.py"]
+model = dict(
+    backbone=dict(
+        adapters=[dict(type="adapter", width=64)],
+        guidance=dict(
+            num_classes=150, blocks=[-1], patch_weight=0.05, cls_weight=0.05, prompt_scale=5.0, num_prompts=10
+        ),
+    )
+)
+custom_hooks = [dict(type="MetricLossHook"), dict(type="PromptMappingHook")]

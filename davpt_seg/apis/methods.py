@@ -1,0 +1,129 @@
+"""Joins methods of ``configs/_base_/methods`` into one, and fits it to the trunk that it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Optional
+
+PROXIES = 10  # where guidance has no prompts to guide, and nobody says how many proxies
+DOUBLED = ("prompts", "guidance")  # a model has these once
+LISTS = ("adapters", "tuned")  # these add up
+GUIDED = ("guided_prompts", "patch_weight", "cls_weight", "prompt_scale")
+
+
+def joined_methods(words: str, contents: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Join methods into the content of one.
+
+    Args:
+        words: as the user wrote them, ``lora+guidance``.
+        contents: of the methods' config files, by name, in the order of the words.
+
+    Raises:
+        ValueError: methods that do not join, or one that is nothing without another.
+    """
+    names = words.split("+")
+    if len(contents) != len(names):
+        raise ValueError(f"method={words} names a method twice")
+    backbone: dict[str, Any] = {}
+    joined: dict[str, Any] = dict(model=dict(backbone=backbone))
+    brought: dict[str, str] = {}
+    for name, content in contents.items():
+        own = content.get("model", {}).get("backbone", {})
+        for key in DOUBLED:
+            if own.get(key, {}).keys() - {"carry"}:
+                if key in brought:
+                    raise ValueError(
+                        f"method={words}: {brought[key]} and {name} both bring {key}, of which a ViT has one"
+                    )
+                brought[key] = name
+        for key, value in own.items():
+            if key in LISTS:
+                backbone[key] = [*backbone.get(key, []), *(one for one in value if one not in backbone.get(key, []))]
+            elif isinstance(value, Mapping):
+                backbone[key] = {**backbone.get(key, {}), **value}
+            else:
+                backbone[key] = value
+        hooks = content.get("custom_hooks", [])
+        if hooks:
+            joined["custom_hooks"] = [*joined.get("custom_hooks", []), *hooks]
+        joined.update({key: value for key, value in content.items() if key not in ("model", "custom_hooks")})
+    if "carry" in backbone.get("prompts", {}) and "prompts" not in brought:
+        raise ValueError(
+            f"method={words}: carried is a way of prompts: join it to a method that has them, vpt_deep+carried"
+        )
+    if set(backbone) == {"guidance"}:
+        raise ValueError(f"method={words}: guidance moves what another method trains: join it to one, lora+guidance")
+    return joined
+
+
+def fit_method(backbone: dict[str, Any], prompts: Optional[int] = None, guided: Optional[int] = None) -> None:
+    """Fit a method to its trunk and to the numbers of prompts that are asked for.
+
+    A method written for 24 blocks keeps its last prompt counts; guidance goes to the block whose prompts are carried;
+    and where guided blocks have no prompts, it gets proxies.
+
+    Args:
+        backbone: config of the backbone, changed in place; each of our models names its last block as its last map's.
+        prompts: in each block that is not guided; None as the method has it.
+        guided: prompts in each guided block, or proxies; None as the method has it.
+    """
+    depth = max(backbone["out_indices"]) + 1
+    own = backbone.get("prompts")
+    guidance = backbone.get("guidance")
+    if guidance and own and own.get("carry") is not None:
+        guidance["blocks"] = [own["carry"]]
+    blocks = [block % depth for block in guidance["blocks"]] if guidance else []
+    if own:
+        own["num_prompts"] = _counts(own, depth, blocks, prompts, guided)
+    if guidance and not (own and _has_prompts(own, blocks)):
+        guidance["num_prompts"] = PROXIES if guided is None else guided
+
+
+def _counts(
+    own: Mapping[str, Any], depth: int, blocks: Sequence[int], prompts: Optional[int], guided: Optional[int]
+) -> Any:
+    counts = own["num_prompts"]
+    if own.get("kind", "deep") != "deep":
+        return counts if prompts is None else prompts
+    each = counts[-depth:] if isinstance(counts, list) else [counts] * depth
+    if prompts is not None:
+        each = [prompts] * depth
+    if guided is not None:
+        each = [guided if block in blocks else count for block, count in enumerate(each)]
+    one_number = len(set(each)) == 1 and (prompts is not None or not isinstance(counts, list))
+    return each[0] if one_number else each
+
+
+def _has_prompts(own: Mapping[str, Any], blocks: Sequence[int]) -> bool:
+    counts = own["num_prompts"]
+    if own.get("kind", "deep") != "deep":
+        return 0 in blocks
+    return bool(counts[blocks[0]] if isinstance(counts, list) else counts)
+
+
+def fit_sizes(
+    backbone: Mapping[str, Any],
+    key_value_prompts: Optional[int] = None,
+    rank: Optional[int] = None,
+    width: Optional[int] = None,
+) -> None:
+    """Set the sizes of adapters that have them; None leaves what the method has.
+
+    Args:
+        backbone: config of the backbone, changed in place.
+        key_value_prompts: of E2VPT.
+        rank: of LoRA.
+        width: of the bottleneck of Adapter and AdaptFormer.
+    """
+    sizes = dict(num_prompts=key_value_prompts, rank=rank, width=width)
+    for adapter in backbone.get("adapters", []):
+        adapter.update({key: value for key, value in sizes.items() if key in adapter and value is not None})
+
+
+def sizes_of(backbone: Mapping[str, Any]) -> set[str]:
+    """Name the sizes that a method has: words of :func:`fit_method` and :func:`fit_sizes`."""
+    words = {"num_prompts": "key_value_prompts", "rank": "rank", "width": "width"}
+    found = {words[key] for adapter in backbone.get("adapters", []) for key in adapter if key in words}
+    return (
+        found | ({"prompts"} if "prompts" in backbone else set()) | (set(GUIDED) if "guidance" in backbone else set())
+    )
