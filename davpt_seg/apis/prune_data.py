@@ -58,8 +58,8 @@ def refuse_tested_images(cfg: Config, name: str) -> None:
         InputError: the message says what else may be measured on.
     """
     val, test = cfg.val_dataloader.dataset, (cfg.get("test_dataloader") or {}).get("dataset")
-    if recognition_kind(val) and unwrapped(val).get("split") != "test":
-        return  # of split=choose, which tests on the validation split
+    if _is_of_training_images(val):
+        return  # as split=choose has it, whose test is one on validation images
     shared = _image_paths(cfg, val) & _image_paths(cfg, test) if test else set()
     if shared:
         raise InputError(
@@ -67,6 +67,15 @@ def refuse_tested_images(cfg: Config, name: str) -> None:
             "there is chosen on test images. Give words, which take split=choose, or a config whose val_dataloader has "
             "images of its own, or measure on the training images: --split train"
         )
+
+
+def _is_of_training_images(dataset: ConfigDict) -> bool:
+    """Whether our own data sets say so: of mmpretrain's, ``split='val'`` may be what everybody reports."""
+    while isinstance(dataset.get("dataset"), dict):
+        if dataset.type == "TrainingPart":
+            return True
+        dataset = dataset.dataset
+    return bool(recognition_kind(dataset)) and dataset.get("split") != "test"
 
 
 def _image_paths(cfg: Config, dataset: ConfigDict) -> set[str]:

@@ -20,14 +20,13 @@ from rich.progress import track
 from torch import Tensor
 
 from ..core.adapters.pruning import Importance, prompt_importance
-from ..datasets.preflight import unwrapped
 from ..engine.atomic_files import AtomicLocalBackend
 from .checkpoint import InputError, load_strictly, read_checkpoint
 from .sync_bn import replace_sync_bn
 
 
 class Measured(NamedTuple):
-    """Importance, and what it was measured with: ``config``, ``checkpoint``, ``split``, ``images``, ``loss``, ..."""
+    """Importance, and what it was measured with: ``config``, ``checkpoint``, ``data``, ``images``, ``loss``, ..."""
 
     importance: Importance
     about: dict[str, Any]
@@ -35,8 +34,9 @@ class Measured(NamedTuple):
     def in_words(self) -> str:
         """Say what it was measured on."""
         about = self.about
-        data = about["data"] or about["split"]
-        return f"{about['images']} images ({data}) in {about['batches']} batches, mean loss {about['loss']:.4f}"
+        return (
+            f"{about['images']} images ({about['data']}) in {about['batches']} batches, mean loss {about['loss']:.4f}"
+        )
 
     def write(self, path: Path) -> None:
         """Write it as JSON."""
@@ -73,7 +73,7 @@ def measure(cfg: Config, checkpoint: str, loader: Mapping[str, Any], segments: i
     except ValueError as error:  # RandomSubset's, or a data set's
         raise InputError(f"{name}: {error}") from error
     if not len(batches.dataset):
-        raise InputError(f"{name}: there is no image to measure importance on ({dict(unwrapped(loader['dataset']))})")
+        raise InputError(f"{name}: no image to measure importance on in {_named(batches.dataset)}")
     losses: list[float] = []
 
     def loss(batch: Any) -> Tensor:
@@ -85,11 +85,10 @@ def measure(cfg: Config, checkpoint: str, loader: Mapping[str, Any], segments: i
 
     shown = track(batches, description="measuring importance", console=Console(stderr=True))
     importance = prompt_importance(model.get_submodule("backbone").prompts, shown, loss, segments)
-    dataset = unwrapped(loader["dataset"])
     about = dict(
         config=name,
         checkpoint=checkpoint,
-        data=" ".join(str(dataset[key]) for key in ("dataset", "split", "ann_file", "data_prefix") if dataset.get(key)),
+        data=_named(batches.dataset),
         images=len(batches.dataset),
         batches=len(losses),
         loss=sum(losses) / len(losses),
@@ -112,6 +111,13 @@ def load_trained(cfg: Config, checkpoint: str, name: str) -> BaseModel:
     model = MODELS.build(config)
     load_strictly(model, loaded, checkpoint, f"{name} with these --cfg-options")
     return model.to(get_device()).eval()
+
+
+def _named(dataset: Any) -> str:
+    """Name a data set, its split or part, and where its images are."""
+    prefix = getattr(dataset, "data_prefix", None) or {}
+    parts = (getattr(dataset, "name", type(dataset).__name__), getattr(dataset, "split", None), prefix.get("img_path"))
+    return " ".join(str(part) for part in parts if part)
 
 
 def task_loss(model: BaseModel, batch: Any) -> Tensor:
