@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
@@ -17,7 +18,7 @@ from .parameters import build_on_meta, count_parameters
 from .prune_arguments import parse
 from .prune_check import Shares, check_prunable, combined
 from .prune_cycle import Cycle
-from .prune_data import loader_to_measure
+from .prune_data import count_images, loader_to_measure
 from .prune_experiment import read_experiment
 from .prune_files import draw_pruned, pruned_config
 from .prune_importance import Measured, load_trained, measure
@@ -36,6 +37,9 @@ def main_prune(argv: Optional[Sequence[str]] = None) -> None:
             _run_cycle(parser, args)
     except InputError as error:
         parser.error(str(error))
+    except KeyboardInterrupt:
+        print("Interrupted. The same command goes on.", file=sys.stderr)
+        sys.exit(130)
 
 
 def _prune_checkpoint(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
@@ -46,8 +50,9 @@ def _prune_checkpoint(parser: argparse.ArgumentParser, args: argparse.Namespace)
     for file in (args.out, record, picture):
         if file.exists():
             raise InputError(f"{file} exists already; name another --out, or remove it")
+    check_data(parser, cfg, ("val", "test") if args.split == "val" else ("train",))
     loader = loader_to_measure(cfg, args.split, args.images, args.config)
-    check_data(parser, cfg, (args.split,))
+    print(f"Importance is measured on {count_images(cfg, loader, args.config)} images.")
     print(_before_and_after(cfg, count, args.segments, shares))
     if args.dry_run:
         load_trained(cfg, args.checkpoint, args.config)
@@ -55,7 +60,12 @@ def _prune_checkpoint(parser: argparse.ArgumentParser, args: argparse.Namespace)
         return
     measured = measure(cfg, args.checkpoint, loader, args.segments, args.config)
     measured.write(record)
-    settle(pruned_config(cfg, pruned(measured.importance, *shares)), args.out, f"{args.config}, {shares.in_words()}")
+    measured = measured.ranked(args.rank_by)
+    settle(
+        pruned_config(cfg, pruned(measured.importance, *shares)),
+        args.out,
+        f"{args.config}, {shares.in_words()} removed",
+    )
     draw_pruned(measured, shares, picture)
     print(_kept_in_words(measured, shares))
     print(f"Importance: {record}\nPicture: {picture}\nNext, from fresh values: python tools/train.py {args.out}")
@@ -72,12 +82,14 @@ def _run_cycle(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Non
         segments=args.segments,
         split=args.split,
         images=args.images,
+        rank_by=args.rank_by,
         amp=args.amp,
         test=args.test,
     )
     cycle.check()
-    loader_to_measure(experiment.choosing, args.split, args.images, args.config)
     check_data(parser, experiment.choosing, ("train", "val"))
+    loader = loader_to_measure(experiment.choosing, args.split, args.images, args.config)
+    print(f"Importance is measured on {count_images(experiment.choosing, loader, args.config)} images.")
     if args.test:
         check_data(parser, experiment.final, ("train", "test"))
     check_weights(experiment.choosing)

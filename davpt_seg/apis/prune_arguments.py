@@ -11,6 +11,7 @@ from typing import Optional
 from mmengine.config import DictAction
 
 from .prune_data import SPLITS
+from .prune_importance import RANKINGS
 
 HELP = """\
 E2VPT's pruning (arXiv 2307.13770): measure which prompts, and which segments of each, matter least to the loss; remove
@@ -58,6 +59,14 @@ def parse(argv: Optional[Sequence[str]]) -> tuple[argparse.ArgumentParser, argpa
         default="val",
         help="what importance is measured on: the config's validation images, or its training images without "
         "augmentation; never test images; default: %(default)s",
+    )
+    parser.add_argument(
+        "--rank-by",
+        choices=RANKINGS,
+        default="masks",
+        help="which prompts go: those with the least gradient of a mask on the whole prompt, as E2VPT has it, though "
+        "the norm before attention undoes nearly all of such a mask (docs/pruning.md), or those whose segments' "
+        "importances have the least sum; default: %(default)s",
     )
     parser.add_argument("--images", type=int, metavar="N", help="how many of them, drawn at random; default: all")
     parser.add_argument("--amp", action="store_true", help="of a cycle: train in mixed precision")

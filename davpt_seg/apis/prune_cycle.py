@@ -34,6 +34,7 @@ class Cycle:
         shares: to choose among.
         segments: of a prompt.
         split, images: what importance is measured on, see :func:`.prune_data.loader_to_measure`.
+        rank_by: see :meth:`.prune_importance.Measured.ranked`.
         amp: train in mixed precision.
         test: whether the chosen one is trained and tested as it is reported.
     """
@@ -44,6 +45,7 @@ class Cycle:
     segments: int
     split: str
     images: Optional[int]
+    rank_by: str
     amp: bool
     test: bool
 
@@ -80,9 +82,8 @@ class Cycle:
             )
 
     def _definition(self) -> dict[str, Any]:
-        return dict(
-            config=self.experiment.name, segments=self.segments, split=self.split, images=self.images, amp=self.amp
-        )
+        names = ("segments", "split", "images", "rank_by", "amp")
+        return dict(config=self.experiment.name, **{name: getattr(self, name) for name in names})
 
     def run(self) -> None:
         """Do what has not been done yet.
@@ -115,7 +116,7 @@ class Cycle:
             measure(cfg, self.first.checkpoint, loader, self.segments, name).write(path)
         measured = Measured.read(path)
         print(f"importance: measured on {measured.in_words()}; {path}", flush=True)
-        return measured
+        return measured.ranked(self.rank_by)
 
     def _settle_pruned(self, cfg: Config, measured: Measured, shares: Shares, stage: Stage) -> None:
         kept = pruned(measured.importance, *shares)

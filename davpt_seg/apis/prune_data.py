@@ -51,6 +51,22 @@ def loader_to_measure(cfg: Config, split: str, images: Optional[int], name: str)
     return loader
 
 
+def count_images(cfg: Config, loader: ConfigDict, name: str) -> int:
+    """Count the images of a loader.
+
+    Raises:
+        InputError: there are none, or fewer than ``images`` were to be drawn of.
+    """
+    init_default_scope(cfg.get("default_scope", "mmseg"))
+    try:
+        count = len(DATASETS.build(loader.dataset))
+    except ValueError as error:  # RandomSubset's
+        raise InputError(f"{name}, --images: {error}") from error
+    if not count:
+        raise InputError(f"{name}: there is no image to measure importance on in {loader.dataset}")
+    return count
+
+
 def refuse_tested_images(cfg: Config, name: str) -> None:
     """Refuse a config that validates on the images that it tests on, unless no image of the test split is among them.
 

@@ -13,6 +13,7 @@ from mmengine.config import Config
 from .checkpoint import InputError
 from .compose import asks_for_composition
 from .configs import read_config
+from .launch import check_data
 from .prune_data import refuse_tested_images
 
 
@@ -42,7 +43,7 @@ def read_experiment(
     """
     if not asks_for_composition(config):
         final = read_config(parser, config, options)
-        return Experiment(config, _tests_on_validation(final, config), final, same_training=True)
+        return Experiment(config, _tests_on_validation(parser, final, config), final, same_training=True)
     if re.search(r"(^|,)split=", config):
         raise InputError(
             f"{config}: leave split= out; the cycle chooses by split=choose, and trains the chosen one by split=final"
@@ -53,10 +54,11 @@ def read_experiment(
     return Experiment(config, choosing, final, same_training=False)
 
 
-def _tests_on_validation(cfg: Config, name: str) -> Config:
+def _tests_on_validation(parser: argparse.ArgumentParser, cfg: Config, name: str) -> Config:
     missing = [f"{split}_dataloader" for split in ("val", "test") if not cfg.get(f"{split}_dataloader")]
     if missing:
         raise InputError(f"{name} has no {missing[0]}; a cycle chooses on validation images and reports on test images")
+    check_data(parser, cfg, ("train", "val", "test"))
     refuse_tested_images(cfg, name)
     copied = copy.deepcopy(cfg)
     for part in ("dataloader", "evaluator"):

@@ -25,6 +25,9 @@ from .checkpoint import InputError, load_strictly, read_checkpoint
 from .sync_bn import replace_sync_bn
 
 
+RANKINGS = ("masks", "segments")
+
+
 class Measured(NamedTuple):
     """Importance, and what it was measured with: ``config``, ``checkpoint``, ``data``, ``images``, ``loss``, ..."""
 
@@ -37,6 +40,11 @@ class Measured(NamedTuple):
         return (
             f"{about['images']} images ({about['data']}) in {about['batches']} batches, mean loss {about['loss']:.4f}"
         )
+
+    def ranked(self, by: str) -> Measured:
+        """Rank prompts by masks on them (as measured), or by the sum of their segments' importances."""
+        prompts, segments = self.importance
+        return Measured(Importance(prompts if by == "masks" else segments.sum(dim=1), segments), self.about)
 
     def write(self, path: Path) -> None:
         """Write it as JSON."""
@@ -64,16 +72,10 @@ def measure(cfg: Config, checkpoint: str, loader: Mapping[str, Any], segments: i
         name: what the user calls the config.
 
     Raises:
-        InputError: a checkpoint that is not of this config, a loader without images, images without labels, or a loss
-            that is not finite.
+        InputError: a checkpoint that is not of this config, or a loss that is not finite.
     """
     model = load_trained(cfg, checkpoint, name)
-    try:
-        batches = Runner.build_dataloader(dict(loader), seed=0)
-    except ValueError as error:  # RandomSubset's, or a data set's
-        raise InputError(f"{name}: {error}") from error
-    if not len(batches.dataset):
-        raise InputError(f"{name}: no image to measure importance on in {_named(batches.dataset)}")
+    batches = Runner.build_dataloader(dict(loader), seed=0)
     losses: list[float] = []
 
     def loss(batch: Any) -> Tensor:

@@ -30,10 +30,11 @@ def cycle_table(cycle: Cycle, count: int) -> str:
     table = Table(box=box.MARKDOWN)
     for name in ("stage", "prompts removed", "segments removed", "prompts", "tuned in the ViT", "tuned"):
         table.add_column(name, justify="left" if name == "stage" else "right")
-    table.add_column("validation", justify="right")
-    table.add_column("test", justify="right")
+    metric = next((name for name in METRICS if name in (cycle.first.scores or {})), "score")
+    for images in ("validation", "test"):
+        table.add_column(f"{metric}, {images}", justify="right")
     cfg, chosen = cycle.experiment.choosing, cycle.chosen()
-    table.add_row("1", "0 %", "0 %", *_numbers(cfg, count), _score(cycle.first), "")
+    table.add_row("1", "0%", "0%", *_numbers(cfg, count), _score(cycle.first), "")
     for shares in cycle.shares:
         mark = " (chosen)" if str(shares) == chosen else ""
         table.add_row(
@@ -71,4 +72,4 @@ def _score(stage: Stage) -> str:
     scores: Optional[dict[str, Any]] = stage.scores
     if scores is None:
         return "to do"
-    return next((f"{name} {scores[name]:.2f}" for name in METRICS if name in scores), "?")
+    return next((f"{scores[name]:.2f}" for name in METRICS if name in scores), "?")

@@ -47,6 +47,8 @@ def _cross_out(axes: Axes, staying: np.ndarray, whole: np.ndarray, size: float) 
 def _draw_bars(axes: Axes, prompts: np.ndarray, whole: np.ndarray) -> None:
     axes.barh(range(len(prompts)), prompts, color=np.where(whole, KEPT, REMOVED), height=0.8)
     axes.set(xlabel="importance of a prompt")
+    axes.ticklabel_format(axis="x", style="sci", scilimits=(-2, 3))
+    axes.locator_params(axis="x", nbins=4)
     axes.tick_params(left=False)
     removed = int((~whole).sum())
     axes.set_title(f"{len(prompts) - removed} of {len(prompts)} prompts stay", fontsize=10)

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from davpt_seg.apis.checkpoint import InputError
 from davpt_seg.apis.prune_check import Shares, check_prunable, combined
-from davpt_seg.apis.prune_data import loader_to_measure
+from davpt_seg.apis.prune_data import count_images, loader_to_measure
 from davpt_seg.apis.prune_importance import Measured, measure
-from davpt_seg.core.adapters.pruning import Importance
+from davpt_seg.core.adapters.pruning import Importance, prompt_importance
 
+from ..core.tiny import tiny_vit
 from ..recognition import write_vtab
 from ..scenes import write_camvid
 from ..training import tiny_camvid
@@ -144,8 +145,9 @@ def test_some_images_are_drawn_alike_each_time(tmp_path: Path) -> None:
     twice = [measure(cfg, checkpoint, loader_to_measure(cfg, "val", 3, "mine"), 16, "mine") for _ in range(2)]
     assert twice[0].about["images"] == 3
     assert torch.equal(twice[0].importance.segments, twice[1].importance.segments)
-    with pytest.raises(InputError, match="num_images must be 1 to 4"):
-        measure(cfg, checkpoint, loader_to_measure(cfg, "val", 9, "mine"), 16, "mine")
+    assert count_images(cfg, loader_to_measure(cfg, "val", 3, "mine"), "mine") == 3
+    with pytest.raises(InputError, match="--images: RandomSubset num_images must be 1 to 4"):
+        count_images(cfg, loader_to_measure(cfg, "val", 9, "mine"), "mine")
 
 
 def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -172,6 +174,30 @@ def test_test_images_are_never_measured_on(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no val_dataloader"):
         loader_to_measure(cfg, "val", None, "mine")
     assert "images/train" in str(loader_to_measure(cfg, "train", None, "mine").dataset.data_prefix)
+
+
+def test_a_mask_on_a_whole_prompt_is_felt_by_the_norms_epsilon_alone() -> None:
+    """The norm before attention undoes a factor, so that E2VPT's ranking of prompts is by what epsilon leaves of it."""
+    torch.manual_seed(0)
+    model = tiny_vit(prompts=dict(num_prompts=4))
+    images = torch.rand(2, 3, 32, 32, dtype=torch.float64)
+
+    def smallest_and_largest(epsilon: float) -> tuple[float, float]:
+        for block in model.trunk.blocks:
+            block.norm1.eps = epsilon
+        found = prompt_importance(model.prompts, [images], lambda batch: model(batch).maps[0].square().sum())
+        return float(found.segments.min()), float(found.prompts.max())
+
+    segments, prompts = smallest_and_largest(0.0)
+    assert prompts < 1e-6 * segments
+    _, felt = smallest_and_largest(1e-2)
+    assert felt > 1e3 * prompts
+
+
+def test_prompts_are_ranked_by_masks_or_by_their_segments() -> None:
+    measured = Measured(Importance(torch.tensor([1.0, 2.0]), torch.tensor([[3.0, 4.0], [1.0, 1.0]])), {})
+    assert measured.ranked("masks").importance.prompts.tolist() == [1, 2]
+    assert measured.ranked("segments").importance.prompts.tolist() == [7, 2]
 
 
 @pytest.mark.parametrize(
