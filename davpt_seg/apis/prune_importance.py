@@ -24,7 +24,6 @@ from ..engine.atomic_files import AtomicLocalBackend
 from .checkpoint import InputError, load_strictly, read_checkpoint
 from .sync_bn import replace_sync_bn
 
-
 RANKINGS = ("masks", "segments")
 
 
