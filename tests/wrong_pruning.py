@@ -67,6 +67,13 @@ case(
 )
 
 
+@wrong("Pruning", "`prune.py` without a validation image", "val: ", "no image in", "val200.txt")
+def _(folder: Path) -> None:
+    (write_vtab(folder, "eurosat") / "eurosat" / "val200.txt").write_text("")
+    with mock.patch.dict(os.environ, VTAB_ROOT=str(folder)):
+        main_prune([WORDS, "--dry-run"])
+
+
 @wrong("Pruning", "`prune.py` with another config's checkpoint", "is not of", "with these --cfg-options")
 def _(folder: Path) -> None:
     torch.save(dict(state_dict={"head.fc.bias": torch.zeros(10)}), folder / "epoch_1.pth")

@@ -68,13 +68,20 @@ class Stage(NamedTuple):
             print(f"{self.title}: training in {self.work_dir}", flush=True)
             arguments = [str(self.config), "--work-dir", str(self.work_dir)]
             arguments += ["--test", str(self.work_dir / "scores.json"), *(["--amp"] if amp else [])]
-            run_training(self.work_dir, [*arguments, "--resume", *([start] if start else [])])
+            run_training(self.work_dir, [*arguments, *self._resume(start)])
         else:
             print(f"{self.title}: done before, in {self.work_dir}", flush=True)
         scores = self.scores
         if scores is None:
             raise InputError(f"{self.title}: the training ended without scores; its log is in {self.work_dir}")
         return scores
+
+    def _resume(self, start: Optional[str]) -> list[str]:
+        """Say what to go on from; nothing where checkpoints hold no optimizer: such a training begins anew."""
+        checkpoints = Config.fromfile(self.config).default_hooks.get("checkpoint", {})
+        if checkpoints.get("save_optimizer") is False:
+            return []
+        return ["--resume", start] if start else ["--resume"]
 
 
 def settle(cfg: Config, path: Path, about: str) -> None:

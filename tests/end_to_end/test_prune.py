@@ -210,6 +210,20 @@ def test_words_with_a_split_of_their_own_are_refused(tmp_path: Path, capsys: pyt
     assert "leave split= out; the cycle chooses by split=choose" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_training_goes_on_if_its_checkpoints_let_it(
+    kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stage1.py").write_text(f"default_hooks = dict(checkpoint=dict(save_optimizer={kept}))\n")
+    stage, asked = prune_stage.Stage(tmp_path / "stage1.py", "stage 1"), []
+    monkeypatch.setattr(prune_stage, "run_training", lambda work_dir, arguments: asked.append(arguments))
+    for start, told in ((None, ["--resume"]), ("epoch_4.pth", ["--resume", "epoch_4.pth"])):
+        with pytest.raises(InputError, match="stage 1: the training ended without scores"):
+            stage.train(amp=True, start=start)
+        scores = str(tmp_path / "stage1" / "scores.json")
+        assert asked.pop()[3:] == ["--test", scores, "--amp", *(told if kept else [])]
+
+
 def test_a_training_is_a_process_of_its_own_whose_failure_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
