@@ -99,7 +99,8 @@ class Cycle:
         for shares in self.shares:
             stage = self.second(shares)
             self._settle_pruned(self.experiment.choosing, measured, shares, stage)
-            draw_pruned(measured, shares, stage.config.with_suffix(".png"))
+            if stage.scores is None:
+                draw_pruned(measured, shares, stage.config.with_suffix(".png"))
             stage.train(self.amp)
         chosen = self.choose()
         if self.test:
