@@ -7,7 +7,7 @@ import warnings
 
 from . import compat
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 if compat.check_stack():
     compat.stub_compiled_ops()

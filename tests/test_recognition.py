@@ -103,6 +103,50 @@ def test_davpt_plus_trains_what_the_closed_formula_counts() -> None:
     assert counts.heads_trained == 200 * 768 + 200
 
 
+def trained_in_backbone(**words: Any) -> int:
+    cfg = experiment(data="vtab/dtd", **words)
+    cfg.merge_from_dict(OFF_HUB)
+    return count_parameters(build_on_meta(cfg)).backbone_trained
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (dict(method="e2vpt", prompts=7, key_value_prompts=3), 12 * 768 * (7 + 3)),
+        (dict(method="gatevpt", prompts=7), 768 * 7 + 2 * 12 - 1),
+        (dict(method="lora", rank=3), 12 * 3 * 4 * 768),
+        (dict(method="adapter", width=5), 12 * (2 * 5 * 768 + 5 + 768)),
+        (dict(method="adaptformer", width=5), 12 * (2 * 5 * 768 + 5 + 768)),
+        (dict(method="ssf"), 768 * (12 * 22 + 4)),
+        (dict(method="lora+guidance", guided_prompts=6), 12 * 8 * 4 * 768 + 6 * 768),
+        (dict(method="gatevpt+guidance", prompts=7, guided_prompts=6), 768 * 7 + 2 * 12 - 1 + 6 * 768),
+        (dict(method="lora+vpt_deep", prompts=7, rank=1), 12 * 768 * (7 + 4)),
+        (dict(method="davpt+carried", prompts=7, guided_prompts=6), 768 * (11 * 7 + 6)),
+        (dict(method="vpt_deep+carried", prompts=7, trunk="vitb_mae"), 768 * 12 * 7),
+        (dict(method="davpt_plus+adapter", width=5, prompts=10), 12 * 768 * (10 + 7) + 768 + 12 * (11 * 768 + 5)),
+    ],
+    ids=str,
+)
+def test_methods_and_their_combinations_train_what_their_formula_counts(words: dict[str, Any], expected: int) -> None:
+    assert trained_in_backbone(**words) == expected
+
+
+def test_of_joined_methods_the_first_sets_the_rate_and_guidance_is_the_tasks() -> None:
+    lora, davpt = hyperparameters("lora", "vitb_mae", "fgvc/cars"), hyperparameters("davpt", "vitb_mae", "fgvc/cars")
+    for method in ("lora+guidance", "guidance+lora"):
+        row = hyperparameters(method, "vitb_mae", "fgvc/cars")
+        assert (row.lr, row.weight_decay, row.rank, row.prompts) == (lora.lr, lora.weight_decay, lora.rank, None)
+        assert (row.blocks, row.cls_weight, row.guided_prompts) == (davpt.blocks, davpt.cls_weight, 15)
+    assert hyperparameters("davpt+lora", "vitb_mae", "fgvc/cars").lr == davpt.lr != lora.lr
+
+
+def test_carried_prompts_are_the_guided_ones() -> None:
+    backbone = experiment(data="fgvc/cars", method="davpt+carried", trunk="vitb_mae").model.backbone
+    assert backbone.guidance.blocks == [backbone.prompts.carry] == [-4]
+    assert "num_prompts" not in backbone.guidance
+    assert experiment(data="fgvc/cars", method="lora+guidance").model.backbone.guidance.num_prompts == 60
+
+
 @pytest.mark.parametrize("task", ["vtab/sun397", "fgvc/nabirds"])
 def test_tasks_of_more_than_255_classes_can_be_guided(task: str) -> None:
     cfg = experiment(data=task)
@@ -200,6 +244,9 @@ def test_other_experiments_have_other_work_dirs() -> None:
             "data=vtab/dtd,method=linear,prompts=5",
             "linear on vtab/dtd has no prompts; it has lr, head_lr",
         ),
+        ("data=vtab/dtd,method=guidance", "guidance moves what another method trains"),
+        ("data=vtab/dtd,method=lora,rank=0", "rank=0: a number of at least 1 was expected"),
+        ("data=vtab/dtd,method=lora+guidance,prompts=5", "has no prompts, did you mean 'prompt_scale'"),
         ("data=vtab/dtd,lr=fast", "lr=fast: a number of at least 0 was expected"),
         ("data=vtab/dtd,lr=inf", "lr=inf: a number of at least 0 was expected"),
         ("data=vtab/dtd,lr=0,head_lr=0.1", "lr=0: a number above 0 was expected"),

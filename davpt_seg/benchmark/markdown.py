@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Optional
 
 from .published import LABEL, Cell, published
 from .table import COSTS, MEANS, Choice, Column, Score
-from .tasks import GROUPS, benchmark_of, tasks_of
+from .tasks import ACCURACY, GROUPS, benchmark_of, score_of_task, tasks_of
 
 MISSING = "-"
-NOTE = f"""\
-Test accuracy in percent: mean ± sample standard deviation over seeds, "(2 of 5)" where seeds are missing.
-Hyper-parameters were chosen on the validation split before any test image was seen. A mean is there only if all its
-tasks are. Parameters and seconds are means over the tasks that ended; seconds depend on what else the machine did.
-Rows in italics are {LABEL}, not ours."""
+PUBLISHED_NOTE = f"Rows in italics are {LABEL}, not ours."
+NOTE = """\
+Mean ± sample standard deviation over seeds, "(2 of 5)" where seeds are missing. Hyper-parameters were chosen on the
+validation split before any test image was seen. Parameters and seconds are means over the tasks that ended; seconds
+depend on what else the machine did."""
+MEANS_NOTE = "A mean is there only if all its tasks are."
 
 
 def markdown(columns: Sequence[Column]) -> str:
@@ -24,7 +25,23 @@ def markdown(columns: Sequence[Column]) -> str:
     trunks = dict.fromkeys(column.trunk for column in columns)
     tables = [trunk_table(trunk, [column for column in columns if column.trunk == trunk]) for trunk in trunks]
     chosen = [choices(trunk, [column for column in columns if column.trunk == trunk]) for trunk in trunks]
-    return "\n\n".join([*tables, NOTE, *filter(None, chosen)]) + "\n"
+    return "\n\n".join([*tables, note(columns), *filter(None, chosen)]) + "\n"
+
+
+def note(columns: Sequence[Column]) -> str:
+    """Say what the figures are, as far as there are any."""
+    listed = [row for row, _ in rows(columns)]
+    said = [f"Test {scores_named(listed)} in percent.", NOTE]
+    if any(row in MEANS for row in listed):
+        said.append(MEANS_NOTE)
+    if any(published_figure(column, row) is not None for column in columns for row in listed):
+        said.append(PUBLISHED_NOTE)
+    return "\n".join(said)
+
+
+def scores_named(rows: Iterable[str]) -> str:
+    """Name what rows are scored by: ``accuracy``, ``mIoU``, or both."""
+    return " and ".join(dict.fromkeys(score_of_task(row).name for row in rows if row not in COSTS)) or ACCURACY.name
 
 
 def trunk_table(trunk: str, columns: Sequence[Column]) -> str:
@@ -39,11 +56,11 @@ def trunk_table(trunk: str, columns: Sequence[Column]) -> str:
 
 
 def choices(trunk: str, columns: Sequence[Column]) -> str:
-    """Write what was chosen for one trunk, with its validation accuracy; nothing where nothing has been."""
+    """Write what was chosen for one trunk, with its score on the validation split; nothing where nothing has been."""
     tasks = [task for task, _ in rows(columns) if any(task in column.chosen for column in columns)]
     if not tasks:
         return ""
-    lines = [_row([f"{trunk}, chosen (validation accuracy)", *(column.name for column in columns)])]
+    lines = [_row([f"{trunk}, chosen (score on the validation split)", *(column.name for column in columns)])]
     lines.append(_row(["---"] * (1 + len(columns))))
     lines += [_row([task, *(_choice(column.chosen.get(task)) for column in columns)]) for task in tasks]
     if any(choice.edges for column in columns for choice in column.chosen.values()):
@@ -70,23 +87,24 @@ def rows(columns: Sequence[Column]) -> Iterator[tuple[str, str]]:
             yield from ((mean, MEANS[mean]) for mean in ("vtab/mean_of_tasks", "vtab/mean_of_groups"))
     listed = {*tasks_of("vtab"), *tasks_of("fgvc")}
     yield from ((task, task) for task in tasks if task not in listed)
-    yield from COSTS.items()
+    known = {cost for column in columns for cost, value in column.costs.items() if value is not None}
+    yield from ((cost, label) for cost, label in COSTS.items() if cost in known)
 
 
 def cell(column: Column, row: str) -> str:
     """Write one figure of ours."""
     if row in COSTS:
-        return _number(column.costs[row], row)
+        return _number(column.costs.get(row), row)
     if row in MEANS:
         return _number(column.means()[row], row)
     return _score(column.scores.get(row))
 
 
 def published_figure(column: Column, row: str) -> Optional[float]:
-    """Return the published figure of a method; a variant of it has none."""
-    if column.name != column.method:
+    """Return the published figure of a method, where trunk and head are the published ones; a variant has none."""
+    if column.name != column.method or column.head is None:
         return None
-    return published().get(Cell(column.trunk, column.method, row))
+    return published().get(Cell(column.trunk, column.head, column.method, row))
 
 
 def _score(score: Optional[Score]) -> str:
@@ -99,7 +117,7 @@ def _score(score: Optional[Score]) -> str:
 def _number(value: Optional[float], row: str) -> str:
     if value is None:
         return MISSING
-    return f"{value:.3f}" if row.startswith("tuned") else f"{value:.2f}"
+    return f"{value:.3f}" if row.startswith("tuned") or row == "seconds_per_iteration" else f"{value:.2f}"
 
 
 def _row(cells: Sequence[str]) -> str:

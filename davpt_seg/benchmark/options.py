@@ -26,7 +26,8 @@ EXAMPLES = """\
 examples:
   %(prog)s vtab --dry-run                                    which runs are there, and how far are they?
   %(prog)s vtab --trunks vitb_in21k --methods linear davpt   a part of a plan of configs/benchmarks
-  %(prog)s vtab --tasks vtab/natural vtab/dtd fgvc           groups and tasks
+  %(prog)s vtab --tasks vtab/natural vtab/dtd                groups and tasks
+  %(prog)s methods_camvid                                    segmentation: every method on CamVid
   %(prog)s vtab --gpus 0,1,2,3                               one run on each GPU; 0,0,1,1 for two on each
   %(prog)s vtab --jobs 2 --threads 1                         on CPUs
   %(prog)s vtab --slurm="--partition=gpu --gres=gpu:1" --jobs 16        16 workers of a slurm job array
@@ -46,10 +47,10 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,  # slurm's workers get some of the options, by their names
     )
-    made.add_argument("plan", nargs="?", help="a YAML file, or a name of configs/benchmarks: vtab, fgvc, cifar10_1k")
+    made.add_argument("plan", nargs="?", help="a YAML file, or a name of configs/benchmarks: vtab, methods_camvid ...")
     made.add_argument("--work-dir", type=Path, metavar="DIR", help="default: work_dirs/benchmarks/PLAN")
     what = made.add_argument_group("what is run (of a plan file's; or all of it, without one)")
-    what.add_argument("--tasks", nargs="+", metavar="TASK", help="vtab, vtab/natural, vtab/dtd, fgvc, fgvc/cub ...")
+    what.add_argument("--tasks", nargs="+", metavar="TASK", help="vtab, vtab/natural, vtab/dtd, fgvc/cub, ade20k ...")
     what.add_argument("--trunks", nargs="+", metavar="TRUNK", help="vitb_in21k, vitb_mae, vitb_mocov3 ...")
     what.add_argument("--methods", nargs="+", metavar="METHOD", help="linear, vpt_deep, davpt, or a plan's variants")
     what.add_argument("--seeds", nargs="+", type=int, metavar="N", help="of final runs: how many (5), or which (0 3 7)")

@@ -22,10 +22,12 @@ KEYS = (
 METHOD_KEYS = ("method", "grid", "cfg_options")
 WORDS = (
     *("lr", "head_lr", "weight_decay", "head_weight_decay", "prompts", "guided_prompts", "patch_weight", "cls_weight"),
-    *("prompt_scale", "drop_path", "epochs", "warmup_epochs", "batch_size", "image_size"),
+    *("prompt_scale", "key_value_prompts", "rank", "width", "drop_path", "batch_size"),
+    *("epochs", "warmup_epochs", "image_size"),  # recognition's
+    *("head", "schedule", "iters"),  # segmentation's, and a schedule is either's
 )
 OWN_WORDS = ("split", "data", "trunk", "method")  # the runner writes these
-SEEDS = dict(vtab=5, fgvc=1)
+SEEDS = dict(vtab=5, fgvc=1, segmentation=3)
 SEARCH_SEED = 100  # no reported run has it
 # Learning rates where a plan names none: ours, around those of the released configs. A whole trunk bears a hundredth.
 RATES = (5e-4, 1e-3, 5e-3, 1e-2)
@@ -86,10 +88,10 @@ def _method(entry: tuple[str, Mapping[str, Any]], plan: Mapping[str, Any]) -> tu
     common = plan.get("common") or {}
     _check_keys(common, WORDS, "common")
     method = settings.get("method", name)
-    known = sorted(path.stem for path in (config_root() / "_base_" / "methods").glob("*.py"))
-    if method not in known:
-        raise PlanError(f"{where}: there is no method {method!r}{did_you_mean(method, known)}")
+    _check_method(method, where)
     own = {key: value for key, value in settings.items() if key in WORDS}
+    searched = settings.get("grid") or {}  # by this method alone, so that it is fixed for the others
+    common = {key: value for key, value in common.items() if key not in searched}
     words = {key: word(key, value, where) for key, value in {**common, **own}.items()}
     options = list_of(plan.get("cfg_options"), "cfg_options") + list_of(
         settings.get("cfg_options"), f"{where}, cfg_options"
@@ -106,6 +108,14 @@ def _method(entry: tuple[str, Mapping[str, Any]], plan: Mapping[str, Any]) -> tu
         space=_space(grid, words, plan, where),
         search_seed=of_type(int, plan, "search_seed", SEARCH_SEED),
     )
+
+
+def _check_method(method: Any, where: str) -> None:
+    """See that each of the methods that are joined by ``+`` exists."""
+    known = sorted(path.stem for path in (config_root() / "_base_" / "methods").glob("*.py"))
+    for part in str(method).split("+"):
+        if part not in known:
+            raise PlanError(f"{where}: there is no method {part!r}{did_you_mean(part, known)}")
 
 
 def _space(grid: Mapping[str, Any], words: Mapping[str, Value], plan: Mapping[str, Any], where: str) -> Space:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from .markdown import published_figure, rows
+from .markdown import published_figure, rows, scores_named
 from .published import LABEL
 from .table import COSTS, MEANS, Column
 
@@ -19,7 +19,7 @@ ACROSS = 5  # panels in a row
 def picture(columns: Sequence[Column]) -> Figure:
     """Draw a panel for each task and mean, and in it a dot for each method, with its deviation over seeds.
 
-    Trunks are told apart by colour; a panel has its own range of accuracies.
+    Trunks are told apart by colour; a panel has its own range.
     """
     panels = [(row, label) for row, label in rows(columns) if row not in COSTS and _any(columns, row)]
     methods = list(dict.fromkeys(column.name for column in columns))
@@ -34,7 +34,8 @@ def picture(columns: Sequence[Column]) -> Figure:
         axes.set_title(label, fontsize=8, fontweight="bold" if row in MEANS else "normal")
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
-    figure.supxlabel("test accuracy (%): mean, and standard deviation over seeds", fontsize=9)
+    scored = scores_named(row for row, _ in panels)
+    figure.supxlabel(f"test {scored} (%): mean, and standard deviation over seeds", fontsize=9)
     handles, labels = _legend(grid[0, 0], trunks, columns, [row for row, _ in panels])
     figure.legend(handles, labels, loc="outside upper center", ncols=4, fontsize=8, frameon=False)
     return figure

@@ -13,15 +13,16 @@ LABEL = "published (DA-VPT, arXiv 2505.23694)"
 
 
 class Cell(NamedTuple):
-    """Where a figure stands: trunk, method, and row of our table."""
+    """Where a figure stands: trunk, head, method, and row of our table."""
 
     trunk: str
+    head: str
     method: str
     row: str
 
 
 @cache
 def published(path: Optional[Path] = None) -> dict[Cell, float]:
-    """Read ``configs/benchmarks/published.csv``: percent of test images, and millions of parameters (row ``tuned``)."""
+    """Read ``configs/benchmarks/published.csv``: top-1, single-scale mIoU, millions of parameters (``tuned...``)."""
     with open(path or config_root() / "benchmarks" / "published.csv", newline="") as file:
-        return {Cell(line["trunk"], line["method"], line["row"]): float(line["value"]) for line in csv.DictReader(file)}
+        return {Cell(*(line[name] for name in Cell._fields)): float(line["value"]) for line in csv.DictReader(file)}

@@ -11,9 +11,11 @@ from typing import Any, Optional
 from .errors import ProtocolError
 from .files import read_json, write_json
 from .study import Run
+from .tasks import score_of_task
 
-SCORE = "accuracy/top1"
-TRAINING = re.compile(r"Epoch\(train\)\s+\[\d+\]\[\s*\d+/(\d+)\].*? time: ([\d.]+)")  # as MMEngine logs it
+# As MMEngine logs an iteration, of an epoch or of all: [3][10/25] or [10/400]; memory, in MB, on a GPU only.
+ITERATION = re.compile(r"(Epoch|Iter)\(train\)\s+(?:\[\d+\])?\[\s*\d+/(\d+)\].*? time: ([\d.]+)")
+MEMORY = re.compile(r"\(train\) .*? memory: (\d+)")
 
 
 def result(folder: Path) -> Optional[dict[str, Any]]:
@@ -36,17 +38,19 @@ def collect(run: Run, folder: Path, seconds: Optional[float]) -> Optional[dict[s
         ProtocolError: the scores are another run's, or of images that this one must not see.
     """
     scores = read_json(folder / "scores.json")
-    if scores is None or not math.isfinite(scores.get(SCORE, math.nan)):
+    metric = score_of_task(run.study.task).key
+    if scores is None or not math.isfinite(scores.get(metric, math.nan)):
         return None
     about = scores["about"]
     _check_own(run, folder, about)
     log = "".join(path.read_text(errors="replace") for path in sorted((folder / "attempts").glob("*.log")))
     found = dict(
-        score=scores[SCORE],
+        score=scores[metric],
         seconds=None if seconds is None else round(seconds, 1),
         tuned=about["trained_in_backbone"],
         tuned_with_head=about["trained"],
-        seconds_per_epoch=seconds_per_epoch(log),
+        **times(log, about.get("batch_size")),
+        memory=max((int(megabytes) / 1024 for megabytes in MEMORY.findall(log)), default=None),
     )
     write_json(folder / "result.json", found)
     return found
@@ -61,12 +65,24 @@ def _check_own(run: Run, folder: Path, about: dict[str, Any]) -> None:
         )
 
 
-def seconds_per_epoch(log: str) -> Optional[float]:
-    """Compute the training time of an epoch, validation left out, from the times of iterations in a run's log.
+def times(log: str, batch_size: Optional[int]) -> dict[str, Optional[float]]:
+    """Compute training times, validation left out, from those of iterations in a run's log.
 
-    It is the median time, which warming up and pauses leave alone, times the iterations of an epoch.
+    Args:
+        log: MMEngine's.
+        batch_size: images of an iteration, where it is known.
+
+    Returns:
+        ``seconds_per_epoch`` or ``seconds_per_iteration``, by which of them the training goes, and ``ms_per_image``,
+        None where it is not known. Of an iteration it is the median time, which warming up and pauses leave alone.
     """
-    lines = TRAINING.findall(log)
+    lines = ITERATION.findall(log)
     if not lines:
-        return None
-    return round(int(lines[-1][0]) * statistics.median(float(time) for _, time in lines), 3)
+        return dict(seconds_per_iteration=None, seconds_per_epoch=None, ms_per_image=None)
+    median = statistics.median(float(time) for _, _, time in lines)
+    kind, count, _ = lines[-1]
+    return dict(
+        seconds_per_iteration=median if kind == "Iter" else None,
+        seconds_per_epoch=round(int(count) * median, 3) if kind == "Epoch" else None,
+        ms_per_image=1000 * median / batch_size if batch_size else None,
+    )

@@ -12,9 +12,11 @@ from typing import Any, Optional
 from .errors import ProtocolError
 from .files import read_json
 from .space import Parameters, Space, Value
+from .tasks import SEGMENTATION, benchmark_of
 
 # Of a run's config by stage. No run of the search can see the test images: split=choose has none.
 SPLITS = dict(search="choose", final="final")
+SEGMENTATION_HEAD = "upernet"  # where no word names another; recognition has one head
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Study:
     """One method on one task and trunk: searched on the validation split, then trained once per seed and tested.
 
     Args:
-        task: ``vtab/dtd``.
+        task: ``vtab/dtd``, ``ade20k``.
         trunk: ``vitb_in21k``.
         name: of the method or of a variant of it; a row of tables and a folder.
         method: the ``method=`` word.
@@ -49,6 +51,12 @@ class Study:
     def key(self) -> str:
         """Its folder below the work dir."""
         return f"{self.task}/{self.trunk}/{self.name}"
+
+    @property
+    def head(self) -> str:
+        """What reads the trunk: ``classifier``, or segmentation's ``upernet``, ``setr_pup``, ``linear``."""
+        default = SEGMENTATION_HEAD if benchmark_of(self.task) == SEGMENTATION else "classifier"
+        return str(self.words.get("head", default))
 
     def search_run(self, parameters: Parameters) -> Run:
         """Return the run that tries some hyper-parameters: trained and scored on the validation protocol."""

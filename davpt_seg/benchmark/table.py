@@ -23,13 +23,15 @@ COSTS = {
     "tuned": "tuned parameters, without head (M)",
     "tuned_with_head": "tuned parameters, with head (M)",
     "seconds_per_epoch": "seconds per epoch",
+    "seconds_per_iteration": "seconds per iteration",
+    "memory": "GPU memory in training (GB)",
 }
 MILLION = 1e6
 
 
 @dataclass(frozen=True)
 class Score:
-    """Test accuracy in percent over seeds: mean, sample deviation where there are several, how many of how many."""
+    """Test accuracy or mIoU in percent over seeds: mean, sample deviation of several, how many of how many."""
 
     mean: float
     deviation: Optional[float]
@@ -60,7 +62,7 @@ def means(by_task: Mapping[str, Optional[float]]) -> dict[str, Optional[float]]:
 
 @dataclass(frozen=True)
 class Choice:
-    """Hyper-parameters that a search chose, their validation accuracy, and which stand at an end of their grid."""
+    """Hyper-parameters that a search chose, their score in validation, and which stand at an end of their grid."""
 
     parameters: Mapping[str, Value]
     score: Optional[float]
@@ -76,6 +78,7 @@ class Column:
         scores: by task.
         costs: by row of ``COSTS``, each the mean over tasks and seeds that have it.
         chosen: what was chosen, by task.
+        head: what reads the trunk; None where tasks have different ones.
     """
 
     trunk: str
@@ -84,6 +87,7 @@ class Column:
     scores: Mapping[str, Optional[Score]]
     costs: Mapping[str, Optional[float]]
     chosen: Mapping[str, Choice]
+    head: Optional[str] = "classifier"
 
     def means(self) -> dict[str, Optional[float]]:
         """Compute its means."""
@@ -101,6 +105,7 @@ def columns(protocols: Sequence[Protocol]) -> list[Column]:
 def _column(trunk: str, name: str, protocols: Sequence[Protocol]) -> Column:
     results = {protocol.study.task: list(final_results(protocol)) for protocol in protocols}
     wanted = {protocol.study.task: len({*protocol.study.seeds, *seeds_there(protocol)}) for protocol in protocols}
+    heads = {protocol.study.head for protocol in protocols}
     return Column(
         trunk=trunk,
         name=name,
@@ -108,6 +113,7 @@ def _column(trunk: str, name: str, protocols: Sequence[Protocol]) -> Column:
         scores={task: score_of([each["score"] for each in found], wanted[task]) for task, found in results.items()},
         costs={row: _cost(row, list(results.values())) for row in COSTS},
         chosen={protocol.study.task: choice for protocol in protocols if (choice := _choice(protocol))},
+        head=heads.pop() if len(heads) == 1 else None,
     )
 
 

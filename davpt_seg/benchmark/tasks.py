@@ -1,4 +1,4 @@
-"""The 24 tasks, their groups, and where their images lie."""
+"""Tasks: the 24 of VTAB-1k and FGVC with their groups, and those of segmentation; and where their images lie."""
 
 from __future__ import annotations
 
@@ -6,9 +6,21 @@ import difflib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple, Optional
 
 from .errors import PlanError
+from .segmentation import DataRoot, data_root, segmentation_tasks
 
+
+class Metric(NamedTuple):
+    """What a test is scored by, in percent: its key in ``scores.json``, and its name in tables."""
+
+    key: str
+    name: str
+
+
+ACCURACY = Metric("accuracy/top1", "accuracy")
+MIOU = Metric("mIoU", "mIoU")
 GROUPS: dict[str, tuple[str, ...]] = {
     "vtab/natural": ("caltech101", "cifar", "dtd", "oxford_flowers102", "oxford_iiit_pet", "svhn", "sun397"),
     "vtab/specialized": ("patch_camelyon", "eurosat", "resisc45", "diabetic_retinopathy"),
@@ -21,7 +33,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
 FGVC_FOLDERS = dict(
     cub="CUB_200_2011", nabirds="nabirds", flowers="OxfordFlower", dogs="Stanford-dogs", cars="Stanford-cars"
 )
-ROOTS = dict(vtab=("VTAB_ROOT", "data/vtab-1k"), fgvc=("FGVC_ROOT", "data/fgvc"))
+SEGMENTATION = "segmentation"
+ROOTS = dict(vtab=DataRoot("VTAB_ROOT", "data/vtab-1k"), fgvc=DataRoot("FGVC_ROOT", "data/fgvc"))
 
 
 def tasks_of(group: str) -> tuple[str, ...]:
@@ -32,19 +45,25 @@ def tasks_of(group: str) -> tuple[str, ...]:
 
 
 def known_tasks() -> tuple[str, ...]:
-    """List all 24 tasks."""
-    return tasks_of("vtab") + tasks_of("fgvc")
+    """List the 24 tasks of VTAB-1k and FGVC, and those of segmentation."""
+    return tasks_of("vtab") + tasks_of("fgvc") + segmentation_tasks()
 
 
 def benchmark_of(task: str) -> str:
-    """Return ``vtab`` or ``fgvc``."""
-    return task.partition("/")[0]
+    """Return ``vtab``, ``fgvc`` or ``segmentation``."""
+    folder, slash, _ = task.partition("/")
+    return folder if slash or task in GROUPS else SEGMENTATION
+
+
+def score_of_task(task: str) -> Metric:
+    """Return what a task's test is scored by."""
+    return MIOU if benchmark_of(task) == SEGMENTATION else ACCURACY
 
 
 def expand(names: Iterable[str]) -> tuple[str, ...]:
     """Turn groups and tasks into tasks, each once, in the order given.
 
-    A task that is none of the 24 is taken where its data are there: a data set of one's own in the same layout.
+    A task of VTAB's or FGVC's layout that is none of the 24 is taken where its data are there: a data set of one's own.
 
     Raises:
         PlanError: an unknown name; the message holds the closest known one.
@@ -56,10 +75,12 @@ def expand(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _checked(name: str) -> str:
-    if name in known_tasks() or (name.partition("/")[2] and benchmark_of(name) in ROOTS and data_folder(name).is_dir()):
+    own = bool(name.partition("/")[2]) and benchmark_of(name) in ROOTS  # of VTAB's or FGVC's layout
+    folder = data_folder(name) if own else None
+    if name in known_tasks() or (folder is not None and folder.is_dir()):
         return name
     known = ("vtab", *GROUPS, *known_tasks())
-    where = f" (nor is there {data_folder(name)})" if benchmark_of(name) in ROOTS else ""
+    where = f" (nor is there {folder})" if folder else ""
     raise PlanError(f"there is no task {name!r}{where}{did_you_mean(name, known)}")
 
 
@@ -69,22 +90,37 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
 
 
-def data_folder(task: str) -> Path:
-    """Return where a task's images are looked for: below VTAB_ROOT or FGVC_ROOT."""
+def data_variable(task: str) -> Optional[str]:
+    """Return the variable that says where a task's images are; None where its config has none."""
+    benchmark = benchmark_of(task)
+    if benchmark in ROOTS:
+        return ROOTS[benchmark].variable
+    root = data_root(task)
+    return root.variable if root else None
+
+
+def data_folder(task: str) -> Optional[Path]:
+    """Return where a task's images are looked for; None where its config does not say so in a form that is known."""
     benchmark, _, name = task.partition("/")
-    variable, default = ROOTS[benchmark]
-    return Path(os.environ.get(variable, default)) / (FGVC_FOLDERS.get(name, name) if benchmark == "fgvc" else name)
+    root = ROOTS.get(benchmark) or data_root(task)
+    if root is None:
+        return None
+    folder = Path(os.environ.get(root.variable or "", root.default))
+    if benchmark not in ROOTS:
+        return folder
+    return folder / (FGVC_FOLDERS.get(name, name) if benchmark == "fgvc" else name)
 
 
 def check_data(tasks: Iterable[str]) -> None:
     """Look for the folder of each task.
 
     Raises:
-        PlanError: some are not there; the message names them.
+        PlanError: some are not there; the message names them, and the variables that say where they are.
     """
-    missing = [f"{task} ({data_folder(task)})" for task in tasks if not data_folder(task).is_dir()]
+    folders = {task: data_folder(task) for task in tasks}
+    missing = {task: folder for task, folder in folders.items() if folder is not None and not folder.is_dir()}
     if missing:
-        raise PlanError(
-            f"no data of {', '.join(missing)}. Say where they are by the variables VTAB_ROOT and FGVC_ROOT, or choose "
-            "others by --tasks"
-        )
+        variables = dict.fromkeys(filter(None, map(data_variable, missing)))
+        how = f"Say where they are by {', '.join(variables)}" if variables else "Put them there"
+        told = ", ".join(f"{task} ({folder})" for task, folder in missing.items())
+        raise PlanError(f"no data of {told}. {how}, or choose others by --tasks")

@@ -67,6 +67,8 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     for task in ("dtd", "svhn", "mine"):
         (tmp_path / "vtab" / task).mkdir(parents=True)
     monkeypatch.setenv("VTAB_ROOT", str(tmp_path / "vtab"))
+    (tmp_path / "camvid").mkdir()
+    monkeypatch.setenv("CAMVID_ROOT", str(tmp_path / "camvid"))
     made = Bench(tmp_path)
     monkeypatch.setenv("FAKE_DIARY", str(made.diary))
     monkeypatch.setattr("davpt_seg.benchmark.workers.POLL", 0.05)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mmengine.config import Config
 
 from davpt_seg.apis.compose import compose_from_words
 from davpt_seg.apis.hyperparameters import Hyperparameters
@@ -15,9 +16,10 @@ from davpt_seg.benchmark.errors import PlanError
 from davpt_seg.benchmark.options import find_plan, parser, plan_studies, slots, work_dir
 from davpt_seg.benchmark.plan import FULL_RATES, RATES, WORDS, read_plan, studies
 from davpt_seg.benchmark.preflight import check_words
+from davpt_seg.benchmark.segmentation import segmentation_tasks
 from davpt_seg.benchmark.space import Range
 from davpt_seg.benchmark.study import Study
-from davpt_seg.benchmark.tasks import check_data, expand, tasks_of
+from davpt_seg.benchmark.tasks import check_data, data_folder, data_variable, expand, tasks_of
 from davpt_seg.packaged_configs import config_root
 
 PLAN: dict[str, Any] = dict(tasks=["vtab/dtd"], trunks=["vitb_in21k"], methods=["linear"])
@@ -35,7 +37,10 @@ def typed(*arguments: str) -> list[Study]:
         (dict(tasks=[]), "the plan names no tasks"),
         (dict(tasks=["vtab/dtdd"]), "no task 'vtab/dtdd'.*did you mean 'vtab/dtd'?"),
         (dict(tasks=["imagenet/1k"]), "there is no task 'imagenet/1k'"),
+        (dict(tasks=["camvid"]), "there is no task 'camvid'; did you mean 'camvid_"),
+        (dict(seeds={"segmentatoin": 3}), "did you mean 'segmentation'?"),
         (dict(methods=["davtp"]), "there is no method 'davtp'; did you mean 'davpt'?"),
+        (dict(methods=[{"x": {"method": "lora+guidence"}}]), "there is no method 'guidence'; did you mean 'guidance'?"),
         (dict(methods=["davpt", "davpt"]), "'davpt' is there twice"),
         (dict(methods=[{"a/b": {"method": "davpt"}}]), "a name becomes a folder"),
         (
@@ -115,7 +120,8 @@ def test_every_task_has_a_data_part() -> None:
 
 def test_words_are_those_of_the_experiments() -> None:
     fixed = {"guided_blocks", "tuned", "source", "note"}
-    assert set(WORDS) == {field.name for field in fields(Hyperparameters)} - fixed | set(LENGTHS)
+    of_segmentation = {"head", "schedule", "iters"}
+    assert set(WORDS) == {field.name for field in fields(Hyperparameters)} - fixed | set(LENGTHS) | of_segmentation
 
 
 def test_a_variant_is_a_method_with_words_options_and_a_grid_of_its_own() -> None:
@@ -202,7 +208,7 @@ def test_every_plan_that_comes_with_us_composes(name: str, tmp_path: Path, monke
     monkeypatch.setenv("VTAB_ROOT", str(tmp_path))
     (tmp_path / "cifar10_1k").mkdir()
     found = studies(read_plan(find_plan(name)))
-    check_words([study for study in found if study.task in ("vtab/dtd", "vtab/cifar10_1k", "fgvc/cub")])
+    check_words([study for study in found if study.task == found[0].task])
     assert len({study.key for study in found}) == len(found)
     if name == "vtab":
         assert len(found) == 19 * 3 * 7
@@ -210,12 +216,14 @@ def test_every_plan_that_comes_with_us_composes(name: str, tmp_path: Path, monke
 
 
 def test_an_experiment_with_every_word_has_a_name_that_file_systems_take() -> None:
-    words = {word: 10 if word in ("epochs", "prompts") else 1 for word in WORDS} | {"weight_decay": 0.0001234567}
+    own = [word for word in WORDS if word not in ("head", "schedule", "iters")]  # parts, and segmentation's
+    words = {word: 10 if word in ("epochs", "prompts") else 1 for word in own} | {"weight_decay": 0.0001234567}
     words["image_size"] = 224
+    method = {"all": {"method": "e2vpt+guidance+lora+adapter"}}
     names = [
         Path(compose_from_words(study.final_run({}, 0).words()).filename).name
         for tail in (0.0123456789, 0.0123456788)
-        for study in studies({**PLAN, "methods": ["davpt_plus"], "common": {**words, "drop_path": tail}})
+        for study in studies({**PLAN, "methods": [method], "common": {**words, "drop_path": tail}})
     ]
     assert len(set(names)) == 2
     assert max(map(len, names)) < 255
@@ -237,3 +245,37 @@ def test_missing_data_are_named_with_their_folders(tmp_path: Path, monkeypatch: 
     check_data(["vtab/dtd"])
     with pytest.raises(PlanError, match=rf"no data of vtab/svhn \({tmp_path}/svhn\), fgvc/cub \(.*CUB_200_2011\)"):
         check_data(["vtab/dtd", "vtab/svhn", "fgvc/cub"])
+    monkeypatch.setenv("CAMVID_ROOT", str(tmp_path))
+    check_data(["camvid_crop112"])
+    monkeypatch.setenv("ADE20K_ROOT", "/no/where")
+    with pytest.raises(PlanError, match=r"ade20k \(/no/where\)\. Say where they are by ADE20K_ROOT, or"):
+        check_data(["ade20k", "camvid_crop112"])
+
+
+@pytest.mark.parametrize("task", segmentation_tasks())
+def test_folders_of_segmentation_are_those_of_the_configs(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = config_root() / "_base_" / "datasets" / f"{task}.py"
+    default = Config.fromfile(cfg).data_root
+    assert str(data_folder(task)) == default
+    variable = data_variable(task)
+    assert variable is not None
+    monkeypatch.setenv(variable, "/else/where")
+    assert str(data_folder(task)) == Config.fromfile(cfg).data_root == "/else/where"
+
+
+def test_a_segmentation_study_is_named_and_worded_by_its_data_part() -> None:
+    method = {"lora_guided": {"method": "lora+guidance", "rank": 4}}
+    plan = dict(common={"head": "linear", "schedule": "adamw_400i", "iters": 200}, grid={"lr": [1e-3]})
+    (study,) = studies({**plan, "tasks": ["camvid_crop112"], "trunks": ["vits14"], "methods": [method]})
+    assert (study.key, study.head, study.seeds) == ("camvid_crop112/vits14/lora_guided", "linear", (0, 1, 2))
+    assert study.final_run({"lr": 0.001}, 0).words() == (
+        "method=lora+guidance,trunk=vits14,data=camvid_crop112,split=final,"
+        "head=linear,schedule=adamw_400i,iters=200,rank=4,lr=0.001"
+    )
+
+
+def test_what_a_method_searches_alone_is_fixed_for_the_others() -> None:
+    plan = dict(common={"head_lr": 1e-2}, grid={"lr": [1, 2]}, methods=[{"linear": {"grid": {"head_lr": [3]}}}, "bias"])
+    linear, bias = studies({**PLAN, **plan})
+    assert (linear.words, linear.space.axes) == ({}, {"head_lr": (3,)})
+    assert (bias.words, bias.space.axes) == ({"head_lr": 0.01}, {"lr": (1, 2)})

@@ -15,7 +15,7 @@ from davpt_seg.benchmark.protocol import choice
 from davpt_seg.benchmark.search import Trial
 
 from .conftest import RUNS, SMALL, Bench, wait_until
-from .fake_train import EPOCHS, accuracy
+from .fake_train import EPOCHS, score
 
 
 def test_each_study_is_searched_on_validation_images_then_tested_once_per_seed(bench: Bench) -> None:
@@ -32,6 +32,20 @@ def test_each_study_is_searched_on_validation_images_then_tested_once_per_seed(b
     chosen = (bench.folder / "w/vtab/dtd/vitb_in21k/davpt/chosen.json").stat().st_mtime_ns
     finals = (bench.folder / "w/vtab/dtd/vitb_in21k/davpt/final").glob("*/run.json")
     assert all(chosen < run.stat().st_mtime_ns for run in finals)
+
+
+def test_segmentation_keeps_to_the_same_protocol_and_is_scored_by_miou(bench: Bench) -> None:
+    what = (
+        *("--tasks", "camvid_crop112", "--trunks", "vits14", "--methods", "linear", "davpt", "--seeds", "1"),
+        *("--grid", "lr=1e-3,1e-2", "--set", "head=linear", "schedule=adamw_400i", "iters=200"),
+    )
+    assert bench.run("w", what=what) == 0
+    assert ["split=choose" in line for line in bench.started()] == 2 * [True, True, False]
+    found = json.loads((bench.folder / "w/camvid_crop112/vits14/davpt/final/seed=0/result.json").read_text())
+    words = "method=davpt,trunk=vits14,data=camvid_crop112,split=final,head=linear,schedule=adamw_400i,iters=200"
+    assert found["score"] == pytest.approx(score(f"{words},lr=0.01 randomness.seed=0"))
+    assert (found["seconds_per_iteration"], found["seconds_per_epoch"], found["ms_per_image"]) == (0.2, None, 10.0)
+    assert b"| seconds per iteration | 0.200 | 0.200 |" in bench.table("w")
 
 
 def test_what_is_done_is_never_done_again(bench: Bench) -> None:
@@ -141,7 +155,7 @@ def test_the_best_trial_is_chosen_and_of_equals_the_first_in_the_grid() -> None:
 def test_the_table_holds_the_final_runs_and_not_the_searchs(bench: Bench) -> None:
     assert bench.run("w") == 0
     words = "method=linear,trunk=vitb_in21k,data=vtab/dtd,split=final,lr=0.01 randomness.seed={}"
-    mean = sum(accuracy(words.format(seed)) for seed in (0, 1)) / 2
+    mean = sum(score(words.format(seed)) for seed in (0, 1)) / 2
     row = (bench.folder / "w/table.csv").read_text().splitlines()[1].split(",")
     assert row[:4] == ["vitb_in21k", "linear", "vtab", "vtab/dtd"]
     assert float(row[4]) == pytest.approx(mean)

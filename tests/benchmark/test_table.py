@@ -12,7 +12,7 @@ import pytest
 from davpt_seg.benchmark import markdown
 from davpt_seg.benchmark.plots import picture
 from davpt_seg.benchmark.published import Cell, published
-from davpt_seg.benchmark.results import seconds_per_epoch
+from davpt_seg.benchmark.results import times
 from davpt_seg.benchmark.table import Choice, Column, Score, means, score_of
 from davpt_seg.benchmark.tasks import GROUPS, tasks_of
 
@@ -27,9 +27,20 @@ LOG = """\
 """  # noqa: E501
 
 
-def column(accuracy: dict[str, float], name: str = "davpt", trunk: str = "vitb_in21k") -> Column:
+ITERATIONS = """\
+2026/11/23 19:55:45 - mmengine - INFO - Iter(train) [ 10/150]  base_lr: 1.0e-02 lr: 3.0e-03  eta: 0:04:56  time: 2.1203  data_time: 0.0434
+2026/11/23 19:56:07 - mmengine - INFO - Iter(train) [ 20/150]  base_lr: 9.8e-03 lr: 2.9e-03  eta: 0:04:41  time: 2.2000  data_time: 0.0511
+2026/11/23 19:56:31 - mmengine - INFO - Iter(train) [ 30/150]  base_lr: 9.5e-03 lr: 2.8e-03  eta: 0:04:28  time: 2.4005  data_time: 0.0626
+2026/11/23 19:57:00 - mmengine - INFO - Iter(val) [10/101]    eta: 0:04:28  time: 9.4005  data_time: 0.0626
+"""  # noqa: E501
+
+
+def column(
+    accuracy: dict[str, float], name: str = "davpt", trunk: str = "vitb_in21k", head: str = "classifier"
+) -> Column:
     scores = {task: Score(value, 0.5, 5, 5) for task, value in accuracy.items()}
-    return Column(trunk, name, "davpt", scores, dict(tuned=0.2, tuned_with_head=0.3, seconds_per_epoch=None), {})
+    costs = dict(tuned=0.2, tuned_with_head=0.3, seconds_per_epoch=None)
+    return Column(trunk, name, "davpt", scores, costs, {}, head)
 
 
 def test_a_score_is_mean_and_sample_deviation_over_seeds() -> None:
@@ -67,14 +78,15 @@ def test_a_missing_task_takes_the_means_that_need_it(task: str) -> None:
 def test_published_means_are_those_of_the_published_parts() -> None:
     figures = published()
     for trunk, method in {(cell.trunk, cell.method) for cell in figures}:
-        parts = [figures.get(Cell(trunk, method, group)) for group in GROUPS if group != "fgvc"]
+        parts = [figures.get(Cell(trunk, "classifier", method, group)) for group in GROUPS if group != "fgvc"]
         if None not in parts and (trunk, method) not in PRINTED_OTHERWISE:
-            assert figures[Cell(trunk, method, "vtab/mean_of_groups")] == pytest.approx(np.mean(parts), abs=0.02)
-        sets = [figures.get(Cell(trunk, method, task)) for task in tasks_of("fgvc")]
-        if None not in sets and Cell(trunk, method, "fgvc") in figures:
-            assert figures[Cell(trunk, method, "fgvc")] == pytest.approx(np.mean(sets), abs=0.06)
-    assert figures[Cell("vitb_mae", "davpt_plus", "vtab/structured")] == 59.28
-    assert figures[Cell("vitb_in21k", "linear", "fgvc/cars")] == 51.3
+            told = figures[Cell(trunk, "classifier", method, "vtab/mean_of_groups")]
+            assert told == pytest.approx(np.mean(parts), abs=0.02)
+        sets = [figures.get(Cell(trunk, "classifier", method, task)) for task in tasks_of("fgvc")]
+        if None not in sets and Cell(trunk, "classifier", method, "fgvc") in figures:
+            assert figures[Cell(trunk, "classifier", method, "fgvc")] == pytest.approx(np.mean(sets), abs=0.06)
+    assert figures[Cell("vitb_mae", "classifier", "davpt_plus", "vtab/structured")] == 59.28
+    assert figures[Cell("vitb_in21k", "classifier", "linear", "fgvc/cars")] == 51.3
 
 
 def test_published_figures_stand_under_ours_and_say_so() -> None:
@@ -101,7 +113,6 @@ def test_what_is_missing_is_a_dash() -> None:
         "| vtab/mine | 60.00 (1 of 3) |",
         "| tuned parameters, without head (M) | 0.200 |",
         "| tuned parameters, with head (M) | 0.300 |",
-        "| seconds per epoch | - |",
     ]
 
 
@@ -133,5 +144,51 @@ def test_the_picture_has_a_panel_for_each_task_and_mean(tmp_path: Path) -> None:
 
 
 def test_seconds_per_epoch_are_the_median_iterations_times_their_number() -> None:
-    assert seconds_per_epoch(LOG) == pytest.approx(32 * 0.1046, abs=5e-4)
-    assert seconds_per_epoch("nothing") is None
+    found = times(LOG, batch_size=16)
+    assert found["seconds_per_epoch"] == pytest.approx(32 * 0.1046, abs=5e-4)
+    assert found["seconds_per_iteration"] is None  # by epochs
+    assert found["ms_per_image"] == pytest.approx(1000 * 0.1046 / 16)
+    assert set(times("nothing", 16).values()) == {None}
+
+
+def test_training_by_iterations_has_seconds_of_one() -> None:
+    found = times(ITERATIONS, batch_size=None)
+    assert found == dict(seconds_per_iteration=2.2, seconds_per_epoch=None, ms_per_image=None)
+
+
+def test_segmentation_has_its_score_its_rows_and_no_others() -> None:
+    found = column({"camvid_crop112": 50.0}, trunk="vits14", head="linear")
+    found.costs["seconds_per_iteration"] = 0.75
+    text = markdown.markdown([found])
+    assert text.splitlines()[:6] == [
+        "| vits14 | davpt |",
+        "| --- | --- |",
+        "| camvid_crop112 | 50.00 ± 0.50 |",
+        "| tuned parameters, without head (M) | 0.200 |",
+        "| tuned parameters, with head (M) | 0.300 |",
+        "| seconds per iteration | 0.750 |",
+    ]
+    assert "Test mIoU in percent." in text
+    assert not any(word in text for word in ("accuracy", "VTAB", "FGVC", "published", "A mean is there"))
+    (line,) = [row for row in csv.DictReader(io.StringIO(markdown.as_csv([found]))) if row["row"] == "camvid_crop112"]
+    assert (line["benchmark"], line["mean"]) == ("segmentation", "50.0")
+    figure = picture([found])
+    assert figure.get_supxlabel() == "test mIoU (%): mean, and standard deviation over seeds"
+    both = [found, column({"vtab/dtd": 1.0}, trunk="vits14")]
+    assert "Test accuracy and mIoU in percent." in markdown.markdown(both)
+
+
+@pytest.mark.parametrize(
+    ("trunk", "head", "shown"), [("vitl", "setr_pup", True), ("vitl", "upernet", False), ("vitb", "setr_pup", False)]
+)
+def test_published_segmentation_stands_beside_ours_where_trunk_and_head_are_its_own(
+    trunk: str, head: str, shown: bool
+) -> None:
+    found = column({"ade20k": 50.0, "pascal_context": 50.0, "pascal_context_59": 50.0}, trunk=trunk, head=head)
+    lines = markdown.trunk_table(trunk, [found]).splitlines()
+    told = [line for line in lines if "published" in line]
+    assert told == shown * [
+        "| *ade20k, published* | *45.10* |",
+        "| *pascal_context, published* | *50.15* |",
+        "| *tuned parameters, with head (M), published* | *13.600* |",
+    ]
