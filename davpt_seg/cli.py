@@ -25,6 +25,9 @@ COMMANDS = {
     "predict": Command("davpt_seg.apis.predict:main_predict", "paint images with a trained model"),
     "check-dataset": Command("davpt_seg.apis.check:main_check_dataset", "tell whether a data set is whole"),
     "benchmark": Command("davpt_seg.benchmark.command:main_benchmark", "run a plan of many trainings into one table"),
+    "prune": Command(
+        "davpt_seg.apis.prune:main_prune", "E2VPT's pruning: remove the least important of trained prompts"
+    ),
     "count": Command("davpt_seg.apis.parameters:main_count", "count the parameters that configs train"),
     "mapping": Command("davpt_seg.apis.mapping:main_mapping", "which classes shared a prompt, from start to end"),
     "configs": Command("davpt_seg.packaged_configs:main_configs", "list the configs that come with us"),

@@ -490,7 +490,7 @@ def _(folder: Path) -> None:
 # --- Recognition -----------------------------------------------------------------------------------------------------
 
 
-from . import wrong_recognition  # noqa: E402, F401  (adds its cases here)
+from . import wrong_methods, wrong_pruning, wrong_recognition  # noqa: E402, F401  (add their cases here)
 
 # --- Command line -----------------------------------------------------------------------------------------------------
 

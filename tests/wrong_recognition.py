@@ -42,7 +42,7 @@ case_of_words("a misspelled word", "data=vtab/dtd,weigth_decay=0.1", "did you me
 case_of_words("no number", "data=vtab/dtd,lr=fast", "lr=fast: a number of at least 0 was expected")
 case_of_words("VPT's recipe without its rate", "data=vtab/dtd,schedule=vpt_100e,method=vpt_deep", "add lr=")
 case_of_words("a schedule of segmentation", "data=vtab/dtd,schedule=mmseg_160k", "recognition wants", "davpt_100e")
-case_of_words("hyper-parameters without a task", "method=davpt,lr=1e-3", "'lr' is no part", "data of vtab/ or fgvc/")
+case_of_words("epochs without a task", "method=davpt,epochs=5", "'epochs' is no part", "data of vtab/ or fgvc/")
 
 
 @wrong("Recognition", "`train.py` with `VTAB_ROOT` wrong or not set", "nowhere/eurosat' does not exist", "vtab1k.py")

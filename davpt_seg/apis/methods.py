@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
+from ..core.adapters import check_adapters
+
 PROXIES = 10  # where guidance has no prompts to guide, and nobody says how many proxies
 DOUBLED = ("prompts", "guidance")  # a model has these once
 LISTS = ("adapters", "tuned")  # these add up
@@ -51,6 +53,10 @@ def joined_methods(words: str, contents: Mapping[str, Mapping[str, Any]]) -> dic
         raise ValueError(
             f"method={words}: carried is a way of prompts: join it to a method that has them, vpt_deep+carried"
         )
+    try:
+        check_adapters(backbone.get("adapters", []))
+    except ValueError as error:
+        raise ValueError(f"method={words}: {error}") from error
     if set(backbone) == {"guidance"}:
         raise ValueError(f"method={words}: guidance moves what another method trains: join it to one, lora+guidance")
     return joined

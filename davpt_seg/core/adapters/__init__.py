@@ -40,7 +40,7 @@ class Adapters(nn.ModuleDict):
 
     def __init__(self, trunk: VisionTransformer, configs: Sequence[Mapping[str, Any]]) -> None:
         super().__init__()
-        _check(configs)
+        check_adapters(configs)
         for config in configs:
             arguments = {name: value for name, value in config.items() if name != "type"}
             self[config["type"]] = ADAPTERS[config["type"]](trunk, **arguments)
@@ -79,7 +79,12 @@ class Adapters(nn.ModuleDict):
         return [cast(Adapter, adapter) for adapter in self.values()]
 
 
-def _check(configs: Sequence[Mapping[str, Any]]) -> None:
+def check_adapters(configs: Sequence[Mapping[str, Any]]) -> None:
+    """See whether adapters are known, have their arguments, and join; nothing is built.
+
+    Raises:
+        ValueError: as :class:`Adapters` does.
+    """
     if isinstance(configs, (str, Mapping)) or not all(isinstance(config, Mapping) for config in configs):
         raise ValueError(f"adapters must be a list of dicts, got {configs!r}; write [dict(type='lora', rank=8)]")
     places: dict[str, str] = {}

@@ -83,15 +83,21 @@ def pruned(importance: Importance, prompt_share: float, segment_share: float) ->
     Raises:
         ValueError: a share outside [0, 1), or one that leaves nothing.
     """
+    kept = staying(importance, prompt_share, segment_share)
+    rows = kept[kept.any(dim=1)]
+    return dict(num_prompts=len(rows), segments=["".join("01"[int(bit)] for bit in row) for row in rows])
+
+
+def staying(importance: Importance, prompt_share: float, segment_share: float) -> Tensor:
+    """Mark the segments that :func:`pruned` leaves, (M, segments) bool, with the same arguments and errors."""
     for what, share, number in (
         ("prompt_share", prompt_share, len(importance.prompts)),
         ("segment_share", segment_share, importance.segments.shape[1]),
     ):
         if not 0 <= share < 1 or round(share * number) >= number:
             raise ValueError(f"pruning {what}={share} of {number} must be at least 0 and leave one")
-    staying = _most_important(importance.prompts, prompt_share)
-    kept = [_most_important(importance.segments[m], segment_share) for m in staying.nonzero().flatten().tolist()]
-    return dict(num_prompts=len(kept), segments=["".join("01"[int(bit)] for bit in row) for row in kept])
+    segments = torch.stack([_most_important(scores, segment_share) for scores in importance.segments])
+    return segments & _most_important(importance.prompts, prompt_share)[:, None]
 
 
 def _most_important(scores: Tensor, removed_share: float) -> Tensor:

@@ -1,0 +1,136 @@
+"""Time and memory of every method's training step and inference, as ratios to the bare frozen trunk, in one run.
+
+    python benchmarks/methods.py --amp --threads 1 --batch-size 4 --rounds 9 --json cost.json --figure cost.png
+    python benchmarks/methods.py --load cost.json    # the table of a run that was kept
+
+Methods are those of ``configs/_base_/methods``, composed as ``method=...`` composes them (of ADE20K: 150 classes), on
+one timm ViT of random weights and the same random images. What is measured, in turns, each once a round:
+
+- **training step**: images to updated parameters: forward pass, the metric losses where the method has guidance (with
+  pixel label maps, without the k-means that runs every so many steps), backward pass, AdamW on what is tuned and on a
+  linear classifier of the tokens, which stands in for a head.
+- **inference**: the forward pass alone; and once more after ``fold()``, where folding changes anything.
+- **bare trunk**: the frozen blocks' forward pass, and the backward pass to the embedded tokens, with nothing learned:
+  what it takes to bring gradients to the first block. Its inference is the bare forward pass.
+
+A ratio is the median (and interquartile range) of those within rounds. On CPU with one thread, seconds are the
+processor's, so that a busy machine disturbs less. Memory is measured once: on CPU, the bytes that autograd holds when
+the forward pass ends, and AdamW's state of what is tuned, without the weights; elsewhere the peak that PyTorch's
+allocator saw in a step, without what was there before it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Optional
+
+import torch
+from measuring import (
+    add_options,
+    draw_batch,
+    floor,
+    header,
+    held_for_backward,
+    in_turns,
+    peak,
+    timed,
+    train_step,
+)
+from method_arms import METHODS, Arm, build, left_after_fold
+from methods_report import BARE, figure, table
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from davpt_seg.apis.parts import CompositionError
+from davpt_seg.core import PromptedViT
+
+
+def infer(model: PromptedViT, images: Tensor, options: argparse.Namespace) -> None:
+    """Run the forward pass as a deployed model does."""
+    with torch.inference_mode(), torch.autocast(options.device.type, torch.bfloat16, enabled=options.amp):
+        model(images)
+
+
+def turns(arms: Mapping[str, Arm], images: Tensor, options: argparse.Namespace) -> dict[str, Callable[[], float]]:
+    """List what takes turns: what is measured of which method, as text, and a call that tells seconds."""
+
+    def seconds(model: PromptedViT, training: bool, call: Callable[[], None]) -> float:
+        model.train(training)
+        return timed(call, options)
+
+    calls: dict[str, Callable[[], float]] = {}
+    for name, arm in arms.items():
+        step = partial(train_step, arm.losses, arm.optimizer, options)
+        calls[f"train/{name}"] = partial(seconds, arm.model, True, step)
+        calls[f"inference/{name}"] = partial(seconds, arm.model, False, partial(infer, arm.model, images, options))
+        if arm.folded is not None:
+            calls[f"folded/{name}"] = partial(seconds, arm.folded, False, partial(infer, arm.folded, images, options))
+    return calls
+
+
+def memory_of(arm: Arm, options: argparse.Namespace) -> float:
+    """Return the MiB that a training step takes beside weights."""
+    arm.model.train()
+    if options.device.type != "cpu":
+        before = getattr(torch, options.device.type).memory_allocated()
+        return (peak(partial(train_step, arm.losses, arm.optimizer, options), options.device) - before) / 2**20
+    held = held_for_backward(arm.losses, arm.model, options.amp)
+    states = arm.optimizer.state.values() if arm.optimizer else ()
+    state = sum(value.nbytes for one in states for value in one.values() if isinstance(value, Tensor))
+    return (held + state) / 2**20
+
+
+def measure(methods: Sequence[str], options: argparse.Namespace) -> dict[str, Any]:
+    """Measure all methods: seconds of each round, MiB, and numbers tuned in the ViT."""
+    torch.manual_seed(0)
+    batch = draw_batch(options)
+    bare = PromptedViT(options.trunk).to(options.device)
+    arms = {BARE: Arm(bare, partial(floor, bare, batch[0]), None, None)}
+    for name in track(methods, "building", console=Console(stderr=True)):
+        arms[name] = build(name, bare, batch, options)
+    results: dict[str, Any] = {name: dict(seconds={}) for name in arms}
+    for place, seconds in in_turns(turns(arms, batch[0], options), options, options.trunk).items():
+        what, _, name = place.partition("/")
+        results[name]["seconds"][what] = seconds
+    for name, arm in arms.items():
+        tuned = sum(p.numel() for p in arm.model.parameters() if p.requires_grad) if arm.optimizer else 0
+        results[name].update(tuned=tuned, mebibytes=memory_of(arm, options), left=left_after_fold(arm))
+    return results
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trunk", default="vit_base_patch16_224", help="a timm ViT with a class token")
+    parser.add_argument("--methods", nargs="+", default=METHODS, metavar="METHOD", help="as method=... has them")
+    parser.add_argument("--figure", type=Path, help="draw the ratios there")
+    parser.add_argument("--load", type=Path, help="measure nothing: read what --json wrote")
+    add_options(parser, batch_size=4, rounds=9)
+    options = parser.parse_args(argv)
+    if options.load:
+        measured = json.loads(options.load.read_text())
+    else:
+        torch.set_num_threads(options.threads)
+        logging.getLogger("davpt_seg").setLevel(logging.ERROR)  # its warning of random weights, once a method
+        on_cpu = options.device.type == "cpu"
+        memory = "held for backward and by AdamW" if on_cpu else "peak of a step"
+        try:
+            results = measure(options.methods, options)
+        except CompositionError as error:
+            parser.error(str(error))
+        measured = dict(header=header(options.trunk, options), memory=memory, methods=results)
+    print(f"{measured['header']}\n\n{table(measured)}")
+    if options.json:
+        options.json.write_text(json.dumps(measured, indent=1))
+    if options.figure:
+        figure(measured).savefig(options.figure)
+
+
+if __name__ == "__main__":
+    main()

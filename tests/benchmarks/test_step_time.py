@@ -1,0 +1,25 @@
+"""The benchmark of DA-VPT+'s training step."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.tools.scripts import load_script
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+def test_it_measures_the_step_and_the_concatenated_form_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)  # as where the script lies
+    script = load_script(BENCHMARKS / "step_time.py")
+    options = "--model test_vit --image-size 32 --batch-size 2 --rounds 2 --warmup 0 --num-prompts 3 --device cpu"
+    script.main([*options.split(), "--json", str(tmp_path / "steps.json")])  # it compares the two forms first
+    (arms,) = json.loads((tmp_path / "steps.json").read_text())["num_prompts"].values()
+    assert {name: len(arm["seconds"]) for name, arm in arms.items()} == dict(floor=2, ours=2, concatenated=2)
+    assert arms["floor"]["mebibytes"] < arms["ours"]["mebibytes"] < arms["concatenated"]["mebibytes"]
+    assert "| concatenated | " in capsys.readouterr().out

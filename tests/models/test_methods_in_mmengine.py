@@ -1,0 +1,100 @@
+"""Every method in MMEngine's hands: its checkpoints, and training that goes on where it stopped."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import mmengine.runner.runner
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModel
+from mmengine.runner import Runner, load_checkpoint
+from torch import Tensor, nn
+
+from davpt_seg.models import PromptedViTBackbone
+
+from ..core.methods import GUIDED, METHODS
+from ..core.tiny import TINY
+
+CASES = {**METHODS, **GUIDED}
+
+
+class Images(torch.utils.data.Dataset):
+    """Six noisy images that are not square, with a label map each."""
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        generator = torch.Generator().manual_seed(index)
+        labels = torch.randint(0, 5, (3, 5), generator=generator).repeat_interleave(8, 0).repeat_interleave(8, 1)
+        return dict(inputs=torch.randn(3, 24, 37, generator=generator), labels=labels[:, :37])
+
+
+class Experiment(BaseModel):
+    """A backbone with a method, and a linear head that tells an image's commonest class."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        arguments = CASES[name].arguments
+        self.backbone = PromptedViTBackbone("vit_tiny_patch16_224", timm_kwargs=TINY, norm_maps=True, **arguments)
+        self.head = nn.Linear(32, 5)
+
+    def forward(self, inputs: Tensor, labels: Tensor, mode: str = "tensor") -> Any:
+        logits = self.head(self.backbone(inputs)[0].mean(dim=(2, 3)))
+        if mode != "loss":
+            return logits
+        losses = dict(loss_ce=F.cross_entropy(logits, labels.flatten(1).mode(dim=1).values))
+        if self.backbone.guidance:
+            losses.update(self.backbone.guidance(self.backbone.take_records(), labels))
+        return losses
+
+
+@pytest.fixture(autouse=True)
+def quick_runner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Runner that does not ask for the machine's compilers, which takes longer than these trainings."""
+    monkeypatch.setattr(mmengine.runner.runner, "collect_env", lambda: {"sys.platform": "not asked"})
+
+
+def train(name: str, folder: Path, seed: int, **where_from: Any) -> Runner:
+    """Train for four iterations, with a checkpoint after two."""
+    torch.manual_seed(seed)
+    runner = Runner(
+        model=Experiment(name),
+        work_dir=str(folder),
+        train_dataloader=dict(
+            batch_size=2,
+            num_workers=0,
+            dataset=Images(),
+            sampler=dict(type="InfiniteSampler", shuffle=True, seed=3),
+            collate_fn=dict(type="default_collate"),
+        ),
+        train_cfg=dict(type="IterBasedTrainLoop", max_iters=4),
+        optim_wrapper=dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-2, weight_decay=0.1)),
+        param_scheduler=dict(type="PolyLR", begin=0, end=4, by_epoch=False),
+        default_hooks=dict(checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=2)),
+        experiment_name=uuid.uuid4().hex,  # MMEngine's loggers live as long as their name
+        log_level="ERROR",
+        **where_from,
+    )
+    runner.train()
+    return runner
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_resumed_training_ends_as_one_that_never_stopped(name: str, tmp_path: Path) -> None:
+    whole = train(name, tmp_path / "whole", seed=0).model.state_dict()
+    half = str(tmp_path / "whole" / "iter_2.pth")
+    resumed = train(name, tmp_path / "resumed", seed=1, load_from=half, resume=True).model.state_dict()
+    assert whole.keys() == resumed.keys()
+    assert not [key for key in whole if not torch.equal(whole[key], resumed[key])]
+
+    model = Experiment(name)
+    load_checkpoint(model, half, strict=True)
+    moved = [key for key, value in model.state_dict().items() if not torch.equal(value, whole[key])]
+    learned = {key for key, parameter in model.named_parameters() if parameter.requires_grad}
+    never = {key for key in learned if any(part in key for part in CASES[name].never)}
+    assert learned - never <= set(moved)  # the second half was training, too

@@ -1,0 +1,45 @@
+"""Wrong methods and values in words, as ``wrong_inputs`` has them of the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from unittest import mock
+
+from davpt_seg.apis import main_train
+
+from .wrong_case import wrong
+
+SMALL = "head=linear,trunk=vits14,data=camvid_crop112,schedule=adamw_iters"
+
+
+def train(words: str) -> None:
+    """Run tools/train.py in this process, as far as it gets."""
+    main_train([words, "--dry-run"])
+
+
+def case(does: str, words: str, *says: str) -> None:
+    """Add a case of wrong words in a config's place."""
+    wrong("Methods", f"`{words}`: {does}", *says)(lambda folder: train(words))
+
+
+case("guidance of nothing that learns", "method=guidance", "join it to one, lora+guidance")
+case("no prompts to carry", "method=lora+carried", "carried is a way of prompts", "vpt_deep+carried")
+case("two sets of prompts", "method=vpt_deep+gatevpt", "vpt_deep and gatevpt both bring prompts")
+case("a method twice", "method=lora+lora", "names a method twice")
+case("two methods in one place", "method=lora+ssf", "both change the linear layers", "choose one")
+case("two methods in one place", "method=adapter+adaptformer", "both change the FFN's output", "choose one")
+case("a size that the method does not have", "method=lora,width=8", "lora with this schedule has no width", "rank")
+case("no rank at all", "method=lora,rank=0", "rank=0: expected an integer of at least 1")
+case("an unknown part of a method", "method=lorra+guidance", "no 'lorra' in", "did you mean 'lora'?")
+case("the head's rate without the backbone's", "method=lora,head_lr=0.1", "say the backbone's rate beside it, lr=...")
+case("a schedule that counts epochs", "method=lora,schedule=adamw_15e,iters=50", "has no iters")
+case("shorter than its warm-up", f"method=lora,{SMALL},iters=10", "warms up for 20 iterations")
+case("the split is chosen by purpose", f"method=lora,{SMALL},split=test", "split=test", "choose, final")
+
+
+@wrong("Methods", "LoRA where peft is not installed", "needs the peft library", "pip install 'davpt-seg[lora]'")
+def _(folder: Path) -> None:
+    from davpt_seg.core import PromptedViT
+
+    with mock.patch.dict("sys.modules", peft=None):
+        PromptedViT("vit_tiny_patch16_224", adapters=[dict(type="lora")], timm_kwargs=dict(depth=2))
