@@ -14,7 +14,7 @@ from .tasks import ACCURACY, GROUPS, benchmark_of, score_of_task, tasks_of
 MISSING = "-"
 PUBLISHED_NOTE = f"Rows in italics are {LABEL}, not ours."
 NOTE = """\
-Mean ± sample standard deviation over seeds, "(2 of 5)" where seeds are missing. Hyper-parameters were chosen on the
+Mean ± sample standard deviation over seeds, "(2 of 5)" where seeds are missing. What was searched for was chosen on the
 validation split before any test image was seen. Parameters and seconds are means over the tasks that ended; seconds
 depend on what else the machine did."""
 MEANS_NOTE = "A mean is there only if all its tasks are."
