@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import platform
 import re
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
@@ -23,6 +25,20 @@ from davpt_seg.core import PromptedViT
 CELLS, NUM_CLASSES = 8, 150  # one-class squares along a side; patches of 14 or 16 straddle them, so some are mixed
 
 Losses = Callable[[], dict[str, Tensor]]
+
+
+@contextmanager
+def measuring(threads: int) -> Iterator[None]:
+    """Take so many threads, and keep our warnings of random weights out of the table; afterwards all is as before."""
+    logger = logging.getLogger("davpt_seg")
+    before = torch.get_num_threads(), logger.level
+    torch.set_num_threads(threads)
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        logger.setLevel(before[1])
 
 
 class Ratio(NamedTuple):

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -37,6 +36,7 @@ from measuring import (
     header,
     held_for_backward,
     in_turns,
+    measuring,
     peak,
     timed,
     train_step,
@@ -116,12 +116,11 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     if options.load:
         measured = json.loads(options.load.read_text())
     else:
-        torch.set_num_threads(options.threads)
-        logging.getLogger("davpt_seg").setLevel(logging.ERROR)  # its warning of random weights, once a method
         on_cpu = options.device.type == "cpu"
         memory = "held for backward and by AdamW" if on_cpu else "peak of a step"
         try:
-            results = measure(options.methods, options)
+            with measuring(options.threads):
+                results = measure(options.methods, options)
         except CompositionError as error:
             parser.error(str(error))
         measured = dict(header=header(options.trunk, options), memory=memory, methods=results)

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import statistics
 from collections.abc import Sequence
 from functools import partial
@@ -37,6 +36,7 @@ from measuring import (
     header,
     held_for_backward,
     in_turns,
+    measuring,
     peak,
     ratio,
     task_loss,
@@ -128,13 +128,12 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_argument("--model", default="vit_base_patch16_224", help="a timm ViT with a class token")
     add_options(parser, batch_size=8, rounds=15)
     options = parser.parse_args(argv)
-    torch.set_num_threads(options.threads)
-    logging.getLogger("davpt_seg").setLevel(logging.ERROR)  # its warning of random weights would stand in the table
     memory = "memory held for backward, MiB" if options.device.type == "cpu" else "peak memory allocated, MiB"
     print(run := header(options.model, options), flush=True)
     measured = {}
     for num_prompts in options.num_prompts:
-        measured[num_prompts] = measure(num_prompts, options)
+        with measuring(options.threads):
+            measured[num_prompts] = measure(num_prompts, options)
         print(f"\nM = {num_prompts}\n\n{table(measured[num_prompts], memory)}", flush=True)
     if options.json:
         options.json.write_text(json.dumps(dict(header=run, memory=memory, num_prompts=measured), indent=2))
