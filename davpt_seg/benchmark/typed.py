@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from .errors import PlanError
@@ -27,17 +27,20 @@ def typed_keys(args: argparse.Namespace, plan: Mapping[str, Any]) -> dict[str, A
         typed["common"] = {**(plan.get("common") or {}), **pairs}
     if args.grid:
         typed["grid"] = {key: _axis(values) for key, values in (_pair(word, "--grid") for word in args.grid)}
-        typed["methods"] = [_without_grid(entry) for entry in plan.get("methods") or ()]
+        methods = plan.get("methods") or ()
+        if isinstance(methods, Mapping):
+            methods = [{name: own} for name, own in methods.items()]
+        typed["methods"] = [_without(entry, ("grid", *typed["grid"])) for entry in methods]
         common = typed.get("common", plan.get("common")) or {}
         typed["common"] = {key: value for key, value in common.items() if key not in typed["grid"]}
     return {key: value for key, value in typed.items() if value is not None}
 
 
-def _without_grid(entry: Any) -> Any:
-    """Take a method's own grid away, which the command line's replaces."""
+def _without(entry: Any, keys: Collection[str]) -> Any:
+    """Take from a method its own grid, and its own values of what the command line's grid searches."""
     if not isinstance(entry, Mapping):
         return entry
-    return {name: {key: own[key] for key in own or () if key != "grid"} for name, own in entry.items()}
+    return {name: {key: own[key] for key in own or () if key not in keys} for name, own in entry.items()}
 
 
 def _pair(word: str, option: str) -> tuple[str, str]:

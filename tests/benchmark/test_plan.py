@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from mmengine.config import Config
 
 from davpt_seg.apis.compose import compose_from_words
@@ -160,6 +161,18 @@ def test_the_command_line_narrows_and_replaces_a_plan() -> None:
     assert {(study.trunk, study.seeds, study.amp) for study in found} == {("vitb_mae", (0, 1), False)}
     assert {study.name for study in found} == {"davpt", "full"}
     assert all(study.space.axes == {"lr": (0.001, 0.01)} and study.words == {"epochs": 3} for study in found)
+
+
+@pytest.mark.parametrize("as_mapping", [False, True])
+def test_a_typed_grid_takes_the_place_of_what_a_method_fixes_or_searches(tmp_path: Path, as_mapping: bool) -> None:
+    methods = {"linear": {"lr": 0.1, "grid": {"head_lr": [1, 2]}}, "few": {"method": "davpt", "prompts": 4}, "full": {}}
+    content = dict(PLAN, methods=methods if as_mapping else [{name: own} for name, own in methods.items()])
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    linear, few, full = typed(str(tmp_path / "mine.yaml"), "--grid", "lr=1e-3,1e-2")
+    assert {study.name: dict(study.space.axes) for study in (linear, few, full)} == {
+        name: {"lr": (0.001, 0.01)} for name in methods
+    }
+    assert (linear.words, few.words, few.method) == ({}, {"prompts": 4}, "davpt")
 
 
 def test_a_range_is_typed_with_a_colon() -> None:
