@@ -58,6 +58,9 @@ def test_a_rate_is_everybodys_and_the_heads_own_is_the_heads() -> None:
 
 
 def test_values_reach_what_they_name() -> None:
+    for words, counts in (("prompts=3", [3] * 11 + [10]), ("guided_prompts=3", [20] * 11 + [3])):
+        assert compose_from_words(f"method=davpt,{CAMVID},{words}").model.backbone.prompts.num_prompts == counts
+    assert compose_from_words(f"method=vpt_deep,{CAMVID},prompts=3").model.backbone.prompts.num_prompts == 3
     cfg = compose_from_words(f"method=davpt+lora,{CAMVID},prompts=3,guided_prompts=5,rank=2,patch_weight=0,iters=50")
     backbone = cfg.model.backbone
     assert backbone.prompts.num_prompts == [3] * 11 + [5]

@@ -92,10 +92,8 @@ def _counts(
     if own.get("kind", "deep") != "deep":
         return counts if prompts is None else prompts
     each = counts[-depth:] if isinstance(counts, list) else [counts] * depth
-    if prompts is not None:
-        each = [prompts] * depth
-    if guided is not None:
-        each = [guided if block in blocks else count for block, count in enumerate(each)]
+    asked = [guided if block in blocks else prompts for block in range(depth)]
+    each = [count if number is None else number for count, number in zip(each, asked)]
     one_number = len(set(each)) == 1 and (prompts is not None or not isinstance(counts, list))
     return each[0] if one_number else each
 
