@@ -8,32 +8,28 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple
 
 ROOT = Path(__file__).parents[1]
 
 
 class WrongInput(NamedTuple):
-    """A case: its part of the document, what the user does, the act, and parts that the message must hold.
-
-    ``ours`` is where our words end and those of another library, which change with its version, begin.
-    """
+    """A case: its section of docs/wrong_inputs.md, what the user does, the act, and parts of the message."""
 
     part: str
     does: str
     act: Callable[[Path], Any]
     says: tuple[str, ...]
-    ours: Optional[str] = None
 
 
 CASES: list[WrongInput] = []
 
 
-def wrong(part: str, does: str, *says: str, ours: Optional[str] = None) -> Callable[[Callable[[Path], Any]], None]:
+def wrong(part: str, does: str, *says: str) -> Callable[[Callable[[Path], Any]], None]:
     """Make a function of an empty folder a case."""
 
     def add(act: Callable[[Path], Any]) -> None:
-        CASES.append(WrongInput(part, does, act, says, ours))
+        CASES.append(WrongInput(part, does, act, says))
 
     return add
 

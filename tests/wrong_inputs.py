@@ -1,7 +1,4 @@
-"""Wrong inputs, one a case: what a user does, and what the message must say.
-
-``python -m tests.wrong_inputs`` writes docs/wrong_inputs.md, with the messages as they are today.
-"""
+"""Wrong inputs, one a case: what a user does, and what the message must say."""
 
 from __future__ import annotations
 
@@ -13,7 +10,6 @@ import os
 import re
 import tempfile
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 from unittest import mock
@@ -34,9 +30,8 @@ from .datasets.pascal_release import label_maps, write_json, write_mats, write_v
 from .recognition import write_fgvc, write_vtab
 from .scenes import write_ade20k, write_camvid, write_pascal_context
 from .training import tiny_camvid
-from .wrong_case import CASES, ROOT, WrongInput, message_of, wrong
+from .wrong_case import ROOT, wrong
 
-DOCUMENT = ROOT / "docs" / "wrong_inputs.md"
 CAMVID = "configs/davpt/linear_vits14_camvid.py"
 ADE20K = "configs/davpt/upernet_vitl_ade20k.py"
 PASCAL_CONTEXT = "configs/davpt/upernet_vitl_pascal_context.py"
@@ -181,7 +176,7 @@ def case_of_weights(does: str, name: str, write: Callable[[Path], None], *says: 
         write(folder / name)
         PromptedViT("vit_tiny_patch16_224", weights=str(folder / name), timm_kwargs=_of_width(32))
 
-    wrong("Weights", does, name, *says, ours=name)(act)
+    wrong("Weights", does, name, *says)(act)
 
 
 def _of_width(width: int) -> dict[str, Any]:
@@ -291,9 +286,7 @@ def _(folder: Path) -> None:
     training_set(folder)[3]
 
 
-@wrong(
-    "Data", "a mask file that is no image (met in training)", "check_dataset.py CONFIG names it", ours="identify image"
-)
+@wrong("Data", "a mask file that is no image (met in training)", "check_dataset.py CONFIG names it")
 def _(folder: Path) -> None:
     (write_camvid(folder) / "annotations" / "train" / "0003.png").write_text("<html>Not found</html>")
     with advise_check("CONFIG"):  # as tools/train.py does
@@ -338,7 +331,7 @@ def _(folder: Path) -> None:
     model.guidance(model.take_records(), torch.zeros(1, 40, 32, dtype=torch.long))
 
 
-@wrong("Data", "`check_dataset.py` on a folder with a truncated image", "unreadable file", "0003.jpg", ours="0003.jpg")
+@wrong("Data", "`check_dataset.py` on a folder with a truncated image", "unreadable file", "0003.jpg")
 def _(folder: Path) -> str:
     image = write_camvid(folder) / "images" / "train" / "0003.jpg"
     image.write_bytes(image.read_bytes()[:-200])
@@ -487,11 +480,6 @@ def _(folder: Path) -> None:
     convert(voc, "--json", write_json(folder / "trainval_merged.json", label_maps()))
 
 
-# --- Recognition -----------------------------------------------------------------------------------------------------
-
-
-from . import wrong_methods, wrong_pruning, wrong_recognition  # noqa: E402, F401  (add their cases here)
-
 # --- Command line -----------------------------------------------------------------------------------------------------
 
 
@@ -554,7 +542,7 @@ def _(folder: Path) -> None:
     main_train([CAMVID, "--resume", "iter_9.pth"])
 
 
-@wrong("Command line", "`--launcher torchrun`", "invalid choice: 'torchrun'", ours="'torchrun'")
+@wrong("Command line", "`--launcher torchrun`", "invalid choice: 'torchrun'")
 def _(folder: Path) -> None:
     main_train([CAMVID, "--launcher", "torchrun"])
 
@@ -583,56 +571,3 @@ def _(folder: Path) -> str:
 @wrong("Environment", "a model that needs a compiled op of full mmcv", "compiled op 'nms'", "install full mmcv")
 def _(folder: Path) -> None:
     compat._UncompiledOps("mmcv._ext").nms()
-
-
-# --- The document -----------------------------------------------------------------------------------------------------
-
-
-LONGEST = 400
-
-
-def row(case: WrongInput, message: str) -> str:
-    """Write a case's row of the table."""
-    message = message if len(message) <= LONGEST else f"{message[:LONGEST]} ..."
-    return f"{_start_of_row(case)}{_quoted(message)} `` |"
-
-
-def settled_part_of_row(case: WrongInput, message: str) -> str:
-    """Return the start of a case's row that is the same with every version of other libraries."""
-    end = message.index(case.ours) + len(case.ours) if case.ours and case.ours in message else len(message)
-    return _start_of_row(case) + _quoted(message[: min(end, LONGEST)])
-
-
-def _start_of_row(case: WrongInput) -> str:
-    return f"| {case.does} | `` "
-
-
-def _quoted(message: str) -> str:
-    return message.replace("|", "\\|")
-
-
-def rows(part: str) -> Iterator[str]:
-    """Yield a part's rows of the table."""
-    for case in CASES:
-        if case.part == part:
-            with tempfile.TemporaryDirectory() as folder:
-                yield row(case, message_of(case, Path(folder)))
-
-
-def main() -> None:
-    """Write the document."""
-    parts = dict.fromkeys(case.part for case in CASES)
-    lines = [
-        "# Wrong inputs, and what they get",
-        "",
-        f"{len(CASES)} wrong inputs and the messages that they got; tests/test_wrong_inputs.py tries each. Written by",
-        "`python -m tests.wrong_inputs`. `FOLDER` is a temporary folder, `...` the rest of a long message.",
-    ]
-    for part in parts:
-        lines += ["", f"## {part}", "", "| what the user does | what it says |", "|---|---|", *rows(part)]
-    DOCUMENT.write_text("\n".join(lines) + "\n")
-    print(f"{DOCUMENT}: {len(CASES)} cases")
-
-
-if __name__ == "__main__":
-    main()

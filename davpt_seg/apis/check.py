@@ -16,11 +16,11 @@ from PIL import UnidentifiedImageError
 
 from ..datasets import FGVC_SETS, VTAB_SETS
 from ..datasets.audit import audit_split, overlaps
-from ..datasets.errors import DataError
 from ..datasets.findings import Finding, SplitAudit
 from ..datasets.preflight import recognition_kind
 from ..datasets.recognition_audit import audit_labelled_images, compare_splits
 from ..datasets.report import class_table, notes_in_words, problems_in_words, split_in_words
+from ..errors import DataError
 from ..packaged_configs import config_root
 from .check_arguments import SETS, arguments, data_sets
 

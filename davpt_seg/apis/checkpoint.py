@@ -13,16 +13,13 @@ from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from ..core.weights import UNREADABLE
+from ..errors import InputError
 
 # A config as MMEngine writes it out: names given literals, and calls of dict.
 PLAIN = (
     *(ast.Module, ast.Assign, ast.Name, ast.Store, ast.Load, ast.Call, ast.keyword, ast.Constant),
     *(ast.List, ast.Tuple, ast.Dict, ast.UnaryOp, ast.USub),
 )
-
-
-class InputError(ValueError):
-    """A file or option from the command line that cannot be used; the message says why, and what can."""
 
 
 def read_checkpoint(path: str) -> Mapping[str, Any]:

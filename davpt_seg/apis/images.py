@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from .checkpoint import InputError
+from ..errors import InputError
 
 
 def find_images(arguments: Sequence[str]) -> list[Path]:

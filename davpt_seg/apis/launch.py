@@ -17,11 +17,12 @@ from .. import compat
 from ..datasets.pk_sampler import check_batch_size
 from ..datasets.preflight import check_dataset
 from ..engine.guided import bare_model
+from ..errors import InputError
 from .check import advise_check
-from .checkpoint import InputError, mismatch, read_checkpoint
+from .checkpoint import mismatch, read_checkpoint
 from .compose import EXAMPLE, RECOGNITION_EXAMPLE
 from .configs import read_config
-from .resume import CheckpointError, checkpoint_to_resume
+from .resume import checkpoint_to_resume
 from .scores import draw_matrix, write_scores
 from .sync_bn import replace_sync_bn, single_process_or_cpu
 from .testing import change_test, check_files, is_recognition
@@ -90,7 +91,7 @@ def _prepare_training(parser: argparse.ArgumentParser, cfg: Config, args: argpar
         cfg.resume = True
         try:
             cfg.load_from = checkpoint_to_resume(cfg.work_dir, None if args.resume == "auto" else args.resume)
-        except CheckpointError as error:
+        except InputError as error:
             parser.error(f"--resume: {error}")
         if cfg.load_from and cfg.default_hooks.get("checkpoint", {}).get("save_optimizer") is False:
             parser.error("--resume: this config's checkpoints hold no optimizer (checkpoint.save_optimizer=False)")

@@ -16,8 +16,8 @@ from mmengine.config import DictAction
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..errors import InputError
 from ..visualization.predictions import class_shares, label_map, percent, prediction_picture
-from .checkpoint import InputError
 from .images import find_images, output_stems
 from .launch import load_config
 from .predictor import Predictor, read_image

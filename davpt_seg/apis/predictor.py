@@ -13,7 +13,8 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.device import get_device
 from mmengine.registry import MODELS, init_default_scope
 
-from .checkpoint import InputError, class_names_and_colours, embedded_config, load_strictly, read_checkpoint
+from ..errors import InputError
+from .checkpoint import class_names_and_colours, embedded_config, load_strictly, read_checkpoint
 from .options import check_options
 from .sync_bn import replace_sync_bn
 from .testing import is_recognition, set_mode, use_tta

@@ -11,7 +11,7 @@ from typing import Optional
 from mmengine.config import Config
 
 from ..core.adapters.pruning import pruned, staying
-from .checkpoint import InputError
+from ..errors import InputError
 from .configs import read_config
 from .launch import check_data
 from .parameters import build_on_meta, count_parameters

@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 from ..core import PromptedViT
 from ..core.adapters.pruning import Importance, pruned
-from .checkpoint import InputError
+from ..errors import InputError
 from .parameters import build_on_meta
 
 

@@ -13,7 +13,7 @@ from mmengine.config import Config
 
 from ..benchmark.files import read_json, write_json
 from ..core.adapters.pruning import pruned
-from .checkpoint import InputError
+from ..errors import InputError
 from .prune_check import Shares
 from .prune_data import loader_to_measure
 from .prune_experiment import Experiment

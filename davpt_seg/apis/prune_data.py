@@ -10,7 +10,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, init_default_scope
 
 from ..datasets.preflight import recognition_kind, unwrapped
-from .checkpoint import InputError
+from ..errors import InputError
 
 SPLITS = ("val", "train")
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Optional
 
 from mmengine.config import Config
 
-from .checkpoint import InputError
+from ..errors import InputError
 from .compose import asks_for_composition
 from .configs import read_config
 from .launch import check_data

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from ..core.adapters.pruning import Importance, prompt_importance
 from ..engine.atomic_files import AtomicLocalBackend
-from .checkpoint import InputError, load_strictly, read_checkpoint
+from ..errors import InputError
+from .checkpoint import load_strictly, read_checkpoint
 from .sync_bn import replace_sync_bn
 
 RANKINGS = ("masks", "segments")

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
 from ..benchmark.attempts import claim
-from .checkpoint import InputError
+from ..errors import InputError
 
 
 class Stage(NamedTuple):

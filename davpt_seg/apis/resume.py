@@ -9,11 +9,9 @@ import zipfile
 from pathlib import Path
 from typing import Optional
 
+from ..errors import InputError
+
 logger = logging.getLogger("davpt_seg")
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that nobody can resume from."""
 
 
 def damage(path: str) -> str:
@@ -44,7 +42,7 @@ def checkpoint_to_resume(work_dir: str, wanted: Optional[str] = None) -> Optiona
         Its path; None where the run has not written any yet.
 
     Raises:
-        CheckpointError: the wanted one is damaged, or all are; the message names them, and one that is whole.
+        InputError: the wanted one is damaged, or all are; the message names them, and one that is whole.
     """
     if wanted is not None:
         if "://" in wanted or not (reason := damage(wanted)):
@@ -52,7 +50,7 @@ def checkpoint_to_resume(work_dir: str, wanted: Optional[str] = None) -> Optiona
         folder = osp.dirname(wanted) or "."
         whole = next((path for path in _checkpoints(folder) if not damage(path)), None)
         hint = f"the newest whole one beside it is {whole}" if whole else f"there is no whole one in {folder}"
-        raise CheckpointError(f"checkpoint {wanted!r} {reason}; {hint}")
+        raise InputError(f"checkpoint {wanted!r} {reason}; {hint}")
     pointer = Path(work_dir) / "last_checkpoint"
     last = pointer.read_text().strip() if pointer.is_file() else ""
     if "://" in last:
@@ -74,7 +72,7 @@ def checkpoint_to_resume(work_dir: str, wanted: Optional[str] = None) -> Optiona
         reasons[osp.realpath(path)] = reason
     if reasons:
         told = "; ".join(f"{name} {why}" for name, why in reasons.items())
-        raise CheckpointError(f"no checkpoint to resume from: {told}. Leave out --resume to start anew")
+        raise InputError(f"no checkpoint to resume from: {told}. Leave out --resume to start anew")
     return None
 
 

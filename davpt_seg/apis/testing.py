@@ -9,7 +9,7 @@ from typing import Any, Optional
 
 from mmengine.config import Config
 
-from .checkpoint import InputError
+from ..errors import InputError
 from .scores import ask_for_matrix
 
 PICTURES = (".png", ".pdf", ".svg", ".jpg")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from .checkpoint import InputError
+from ..errors import InputError
 
 
 def check_weights(cfg: Config) -> None:

@@ -13,10 +13,11 @@ from typing import Any, Optional
 import numpy as np
 from PIL import Image
 
+from ..errors import DataError
 from .findings import Finding, SplitAudit
 from .official import expected_images
 from .pictures import UNREADABLE, read_picture
-from .preflight import DataError, open_dataset, whereabouts
+from .preflight import open_dataset, whereabouts
 from .progress import in_parallel
 
 VOID, WRONG = -1, -2

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Optional
 
 from mmengine.registry import DATASETS
 
-from .errors import DataError
+from ..errors import DataError
 from .recognition import RecognitionDataset, numbered, unknown
 
 

@@ -14,7 +14,7 @@ from typing import Any, Callable, NamedTuple, Optional
 import numpy as np
 import scipy.io
 
-from .errors import DataError
+from ..errors import DataError
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any, Optional
 from mmengine.config import ConfigDict
 from mmengine.registry import DATASETS as ALL_DATASETS
 
-from .errors import DataError
+from ..errors import DataError
 from .recognition import RecognitionDataset
 
 ADVICE = (

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Optional
 
 from mmengine.dataset import BaseDataset
 
-from .errors import DataError
+from ..errors import DataError
 
 
 class RecognitionDataset(BaseDataset):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
-from .errors import DataError
+from ..errors import DataError
 from .fgvc import FGVCDataset, read_split
 from .findings import Finding, SplitAudit
 from .official import expected_images

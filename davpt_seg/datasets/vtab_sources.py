@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Optional, Protocol
 
-from .errors import DataError
+from ..errors import DataError
 from .vtab_tasks import Features, Task
 
 

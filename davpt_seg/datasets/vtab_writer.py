@@ -14,7 +14,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from .errors import DataError
+from ..errors import DataError
 from .vtab import VTAB_IMAGES, VTAB_SETS
 from .vtab_sources import Source
 from .vtab_tasks import Part, Task, divided

@@ -11,10 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from davpt_seg.apis.checkpoint import InputError, is_plain
+from davpt_seg.apis.checkpoint import is_plain
 from davpt_seg.apis.images import find_images, output_stems
 from davpt_seg.apis.predict import main_predict, show
 from davpt_seg.apis.predictor import Predictor
+from davpt_seg.errors import InputError
 
 from ..checkpoints import Trained
 

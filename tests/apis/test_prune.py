@@ -15,11 +15,11 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from torch import Tensor, nn
 
-from davpt_seg.apis.checkpoint import InputError
 from davpt_seg.apis.prune_check import Shares, check_prunable, combined
 from davpt_seg.apis.prune_data import count_images, loader_to_measure
 from davpt_seg.apis.prune_importance import Measured, measure
 from davpt_seg.core.adapters.pruning import Importance, prompt_importance
+from davpt_seg.errors import InputError
 
 from ..core.tiny import tiny_vit
 from ..recognition import write_vtab

@@ -15,7 +15,8 @@ from mmengine.config import Config
 from davpt_seg.apis.check import main_check_dataset
 from davpt_seg.apis.compose import compose_from_words
 from davpt_seg.datasets import FGVC_SETS, VTAB_SETS, official
-from davpt_seg.datasets.preflight import DataError, check_dataset
+from davpt_seg.datasets.preflight import check_dataset
+from davpt_seg.errors import DataError
 
 from ..recognition import write_fgvc, write_vtab
 

@@ -11,7 +11,7 @@ from mmengine.registry import DATASETS
 from PIL import Image
 
 from davpt_seg.datasets import FGVC_SETS, FGVCDataset
-from davpt_seg.datasets.preflight import DataError
+from davpt_seg.errors import DataError
 
 from ..recognition import RELEASES, write_fgvc
 

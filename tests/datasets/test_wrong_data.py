@@ -11,7 +11,8 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 
 from davpt_seg.datasets import CheckLabels
-from davpt_seg.datasets.preflight import DataError, check_dataset
+from davpt_seg.datasets.preflight import check_dataset
+from davpt_seg.errors import DataError
 
 from ..scenes import write_ade20k, write_camvid, write_pascal_context
 from ..training import CONFIGS

@@ -16,12 +16,13 @@ import torch
 from mmengine.config import Config
 
 from davpt_seg.apis import main_train, prune_stage
-from davpt_seg.apis.checkpoint import InputError, is_plain
+from davpt_seg.apis.checkpoint import is_plain
 from davpt_seg.apis.compose import compose_from_words
 from davpt_seg.apis.parameters import build_on_meta, count_parameters
 from davpt_seg.apis.prune import main_prune
 from davpt_seg.apis.prune_arguments import parse
 from davpt_seg.benchmark.attempts import identity
+from davpt_seg.errors import InputError
 
 from ..recognition import write_vtab
 from .test_recognition_training import TINY, WITH_VAL

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from davpt_seg.apis import main_train
-from davpt_seg.apis.resume import CheckpointError, checkpoint_to_resume, damage
+from davpt_seg.apis.resume import checkpoint_to_resume, damage
+from davpt_seg.errors import InputError
 
 
 @pytest.fixture
@@ -63,14 +64,14 @@ def test_a_damaged_last_checkpoint_is_named_and_the_one_before_taken(
 
 def test_a_damaged_checkpoint_that_the_user_named_is_refused_with_a_whole_one_offered(run: Path) -> None:
     cut_off(run / "iter_4.pth")
-    with pytest.raises(CheckpointError, match=r"iter_4\.pth' is cut off.*newest whole one beside it is .*iter_2\.pth"):
+    with pytest.raises(InputError, match=r"iter_4\.pth' is cut off.*newest whole one beside it is .*iter_2\.pth"):
         checkpoint_to_resume(str(run), str(run / "iter_4.pth"))
 
 
 def test_without_any_whole_one_the_user_is_told_all_of_them(run: Path) -> None:
     cut_off(run / "iter_2.pth")
     empty(run / "iter_4.pth")
-    with pytest.raises(CheckpointError, match=r"iter_4\.pth is empty; .*iter_2\.pth is cut off.*Leave out --resume"):
+    with pytest.raises(InputError, match=r"iter_4\.pth is empty; .*iter_2\.pth is cut off.*Leave out --resume"):
         checkpoint_to_resume(str(run))
 
 

@@ -11,9 +11,9 @@ from typing import Any, Callable
 
 import pytest
 
-from davpt_seg.datasets.errors import DataError
 from davpt_seg.datasets.fgvc import FGVC_SETS, FGVCDataset
 from davpt_seg.datasets.fgvc_release import read_release
+from davpt_seg.errors import DataError
 
 from ..datasets.fgvc_releases import write_birds, write_car_ims, write_cars, write_dogs, write_flowers
 from .scripts import load_script

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from davpt_seg.datasets.errors import DataError
 from davpt_seg.datasets.vtab import VTAB_IMAGES, VTAB_SETS, VTABDataset
 from davpt_seg.datasets.vtab_sources import HuggingFaceSource, TfdsSource
 from davpt_seg.datasets.vtab_tasks import TASKS, Task, given
 from davpt_seg.datasets.vtab_writer import image_file, plan, write_task
+from davpt_seg.errors import DataError
 
 from ..datasets.vtab_fakes import CODES, SPLITS, fake_datasets, fake_tfds, features, identity, picture
 from .scripts import load_script

@@ -22,10 +22,10 @@ from pathlib import Path
 
 from sklearn.model_selection import train_test_split
 
-from davpt_seg.datasets.errors import DataError
 from davpt_seg.datasets.fgvc import FGVC_SETS
 from davpt_seg.datasets.fgvc_release import RELEASES, Release, read_release
 from davpt_seg.engine.atomic_files import AtomicLocalBackend
+from davpt_seg.errors import DataError
 
 VAL_SHARE = 0.1
 Images = Mapping[str, int]

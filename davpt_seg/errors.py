@@ -1,0 +1,11 @@
+"""Errors whose message is for the user: what is wrong, what was expected, what to do."""
+
+from __future__ import annotations
+
+
+class InputError(ValueError):
+    """A file, option or value that cannot be used."""
+
+
+class DataError(InputError):
+    """A data set that differs from what its config describes."""
