@@ -1,4 +1,4 @@
-"""Which classes a prompt speaks for: running class means, k-means, and the class-to-prompt mapping.
+"""The class-to-prompt mapping: running class means, clustered by k-means.
 
 DA-VPT (arXiv 2505.23694), Sec. 3.4. All state is buffers, so that it is saved, resumed and moved with the model.
 """
@@ -6,14 +6,14 @@ DA-VPT (arXiv 2505.23694), Sec. 3.4. All state is buffers, so that it is saved, 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from sklearn.cluster import KMeans
 from torch import Tensor, nn
 
+from . import clustering
 from .distributed import sum_over_processes
 
 logger = logging.getLogger("davpt_seg")
@@ -24,14 +24,22 @@ MAPPINGS = ("dynamic", "static", "random")
 class ClassPromptMapping(nn.Module):
     """Map C classes to M prompts.
 
-    With C <= M, prompt m speaks for class m mod C, for good: every class has a prompt of its own and the prompts are
-    shared out evenly. With C > M, classes share prompts in one of three ways:
+    With C <= M, prompt m is assigned to class m mod C, permanently: every class has a prompt of its own and the prompts
+    are distributed evenly. With C > M, classes share prompts in one of three ways:
 
-    - ``dynamic``: by k-means over the class means, started from the last centroids, again and again; class c starts
-      at prompt c mod M and stays there for as long as it was never seen. A class that is not seen between two
-      clusterings keeps its prompt.
+    - ``dynamic``: by repeated k-means over the class means, started from the last clusters. Class c starts at prompt
+      c mod M and stays there until it is first seen.
     - ``static``: the same, but clustered once only.
-    - ``random``: drawn by the seed, for good, as evenly as can be, so that every prompt has a class.
+    - ``random``: drawn by the seed, permanently, as evenly as possible, so that every prompt has a class.
+
+    A prompt keeps its classes from clustering to clustering unless the classes themselves move. Class means are nearly
+    parallel, and all shift when prompts change what the ViT computes, so three things differ from plain k-means with
+    the last centroids (the paper's), which permutes or collapses the mapping:
+
+    - Directions are taken from the center of all known classes, after the shift that the seen classes share is removed.
+    - New clusters are matched to prompts by the classes they share, an assignment problem.
+    - A class that is not seen between two clusterings keeps its prompt, no seen class joins a prompt whose classes are
+      all absent, and no other prompt is left without a class while there are classes enough.
 
     Args:
         num_classes: C.
@@ -48,14 +56,16 @@ class ClassPromptMapping(nn.Module):
         prompt_of_class: (C,) the cluster of each class; the mapping where C > M.
         class_means: (C, D) mean token of each class since the last clustering.
         class_counts: (C,) how many tokens that mean is of.
+        known_means: (C, D) the last class means, moved by every shift since; zeros for a class never seen.
         ever_seen: (C,) bool.
-        centroids: (M, D), of unit-length class means.
+        centroids: (M, D) the center of each cluster's directions.
         clustered: scalar bool, whether the centroids are there.
     """
 
     prompt_of_class: Tensor
     class_means: Tensor
     class_counts: Tensor
+    known_means: Tensor
     ever_seen: Tensor
     centroids: Tensor
     clustered: Tensor
@@ -77,6 +87,7 @@ class ClassPromptMapping(nn.Module):
         self.register_buffer("prompt_of_class", self._first_prompts())
         self.register_buffer("class_means", torch.zeros(num_classes, embed_dim))
         self.register_buffer("class_counts", torch.zeros(num_classes, dtype=torch.long))
+        self.register_buffer("known_means", torch.zeros(num_classes, embed_dim))
         self.register_buffer("ever_seen", torch.zeros(num_classes, dtype=torch.bool))
         self.register_buffer("centroids", torch.zeros(num_prompts, embed_dim))
         self.register_buffer("clustered", torch.tensor(False))
@@ -90,7 +101,7 @@ class ClassPromptMapping(nn.Module):
     def reset(self) -> None:
         """Forget everything, as before the first clustering."""
         self.prompt_of_class.copy_(self._first_prompts())
-        for buffer in (self.ever_seen, self.centroids, self.clustered):
+        for buffer in (self.known_means, self.ever_seen, self.centroids, self.clustered):
             buffer.zero_()
         self.forget_means()
 
@@ -122,14 +133,14 @@ class ClassPromptMapping(nn.Module):
 
         Labels that are no class are void, and so are tokens that overflowed (a float16 step that the scaler skips).
         """
-        seen = (labels >= 0) & (labels < self.num_classes) & tokens.isfinite().all(dim=1)
-        tokens = tokens.masked_fill(~seen[:, None], 0.0)
+        finite = tokens.sum(dim=1, dtype=self.class_means.dtype).isfinite()
+        seen = (labels >= 0) & (labels < self.num_classes) & finite
         index = labels.masked_fill(~seen, self.num_classes)
-        one_hot = F.one_hot(index, self.num_classes + 1)[:, :-1]  # (T, C)
-        counts = one_hot.sum(dim=0)
+        rows = self.num_classes + 1  # the last takes what is left out
+        counts = self.class_counts.new_zeros(rows).index_add_(0, index, torch.ones_like(index))[:-1]
         # A mean moved by a weighted difference loses less in float32 than a sum of millions of tokens.
-        with torch.autocast(tokens.device.type, enabled=False):
-            sums = one_hot.to(self.class_means.dtype).T @ tokens.to(self.class_means.dtype)
+        tokens = tokens.to(self.class_means.dtype)
+        sums = tokens.new_zeros(rows, tokens.shape[1]).index_add_(0, index, tokens)[:-1]
         if self.training:  # each process keeps the means of all, so that the checkpoint of one loses nothing
             sums, counts = sum_over_processes(sums), sum_over_processes(counts)
         self.class_counts += counts
@@ -154,36 +165,85 @@ class ClassPromptMapping(nn.Module):
 
     @torch.no_grad()
     def forget_means(self) -> None:
-        """Start the class means anew; the mapping and the centroids stay."""
+        """Reset the class means; the mapping and the centroids stay."""
         self.class_means.zero_()
         self.class_counts.zero_()
 
     @torch.no_grad()
     def recluster(self) -> None:
         """Replace the mapping by k-means over the class means gathered since the last call, and forget those."""
-        seen = self.class_counts > 0
-        self.ever_seen |= seen
-        means = F.layer_norm(self.class_means[seen], self.class_means.shape[1:])
-        points = F.normalize(means, dim=-1)  # so that Euclidean k-means compares directions
-        if not len(points):
+        seen = (self.class_counts > 0).cpu().numpy()
+        if not seen.any():
             logger.warning("No class was seen since the last clustering: the class-to-prompt mapping stays as it is.")
             return
-        if len(points) > self.num_prompts:
-            start = self.centroids.cpu().numpy() if self.clustered else "k-means++"
-            kmeans = KMeans(self.num_prompts, init=start, n_init=1, max_iter=self.max_iter, random_state=self.seed)
-            clusters = torch.from_numpy(kmeans.fit_predict(points.cpu().numpy())).long()
-            self.centroids.copy_(torch.from_numpy(kmeans.cluster_centers_))
-        elif self.clustered:  # too few classes to move the centroids: each goes to the nearest
-            clusters = torch.cdist(points, self.centroids).argmin(dim=1)
-        else:  # fewer classes than prompts so far: one prompt each, and every prompt has a centroid
-            clusters = torch.arange(len(points))
-            self.centroids.copy_(points[torch.arange(self.num_prompts, device=points.device) % len(points)])
-        self.prompt_of_class[seen] = clusters.to(self.prompt_of_class.device)
+        before = self.prompt_of_class.cpu().numpy()
+        settled = self.ever_seen.cpu().numpy() & bool(self.clustered)  # classes whose prompt is more than c mod M
+        self.ever_seen |= self.class_counts > 0
+        points = self._directions(seen)
+        absent = np.unique(before[settled & ~seen])
+        held = before[settled & seen]
+        free = np.setdiff1d(np.arange(self.num_prompts), np.setdiff1d(absent, held))  # open to the seen classes
+        if len(free):
+            self._share(points, seen, before, settled, free)
         self.clustered.fill_(True)
         self.forget_means()
         never = (~self.ever_seen).nonzero().flatten().tolist()
         if never:
             logger.warning("Classes %s were never seen; class c goes to prompt c mod %d.", never, self.num_prompts)
+
+    def _directions(self, seen: np.ndarray) -> np.ndarray:
+        """Take the shift that the seen classes share out of the known means; return the seen ones' directions (n, D).
+
+        Without a class that was seen before, the center is that of the seen classes.
+        """
+        means, known = self.class_means.cpu().double().numpy(), self.known_means.cpu().double().numpy()
+        was_known = known.any(axis=1)
+        both = was_known & seen
+        if both.any():
+            known[was_known] += (means[both] - known[both]).mean(axis=0)
+        known[seen] = means[seen]
+        self.known_means.copy_(torch.from_numpy(known))
+        center = known[known.any(axis=1)].mean(axis=0)
+        return clustering.directions(known[seen], center)
+
+    def _share(
+        self, points: np.ndarray, seen: np.ndarray, before: np.ndarray, settled: np.ndarray, free: np.ndarray
+    ) -> None:
+        """Cluster the seen classes and give each cluster the free prompt that holds most of its classes.
+
+        Args:
+            points: (n, D) directions of the seen classes.
+            seen: (C,) bool.
+            before: (C,) the prompts so far.
+            settled: (C,) bool, classes that were clustered before.
+            free: (m,) prompts that these classes may have.
+        """
+        number = min(len(free), len(points))
+        old = before[seen]  # (n,)
+        had = settled[seen]
+        held = np.unique(old[had])
+        start = None
+        if len(held):
+            groups = np.searchsorted(held, old)  # of those that had one
+            centers = np.stack([points[had & (old == prompt)].mean(axis=0) for prompt in held])
+            groups = np.where(had, groups, clustering.nearest(points, centers))
+            start = clustering.fill_empty(points, groups, number)
+        clusters, centers = clustering.cluster(points, number, start, self.max_iter, self.seed)
+        shared = np.stack([[(had & (clusters == k) & (old == prompt)).sum() for prompt in free] for k in range(number)])
+        centroids = self.centroids.cpu().double().numpy()
+        prompts = free[clustering.match(shared, _cosines(centers, centroids[free]))]
+        centroids[prompts] = centers
+        self.centroids.copy_(torch.from_numpy(centroids))
+        after = torch.from_numpy(before)
+        after[torch.from_numpy(seen)] = torch.from_numpy(prompts[clusters])
+        self.prompt_of_class.copy_(after)
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        """Load a checkpoint; one from before ``known_means`` existed leaves them zero."""
+        known = f"{prefix}known_means"
+        if f"{prefix}prompt_of_class" in state_dict and known not in state_dict:
+            state_dict = {**state_dict, known: torch.zeros_like(self.known_means)}
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def in_words(self, class_names: Sequence[str]) -> str:
         """Say which classes each prompt speaks for, a line a prompt."""
@@ -192,3 +252,9 @@ class ClassPromptMapping(nn.Module):
             names = ", ".join(class_names[c] for c in classes.nonzero().flatten().tolist())
             lines.append(f"  prompt {prompt:3d}: {names or '(no class)'}")
         return "\n".join(lines)
+
+
+def _cosines(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the cosines (k, m) of vectors (k, D) and (m, D); 0 where one of them is zero."""
+    some, others = clustering.directions(some, np.zeros(1)), clustering.directions(others, np.zeros(1))
+    return some @ others.T
