@@ -11,7 +11,7 @@ from typing import Any, Optional
 import mmcv
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.model import BaseModel
@@ -21,6 +21,7 @@ from rich.progress import track
 from davpt_seg.apis.checkpoint import load_strictly, read_checkpoint
 from davpt_seg.apis.configs import read_config
 from davpt_seg.apis.launch import check_data
+from davpt_seg.apis.option_values import OptionsAction
 from davpt_seg.apis.sync_bn import replace_sync_bn
 from davpt_seg.core import PromptedViT
 from davpt_seg.errors import InputError
@@ -52,7 +53,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the pictures")
     parser.add_argument("--images", type=int, default=6, metavar="N", help="rows; default: %(default)s")
     parser.add_argument("--work-dir", type=Path, metavar="DIR", help="with the log; default: the checkpoint's folder")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="as in training")
+    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, metavar="KEY=VALUE", help="as in training")
     args = parser.parse_args(argv)
     if args.images < 1:
         parser.error("--images must be at least 1")

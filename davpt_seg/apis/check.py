@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os.path as osp
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -95,7 +96,7 @@ def _missing_folders(sets: dict[str, dict[str, Any]]) -> dict[str, Finding]:
         config = next(iter(splits.values()))
         kind = recognition_kind(config)
         folder = kind.folder(config["data_root"], config["dataset"]) if kind else None
-        if folder and not folder.is_dir():
+        if folder and not osp.isdir(folder):  # Path.is_dir raises on a name that is too long
             missing[name] = Finding("no folder", str(folder))
     return missing
 

@@ -6,10 +6,9 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from mmengine.config import DictAction
-
 from ..datasets import official
 from .configs import read_config
+from .option_values import OptionsAction
 
 ROOTS = {
     "ade20k": official.ade20k,
@@ -53,7 +52,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--show", type=int, default=5, metavar="N", help="files to name of each problem; default: 5")
     parser.add_argument("--no-classes", action="store_true", help="leave the table of classes out")
     parser.add_argument("--json", metavar="FILE", help="write all that was found here, every file named")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config")
+    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, metavar="KEY=VALUE", help="change the config")
     return parser
 
 

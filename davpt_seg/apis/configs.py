@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from ..packaged_configs import ConfigNotFoundError, find_config
 from .compose import CompositionError, asks_for_composition, compose_from_words
-from .options import check_options
+from .options import put_options
 
 
 def read_config(parser: argparse.ArgumentParser, config: str, options: Optional[Mapping[str, Any]] = None) -> Config:
@@ -23,8 +23,7 @@ def read_config(parser: argparse.ArgumentParser, config: str, options: Optional[
         parser.error(f"config {config!r} cannot be read: {error}")
     if options:
         try:
-            check_options(cfg, options)
+            put_options(cfg, options)
         except ValueError as error:
             parser.error(str(error))
-        cfg.merge_from_dict(dict(options))
     return cfg

@@ -26,6 +26,7 @@ JOINING: dict[str, tuple[str, ...]] = {
     "carried": (),
 }
 SIZES = (*JOINING["guidance"], "prompts", "tuned", "key_value_prompts", "rank", "width")  # what any method brings
+DIGITS = 12  # of an integer; no training has as many steps
 
 
 @dataclass(frozen=True)
@@ -149,9 +150,11 @@ def _parse(name: str, text: str) -> Any:
         return text
     number = int if kind in (int, Optional[int]) else float
     try:
-        value = number(text)
+        value = number(text) if number is float or len(text) <= DIGITS else -1
     except ValueError:
         value = -1
     if not 0 <= value < math.inf:
-        raise ValueError(f"{name}={text}: a{'n integer' if number is int else ' number'} of at least 0 was expected")
+        raise ValueError(
+            f"{name}={text[:100]}: a{'n integer' if number is int else ' number'} of at least 0 was expected"
+        )
     return value

@@ -30,9 +30,9 @@ def find_images(arguments: Sequence[str]) -> list[Path]:
 
 def _expand(argument: str) -> list[Path]:
     path = Path(argument)
-    if path.is_file():
+    if osp.isfile(argument):  # Path.is_file raises on a name that is too long
         return [path]
-    if path.is_dir():
+    if osp.isdir(argument):
         images = sorted(file for file in path.iterdir() if file.is_file() and file.suffix.lower() in IMG_EXTENSIONS)
         if not images:
             raise InputError(

@@ -9,7 +9,7 @@ import os.path as osp
 from collections.abc import Sequence
 from typing import Optional
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
@@ -22,6 +22,7 @@ from .check import advise_check
 from .checkpoint import mismatch, read_checkpoint
 from .compose import EXAMPLE, RECOGNITION_EXAMPLE
 from .configs import read_config
+from .option_values import OptionsAction
 from .resume import checkpoint_to_resume
 from .scores import draw_matrix, write_scores
 from .sync_bn import replace_sync_bn, single_process_or_cpu
@@ -150,7 +151,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--cfg-options",
         nargs="+",
-        action=DictAction,
+        action=OptionsAction,
         metavar="KEY=VALUE",
         help="change the config: train_dataloader.batch_size=4 model.backbone.prompts.num_prompts=10 ...",
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
 # What Runner.from_cfg and MMEngine's model wrapping read besides Runner's own arguments, and what our scripts read.
@@ -16,6 +16,45 @@ READ_BY_OTHERS = {
     "model_wrapper_cfg", "sync_bn", "tta_model", "tta_pipeline",
 }  # fmt: skip
 NEAR = 0.85  # 'promts' and 'prompts' are 0.92 alike, 'prompt_side' and 'prompt_scale' 0.78
+
+
+def put_options(cfg: Config, options: Mapping[str, Any]) -> None:
+    """Check options and put them over a config.
+
+    A dict is merged into a dict, unless it says ``'_delete_': True``, and replaces everything else. MMEngine's own
+    ``merge_from_dict`` fails on a dict over another value, and on an entry of a list or tuple that is no dict.
+
+    Raises:
+        ValueError: see :func:`check_options`.
+    """
+    check_options(cfg, options)
+    for key, value in options.items():
+        first, *path = key.split(".")
+        cfg[first] = _changed(cfg.get(first), path, value)
+
+
+def _changed(node: Any, path: Sequence[str], value: Any) -> Any:
+    """Return a node with a value at a path below it, which check_options has seen."""
+    if not path:
+        return _merged(node, value)
+    key, *rest = path
+    if isinstance(node, (list, tuple)):
+        items = list(node)
+        items[int(key)] = _changed(items[int(key)], rest, value)
+        return type(node)(items)
+    node = ConfigDict() if node is None else node
+    node[key] = _changed(node.get(key), rest, value)
+    return node
+
+
+def _merged(old: Any, value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    if not isinstance(old, dict) or value.get("_delete_"):
+        return ConfigDict({key: each for key, each in value.items() if key != "_delete_"})
+    for key, each in value.items():
+        old[key] = _merged(old.get(key), each)
+    return old
 
 
 def check_options(cfg: Config, options: Mapping[str, Any]) -> None:
@@ -27,7 +66,7 @@ def check_options(cfg: Config, options: Mapping[str, Any]) -> None:
 
     Args:
         cfg: the config, before the options are put over it.
-        options: values by dotted key, as ``DictAction`` gives them.
+        options: values by dotted key, as :class:`~davpt_seg.apis.option_values.OptionsAction` gives them.
 
     Raises:
         ValueError: such an option, with what may have been meant.
@@ -39,7 +78,7 @@ def check_options(cfg: Config, options: Mapping[str, Any]) -> None:
         path = ""
         for key in option.split("."):
             if isinstance(node, (list, tuple)):
-                if not (key.isdigit() and int(key) < len(node)):
+                if not (key.isascii() and key.isdecimal() and len(key) < 10 and int(key) < len(node)):
                     raise ValueError(
                         f"--cfg-options {option}: {path} has the entries 0 to {len(node) - 1}, not {key!r}"
                     )

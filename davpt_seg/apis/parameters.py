@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from typing import NamedTuple, Optional
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
 from .compose import EXAMPLE
 from .configs import read_config
+from .option_values import OptionsAction
 from .sync_bn import replace_sync_bn
 
 
@@ -56,7 +57,7 @@ def main_count(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_argument(
         "--cfg-options",
         nargs="+",
-        action=DictAction,
+        action=OptionsAction,
         metavar="KEY=VALUE",
         help="change all of them: model.backbone.timm_kwargs.img_size=512",
     )

@@ -12,7 +12,6 @@ from typing import Optional
 
 import numpy as np
 import torch
-from mmengine.config import DictAction
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -20,6 +19,7 @@ from ..errors import InputError
 from ..visualization.predictions import class_shares, label_map, percent, prediction_picture
 from .images import find_images, output_stems
 from .launch import load_config
+from .option_values import OptionsAction
 from .predictor import Predictor, read_image
 
 HELP = """\
@@ -81,7 +81,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...; default: %(default)s")
     parser.add_argument(
-        "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config: model.test_cfg..."
+        "--cfg-options",
+        nargs="+",
+        action=OptionsAction,
+        metavar="KEY=VALUE",
+        help="change the config: model.test_cfg...",
     )
     # what load_config asks for besides
     parser.set_defaults(work_dir=None, launcher="none", local_rank=0, print_config=False)

@@ -15,7 +15,7 @@ from mmengine.registry import MODELS, init_default_scope
 
 from ..errors import InputError
 from .checkpoint import class_names_and_colours, embedded_config, load_strictly, read_checkpoint
-from .options import check_options
+from .options import put_options
 from .sync_bn import replace_sync_bn
 from .testing import is_recognition, set_mode, use_tta
 
@@ -68,10 +68,9 @@ class Predictor:
             )
         self.classes, self.palette = class_names_and_colours(loaded, checkpoint)
         try:
-            check_options(cfg, options or {})
+            put_options(cfg, options or {})
         except ValueError as error:
             raise InputError(str(error)) from error
-        cfg.merge_from_dict(dict(options or {}))
         if mode:
             set_mode(cfg, mode)
         replace_sync_bn(cfg.model)

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
-from mmengine.config import DictAction
-
+from .option_values import OptionsAction
 from .prune_data import SPLITS
 from .prune_importance import RANKINGS
 
@@ -75,7 +74,7 @@ def parse(argv: Optional[Sequence[str]]) -> tuple[argparse.ArgumentParser, argpa
     )
     parser.add_argument("--dry-run", action="store_true", help="check everything, print what would be done, and stop")
     parser.add_argument(
-        "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change the config, as in training"
+        "--cfg-options", nargs="+", action=OptionsAction, metavar="KEY=VALUE", help="change the config, as in training"
     )
     parser.add_argument("--launcher", default="none", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)

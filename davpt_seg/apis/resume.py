@@ -5,11 +5,25 @@ from __future__ import annotations
 import logging
 import os.path as osp
 import re
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Optional
 
 from ..errors import InputError
+
+# What zipfile is seen to raise on damaged archives.
+NO_ARCHIVE = (
+    zipfile.BadZipFile,
+    EOFError,
+    OSError,
+    ValueError,
+    NotImplementedError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
 
 logger = logging.getLogger("davpt_seg")
 
@@ -25,9 +39,13 @@ def damage(path: str) -> str:
         return "is empty"
     try:
         with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
             broken = archive.testzip()
-    except (zipfile.BadZipFile, EOFError) as error:
+    except NO_ARCHIVE as error:
         return f"is cut off or no checkpoint ({error})"
+    doubled = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
+    if doubled:
+        return f"is damaged: its part {doubled!r} is there twice"
     return f"is damaged: the checksum of its part {broken!r} is wrong" if broken else ""
 
 

@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping
 
+from .hyperparameters import DIGITS
 from .parts import CompositionError
 
 LONGEST_NAME = 200  # of the config that is written into the work dir; file systems take 255
@@ -17,8 +18,10 @@ def whole(name: str, text: str, least: int = 1) -> int:
     Raises:
         CompositionError: the text is none, or too small a one.
     """
-    if not text.isdecimal() or int(text) < least:
-        raise CompositionError(f"{name}={text}: expected an integer of at least {least}")
+    if not (text.isascii() and text.isdecimal() and len(text) <= DIGITS and int(text) >= least):
+        raise CompositionError(
+            f"{name}={text[:LONGEST_NAME]}: expected an integer of at least {least}, of {DIGITS} digits or fewer"
+        )
     return int(text)
 
 

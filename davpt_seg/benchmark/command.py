@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shlex
 import shutil
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Optional
 
 from . import listing
+from .devices import gpus_found
 from .drawings import Drawings
 from .errors import PlanError, ProtocolError
 from .execution import Launch
 from .options import known_plans, parser, plan_asked_for, slots, work_dir
-from .preflight import check_words
+from .preflight import PACKAGES, check_plan, missing_packages
 from .protocol import Protocol
 from .report import write_report
 from .slurm import SlurmError, submit
-from .tasks import check_data
 from .workers import Pool
 
 
@@ -39,28 +40,31 @@ def main_benchmark(argv: Optional[Sequence[str]] = None) -> int:
         protocols = [Protocol(study, root) for study in studies]
         for protocol in protocols:
             protocol.check()
-        if args.dry_run:
-            print(listing.text(protocols))
-            return 0
         if args.report:
+            _check_packages()
             print(write_report(protocols, root, plan.drawings))
-            return 0
-        check_data(dict.fromkeys(study.task for study in studies))
-        if args.command is None:
-            check_words(studies)
-        for protocol in protocols:
-            protocol.register()
-        if args.slurm is not None:
-            print(submit(arguments, args.slurm, len(slots(None, args.jobs)), root))
             return 0
         workers = slots(args.gpus, args.jobs)
         launch = Launch(program(args.command), session(), args.keep_checkpoints, args.threads)
+        if args.dry_run:
+            print(listing.text(protocols), flush=True)
+        gpus = _own_gpus(args, workers)
+        check_plan(studies, compose=args.command is None, gpus=gpus)
+        if args.dry_run:
+            return 0
+        for protocol in protocols:
+            protocol.register()
+        if args.slurm is not None:
+            print(submit(arguments, args.slurm, len(workers), root))
+            return 0
     except (PlanError, ProtocolError, SlurmError) as error:
         options.error(str(error))
     except BrokenPipeError:  # --dry-run | head
         raise
     except OSError as error:
         options.error(f"{error}; name a --work-dir that can be written")
+    if gpus == [] and not gpus_found():
+        print("torch finds no GPU on this host: runs train on the CPU.", flush=True)
     return _run(Pool(protocols, launch, workers), protocols, root, plan.drawings)
 
 
@@ -80,6 +84,25 @@ def _run(pool: Pool, protocols: Sequence[Protocol], root: Path, drawings: Drawin
         print(f"error: {error}", file=sys.stderr)
     print(write_report(protocols, root, drawings), flush=True)
     return status
+
+
+def _check_packages() -> None:
+    missing = list(missing_packages(PACKAGES))
+    if missing:
+        raise PlanError("; ".join(missing))
+
+
+def _own_gpus(args: argparse.Namespace, workers: Sequence[Mapping[str, str]]) -> Optional[list[str]]:
+    """Return the GPUs that runs of ours are to have on this host, none if no option names any; None for others' runs.
+
+    Raises:
+        PlanError: slurm is to have the runs, which gives them GPUs itself.
+    """
+    if args.slurm is not None and args.gpus is not None:
+        raise PlanError("--gpus is for this host; ask slurm for GPUs: --slurm='--gres=gpu:1' --jobs 16 (workers)")
+    if args.slurm is not None or args.command is not None:
+        return None
+    return [slot["CUDA_VISIBLE_DEVICES"] for slot in workers if slot]
 
 
 def program(command: Optional[str]) -> tuple[str, ...]:

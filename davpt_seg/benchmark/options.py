@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os.path as osp
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Optional
 
 from ..packaged_configs import config_root
+from .devices import gpu_names
 from .errors import PlanError
 from .execution import KEEP
 from .narrow import narrow
@@ -79,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument("--command", metavar="PROGRAM", help="what trains, instead of 'python -m davpt_seg train'")
     only = made.add_mutually_exclusive_group()
     only.add_argument("--list", action="store_true", help="list the plans that come with us, and stop")
-    only.add_argument("--dry-run", action="store_true", help="list all runs with their state, and stop")
+    only.add_argument("--dry-run", action="store_true", help="list all runs and what they lack, and stop")
     only.add_argument("--report", action="store_true", help="write tables and plot of what is there, and stop")
     return made
 
@@ -110,7 +112,7 @@ def work_dir(args: argparse.Namespace) -> Path:
     if args.plan is None:
         raise PlanError("without a plan file, name a --work-dir, such as work_dirs/benchmarks/try")
     path = find_plan(args.plan)
-    name = path.with_suffix("").name if Path(args.plan).is_file() else args.plan
+    name = path.with_suffix("").name if osp.isfile(args.plan) else args.plan
     return Path("work_dirs", "benchmarks", name, setting_of(path, args.setting) or "")
 
 
@@ -123,9 +125,8 @@ def known_plans() -> dict[str, Path]:
 
 def find_plan(path_or_name: str) -> Path:
     """Find a plan: a file, or the name of one that comes with us."""
-    given = Path(path_or_name)
-    if given.is_file():
-        return given
+    if osp.isfile(path_or_name):  # Path.is_file raises on a name that is too long
+        return Path(path_or_name)
     known = known_plans()
     if path_or_name not in known:
         raise PlanError(f"plan {path_or_name!r} does not exist{did_you_mean(path_or_name, tuple(known))}")
@@ -141,10 +142,7 @@ def slots(gpus: Optional[str], jobs: Optional[int]) -> Sequence[dict[str, str]]:
     if gpus is not None:
         if jobs is not None:
             raise PlanError("--gpus says how many runs there are at a time; leave out --jobs (0,0,1,1 is two on each)")
-        names = [name.strip() for name in gpus.split(",")]
-        if not all(names):
-            raise PlanError(f"--gpus {gpus!r}: give numbers with commas between, such as 0,1,2")
-        return [{"CUDA_VISIBLE_DEVICES": name} for name in names]
+        return [{"CUDA_VISIBLE_DEVICES": name} for name in gpu_names(gpus)]
     if jobs is not None and jobs < 1:
         raise PlanError(f"--jobs {jobs}: at least one run at a time")
     return [{} for _ in range(jobs or 1)]

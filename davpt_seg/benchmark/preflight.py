@@ -1,33 +1,138 @@
-"""Whether experiments can be composed, before the first of them is started."""
+"""What a plan needs, looked for before its first run: packages, data, weights, and experiments that can be composed."""
 
 from __future__ import annotations
 
+import importlib.util
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any, Optional
 
+from .devices import check_gpus
 from .errors import PlanError
+from .hub import hub_problem
 from .study import Run, Study
+from .tasks import data_folder, data_variable, missing_data
+
+PACKAGES = {"optuna": "the search needs it", "matplotlib": "tables and figures need it"}
 
 
-def check_words(studies: Sequence[Study]) -> None:
-    """Compose the config of a run of each study.
+def check_plan(studies: Sequence[Study], compose: bool = True, gpus: Optional[Sequence[str]] = None) -> None:
+    """Look for everything without which a run would fail or train elsewhere than asked, now or after hours.
+
+    Args:
+        studies: of the plan.
+        compose: whether runs are our own trainings, so that their configs can be composed and looked into.
+        gpus: of this host that runs are to have, see :func:`~davpt_seg.benchmark.devices.check_gpus`; None looks for
+            none.
 
     Raises:
-        PlanError: one is refused: an unknown trunk, a word that the method has not, a misspelled option.
+        PlanError: what is missing or wrong, all of it in one message, each with what to do.
     """
-    from ..apis.compose import compose_from_words  # imports OpenMMLab: seconds
-    from ..apis.options import check_options
-    from ..apis.parts import CompositionError
+    found = [*missing_packages(PACKAGES), *missing_data(dict.fromkeys(study.task for study in studies))]
+    if compose:
+        with _without_notes():
+            found += _of_experiments(studies)
+    if gpus is not None:
+        try:
+            check_gpus(gpus)
+        except PlanError as error:
+            found.append(str(error))
+    if found:
+        several = f"{len(found)} problems would stop runs of this plan:" if len(found) > 1 else ""
+        raise PlanError("\n  - ".join(filter(None, [several, *found])))
 
-    with _without_notes():
-        for study in studies:
-            run = _example(study)
-            try:
-                options = dict(option.split("=", 1) for option in run.options())
-                check_options(compose_from_words(run.words()), options)
-            except (CompositionError, ValueError) as error:
-                raise PlanError(f"{study.key}: {error}") from error
+
+def missing_packages(packages: Mapping[str, str]) -> Iterator[str]:
+    """Say which packages are not installed, and what needs them."""
+    for package, use in packages.items():
+        if importlib.util.find_spec(package) is None:
+            yield f"package {package} is missing, {use}: pip install 'davpt-seg[benchmark]'"
+
+
+def _of_experiments(studies: Sequence[Study]) -> list[str]:
+    """Compose the config of each study and say what is wrong with it; what several studies share is said once."""
+    places: dict[str, dict[str, None]] = {}
+    checked: set[Any] = set()
+    for study in studies:
+        for run in _examples(study, checked):
+            for problem in _problems(run, checked):
+                places.setdefault(problem, {})[study.key] = None
+    return [_placed(problem, list(where)) for problem, where in places.items()]
+
+
+def _placed(problem: str, where: Sequence[str]) -> str:
+    others = f" and {len(where) - 1} more" if len(where) > 1 else ""
+    return f"{where[0]}{others}: {problem}"
+
+
+def _examples(study: Study, checked: set[Any]) -> Iterator[Run]:
+    """Yield a run of a study as its search starts it; of the first one of a kind, further values and the final run."""
+    example = study.space.example()
+    yield study.search_run(example)
+    kind = (study.method, study.head, *map(str, (study.words, study.cfg_options, study.space.axes)))
+    if kind not in checked:
+        checked.add(kind)
+        for name, axis in study.space.axes.items():
+            for value in axis[1:] if isinstance(axis, tuple) else (axis.high,):
+                yield study.search_run({**example, name: value})
+    if study.task not in checked:
+        checked.add(study.task)
+        yield study.final_run(example, study.seeds[0])
+
+
+def _problems(run: Run, checked: set[Any]) -> Iterator[str]:
+    from ..apis.compose import compose_from_words  # imports OpenMMLab: seconds
+    from ..apis.option_values import parsed_options
+    from ..apis.options import put_options
+    from ..apis.weights import check_weights
+    from ..core.adapters.lora import MISSING as NO_PEFT
+
+    try:
+        cfg = compose_from_words(run.words())
+        put_options(cfg, parsed_options(run.options()))
+    except ValueError as error:
+        yield str(error)
+        return
+    try:
+        check_weights(cfg)
+    except ValueError as error:
+        yield f"{error}; a plan lists such options under cfg_options"
+    backbone = cfg.model.backbone
+    if backbone.get("pretrained") and ("hub", backbone.model_name) not in checked:
+        checked.add(("hub", backbone.model_name))
+        problem = hub_problem(backbone.model_name)
+        if problem:
+            yield problem
+    adapters = backbone.get("adapters") or ()
+    if any(adapter.get("type") == "lora" for adapter in adapters) and importlib.util.find_spec("peft") is None:
+        yield NO_PEFT
+    yield from _data_problems(run, cfg, checked)
+
+
+def _data_problems(run: Run, cfg: Any, checked: set[Any]) -> Iterator[str]:
+    """Look for lists, images and masks of a run's splits; a split of a task is looked at once."""
+    from mmengine.registry import init_default_scope
+
+    from ..datasets.pk_sampler import check_batch_size
+    from ..datasets.preflight import check_dataset
+
+    task = run.study.task
+    folder, variable = data_folder(task), data_variable(task)
+    init_default_scope(cfg.get("default_scope", "mmseg"))
+    for split in ("train", "val", "test"):
+        loader = cfg.get(f"{split}_dataloader")
+        if loader is None:
+            continue
+        key = (task, run.stage, split)
+        try:
+            check_batch_size(loader)
+            if key not in checked and (folder is None or folder.is_dir()):  # or missing_data has said it
+                checked.add(key)
+                check_dataset(loader["dataset"])
+        except ValueError as error:
+            where = f" {variable} says where the data are." if variable else ""
+            yield f"images of {split} ({run.stage} runs): {error}.{where}"
 
 
 @contextmanager
@@ -39,8 +144,3 @@ def _without_notes() -> Iterator[None]:
         yield
     finally:
         logging.disable(before)
-
-
-def _example(study: Study) -> Run:
-    """Return a run of a study, as its search would start it."""
-    return study.search_run(study.space.example())

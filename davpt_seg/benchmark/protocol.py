@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from .errors import ProtocolError
 from .files import create_json, read_json, write_json
 from .results import result
-from .search import Search, Trial
-from .space import Parameters
+from .space import Parameters, Trial
 from .study import Run, Study, check_same
+
+if TYPE_CHECKING:
+    from .search import Search
 
 
 class Protocol:
@@ -41,6 +43,8 @@ class Protocol:
     @cached_property
     def search(self) -> Search:
         """Its search."""
+        from .search import Search  # needs Optuna, and check_plan is to say so first
+
         return Search(self.folder, self.study.space, self.study.search_seed)
 
     def check(self) -> None:

@@ -11,29 +11,18 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Optional, Union
+from typing import Optional, Union
 
-try:
-    import optuna
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError("benchmarks need optuna: pip install 'davpt-seg[benchmark]'", name="optuna") from error
+import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
 
 from .errors import ProtocolError
-from .space import Range, Space, Value
+from .space import Range, Space, Trial
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-
-class Trial(NamedTuple):
-    """Hyper-parameters that are tried or were: number in the order of trying, and score where it is known."""
-
-    number: int
-    parameters: dict[str, Value]
-    score: Optional[float] = None
 
 
 class Search:

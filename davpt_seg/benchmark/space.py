@@ -8,13 +8,21 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Optional, Union
+from typing import Any, NamedTuple, Optional, Union
 
 from .errors import PlanError
 
 Value = Union[int, float, str]
 Parameters = Mapping[str, Value]
 SAMPLERS = ("grid", "tpe")
+
+
+class Trial(NamedTuple):
+    """Hyper-parameters that are tried or were: number in the order of trying, and score where it is known."""
+
+    number: int
+    parameters: dict[str, Value]
+    score: Optional[float] = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Sequence
+import os.path as osp
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -77,7 +78,7 @@ def expand(names: Iterable[str]) -> tuple[str, ...]:
 def _checked(name: str) -> str:
     own = bool(name.partition("/")[2]) and benchmark_of(name) in ROOTS  # of VTAB's or FGVC's layout
     folder = data_folder(name) if own else None
-    if name in known_tasks() or (folder is not None and folder.is_dir()):
+    if name in known_tasks() or (folder is not None and osp.isdir(folder)):
         return name
     known = ("vtab", *GROUPS, *known_tasks())
     where = f" (nor is there {folder})" if folder else ""
@@ -111,16 +112,12 @@ def data_folder(task: str) -> Optional[Path]:
     return folder / (FGVC_FOLDERS.get(name, name) if benchmark == "fgvc" else name)
 
 
-def check_data(tasks: Iterable[str]) -> None:
-    """Look for the folder of each task.
-
-    Raises:
-        PlanError: some are not there; the message names them, and the variables that say where they are.
-    """
+def missing_data(tasks: Iterable[str]) -> Iterator[str]:
+    """Look for the folder of each task; of those that are not there, say which, and how to say where they are."""
     folders = {task: data_folder(task) for task in tasks}
-    missing = {task: folder for task, folder in folders.items() if folder is not None and not folder.is_dir()}
+    missing = {task: folder for task, folder in folders.items() if folder is not None and not osp.isdir(folder)}
     if missing:
         variables = dict.fromkeys(filter(None, map(data_variable, missing)))
         how = f"Say where they are by {', '.join(variables)}" if variables else "Put them there"
-        told = ", ".join(f"{task} ({folder})" for task, folder in missing.items())
-        raise PlanError(f"no data of {told}. {how}, or choose others by --tasks")
+        named = ", ".join(f"{task} ({folder})" for task, folder in missing.items())
+        yield f"no data of {named}. {how}, or choose others by --tasks"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,8 +121,8 @@ def read_split(path: Path) -> dict[str, int]:
     if not isinstance(listed, dict):
         raise DataError(f"{path}: expected one dict of relative path to class id, got a {type(listed).__name__}")
     for image, class_id in listed.items():
-        if isinstance(class_id, bool) or not (isinstance(class_id, int) or str(class_id).isdecimal()):
-            raise DataError(f"{path}: expected a whole number as the class id of {image!r}, got {class_id!r}")
+        if not re.fullmatch(r"-?\d{1,9}", json.dumps(class_id).strip('"')):
+            raise DataError(f"{path}: expected a whole number as the class id of {image!r}, got {repr(class_id)[:100]}")
     return {image: int(class_id) for image, class_id in listed.items()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path as osp
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -83,10 +84,10 @@ def vtab(root: str, names: Sequence[str] = ()) -> dict[str, dict[str, dict[str, 
     Raises:
         ValueError: a name that is neither, or a root that is one task's folder.
     """
-    if (Path(root) / "train800.txt").is_file():
+    if osp.isfile(Path(root) / "train800.txt"):
         raise ValueError(f"{root} is the folder of one task: give {Path(root).parent} {Path(root).name}")
     for name in names:
-        if name not in VTAB_SETS and not (Path(root) / name).is_dir():
+        if name not in VTAB_SETS and not osp.isdir(Path(root) / name):
             raise ValueError(f"{unknown(name, VTAB_SETS)}; nor is it a folder in {root}")
     return {
         name: {
@@ -106,7 +107,7 @@ def fgvc(root: str, names: Sequence[str] = ()) -> dict[str, dict[str, dict[str, 
     Raises:
         ValueError: an unknown name, or a root that is one set's folder.
     """
-    if (Path(root) / "train.json").is_file():
+    if osp.isfile(Path(root) / "train.json"):
         raise ValueError(f"{root} is the folder of one data set: give {Path(root).parent} and the set's name")
     for name in names:
         if name not in FGVC_SETS:

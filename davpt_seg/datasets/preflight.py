@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import os.path as osp
+import stat
 from typing import Any, Optional
 
 from mmengine.config import ConfigDict
@@ -118,6 +119,9 @@ def without_images(dataset: Any) -> str:
 
 def _size(path: str) -> Optional[int]:
     try:
-        return os.stat(path).st_size
-    except FileNotFoundError:
+        found = os.stat(path)
+    except PermissionError:
+        raise
+    except (OSError, ValueError):  # no such file, or a name that no file can have: too long, with a null character
         return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None

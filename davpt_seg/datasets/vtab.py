@@ -99,15 +99,19 @@ class VTABDataset(RecognitionDataset):
         (path,) = self.list_paths(self.data_root, self.name, self.split)
         num_classes = len(self._metainfo["classes"])
         items = []
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path} is no text in UTF-8: {error}; save it as UTF-8, or make it again") from error
+        for number, line in enumerate(lines, start=1):
             *image, label = line.rsplit(maxsplit=1) or ("",)
-            if image and label.isdecimal() and int(label) < num_classes:
+            if image and label.isdecimal() and len(label) < 10 and int(label) < num_classes:
                 items.append(dict(img_path=str(path.parent / image[0].strip()), gt_label=int(label)))
             elif label:
                 raise DataError(
                     f"{path}, line {number}: expected 'relative/path label' with a label from 0 to {num_classes - 1} "
-                    f"({self.name} has {num_classes} classes), got {line.strip()!r}; mend the list, or make it anew: "
-                    "tools/dataset_converters/vtab1k.py"
+                    f"({self.name} has {num_classes} classes), got {line.strip()[:200]!r}; "
+                    "fix the list, or make it again: tools/dataset_converters/vtab1k.py"
                 )
         return items
 

@@ -11,14 +11,19 @@ from torch import Tensor
 from ..core.boxes import paint_boxes
 from ..core.targets import Labelling
 
-FIELDS = ("gt_sem_seg", "gt_label", "gt_instances")
+FIELDS = ("gt_sem_seg", "gt_score", "gt_label", "gt_instances")
+MAJORITY = 0.5  # an image has a class whose gt_score is above this
 
 
 def batch_labels(inputs: Tensor, data_samples: Optional[Sequence[Any]], labelling: Labelling) -> Tensor:
     """Read the labels of a batch, of the first of these kinds that all its data samples have.
 
     - ``gt_sem_seg``: the label maps of mmseg's ``SegDataSample``.
-    - ``gt_label``: the class, or classes, of each image of mmpretrain's ``DataSample``.
+    - ``gt_score``: how much of each class an image of mmpretrain's ``DataSample`` holds. Mixup, CutMix and ResizeMix
+      write the shares of a mixed image there and leave ``gt_label`` as it was before. An image has the classes of which
+      it holds more than half: the larger part of a mixture, no class of an even one, all classes of a multi-label
+      image, and the class of a label that was smoothed.
+    - ``gt_label``: the class, or classes, of each image, where there are no scores.
     - ``gt_instances``: ``bboxes`` and ``labels`` of mmdet's ``DetDataSample``, painted into label maps, small boxes
       over large ones; what lies in no box is void.
 
@@ -37,13 +42,15 @@ def batch_labels(inputs: Tensor, data_samples: Optional[Sequence[Any]], labellin
     if not data_samples or field is None:
         lacking = next((sample for sample in data_samples or () if not any(name in sample for name in FIELDS)), None)
         raise ValueError(
-            "metric guidance needs labels: gt_sem_seg (label maps), gt_label (classes of the image) or gt_instances "
-            "(boxes), the same for a whole batch, but "
+            "metric guidance needs labels: gt_sem_seg (label maps), gt_label or gt_score (classes of the image) or "
+            "gt_instances (boxes), the same for a whole batch, but "
             + ("the batch has no data samples" if not data_samples else _found(lacking, data_samples))
             + "; does the training pipeline load annotations before it packs its inputs?"
         )
     if field == "gt_sem_seg":
         return torch.stack([sample.gt_sem_seg.data.squeeze(0) for sample in data_samples])
+    if field == "gt_score":
+        return torch.stack([_scored_classes(sample, labelling.num_classes) for sample in data_samples])
     if field == "gt_label":
         return torch.stack([_classes(sample, labelling.num_classes) for sample in data_samples])
     size = (inputs.shape[2], inputs.shape[3])
@@ -56,6 +63,16 @@ def _found(lacking: Any, data_samples: Sequence[Any]) -> str:
     if lacking is None:
         return f"its samples have {[[name for name in FIELDS if name in sample] for sample in data_samples]}"
     return f"data sample {lacking.get('img_path', '')!r} has none of them"
+
+
+def _scored_classes(sample: Any, num_classes: int) -> Tensor:
+    if sample.gt_score.shape != (num_classes,):
+        raise ValueError(
+            f"data sample {sample.get('img_path', '')!r} has gt_score of shape {tuple(sample.gt_score.shape)}, but "
+            f"guidance has num_classes {num_classes}; set the same number of classes in the data preprocessor, the "
+            "head and guidance"
+        )
+    return sample.gt_score > MAJORITY
 
 
 def _classes(sample: Any, num_classes: int) -> Tensor:

@@ -24,7 +24,8 @@ class MetricLossHook(Hook):
     """Add ``loss_metric_patch`` and ``loss_metric_cls`` to the losses of an unmodified model.
 
     A PyTorch forward hook on the unwrapped model completes its dict of losses, inside the forward pass that
-    DistributedDataParallel and autocast see. Labels are read from the data samples: label maps, image labels or boxes
+    DistributedDataParallel and autocast see. Labels are read from the data samples as the data preprocessor leaves
+    them, so after Mixup and CutMix: label maps, image labels or boxes
     (:func:`~davpt_seg.engine.batch_labels.batch_labels`). Weights and all else are arguments of the backbone's
     ``guidance``.
 

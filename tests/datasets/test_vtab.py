@@ -78,6 +78,22 @@ def test_spaces_in_a_path_and_empty_lines_are_fine(tmp_path: Path) -> None:
     assert item == dict(img_path=str(tmp_path / "eurosat" / "images/my photo.jpg"), gt_label=3)
 
 
+@pytest.mark.parametrize("signature", [b"", b"\xef\xbb\xbf"], ids=["plain", "signature"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["unix", "windows"])
+def test_a_list_that_windows_wrote_is_the_same_list(tmp_path: Path, signature: bytes, end: bytes) -> None:
+    path = write_vtab(tmp_path, "eurosat") / "eurosat" / "test.txt"
+    before = build(tmp_path, split="test").load_data_list()
+    path.write_bytes(signature + path.read_bytes().replace(b"\n", end))
+    assert build(tmp_path, split="test").load_data_list() == before
+
+
+def test_a_list_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
+    path = write_vtab(tmp_path, "eurosat") / "eurosat" / "test.txt"
+    path.write_bytes(b"\xff\xfe" + path.read_bytes())
+    with pytest.raises(DataError, match=r"test\.txt is no text in UTF-8"):
+        build(tmp_path, split="test").load_data_list()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

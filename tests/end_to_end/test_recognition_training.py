@@ -129,3 +129,15 @@ def test_the_average_of_weights_is_not_tested_by_mistake(tmp_path: Path, capsys:
     with pytest.raises(SystemExit):
         main_train([str(tmp_path / "averaged.py"), "--test", str(tmp_path / "scores.json")])
     assert "--test would test the weights that EMAHook averages" in capsys.readouterr().err
+
+
+def test_a_classifier_trains_with_guidance_on_mixed_images(tmp_path: Path) -> None:
+    cfg = compose_from_words(words())
+    mixing = [dict(type="Mixup", alpha=0.8), dict(type="CutMix", alpha=1.0)]
+    cfg.model.data_preprocessor.batch_augments = dict(augments=mixing)
+    config = tmp_path / "mixed.py"
+    cfg.dump(config)
+    options = [f"visualizer.name=v{uuid.uuid4().hex}", *TINY, *WITH_VAL]
+    main_train([str(config), "--work-dir", str(tmp_path / "run"), "--cfg-options", *options])
+    for name in ("loss_metric_patch", "loss_metric_cls"):
+        assert min(logged(tmp_path / "run", name)) > 0

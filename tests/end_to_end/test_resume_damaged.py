@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,19 @@ def flip_a_bit(path: Path) -> None:
     path.write_bytes(data)
 
 
+def lengthen_the_directory(path: Path) -> None:
+    """Flip a bit where the archive says how long its directory is."""
+    data = bytearray(path.read_bytes())
+    data[data.rindex(b"PK\x06\x06") + 47] ^= 0x40
+    path.write_bytes(data)
+
+
+def write_a_part_twice(path: Path) -> None:
+    with zipfile.ZipFile(path, "a") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        archive.writestr("iter_4/data/0", b"0" * 4000)
+
+
 def empty(path: Path) -> None:
     path.write_bytes(b"")
 
@@ -41,6 +56,8 @@ def empty(path: Path) -> None:
 DAMAGES = [
     (cut_off, "is cut off or no checkpoint"),
     (flip_a_bit, "is damaged: the checksum of its part 'iter_4/data/0' is wrong"),
+    (lengthen_the_directory, "is cut off or no checkpoint"),
+    (write_a_part_twice, "is damaged: its part 'iter_4/data/0' is there twice"),
     (empty, "is empty"),
     (Path.unlink, "does not exist"),
 ]

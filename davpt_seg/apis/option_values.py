@@ -1,0 +1,141 @@
+"""Reads ``--cfg-options KEY=VALUE`` from a command line."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, Optional, Union
+
+CLOSED_BY = {"(": ")", "[": "]", "{": "}"}
+DEEPEST = 20  # brackets in brackets
+
+
+class OptionsAction(argparse.Action):
+    """Collect ``KEY=VALUE ...`` into a dict, with a parser's error for what cannot be read.
+
+    Values are written as for MMEngine's ``DictAction``: numbers, ``true``, ``None``, text, ``a,b`` or ``[a,b]`` for a
+    list, ``(a,b)`` for a tuple, one in another. Beyond it, ``{'a': 1}`` is a dict, and text keeps its spaces.
+    """
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Union[str, Sequence[Any], None],
+        option_string: Optional[str] = None,
+    ) -> None:
+        """Add the options to those before; of two with one key the later holds."""
+        given = [values] if isinstance(values, str) else list(values or ())
+        try:
+            read = parsed_options(given)
+        except ValueError as error:
+            raise argparse.ArgumentError(self, str(error)) from error
+        setattr(namespace, self.dest, {**(getattr(namespace, self.dest, None) or {}), **read})
+
+
+def parsed_options(options: Sequence[str]) -> dict[str, Any]:
+    """Read ``KEY=VALUE`` texts.
+
+    Raises:
+        ValueError: an entry of another form, or a value whose brackets do not match.
+    """
+    read = {}
+    for option in options:
+        key, equals, text = option.partition("=")
+        if not equals or not all(part.strip() and part == part.strip() for part in key.split(".")):
+            raise ValueError(f"{option!r} is no KEY=VALUE; write, for instance, train_dataloader.batch_size=4")
+        try:
+            read[key] = parsed_value(text)
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from error
+    return read
+
+
+def parsed_value(text: str, depth: int = 0) -> Any:
+    """Read one value.
+
+    Raises:
+        ValueError: brackets that do not match or are too deep, or a dict that is no Python literal.
+    """
+    text = text.strip().strip("'\"").strip()
+    if depth > DEEPEST:
+        raise ValueError(f"brackets are nested more than {DEEPEST} deep")
+    if text[:1] in CLOSED_BY and text[-1:] == CLOSED_BY[text[0]] and _encloses(text):
+        if text[0] == "{":
+            return _literal_dict(text)
+        items = [parsed_value(item, depth + 1) for item in _split(text[1:-1])]
+        return tuple(items) if text[0] == "(" else items
+    if text[:1] in CLOSED_BY:
+        _check_brackets(text)
+    if "," in text:
+        return [parsed_value(item, depth + 1) for item in _split(text)]
+    return _scalar(text)
+
+
+def _scalar(text: str) -> Any:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if text == "None":
+        return None
+    for kind in (int, float):
+        try:
+            number = kind(text)
+        except ValueError:
+            continue
+        if not math.isfinite(number):
+            raise ValueError(f"{_short(text)} is no finite number")
+        return number
+    return text
+
+
+def _literal_dict(text: str) -> Any:
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
+        raise ValueError(f"{_short(text)} is no Python dict of plain values, such as {{'type': 'Mixup'}}") from error
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise ValueError(f"{_short(text)} is no Python dict whose keys are text, such as {{'type': 'Mixup'}}")
+    return value
+
+
+def _encloses(text: str) -> bool:
+    """Whether the first bracket is closed by the last character."""
+    return all(level > 0 for level in list(_levels(text))[:-1])
+
+
+def _check_brackets(text: str) -> None:
+    for _ in _levels(text):
+        pass
+
+
+def _split(text: str) -> list[str]:
+    """Split at the commas outside all brackets; a comma at the end adds nothing."""
+    parts, start = [], 0
+    for i, level in enumerate(_levels(text)):
+        if text[i] == "," and not level:
+            parts.append(text[start:i])
+            start = i + 1
+    return [*parts, text[start:]] if text[start:].strip() else parts
+
+
+def _levels(text: str) -> Iterator[int]:
+    """Yield how many brackets are open after each character.
+
+    Raises:
+        ValueError: a bracket is closed by another kind, or by none.
+    """
+    expected: list[str] = []
+    for char in text:
+        if char in CLOSED_BY:
+            expected.append(CLOSED_BY[char])
+        elif char in CLOSED_BY.values() and (not expected or expected.pop() != char):
+            raise ValueError(f"brackets of {_short(text)} do not match")
+        yield len(expected)
+    if expected:
+        raise ValueError(f"brackets of {_short(text)} do not match")
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 80 else f"{text[:80]}...")
