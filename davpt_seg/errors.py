@@ -9,3 +9,7 @@ class InputError(ValueError):
 
 class DataError(InputError):
     """A data set that differs from what its config describes."""
+
+
+class DivergedError(InputError):
+    """A training whose losses or parameters are no longer finite."""

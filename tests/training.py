@@ -68,3 +68,12 @@ def logged(runner: Runner) -> list[dict[str, float]]:
     """The scalars of each logged training iteration."""
     path = Path(runner.log_dir) / "vis_data" / "scalars.json"
     return [row for row in map(json.loads, path.read_text().splitlines()) if "loss" in row]
+
+
+def config_file(cfg: Config, path: Path) -> str:
+    """Write a config to a file, for the command line; each file is an experiment of its own name."""
+    cfg = Config(cfg.to_dict())
+    cfg.experiment_name = uuid.uuid4().hex
+    cfg.pop("launcher", None)
+    cfg.dump(path)
+    return str(path)

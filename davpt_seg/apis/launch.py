@@ -16,20 +16,23 @@ from mmengine.runner import Runner
 from .. import compat
 from ..datasets.pk_sampler import check_batch_size
 from ..datasets.preflight import check_dataset
-from ..engine.guided import bare_model
-from ..errors import InputError
+from ..errors import DivergedError, InputError
 from .check import advise_check
 from .checkpoint import mismatch, read_checkpoint
+from .classes import check_built_classes, check_classes
 from .compose import EXAMPLE, RECOGNITION_EXAMPLE
 from .configs import read_config
+from .dry_run import dry_run
 from .option_values import OptionsAction
-from .resume import checkpoint_to_resume
 from .scores import draw_matrix, write_scores
+from .start import check_start, stop_where_diverged, use_resume
 from .sync_bn import replace_sync_bn, single_process_or_cpu
 from .testing import change_test, check_files, is_recognition
 from .weights import check_weights
 
 logger = logging.getLogger("davpt_seg")
+
+DIVERGED = 3  # exit status; 1 is a crash, 2 a wrong command line
 
 
 def main_train(argv: Optional[Sequence[str]] = None) -> None:
@@ -44,7 +47,9 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
     )
     parser.add_argument("--amp", action="store_true", help="mixed precision: float16 on CUDA, bfloat16 elsewhere")
     parser.add_argument(
-        "--dry-run", action="store_true", help="check the data, build everything, print what would be trained, and stop"
+        "--dry-run",
+        action="store_true",
+        help="check the data, build everything, run one forward and backward pass, print what is trained, and stop",
     )
     parser.add_argument(
         "--test",
@@ -54,17 +59,22 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
     args = parser.parse_args(argv)
     cfg = load_config(parser, args)
     _prepare_training(parser, cfg, args)
-    runner = Runner.from_cfg(cfg)
-    if args.dry_run:
-        from ..core.tuning import trained_table
-
-        model = bare_model(runner)
-        model.init_weights()  # as training would: are the trunk's weights there?
-        runner.logger.info(trained_table(model))
-        runner.logger.info("Dry run: data and model are fine; leave out --dry-run to train.")
-        return
-    with advise_check(args.config):
-        runner.train()
+    try:
+        if args.dry_run:
+            dry_run(cfg, args.config)
+            return
+        check_classes(cfg)
+        runner = Runner.from_cfg(cfg)
+        check_built_classes(runner)
+        check_start(runner)
+    except InputError as error:
+        parser.error(str(error))
+    try:
+        with advise_check(args.config):
+            runner.train()
+    except DivergedError as error:
+        runner.logger.error(str(error))
+        raise SystemExit(DIVERGED) from error
     if args.test:
         write_scores(runner, runner.test(), args.test, args.config)
     runner.logger.info(
@@ -88,14 +98,12 @@ def _prepare_training(parser: argparse.ArgumentParser, cfg: Config, args: argpar
             use_amp(cfg)
     except ValueError as error:
         parser.error(str(error))
-    if args.resume:
-        cfg.resume = True
+    stop_where_diverged(cfg)
+    if args.resume or cfg.get("resume"):
         try:
-            cfg.load_from = checkpoint_to_resume(cfg.work_dir, None if args.resume == "auto" else args.resume)
+            use_resume(cfg, args.resume or cfg.get("load_from") or "auto")
         except InputError as error:
             parser.error(f"--resume: {error}")
-        if cfg.load_from and cfg.default_hooks.get("checkpoint", {}).get("save_optimizer") is False:
-            parser.error("--resume: this config's checkpoints hold no optimizer (checkpoint.save_optimizer=False)")
     check_data(parser, cfg, ("train", "val", "test") if args.test else ("train", "val"))
     try:
         check_weights(cfg)

@@ -5,6 +5,7 @@ from .autocast_optim_wrapper import AutocastOptimWrapper
 from .compile_hook import CompileBackboneHook
 from .data_mean_init_hook import DataMeanInitHook
 from .exact_resume_hook import ExactResumeHook
+from .finite_loss_hook import FiniteLossHook
 from .metric_loss_hook import MetricLossHook
 from .prompt_mapping_hook import PromptMappingHook
 from .segmentation_report import SegmentationReport
@@ -16,6 +17,7 @@ __all__ = [
     "CompileBackboneHook",
     "DataMeanInitHook",
     "ExactResumeHook",
+    "FiniteLossHook",
     "MetricLossHook",
     "PromptMappingHook",
     "SegmentationReport",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os.path as osp
 from typing import Any, Optional
 
@@ -12,6 +13,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from .atomic_files import AtomicLocalBackend, remove_unfinished
+from .finite import require_finite
 
 
 @HOOKS.register_module()
@@ -21,6 +23,8 @@ class AtomicCheckpointHook(CheckpointHook):
     MMEngine's deletes the checkpoint before (``max_keep_ckpts``) first and then writes the new one in place, so that a
     run killed meanwhile has none that is whole. Here, local files are written under another name, which is no
     checkpoint's, and renamed when they are whole; ``last_checkpoint`` follows, and older files go last.
+
+    Parameters that are not finite are never written: the training ends instead, and the last checkpoint stays.
     """
 
     backend_args: Optional[dict]
@@ -37,6 +41,7 @@ class AtomicCheckpointHook(CheckpointHook):
                     runner.logger.warning(f"Removed {osp.join(where, name)}: a run was killed while it wrote it.")
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
+        require_finite(runner, "before a checkpoint is written")
         outdated = None
         if self.max_keep_ckpts > 0 and (not self.keep_ckpt_ids or self.keep_ckpt_ids[-1] != step):
             if len(self.keep_ckpt_ids) == self.max_keep_ckpts:
@@ -61,9 +66,15 @@ class AtomicCheckpointHook(CheckpointHook):
             self._remove(outdated)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:
-        """Keep the best so far until a better one is written."""
+        """Keep the best so far until a better one is written. A score that is NaN is never the best."""
         if not self.save_best:
             return
+        require_finite(runner, "before a best checkpoint is written")
+        for name in self.key_indicators:
+            if isinstance(metrics.get(name), float) and math.isnan(metrics[name]):
+                runner.logger.warning(
+                    f"The validation score {name} is NaN at iteration {runner.iter}: no best checkpoint."
+                )
         before = self._best()
         self._set_best(dict.fromkeys(before))  # MMEngine's would delete it first
         super()._save_best_checkpoint(runner, metrics)

@@ -82,6 +82,12 @@ class PromptedViTBackbone(PromptedViT):
         self.trunk.load_state_dict({**self.trunk.state_dict(), **trunk.state_dict()})  # LoRA's own stay
         self._awaits_weights = False
 
+    @property
+    def has_source(self) -> bool:
+        """Whether the config names weights of the trunk."""
+        _, pretrained, weights, _ = self._source
+        return bool(pretrained or weights)
+
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
         super()._load_from_state_dict(state_dict, prefix, *args)
         if any(key.startswith(f"{prefix}trunk.") and ".lora_" not in key for key in state_dict):

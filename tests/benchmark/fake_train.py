@@ -1,7 +1,7 @@
 """Stands in for tools/train.py: same arguments, same files, but its score is a formula of what it is asked for.
 
 Like the real one, it goes on where it was stopped. FAKE_SECONDS is how long an epoch takes; FAKE_FAIL makes a run fail
-whose arguments hold it; FAKE_DIARY gets a line for each start.
+whose arguments hold it, with the exit status FAKE_STATUS; FAKE_DIARY gets a line for each start.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def main() -> None:
     with open(os.environ["FAKE_DIARY"], "a") as diary:
         diary.write(f"{told} gpu={gpu}\n")
     if os.environ.get("FAKE_FAIL", "never") in told:
-        raise SystemExit("RuntimeError: out of luck")
+        print("RuntimeError: out of luck")
+        raise SystemExit(int(os.environ.get("FAKE_STATUS", "1")))
     last = args.work_dir / "last_checkpoint"
     start = int(last.read_text()) if args.resume and last.is_file() else 0
     for epoch in range(start, EPOCHS):

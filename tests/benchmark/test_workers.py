@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from davpt_seg.apis.launch import DIVERGED
 from davpt_seg.benchmark.command import main_benchmark
 from davpt_seg.benchmark.slurm import _for_workers
 
@@ -21,9 +22,11 @@ echo "77;cluster"
 """
 
 
+@pytest.mark.parametrize("status", ["1", str(DIVERGED)])
 def test_a_failed_run_stops_no_other_and_is_tried_again(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    status: str, bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setenv("FAKE_STATUS", status)
     monkeypatch.setenv("FAKE_FAIL", "method=linear,trunk=vitb_in21k,data=vtab/dtd,split=choose,lr=0.01")
     assert bench.run("w", "--jobs", "2") == 1
     said = capsys.readouterr()

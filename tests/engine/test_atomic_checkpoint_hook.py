@@ -16,6 +16,7 @@ from mmengine.config import Config
 from davpt_seg.apis.resume import checkpoint_to_resume
 from davpt_seg.engine import AtomicCheckpointHook, atomic_files
 from davpt_seg.engine.atomic_files import AtomicLocalBackend, remove_unfinished
+from davpt_seg.errors import DivergedError
 
 from ..training import by_iterations, tiny_camvid, train
 
@@ -115,9 +116,17 @@ class Runner:
         self.message_hub = self
         self.runtime_info: dict[str, Any] = {}
         self.logger = self
+        self.model, self.hooks = torch.nn.Linear(1, 1), []
+        self.cfg: dict[str, Any] = {}
+        self.optim_wrapper, self._resume = self, False
 
     def info(self, message: str) -> None:
         pass
+
+    warning = info
+
+    def get_lr(self) -> dict[str, list[float]]:
+        return dict(lr=[0.1])
 
     def get_info(self, name: str) -> Any:
         return self.runtime_info[name]
@@ -150,3 +159,29 @@ def test_older_files_are_deleted_when_newer_ones_are_there(save_best: Any, rule:
     before = dict(reversed(runner.written))  # what was there when each file was first written
     assert "iter_1.pth" in before["iter_2.pth"]
     assert "best_mIoU_iter_1.pth" in before["best_mIoU_iter_3.pth"]
+
+
+def test_a_score_that_is_nan_is_never_the_best(tmp_path: Path) -> None:
+    hook = AtomicCheckpointHook(interval=1, by_epoch=False, save_best="mIoU")
+    runner: Any = Runner(tmp_path)
+    hook.before_train(runner)
+    for step, score in ((1, float("nan")), (2, 0.2), (3, float("nan")), (4, 0.1)):
+        runner.iter = step
+        hook.after_val_epoch(runner, dict(mIoU=score))
+    assert [path.name for path in tmp_path.glob("best_*")] == ["best_mIoU_iter_2.pth"]
+
+
+def test_parameters_that_are_not_finite_are_not_written_and_what_was_stays(tmp_path: Path) -> None:
+    hook = AtomicCheckpointHook(interval=1, by_epoch=False, max_keep_ckpts=1, save_best="mIoU")
+    runner: Any = Runner(tmp_path)
+    hook.before_train(runner)
+    hook._save_checkpoint(runner)
+    runner.iter = 1
+    hook.after_val_epoch(runner, dict(mIoU=0.1))
+    before = sorted(tmp_path.iterdir())
+    torch.nn.init.constant_(runner.model.weight, float("nan"))
+    with pytest.raises(DivergedError, match=r"weight.*--resume .*iter_1\.pth"):
+        hook._save_checkpoint(runner)
+    with pytest.raises(DivergedError):
+        hook.after_val_epoch(runner, dict(mIoU=0.9))
+    assert sorted(tmp_path.iterdir()) == before

@@ -15,10 +15,11 @@ test_cfg = dict(type="TestLoop")
 # Without ExactResumeHook, which draws other random numbers than docs/camvid.md was measured with: begin such runs anew.
 default_hooks = dict(
     trained_table=dict(type="TrainedTableHook"),
+    finite_loss=dict(type="FiniteLossHook"),
     timer=dict(type="IterTimerHook"),
     logger=dict(type="LoggerHook", interval=10, log_metric_by_epoch=False),
     param_scheduler=dict(type="ParamSchedulerHook"),
-    checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=100, save_optimizer=False),
+    checkpoint=dict(type="AtomicCheckpointHook", by_epoch=False, interval=100, save_optimizer=False),
     sampler_seed=dict(type="DistSamplerSeedHook"),
     visualization=dict(type="SegVisualizationHook"),
 )

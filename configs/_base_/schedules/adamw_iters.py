@@ -10,6 +10,7 @@ val_cfg = dict(type="ValLoop", fp16=True)  # validates and tests under autocast,
 test_cfg = dict(type="TestLoop", fp16=True)
 default_hooks = dict(
     trained_table=dict(type="TrainedTableHook"),
+    finite_loss=dict(type="FiniteLossHook"),
     exact_resume=dict(type="ExactResumeHook"),
     timer=dict(type="IterTimerHook"),
     logger=dict(type="LoggerHook", interval=10, log_metric_by_epoch=False),

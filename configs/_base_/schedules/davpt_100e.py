@@ -18,6 +18,7 @@ val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 default_hooks = dict(
     trained_table=dict(type="TrainedTableHook"),
+    finite_loss=dict(type="FiniteLossHook"),
     exact_resume=dict(type="ExactResumeHook"),
     timer=dict(type="IterTimerHook"),
     logger=dict(type="LoggerHook", interval=10),

@@ -1,0 +1,87 @@
+"""Do data, heads and guidance agree on the number of classes? Asked before a model is built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Optional
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from ..datasets.preflight import open_dataset
+from ..errors import InputError
+
+HEADS = ("decode_head", "auxiliary_head", "head")
+OF_EDGES = ("STDCHead",)  # auxiliary heads whose classes are edge and no edge
+SIGMOID = "; then out_channels=1 with use_sigmoid=True in its loss_decode is possible, too"
+SIGMOID_BY_DEFAULT = ("DiceLoss", "FocalLoss", "AsymmetricLoss")
+
+
+def check_classes(cfg: Config, num_classes: Optional[int] = None) -> None:
+    """Refuse heads or guidance with another number of classes than the data, and one class with softmax.
+
+    Args:
+        cfg: of mmseg or mmpretrain.
+        num_classes: of the training data; None reads it from the config's training data set, if that is of mmseg or of
+            ours.
+
+    Raises:
+        InputError: the message says what to set.
+    """
+    parts = dict(_parts(cfg.model))
+    for key, head in parts.items():
+        if head["num_classes"] == 1 and "guidance" not in key and not _has_sigmoid(head):
+            raise InputError(
+                f"{key}.num_classes is 1 with a softmax loss: the softmax of one class is always 1, the loss 0 and the "
+                f"accuracy 100. Set {key}.num_classes=2 with the background as a class of the data"
+                f"{SIGMOID if '_head' in key else ''}"
+            )
+    num_classes = num_classes or classes_of(cfg.get("train_dataloader"))
+    wrong = {f"{key}.num_classes": part["num_classes"] for key, part in parts.items()}
+    wrong = {key: value for key, value in wrong.items() if num_classes and value != num_classes}
+    if wrong:
+        raise InputError(
+            f"the training data set has {num_classes} classes, but "
+            f"{' and '.join(f'{key} is {value}' for key, value in wrong.items())}. Make them equal: --cfg-options "
+            f"{' '.join(f'{key}={num_classes}' for key in wrong)}, or give the data set the right metainfo.classes"
+        )
+
+
+def check_built_classes(runner: Runner) -> None:
+    """Do the same for the data set of a runner, of any kind; its training loop is built for that.
+
+    Raises:
+        InputError: as :func:`check_classes`.
+    """
+    metainfo = getattr(runner.train_dataloader.dataset, "metainfo", {})
+    check_classes(runner.cfg, len(metainfo.get("classes") or ()) or None)
+
+
+def classes_of(loader: Any) -> Optional[int]:
+    """Return how many classes the data set of a loader's config has; None where its config does not say."""
+    if not loader or not isinstance(loader.get("dataset"), Mapping):
+        return None
+    dataset = open_dataset(loader["dataset"])
+    return len(dataset.metainfo.get("classes") or ()) or None if dataset is not None else None
+
+
+def _parts(model: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield what of a model has a number of classes, with its key in the config."""
+    for name in HEADS:
+        heads: Any = model.get(name)
+        several = isinstance(heads, (list, tuple))
+        for i, head in enumerate(heads if several else [heads]):
+            if isinstance(head, Mapping) and head.get("num_classes") and head.get("type") not in OF_EDGES:
+                yield f"model.{name}.{i}" if several else f"model.{name}", head
+    guidance = (model.get("backbone") or {}).get("guidance")
+    if isinstance(guidance, Mapping) and guidance.get("num_classes"):
+        yield "model.backbone.guidance", guidance
+
+
+def _has_sigmoid(head: Mapping[str, Any]) -> bool:
+    losses = head.get("loss_decode") or head.get("loss") or ()
+    for loss in losses if isinstance(losses, (list, tuple)) else [losses]:
+        default = loss.get("type") in SIGMOID_BY_DEFAULT or loss.get("loss_type") == "binary"
+        if loss.get("use_sigmoid", default) or loss.get("mode") == "multi_label":
+            return True
+    return str(head.get("type")).startswith("MultiLabel")

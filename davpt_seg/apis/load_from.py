@@ -1,0 +1,106 @@
+"""What ``load_from`` fills of a model; MMEngine forgives a file that fills nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mmengine.runner import CheckpointLoader, Runner
+from torch import Tensor, nn
+
+from ..core.weights import UNREADABLE
+from ..engine.guided import bare_model
+from ..errors import InputError
+from ..models import PromptedViTBackbone
+
+logger = logging.getLogger("davpt_seg")
+SHOWN = 3
+
+
+def check_load_from(runner: Runner, path: str) -> None:
+    """Report what a file of weights fills of the model, before training.
+
+    Args:
+        runner: with the model.
+        path: the config's ``load_from``; a file, or an address that MMEngine reads.
+
+    Raises:
+        InputError: an unreadable file, one that fills nothing, or one without the ViT's weights where the ViT has no
+            other source; the message says what to set instead.
+    """
+    model = bare_model(runner)
+    state = _read(path)
+    own = model.state_dict()
+    other_shape = [name for name in state if name in own and own[name].shape != state[name].shape]
+    taken = {name for name in state if name in own and name not in other_shape}
+    unknown = [name for name in state if name not in own]
+    missing = [name for name in own if name not in taken]
+    counts = (
+        f"load_from {path}: {len(taken)} of its {len(state)} tensors are taken"
+        f"{_some('not in the model', unknown)}{_some('of another shape than the model has', other_shape)}"
+        f"{_some('of the model not taken from it', missing)}"
+    )
+    if not taken:
+        raise InputError(f"{counts}. {_advice(path, state, model)}")
+    for name, backbone in _backbones(model):
+        trunk = [key for key in _trunk_names(own, name) if key in missing]
+        if trunk and not backbone.has_source:
+            raise InputError(
+                f"{counts}. The ViT gets no other weights, so {len(trunk)} of its tensors would stay random "
+                f"({', '.join(trunk[:SHOWN])}). {_advice(path, state, model)}"
+            )
+    log = logger.warning if other_shape else logger.info
+    log("%s", counts)
+
+
+def _read(path: str) -> dict[str, Tensor]:
+    """Read named tensors as MMEngine does, with its removal of ``module.``."""
+    try:
+        content = CheckpointLoader.load_checkpoint(path, map_location="cpu")
+    except UNREADABLE as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"load_from: file {path!r} cannot be read: {reason}") from error
+    state = content.get("state_dict", content) if isinstance(content, Mapping) else None
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise InputError(f"load_from: file {path!r} holds no named tensors; give a checkpoint of tools/train.py")
+    return {name.removeprefix("module."): value for name, value in state.items()}
+
+
+def _backbones(model: nn.Module) -> list[tuple[str, PromptedViTBackbone]]:
+    return [(name, module) for name, module in model.named_modules() if isinstance(module, PromptedViTBackbone)]
+
+
+def _trunk_names(own: Mapping[str, Any], name: str) -> list[str]:
+    prefix = f"{name}.trunk." if name else "trunk."
+    return [key for key in own if key.startswith(prefix) and ".lora_" not in key]
+
+
+def _advice(path: str, state: Mapping[str, Tensor], model: nn.Module) -> str:
+    """Say what to do with a file whose names are not the model's."""
+    if not state:
+        return "The file holds no weights; give another one"
+    own = model.state_dict()
+    for prefix in _prefixes(state):
+        named = [name for name in state if name.startswith(prefix)]
+        if sum(name.removeprefix(prefix) in own for name in named) > len(state) / 2:
+            return f"Its names begin with {prefix!r}, the model's do not: write a file without it"
+    backbones = _backbones(model)
+    if backbones:
+        return (
+            f"A file of a ViT alone (timm, DINOv2, MAE, CLIP, ...) belongs in model.{backbones[0][0]}.weights: "
+            f"--cfg-options model.{backbones[0][0]}.weights={path} and no load_from (docs/weights.md)"
+        )
+    example = ", ".join(list(own)[:SHOWN])
+    return f"The model's names are like {example}"
+
+
+def _prefixes(names: Iterable[str]) -> list[str]:
+    first = Counter(f"{name.partition('.')[0]}." for name in names)
+    return [prefix for prefix, _ in first.most_common()]
+
+
+def _some(what: str, names: list[str]) -> str:
+    more = ", ..." if len(names) > SHOWN else ""
+    return f"; {len(names)} {what} ({', '.join(names[:SHOWN])}{more})" if names else ""

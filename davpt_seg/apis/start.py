@@ -1,0 +1,63 @@
+"""What is checked before the first step of a training, and what is added to any config that is trained."""
+
+from __future__ import annotations
+
+from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
+
+from ..engine import FiniteLossHook
+from ..engine.resumed_rates_hook import ResumedRatesHook
+from ..errors import InputError
+from .load_from import check_load_from
+from .resume import checkpoint_to_resume
+from .resume_changes import check_resume
+
+
+def stop_where_diverged(cfg: Config) -> None:
+    """Give a config without them the hooks that end a diverged training and keep its last finite checkpoint."""
+    if not cfg.get("default_hooks"):
+        cfg.default_hooks = {}
+    hooks = cfg.default_hooks
+    checkpoint = hooks.setdefault("checkpoint", dict(type="CheckpointHook", interval=1))  # MMEngine's own default
+    if checkpoint and checkpoint.get("type") in ("CheckpointHook", CheckpointHook):
+        checkpoint.type = "AtomicCheckpointHook"
+    kinds = {hook.get("type") for hook in (*hooks.values(), *(cfg.get("custom_hooks") or ())) if hook}
+    if not kinds & {"FiniteLossHook", FiniteLossHook}:
+        hooks.finite_loss = dict(type="FiniteLossHook")
+
+
+def use_resume(cfg: Config, wanted: str) -> None:
+    """Make a config resume from a checkpoint, or start where there is none yet.
+
+    Args:
+        cfg: changed in place. Where its run has written no checkpoint, its ``load_from`` stays.
+        wanted: ``auto`` for the last one of its work dir, or a file.
+
+    Raises:
+        InputError: a damaged checkpoint, or checkpoints without optimizer.
+    """
+    path = checkpoint_to_resume(cfg.work_dir, None if wanted == "auto" else wanted)
+    cfg.resume = path is not None
+    if path is None:
+        return
+    cfg.load_from = path
+    if (cfg.default_hooks.get("checkpoint") or {}).get("save_optimizer") is False:
+        raise InputError("this config's checkpoints hold no optimizer (checkpoint.save_optimizer=False)")
+
+
+def check_start(runner: Runner) -> None:
+    """Check the file that a training starts from.
+
+    Raises:
+        InputError: a checkpoint of another experiment, or weights that fill nothing.
+    """
+    path = runner.cfg.get("load_from")
+    if not path:
+        return
+    if not runner.cfg.get("resume"):
+        check_load_from(runner, path)
+        return
+    if "://" not in path:
+        check_resume(runner, path)
+    runner.register_hook(ResumedRatesHook())

@@ -1,0 +1,142 @@
+"""Ends a training at the first loss that is not finite."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, Optional
+
+from mmengine.dist import all_gather_object, get_world_size
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+from .divergence import OVERFLOW, causes, diverged
+from .finite import on_any_process, require_finite
+
+SMALLEST_SCALE = 2.0**-20  # of the loss; a scaler starts at 2**16 and halves its scale in each step that it skips
+
+
+class _Seen(NamedTuple):
+    """The first loss that was not finite, on one process."""
+
+    iteration: int
+    what: str
+    causes: list[str]
+
+
+@HOOKS.register_module()
+class FiniteLossHook(Hook):
+    """End a training when a loss is NaN or infinite, or when its parameters are before validation or at its end.
+
+    It reads the numbers that MMEngine's ``RuntimeInfoHook`` has copied for the log, so that it waits for no device. One
+    process stops at the iteration itself. Several processes ask each other every ``interval`` iterations, so that all
+    of them stop together.
+
+    Mixed precision with a loss scaler (``AmpOptimWrapper``) skips a step whose gradients are not finite and lowers its
+    scale: such a step is logged. Only more than ``max_skipped`` in a row, or a scale below 2**-20, end the training.
+
+    Args:
+        interval: iterations between two questions to the other processes and to the loss scaler.
+        max_skipped: steps in a row that a loss scaler may skip because of the loss.
+
+    Raises:
+        ValueError: an interval below 1 or a negative ``max_skipped``.
+    """
+
+    priority = 65  # after the log (60), before checkpoints (90)
+
+    def __init__(self, interval: int = 10, max_skipped: int = 20) -> None:
+        if interval < 1 or max_skipped < 0:
+            raise ValueError(
+                "FiniteLossHook interval must be at least 1 and max_skipped at least 0, got "
+                f"{interval} and {max_skipped}"
+            )
+        self.interval, self.max_skipped = interval, max_skipped
+        self._skipped = 0  # in a row
+        self._seen: Optional[_Seen] = None
+        self._start = 0
+
+    def before_train(self, runner: Runner) -> None:
+        """Note where the training starts."""
+        self._start, self._skipped, self._seen = runner.iter, 0, None
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Optional[Mapping[str, Any]] = None
+    ) -> None:
+        """Check the losses of an iteration.
+
+        Raises:
+            DivergedError: one of them is not finite.
+        """
+        bad = {name: value for name, value in _losses(runner, outputs or {}) if not math.isfinite(value)}
+        scaled = bool(_scalers(runner))
+        self._skipped = self._skipped + 1 if bad and scaled else 0
+        if bad and scaled and self._skipped <= self.max_skipped:
+            runner.logger.warning(
+                f"Iteration {runner.iter + 1}: {_listed(bad)}; the loss scaler skips this step ({self._skipped} of at "
+                f"most {self.max_skipped} in a row)."
+            )
+        elif bad and self._seen is None:
+            first = runner.iter == self._start
+            self._seen = _Seen(runner.iter, _listed(bad), causes(runner, data_batch, first, scaled))
+        due = self.every_n_train_iters(runner, self.interval)
+        if due or get_world_size() == 1:
+            self._stop(runner)
+        if due:
+            self._check_scale(runner)
+
+    def before_val(self, runner: Runner) -> None:
+        """Check parameters: a score of NaN parameters is no score.
+
+        Raises:
+            DivergedError: some are not finite.
+        """
+        if not isinstance(runner._train_loop, (dict, type(None))):  # validation in training, and not alone
+            require_finite(runner, "before validation")
+
+    def after_train(self, runner: Runner) -> None:
+        """Check the last losses and the parameters that the training ends with.
+
+        Raises:
+            DivergedError: some are not finite.
+        """
+        self._stop(runner)
+        require_finite(runner, "at the end of the training")
+
+    def _stop(self, runner: Runner) -> None:
+        if not on_any_process(self._seen is not None):
+            return
+        seen = [self._seen] if get_world_size() == 1 else all_gather_object(self._seen)
+        first = min((each for each in seen if each is not None), key=lambda each: each.iteration)
+        raise diverged(runner, f"in iteration {first.iteration + 1}, {first.what}", first.causes)
+
+    @staticmethod
+    def _check_scale(runner: Runner) -> None:
+        for scaler in _scalers(runner):
+            scale = scaler.get_scale()
+            if scale < SMALLEST_SCALE:
+                what = f"the loss scaler's scale fell to {scale:g}, since the gradients of every step overflow"
+                raise diverged(runner, what, [OVERFLOW])
+
+
+def _losses(runner: Runner, outputs: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Return the losses of this iteration: from the log where they are there, and so on the CPU by now."""
+    scalars = runner.message_hub.log_scalars
+    logged = any(type(hook).__name__ == "RuntimeInfoHook" for hook in runner.hooks)
+    for name, value in outputs.items():
+        if "loss" in name:
+            key = f"train/{name}"
+            yield name, float(scalars[key].current() if logged and key in scalars else value)
+
+
+def _scalers(runner: Runner) -> list[Any]:
+    wrapper = runner.optim_wrapper
+    wrappers = list(wrapper.values()) if hasattr(wrapper, "values") else [wrapper]
+    scalers = [getattr(each, "loss_scaler", None) for each in wrappers]
+    return [scaler for scaler in scalers if scaler is not None and scaler.is_enabled()]
+
+
+def _listed(bad: Mapping[str, float]) -> str:
+    terms = {name: value for name, value in bad.items() if name != "loss"} or bad  # 'loss' is the sum of the others
+    return ", ".join(f"{name} is {value}" for name, value in terms.items())
