@@ -3,8 +3,6 @@
 Kept in one place so that each can be dropped when its cause is gone:
 
 * mmcv-lite has no compiled ``mmcv._ext``, yet mmseg 1.2.2 imports ``mmcv.ops`` on the way to its models.
-* torch >= 2.6 loads with ``weights_only=True`` and refuses MMEngine's own checkpoints; MMEngine's fork allows them for
-  the time of its own loading only.
 * ``core`` logs with the standard library, MMEngine with loggers of its own.
 * MMEngine warns of every frozen parameter when an optimizer has ``paramwise_cfg``: of a frozen ViT, 150 times.
 * MMEngine's distributed start and wrapper take a GPU for granted.
@@ -23,7 +21,6 @@ import warnings
 from importlib import metadata
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed
 
@@ -91,25 +88,6 @@ def stub_compiled_ops() -> bool:
         del sys.modules["mmcv._ext"]
         sys.modules["mmcv"].__dict__.pop("_ext", None)
     return True
-
-
-def allow_mmengine_checkpoints() -> None:
-    """Name to torch exactly what MMEngine's checkpoints hold besides tensors; ``weights_only`` stays True."""
-    if torch.__version__ < "2.6":  # loads with weights_only=False unless told otherwise: nothing to mend
-        return
-    from mmengine.logging.history_buffer import HistoryBuffer
-
-    multiarray = getattr(np, "_core", None) or np.core
-    # getattr: HistoryBuffer pickles its statistics' methods by name, and so cannot be read without it.
-    named: list[Any] = [HistoryBuffer, np.ndarray, np.dtype, getattr]
-    named += [type(np.dtype(t)) for t in (np.float32, np.float64, np.int32, np.int64, np.uint32, np.bool_)]
-    # Each with its full name, since whoever loads inside torch's safe_globals([HistoryBuffer, ...]), as the fork's
-    # loader does, takes those off the list afterwards, even if they were on it before.
-    allowed: list[Any] = [(entry, f"{entry.__module__}.{entry.__qualname__}") for entry in named]
-    for function in (multiarray.multiarray._reconstruct, multiarray.multiarray.scalar):
-        # Both spellings: checkpoints travel between numpy 1 and numpy 2.
-        allowed += [(function, f"numpy.{core}.multiarray.{function.__name__}") for core in ("core", "_core")]
-    torch.serialization.add_safe_globals(allowed)
 
 
 class _ToMMEngine(logging.Handler):

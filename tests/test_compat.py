@@ -6,14 +6,11 @@ import importlib.util
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
-from mmengine.logging.history_buffer import HistoryBuffer
 from mmengine.optim import DefaultOptimWrapperConstructor, build_optim_wrapper
-from mmengine.runner import load_checkpoint
 
 from davpt_seg import compat
 
@@ -32,35 +29,6 @@ def test_mmseg_models_import_and_a_compiled_op_raises_by_name() -> None:
 def test_the_stub_is_taken_out_again() -> None:
     assert "mmcv._ext" not in sys.modules
     assert not compat.stub_compiled_ops()  # mmcv.ops is imported: nothing left to do
-
-
-def assert_loads_with_weights_only(path: Path) -> None:
-    """Write what MMEngine's checkpoints hold besides tensors, and read it again as torch does by default."""
-    buffer = HistoryBuffer(np.arange(3.0), np.ones(3, dtype=np.int64))
-    torch.save(dict(history=buffer, value=np.float64(1.5), flag=np.bool_(True), weight=torch.ones(2)), path)
-    loaded = torch.load(path, weights_only=True)
-    np.testing.assert_array_equal(loaded["history"].data[0], np.arange(3.0))
-    assert loaded["value"] == 1.5
-
-
-def test_mmengine_checkpoints_load_with_weights_only(tmp_path: Path) -> None:
-    assert_loads_with_weights_only(tmp_path / "checkpoint.pth")
-
-
-@pytest.mark.skipif(not hasattr(torch.serialization, "safe_globals"), reason="needs torch 2.5")
-def test_they_still_load_after_someone_else_allowed_the_same_for_a_while(tmp_path: Path) -> None:
-    multiarray = (getattr(np, "_core", None) or np.core).multiarray
-    theirs = [HistoryBuffer, getattr, np.ndarray, np.dtype, multiarray._reconstruct, multiarray.scalar]
-    theirs += [type(np.dtype(t)) for t in (np.uint32, np.float64, np.int64)]  # as in the fork's get_torch_safe_globals
-    with torch.serialization.safe_globals(theirs):
-        pass
-    assert_loads_with_weights_only(tmp_path / "checkpoint.pth")
-
-
-def test_they_still_load_after_mmengine_loaded_one(tmp_path: Path) -> None:
-    torch.save(dict(weight=torch.ones(2)), tmp_path / "first.pth")
-    load_checkpoint(torch.nn.Module(), str(tmp_path / "first.pth"))
-    assert_loads_with_weights_only(tmp_path / "second.pth")
 
 
 def test_mixed_stacks_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,76 +2,72 @@
 
 from __future__ import annotations
 
-import ast
-import os.path as osp
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from ..core.weights import UNREADABLE
+from ..core.weights.values import other_kinds, some
 from ..errors import InputError
-
-# A config as MMEngine writes it out: names given literals, and calls of dict.
-PLAIN = (
-    *(ast.Module, ast.Assign, ast.Name, ast.Store, ast.Load, ast.Call, ast.keyword, ast.Constant),
-    *(ast.List, ast.Tuple, ast.Dict, ast.UnaryOp, ast.USub),
-)
+from ..trust.checkpoints import read
+from ..trust.config_check import check_config
+from ..trust.config_text import evaluate
 
 
 def read_checkpoint(path: str) -> Mapping[str, Any]:
     """Read a checkpoint that MMEngine wrote, to the CPU.
 
     Raises:
-        InputError: no such file, no checkpoint, or one without a model's weights.
+        InputError: no such file, a damaged one, no checkpoint, or one without a model's weights.
     """
-    if not osp.isfile(path):
-        raise InputError(f"checkpoint {path!r} does not exist; tools/train.py writes them to its work dir")
-    try:
-        checkpoint = CheckpointLoader.load_checkpoint(path, map_location="cpu")
-    except UNREADABLE as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"checkpoint {path!r} is broken, or no checkpoint: {reason}") from error
-    if not isinstance(checkpoint, Mapping) or "state_dict" not in checkpoint:
+    checkpoint = read(path)
+    if not isinstance(checkpoint, Mapping) or not isinstance(checkpoint.get("state_dict"), Mapping):
         raise InputError(f"checkpoint {path!r} holds no 'state_dict'; give a .pth file that tools/train.py wrote")
     return checkpoint
 
 
-def embedded_config(checkpoint: Mapping[str, Any], path: str) -> Config:
-    """Read the config that a checkpoint was trained with, from the checkpoint itself.
-
-    It is Python, so whatever is more than names and plain values is refused: a stranger's checkpoint runs no code.
+def config_text(checkpoint: Mapping[str, Any], path: str) -> str:
+    """Return the text of the config that a checkpoint was trained with.
 
     Raises:
-        InputError: there is none, or it does more than a config that MMEngine wrote out.
+        InputError: there is none.
     """
-    text = checkpoint.get("meta", {}).get("cfg")
-    if not text:
+    meta = checkpoint.get("meta")
+    text = meta.get("cfg") if isinstance(meta, Mapping) else None
+    if not text or not isinstance(text, str):
         raise InputError(f"checkpoint {path!r} holds no config; give it before the checkpoint: CONFIG CHECKPOINT")
-    if not is_plain(text):
-        raise InputError(
-            f"the config inside checkpoint {path!r} holds code, so it is not run; give one that you trust before the "
-            "checkpoint: CONFIG CHECKPOINT"
-        )
-    return Config.fromstring(text, file_format=".py")
+    return text
 
 
-def is_plain(config: str) -> bool:
-    """Tell whether a config's text only names literals, lists, tuples and dicts, and inherits from no file."""
+def embedded_config(checkpoint: Mapping[str, Any], path: str, trust: bool = False) -> Config:
+    """Read the config that a checkpoint was trained with, from the checkpoint itself.
+
+    The text is evaluated to plain values and not run, and what it names is checked: a stranger's checkpoint imports
+    nothing, calls no function that is not registered, and reads no other file.
+
+    Args:
+        checkpoint: as :func:`read_checkpoint` returns it.
+        path: the file, for messages.
+        trust: run the text as Python and import what it names, as MMEngine does with a config file.
+
+    Raises:
+        InputError: there is no config, or it does more than a config of registered classes.
+    """
+    text = config_text(checkpoint, path)
+    if trust:
+        return Config.fromstring(text, file_format=".py")
     try:
-        tree = ast.parse(config)
-    except SyntaxError:
-        return False
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    called = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    return (
-        all(isinstance(node, PLAIN) for node in ast.walk(tree))
-        and all(isinstance(function, ast.Name) and function.id == "dict" for function in called)
-        and not names & {"dict", "_base_"}
-    )
+        config = evaluate(text)
+        check_config(config)
+        return Config(config)
+    except (InputError, KeyError) as error:  # the latter for keys that MMEngine reserves
+        raise InputError(
+            f"the config inside checkpoint {path!r} holds code, or more than registered classes, so it is not used: "
+            f"{error}. Give a config that you trust before the checkpoint: CONFIG CHECKPOINT. If you trust the "
+            "checkpoint's maker: --trust-config, Predictor(trust_config=True)"
+        ) from error
 
 
 def class_names_and_colours(checkpoint: Mapping[str, Any], path: str) -> tuple[tuple[str, ...], np.ndarray]:
@@ -80,18 +76,36 @@ def class_names_and_colours(checkpoint: Mapping[str, Any], path: str) -> tuple[t
     Raises:
         InputError: the checkpoint does not say.
     """
-    meta = checkpoint.get("meta", {}).get("dataset_meta") or {}
-    if not meta.get("classes") or not meta.get("palette"):
+    meta: Any = checkpoint.get("meta")
+    meta = meta.get("dataset_meta") if isinstance(meta, Mapping) else None
+    found: Mapping[str, Any] = meta if isinstance(meta, Mapping) else {}
+    classes: Any = found.get("classes")
+    palette = found.get("palette")
+    if not _names(classes) or not _colours(palette, len(classes)):
         raise InputError(f"checkpoint {path!r} names no classes and colours (meta.dataset_meta); train.py's do")
-    return tuple(meta["classes"]), np.asarray(meta["palette"], dtype=np.uint8)
+    return tuple(classes), np.asarray(palette, dtype=np.uint8)
+
+
+def _names(classes: Any) -> bool:
+    return isinstance(classes, Sequence) and len(classes) > 0 and all(isinstance(name, str) for name in classes)
+
+
+def _colours(palette: Any, count: int) -> bool:
+    try:
+        colours = np.asarray(palette)
+    except ValueError:  # of rows of different lengths
+        return False
+    return colours.shape == (count, 3) and colours.dtype.kind in "iu" and colours.min() >= 0 and colours.max() < 256
 
 
 def load_strictly(model: nn.Module, checkpoint: Mapping[str, Any], path: str, config: str) -> None:
     """Give a model a checkpoint's weights, every one of them and no other.
 
     Raises:
-        InputError: a weight is missing, left over or of another shape.
+        InputError: a weight is missing, left over, of another shape, or not floating-point where the model's is.
     """
+    if wrong := other_kinds(checkpoint["state_dict"], model.state_dict()):
+        raise InputError(f"checkpoint {path!r} is not of {config}: {some(wrong)}")
     try:
         model.load_state_dict(checkpoint["state_dict"], strict=True)
     except RuntimeError as error:

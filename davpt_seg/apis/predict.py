@@ -53,7 +53,7 @@ def main_predict(argv: Optional[Sequence[str]] = None) -> None:
         _check_options(args)
         config = load_config(parser, args) if args.config else None
         options = None if config else args.cfg_options  # load_config has put them over it
-        predictor = Predictor(args.checkpoint, config, args.mode, args.tta, args.device, options)
+        predictor = Predictor(args.checkpoint, config, args.mode, args.tta, args.device, options, args.trust_config)
     except InputError as error:
         parser.error(str(error))
     failed = _predict_all(predictor, images, stems, args)
@@ -86,6 +86,12 @@ def _parser() -> argparse.ArgumentParser:
         action=OptionsAction,
         metavar="KEY=VALUE",
         help="change the config: model.test_cfg...",
+    )
+    parser.add_argument(
+        "--trust-config",
+        action="store_true",
+        help="without CONFIG: run the config inside CHECKPOINT as Python and import what it names, which can run any "
+        "code of the checkpoint's maker; only if you trust them",
     )
     # what load_config asks for besides
     parser.set_defaults(work_dir=None, launcher="none", local_rank=0, print_config=False)

@@ -14,6 +14,7 @@ from mmengine.device import get_device
 from mmengine.registry import MODELS, init_default_scope
 
 from ..errors import InputError
+from ..trust.config_check import without_sources
 from .checkpoint import class_names_and_colours, embedded_config, load_strictly, read_checkpoint
 from .options import put_options
 from .sync_bn import replace_sync_bn
@@ -35,6 +36,8 @@ class Predictor:
         tta: average the softmax over the scales and flips of the config's ``tta_pipeline``.
         device: as torch names it; by default the accelerator if there is one.
         options: changes of the config, dotted keys to values.
+        trust_config: run the config inside the checkpoint as Python and import what it names, instead of refusing what
+            is more than registered classes and plain values. Only for checkpoints whose maker you trust.
 
     Attributes:
         classes: C names.
@@ -52,13 +55,15 @@ class Predictor:
         tta: bool = False,
         device: Optional[str] = None,
         options: Optional[Mapping[str, Any]] = None,
+        trust_config: bool = False,
     ) -> None:
         from mmseg.apis import init_model  # only after davpt_seg's mends for mmcv-lite
 
         loaded = read_checkpoint(checkpoint)
         name = getattr(config, "filename", config) or "the config inside it"
         if config is None:
-            config = embedded_config(loaded, checkpoint)
+            config = embedded = embedded_config(loaded, checkpoint, trust_config)
+            without_sources(embedded._cfg_dict)  # all weights come from the checkpoint
         cfg = config if isinstance(config, Config) else Config.fromfile(config)
         if is_recognition(cfg):
             raise InputError(

@@ -5,48 +5,20 @@ from __future__ import annotations
 import logging
 import os.path as osp
 import re
-import struct
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Optional
 
+from ..core.weights.damage import zip_damage
 from ..errors import InputError
-
-# What zipfile is seen to raise on damaged archives.
-NO_ARCHIVE = (
-    zipfile.BadZipFile,
-    EOFError,
-    OSError,
-    ValueError,
-    NotImplementedError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-)
 
 logger = logging.getLogger("davpt_seg")
 
 
 def damage(path: str) -> str:
-    """Say what is wrong with a checkpoint file; nothing where it is whole. Reads all of it once.
-
-    torch itself does not compare checksums when it loads.
-    """
+    """Describe what is wrong with a checkpoint file; return nothing where it is intact. Reads all of it once."""
     if not osp.isfile(path):
         return "does not exist"
-    if not osp.getsize(path):
-        return "is empty"
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            broken = archive.testzip()
-    except NO_ARCHIVE as error:
-        return f"is cut off or no checkpoint ({error})"
-    doubled = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
-    if doubled:
-        return f"is damaged: its part {doubled!r} is there twice"
-    return f"is damaged: the checksum of its part {broken!r} is wrong" if broken else ""
+    return zip_damage(path) if osp.getsize(path) else "is empty"
 
 
 def checkpoint_to_resume(work_dir: str, wanted: Optional[str] = None) -> Optional[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,17 @@ def check_keys(content: Any, known: Collection[str], where: str) -> None:
             raise PlanError(f"{where}: {key!r} is set by the runner: it chooses on split=choose, tests on split=final")
         if key not in known:
             raise PlanError(f"{where} has no {key!r}{did_you_mean(str(key), tuple(known))}")
+
+
+def check_folder(name: str, where: str) -> None:
+    """Refuse a name whose folder would be elsewhere than below the work dir: ``../x``, ``/x``.
+
+    Raises:
+        PlanError: such.
+    """
+    for part in name.split("/"):
+        if not re.fullmatch(r"[\w+.-]*[\w+-][\w+.-]*", part):
+            raise PlanError(f"{where}: {name!r} is no name; a name becomes a folder: use letters, digits and _ - + .")
 
 
 def check_options(options: Sequence[str], where: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..packaged_configs import config_root
-from .checks import check_keys, check_options
+from .checks import check_folder, check_keys, check_options
 from .drawings import Drawings, drawings
 from .errors import PlanError
 from .grids import space_of
@@ -73,6 +73,9 @@ def studies(plan: Mapping[str, Any]) -> list[Study]:
         if not plan.get(key):
             raise PlanError(f"the plan names no {key}; give them as a list under {key!r}, or by --{key}")
     tasks = expand(_names(plan, "tasks"))
+    for key, names in (("tasks", tasks), ("trunks", _names(plan, "trunks"))):
+        for name in names:
+            check_folder(name, key)
     methods: dict[str, dict[str, Any]] = {}
     for entry in entries(plan["methods"]):
         check_keys(entry[1], (*METHOD_KEYS, *WORDS), f"method {entry[0]!r}")
@@ -92,8 +95,9 @@ def studies(plan: Mapping[str, Any]) -> list[Study]:
 def _method(name: str, settings: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the studies of a method or variant have in common."""
     where = f"method {name!r}"
-    if not name.replace("_", "").replace("-", "").replace(".", "").replace("+", "").isalnum():
+    if "/" in name:
         raise PlanError(f"{where}: a name becomes a folder; use letters, digits and _ - + .")
+    check_folder(name, where)
     check_keys(settings, (*METHOD_KEYS, *WORDS), where)
     common = plan.get("common") or {}
     check_keys(common, WORDS, "common")

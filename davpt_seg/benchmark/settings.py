@@ -9,7 +9,7 @@ from typing import Any, Optional
 import yaml
 
 from ..packaged_configs import config_root
-from .checks import check_keys
+from .checks import check_folder, check_keys
 from .errors import PlanError
 from .tasks import did_you_mean
 from .values import list_of
@@ -62,6 +62,7 @@ def setting_of(path: Path, setting: Optional[str]) -> Optional[str]:
 
 
 def _read_setting(plan: Path, name: str) -> dict[str, Any]:
+    check_folder(name, f"plan {plan.stem!r}, settings")
     beside, ours = plan.parent / f"{name}.yaml", config_root() / "benchmarks" / "settings" / f"{name}.yaml"
     path = beside if beside.is_file() else ours
     if not path.is_file():

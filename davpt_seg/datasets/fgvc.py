@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Optional
 from mmengine.registry import DATASETS
 
 from ..errors import DataError
-from .recognition import RecognitionDataset, numbered, unknown
+from .recognition import RecognitionDataset, listed_path, numbered, unknown
 
 
 @dataclass(frozen=True)
@@ -99,13 +99,17 @@ class FGVCDataset(RecognitionDataset):
         """Read the lists and find the images.
 
         Raises:
-            DataError: a bad list, or images that are in none of the folders.
+            DataError: a bad list, a path that leaves ``data_root``, or images that are in none of the folders.
         """
         paths = self.list_paths(self.data_root, self.name, self.split)
-        listed = [item for path in paths for item in read_split(path).items()]
+        listed = [(path, *item) for path in paths for item in read_split(path).items()]
         label_of = {class_id: label for label, class_id in enumerate(self.class_ids)}
-        folder = image_folder(Path(self.data_root), [image for image, _ in listed])
-        return [dict(img_path=str(folder / image), gt_label=label_of[class_id]) for image, class_id in listed]
+        root = Path(self.data_root)
+        folder = image_folder(root, [image for _, image, _ in listed])
+        return [
+            dict(img_path=str(listed_path(folder, image, str(path), root)), gt_label=label_of[class_id])
+            for path, image, class_id in listed
+        ]
 
 
 def read_split(path: Path) -> dict[str, int]:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Optional
 from mmengine.registry import DATASETS
 
 from ..errors import DataError
-from .recognition import RecognitionDataset, numbered, unknown
+from .recognition import RecognitionDataset, listed_path, numbered, unknown
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class VTABDataset(RecognitionDataset):
         """Read the list.
 
         Raises:
-            DataError: a line that is no ``path label``, or a label that is no class.
+            DataError: a line that is no ``path label``, a path that leaves the folder, or a label that is no class.
         """
         (path,) = self.list_paths(self.data_root, self.name, self.split)
         num_classes = len(self._metainfo["classes"])
@@ -106,7 +106,8 @@ class VTABDataset(RecognitionDataset):
         for number, line in enumerate(lines, start=1):
             *image, label = line.rsplit(maxsplit=1) or ("",)
             if image and label.isdecimal() and len(label) < 10 and int(label) < num_classes:
-                items.append(dict(img_path=str(path.parent / image[0].strip()), gt_label=int(label)))
+                image_path = listed_path(path.parent, image[0].strip(), f"{path}, line {number}")
+                items.append(dict(img_path=str(image_path), gt_label=int(label)))
             elif label:
                 raise DataError(
                     f"{path}, line {number}: expected 'relative/path label' with a label from 0 to {num_classes - 1} "

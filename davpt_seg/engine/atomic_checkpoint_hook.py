@@ -12,8 +12,12 @@ from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from ..core.weights.values import other_kinds, some
+from ..errors import InputError
+from ..trust.history import to_plain
 from .atomic_files import AtomicLocalBackend, remove_unfinished
 from .finite import require_finite
+from .guided import bare_model
 
 
 @HOOKS.register_module()
@@ -101,3 +105,13 @@ class AtomicCheckpointHook(CheckpointHook):
     def _remove(self, path: Optional[str]) -> None:
         if path and self.file_backend.isfile(path):
             self.file_backend.remove(path)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Write what was logged as tensors, which torch reads without knowing MMEngine."""
+        checkpoint["message_hub"] = to_plain(checkpoint["message_hub"])
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Refuse weights that torch would convert without a word."""
+        found = checkpoint.get("state_dict", checkpoint)
+        if wrong := other_kinds(found, bare_model(runner).state_dict()):
+            raise InputError(f"this checkpoint is not of the config's model: {some(wrong)}")

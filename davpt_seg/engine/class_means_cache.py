@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from .. import __version__
 from ..core.adapters.lora import bare_modules
+from ..core.weights.checksum import checksum, with_checksum
 from ..models import PromptedViTBackbone
 
 
@@ -45,7 +46,7 @@ class ClassMeansCache:
         try:
             with safe_open(path, framework="pt") as file:
                 found = {name: file.get_tensor(name) for name in ("means", "counts")}
-                intact = (file.metadata() or {}).get("checksum") == _checksum(found)
+                intact = (file.metadata() or {}).get("checksum") == checksum(found)
                 why = "its checksum is wrong"
         except (SafetensorError, OSError) as error:
             intact, why = False, str(error)
@@ -60,7 +61,7 @@ class ClassMeansCache:
         handle, part = tempfile.mkstemp(dir=self.folder, suffix=".part")
         os.close(handle)
         try:
-            save_file(tensors, part, metadata={"key": key, "checksum": _checksum(tensors)})
+            save_file(tensors, part, metadata=with_checksum(tensors, {"key": key}))
             os.replace(part, self.path(key))
         finally:
             if os.path.exists(part):
@@ -135,10 +136,6 @@ def _data_lines(dataset: Any) -> Iterator[str]:
             if name.endswith("path") and isinstance(value, str) and os.path.isfile(value):
                 status = os.stat(value)
                 yield f"{value} {status.st_size} {status.st_mtime_ns}"
-
-
-def _checksum(tensors: dict[str, Tensor]) -> str:
-    return hashlib.sha256(b"".join(_bytes(tensors[name]) for name in sorted(tensors))).hexdigest()
 
 
 def _bytes(tensor: Tensor) -> bytes:

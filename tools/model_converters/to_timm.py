@@ -22,7 +22,7 @@ from safetensors.torch import save
 from timm.models.vision_transformer import VisionTransformer
 
 from davpt_seg.core.trunk import build_trunk
-from davpt_seg.core.weights import Checkpoint, known_formats, load_weights
+from davpt_seg.core.weights import Checkpoint, known_formats, load_weights, with_checksum
 
 EPILOG = """examples:
   # what is in this file, and does it fit?
@@ -116,7 +116,8 @@ def write(trunk: VisionTransformer, args: argparse.Namespace, checkpoint: Checkp
     metadata["timm_model"] = args.model_name
     args.dst.parent.mkdir(parents=True, exist_ok=True)
     partial = args.dst.with_name(args.dst.name + ".partial")
-    partial.write_bytes(save({name: value.contiguous() for name, value in trunk.state_dict().items()}, metadata))
+    tensors = {name: value.contiguous() for name, value in trunk.state_dict().items()}
+    partial.write_bytes(save(tensors, with_checksum(tensors, metadata)))
     os.replace(partial, args.dst)
 
 

@@ -1,6 +1,7 @@
 """Every public ViT checkpoint format, loaded under timm's names, strictly and with its format named."""
 
 from .checkpoint import Checkpoint, open_checkpoint
+from .checksum import with_checksum
 from .files import UNREADABLE, read_tensors
 from .load import WeightsFile, load_weights
 from .table import FORMATS, known_formats
@@ -14,4 +15,5 @@ __all__ = [
     "load_weights",
     "open_checkpoint",
     "read_tensors",
+    "with_checksum",
 ]

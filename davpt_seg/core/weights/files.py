@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import logging
 import pickle
@@ -14,11 +13,16 @@ from typing import Any, Union
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+
+from .checksum import differs
+from .damage import is_zip, zip_damage
+from .unpickling import NAMES, MoreThanDataError, load_as_data
 
 logger = logging.getLogger("davpt_seg")
 
+MOST_NESTED = 50
 TORCH_ENDINGS = (".pth", ".pt", ".bin", ".tar", ".ckpt")
 ENDINGS = (".safetensors", ".npz", *TORCH_ENDINGS)
 # What torch.load is seen to raise on files that are cut off, or that never were a checkpoint.
@@ -31,7 +35,9 @@ UNREADABLE = (
     LookupError,
     ValueError,
     TypeError,
+    AttributeError,
     AssertionError,
+    MemoryError,
 )
 # First bytes of what a download often leaves in the place of weights.
 IMPOSTORS = {
@@ -75,42 +81,57 @@ def read_tensors(path: Union[str, Path], trust_pickle: bool = False) -> dict[str
 
     Raises:
         FileNotFoundError, IsADirectoryError, ValueError: see :func:`checked_path`.
-        ValueError: a broken file, or one that holds more than plain tensors while ``trust_pickle`` is not set.
+        ValueError: a damaged file, or one that holds more than plain tensors while ``trust_pickle`` is not set.
     """
     path = checked_path(path)
     if path.suffix == ".safetensors":
-        try:
-            return safetensors.torch.load_file(path)
-        except SafetensorError as error:
-            raise ValueError(f"weights file {str(path)!r} is not a whole safetensors file: {error}") from error
-    return dict(_flatten(_read_pickle(path, trust_pickle)))
+        return _read_safetensors(path)
+    return dict(_flatten(_read_pickle(path, trust_pickle), path))
 
 
-def _flatten(entry: object, name: str = "") -> Iterator[tuple[str, Tensor]]:
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata()
+        tensors = safetensors.torch.load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"weights file {str(path)!r} is not a whole safetensors file: {error}") from error
+    if differs(tensors, metadata):
+        raise ValueError(f"weights file {str(path)!r} is damaged: its checksum is wrong; make or copy it again")
+    return tensors
+
+
+def _flatten(entry: object, path: Path, name: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
     if isinstance(entry, Tensor):
         yield name, entry
     elif isinstance(entry, (Mapping, nn.Module)):
+        if depth > MOST_NESTED:
+            raise ValueError(f"weights file {str(path)!r} nests more than {MOST_NESTED} dicts; it is no state dict")
         items = entry.state_dict() if isinstance(entry, nn.Module) else entry
         for key, value in items.items():
             if isinstance(key, str):  # an optimizer's state is keyed by numbers
-                yield from _flatten(value, f"{name}.{key}" if name else key)
+                yield from _flatten(value, path, f"{name}.{key}" if name else key, depth + 1)
 
 
 def _read_pickle(path: Path, trust_pickle: bool) -> Any:
-    # Namespaces are plain values that DINO, MAE and timm save beside the weights; timm allows them too.
-    safe_globals = getattr(torch.serialization, "safe_globals", None)  # torch >= 2.5
+    if is_zip(path) and (reason := zip_damage(path)):
+        raise ValueError(f"weights file {str(path)!r} is broken or cut off, get it again: it {reason}")
     try:
         if trust_pickle:
             logger.warning("Reading %s with trust_pickle: code that it names may run", path)
             return torch.load(path, map_location="cpu", weights_only=False)
-        with safe_globals([argparse.Namespace]) if safe_globals else contextlib.nullcontext():
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except (ImportError, AttributeError) as error:
+        return load_as_data(str(path))
+    except ImportError as error:
         raise ValueError(
             f"weights file {str(path)!r} holds objects of a package that is not here ({error}); install it, or save "
             "the state dict alone where it is"
         ) from error
     except UNREADABLE as error:
+        if trust_pickle and isinstance(error, AttributeError):
+            raise ValueError(
+                f"weights file {str(path)!r} holds objects that their package no longer has ({error}); install the "
+                "version that wrote them, or save the state dict alone where it is"
+            ) from error
         refused = [] if trust_pickle else _refused(path, error)
         if refused:
             raise ValueError(
@@ -122,19 +143,20 @@ def _read_pickle(path: Path, trust_pickle: bool) -> Any:
 
 
 def _refused(path: Path, error: Exception) -> list[str]:
-    """Names of what the safe reader refused, empty if it failed for another reason."""
+    """Return the names of what the safe reader refused; none if it failed for another reason."""
     if "TorchScript" in str(error):
         return ["a TorchScript archive, which is a program"]
+    if isinstance(error, MoreThanDataError):
+        return [str(error)]
     if not isinstance(error, pickle.UnpicklingError):
         return []
     named = re.findall(r"GLOBAL ([\w.]+)", str(error))
-    if hasattr(torch.serialization, "get_unsafe_globals_in_checkpoint"):  # torch >= 2.5
-        with contextlib.suppress(ValueError):  # a legacy file: only the first refused name is known
-            named += torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    with contextlib.suppress(ValueError):  # a legacy file: only the first refused name is known
+        named += torch.serialization.get_unsafe_globals_in_checkpoint(path)
     with path.open("rb") as file:
         if not named and file.read(1) == pickle.PROTO:
             return [f"a pickle that was not written by torch.save ({_reason(error)})"]
-    return sorted(set(named) - {"argparse.Namespace"})
+    return sorted(set(named) - set(NAMES))
 
 
 def _reason(error: Exception) -> str:

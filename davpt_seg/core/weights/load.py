@@ -12,6 +12,7 @@ from timm.models.vision_transformer import VisionTransformer
 
 from .checkpoint import Checkpoint, open_checkpoint
 from .fit import describe, differences, fit
+from .values import faults, some
 
 logger = logging.getLogger("davpt_seg")
 
@@ -63,7 +64,8 @@ def load_weights(trunk: VisionTransformer, weights: Union[str, Path, Mapping[str
 
     Raises:
         FileNotFoundError, IsADirectoryError, ValueError: see :func:`open_checkpoint`.
-        ValueError: missing or unexpected names or other shapes; all kinds are listed, and nothing is loaded.
+        ValueError: missing or unexpected names or other shapes; all kinds are listed, and nothing is loaded. Values
+            that no trained ViT has (see :func:`~davpt_seg.core.weights.values.faults`).
     """
     source = WeightsFile.of(weights)
     checkpoint = open_checkpoint(source.path, source.which, source.trust_pickle)
@@ -75,6 +77,11 @@ def load_weights(trunk: VisionTransformer, weights: Union[str, Path, Mapping[str
             f"weights file {source.path!r} (format {checkpoint.format}) does not fit "
             f"{description.get('architecture', 'the trunk')}; check model_name and timm_kwargs\n"
             f"  file:  {described}\n  model: {describe(trunk.state_dict())}\n{problems}"
+        )
+    if wrong := faults(checkpoint.tensors, floating=trunk.state_dict()):
+        raise ValueError(
+            f"weights file {source.path!r} (format {checkpoint.format}) holds values that no trained ViT has: "
+            f"{some(wrong)}. The file is damaged, was written by a training that diverged, or was never trained"
         )
     trunk.load_state_dict(checkpoint.tensors, strict=True)
     logger.info("Loaded %d tensors from %s: %s", len(checkpoint.tensors), source.path, checkpoint.summary())

@@ -1,0 +1,146 @@
+"""Torch files read as data: tensors, plain values and what MMEngine writes beside them; no code of a file runs.
+
+torch's safe reader takes a class by its name. Here the names in MMEngine's checkpoints mean classes of this module, so
+that a file reaches neither MMEngine nor ``getattr``: ``builtins.getattr`` serves the names of MMEngine's statistics and
+no other. Nothing is added to torch's list of safe globals for longer than a read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import IO, Any, Union
+
+import numpy as np
+import torch
+from torch import Tensor
+
+STATISTICS = ("min", "max", "mean", "current")
+MOST_PRETENDED = 2**30  # bytes of a tensor whose storage is smaller, as of one that was expanded
+DTYPES = ("float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "bool")
+_reading = threading.RLock()
+
+
+class MoreThanDataError(ValueError):
+    """A file that asks for more than data; the message names it."""
+
+
+class History:
+    """Values of MMEngine's ``HistoryBuffer``, as a checkpoint holds them.
+
+    Attributes:
+        values: (N,) logged values.
+        counts: (N,) their weights.
+        max_length: largest N.
+    """
+
+    values: np.ndarray
+    counts: np.ndarray
+    max_length: int
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.values, self.counts = state["_log_history"], state["_count_history"]
+        self.max_length = state["max_length"]
+        arrays = (self.values, self.counts)
+        if not all(isinstance(array, np.ndarray) and array.dtype.kind in "biuf" for array in arrays):
+            raise ValueError("a logged history holds no arrays of numbers")
+        if self.values.ndim != 1 or self.values.shape != self.counts.shape or type(self.max_length) is not int:
+            raise ValueError("a logged history holds arrays of different lengths")
+
+
+def _statistic(owner: Any, name: Any) -> str:
+    """Take the place of ``getattr``: MMEngine pickles the statistics of a history as its methods, by name."""
+    if owner is not History or name not in STATISTICS:
+        kind = "HistoryBuffer" if owner is History else str(owner)[:80]
+        raise MoreThanDataError(f"the attribute {str(name)[:80]!r} of {kind}")
+    return name
+
+
+def _names() -> dict[str, Callable]:
+    names: dict[str, Callable] = {
+        "mmengine.logging.history_buffer.HistoryBuffer": History,
+        "builtins.getattr": _statistic,
+        "argparse.Namespace": argparse.Namespace,  # plain values that DINO, MAE and timm save beside the weights
+        "numpy.ndarray": np.ndarray,
+        "numpy.dtype": np.dtype,
+    }
+    for dtype in DTYPES:
+        kind = type(np.dtype(dtype))
+        names[f"{kind.__module__}.{kind.__qualname__}"] = kind
+    multiarray = (getattr(np, "_core", None) or np.core).multiarray
+    for function in (multiarray._reconstruct, multiarray.scalar):
+        for core in ("core", "_core"):  # checkpoints travel between numpy 1 and numpy 2
+            names[f"numpy.{core}.multiarray.{function.__name__}"] = function
+    return names
+
+
+NAMES = _names()
+
+
+@contextmanager
+def _only_for_now() -> Iterator[None]:
+    """Let torch's safe reader know the names of this module, and put its list back."""
+    with _reading:
+        before = torch.serialization.get_safe_globals()
+        others = [entry for entry in before if _name(entry) not in NAMES]
+        _list(others + [(value, name) for name, value in NAMES.items()])
+        try:
+            yield
+        finally:
+            _list(before)
+
+
+def _name(entry: Any) -> str:
+    return entry[1] if isinstance(entry, tuple) else f"{entry.__module__}.{entry.__qualname__}"
+
+
+def _list(entries: list[Any]) -> None:
+    torch.serialization.clear_safe_globals()
+    torch.serialization.add_safe_globals(entries)
+
+
+def load_as_data(file: Union[str, IO[bytes]], map_location: Any = "cpu") -> Any:
+    """Read what ``torch.save`` wrote; tensors, plain values, numpy's arrays and numbers, and :class:`History`.
+
+    Args:
+        file: a path, or an open file.
+        map_location: as of ``torch.load``.
+
+    Raises:
+        pickle.UnpicklingError, MoreThanDataError: more than that, with the name of what was refused.
+        ValueError: a torch whose safe reader is not safe, or tensors that pretend to be larger than their storage.
+        See :data:`~davpt_seg.core.weights.files.UNREADABLE` for what torch raises on files that are cut off.
+    """
+    if torch.__version__ < "2.6":  # a TorchVersion, which compares as a version
+        raise ValueError(
+            f"torch {torch.__version__} runs code of a file even with weights_only=True (CVE-2025-32434); install "
+            "torch>=2.6, best torch>=2.10"
+        )
+    with _only_for_now():
+        content = torch.load(file, map_location=map_location, weights_only=True)
+    for name, tensor in tensors_of(content):
+        if tensor.is_meta:
+            raise ValueError(f"its tensor {name!r} has no values (torch's meta device)")
+        size = tensor.numel() * tensor.element_size()
+        if tensor.layout == torch.strided and size > max(tensor.untyped_storage().nbytes(), MOST_PRETENDED):
+            raise ValueError(f"its tensor {name!r} of shape {tuple(tensor.shape)} is larger than what the file holds")
+    return content
+
+
+def tensors_of(content: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Yield all tensors of nested dicts, lists and tuples, with their places; each container once.
+
+    Works without recursion, because a file may nest as deep as it likes, or contain itself.
+    """
+    seen: set[int] = set()
+    waiting = [(name, content)]
+    while waiting:
+        name, entry = waiting.pop()
+        if isinstance(entry, Tensor):
+            yield name, entry
+        elif isinstance(entry, (dict, list, tuple)) and id(entry) not in seen:
+            seen.add(id(entry))
+            items = entry.items() if isinstance(entry, dict) else enumerate(entry)
+            waiting += [(f"{name}.{key}".lstrip("."), value) for key, value in reversed(list(items))]

@@ -1,0 +1,65 @@
+"""Values that no trained weights have: NaN, infinite, complex, integer, or all zero."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+SHOWN = 5
+# Never zero in a trained ViT, unlike biases, LayerScale and what adapters start from.
+NEVER_ZERO = re.compile(r"(?:.*\.)?(?:attn\.(?:qkv|proj)|mlp\.fc\d|patch_embed\.proj)\.weight")
+# Floating-point in every network, unlike counters and indices.
+FLOATING = re.compile(r"(?:.*\.)?(?:weight|bias|gamma|pos_embed|cls_token|reg_token|running_mean|running_var)")
+
+
+def faults(tensors: Mapping[str, Tensor], floating: Collection[str] = ()) -> list[str]:
+    """List the tensors whose values cannot be a trained network's, each with what is wrong.
+
+    A mask that holds only 0 and infinity is no fault.
+
+    Args:
+        tensors: values by name.
+        floating: names that must be floating-point, besides those that are so in every network.
+    """
+    found = [f"{name} {reason}" for name, value in tensors.items() if (reason := _fault(name, value, name in floating))]
+    matrices = [value for value in tensors.values() if value.is_floating_point() and value.ndim > 1]
+    if not found and matrices and not any(value.any() for value in matrices):
+        found.append(f"all {len(matrices)} matrices are zero")
+    return found
+
+
+def _fault(name: str, value: Tensor, floating: bool) -> str:
+    if value.is_complex():
+        return "is complex"
+    if not value.is_floating_point():
+        return f"is {str(value.dtype)[6:]}, not floating-point" if floating or FLOATING.fullmatch(name) else ""
+    value = value.detach()
+    if value.element_size() == 1:  # float8, which has no isfinite
+        value = value.float()
+    finite = torch.isfinite(value)
+    if not finite.all():
+        nan, count = int(value.isnan().sum()), int((~finite).sum())
+        if nan or FLOATING.fullmatch(name) or value[finite].any():
+            return f"has {nan} NaN and {count - nan} infinite values of {value.numel():,}"
+    elif NEVER_ZERO.fullmatch(name) and value.numel() and not value.any():
+        return "is zero everywhere"
+    return ""
+
+
+def other_kinds(found: Mapping[str, Any], wanted: Mapping[str, Tensor]) -> list[str]:
+    """List the tensors that torch would convert without a word: integers for floating-point numbers and the reverse."""
+    return [
+        f"{name} is {str(found[name].dtype)[6:]}, the model's is {str(value.dtype)[6:]}"
+        for name, value in wanted.items()
+        if isinstance(found.get(name), Tensor) and found[name].is_floating_point() != value.is_floating_point()
+    ]
+
+
+def some(listed: list[str]) -> str:
+    """Join the first entries of a list, and count the others."""
+    more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
+    return ", ".join(listed[:SHOWN]) + more

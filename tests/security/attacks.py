@@ -1,0 +1,127 @@
+"""Hostile checkpoints, each of which tries to create a file when it is read or its config is used.
+
+All are made from a real checkpoint, so that nothing but the attack can be the reason to refuse them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.logging.history_buffer import HistoryBuffer
+from torch._tensor import _rebuild_from_type_v2
+
+Content = dict[str, Any]
+
+
+class Call:
+    """Pickled as the call of a function, which the unpickler makes."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.function, self.arguments = function, arguments
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return self.function, self.arguments
+
+
+def creates(target: Path) -> str:
+    """Return Python code that creates a file."""
+    return f"open({str(target)!r}, 'w').close()"
+
+
+def getattr_chain(target: Path, owner: Any = HistoryBuffer) -> Call:
+    """Reach ``exec`` through the globals of a method, with torch's own function that calls any function."""
+    builtins = Call(getattr, Call(getattr, owner, "__init__"), "__builtins__")
+    item = Call(getattr, builtins, "__getitem__")
+    execute = Call(_rebuild_from_type_v2, item, Call(getattr, item, "__class__"), ("exec",), {})
+    return Call(_rebuild_from_type_v2, execute, torch.Tensor, (creates(target),), {})
+
+
+# What is unpickled: a call, by the target that it would create.
+CALLS: dict[str, Callable[[Path], Any]] = {
+    "getattr chain from HistoryBuffer": getattr_chain,
+    "getattr chain from a tensor": lambda target: getattr_chain(target, torch.Tensor),
+    "getattr chain from a dict": lambda target: getattr_chain(target, torch.Size),
+    "os.system": lambda target: Call(os.system, f"touch {target}"),
+    "exec": lambda target: Call(exec, creates(target)),
+    "eval through torch's function": lambda target: Call(
+        _rebuild_from_type_v2, eval, torch.Tensor, (creates(target),), {}
+    ),
+    "statistic of a history": lambda target: Call(getattr, HistoryBuffer, "register_statistics"),
+}
+
+
+def as_extra(content: Content, call: Any) -> Content:
+    return {**content, "notes": call}
+
+
+def as_weight(content: Content, call: Any) -> Content:
+    return {**content, "state_dict": {**content["state_dict"], "evil": call}}
+
+
+def as_history(content: Content, call: Any) -> Content:
+    hub = content["message_hub"]
+    return {**content, "message_hub": {**hub, "log_scalars": {**hub["log_scalars"], "evil": call}}}
+
+
+# Statements that an embedded config ends with; the last one of a name wins.
+CONFIGS: dict[str, Callable[[Path], str]] = {
+    "code": lambda target: f"x = {creates(target)}",
+    "import": lambda target: f"import os\nos.system('touch {target}')",
+    "template with octal escapes": lambda target: (
+        rf"x = '{{{{$NO_SUCH_VARIABLE:\47 + str(open(\47{target}\47, \47w\47)) + \47}}}}'"
+    ),
+    "dotted type": lambda target: f"model = dict(type='os.system', command='touch {target}')",
+    "dotted type of a hook": lambda target: f"custom_hooks = [dict(type='os.mkdir', path='{target}')]",
+    "dotted type in an allowed package": lambda target: (
+        f"data_preprocessor = dict(type='mmengine.fileio.dump', obj=1, file='{target}.json')"
+    ),
+    "custom import": lambda target: "custom_imports = dict(imports=['creates_a_file'])",
+    "custom import as text": lambda target: "custom_imports = dict(imports='creates_a_file')",
+    "module as type": lambda target: "model = dict(type='creates_a_file')",
+    "scope": lambda target: "model = dict(type='EncoderDecoder', _scope_='creates_a_file')",
+    "scope in a type": lambda target: "model = dict(type='creates_a_file.Model')",
+    "default scope": lambda target: "default_scope = 'creates_a_file'",
+    "base file": lambda target: "_base_ = ['creates_a_file.py']",
+    "memcached": lambda target: (
+        "test_pipeline = [dict(type='LoadImageFromFile', backend_args=dict(backend='memcached', sys_path='.'))]"
+    ),
+    "torchvision's eval": lambda target: (
+        "default_scope = 'mmpretrain'\ntest_pipeline = [dict(type='torchvision/ConvertImageDtype', "
+        f"dtype={f'float or {creates(target)}'!r})]"
+    ),
+    "pickle of class weights": lambda target: (
+        "model = dict(type='EncoderDecoder', decode_head=dict(type='FCNHead', loss_decode="
+        "dict(type='CrossEntropyLoss', class_weight='evil.pkl')))"
+    ),
+    "code of a model hub": lambda target: (
+        "default_scope = 'mmpretrain'\n"
+        "model = dict(type='HuggingFaceClassifier', model_name='evil/model', trust_remote_code=True)"
+    ),
+    "visualizer that writes": lambda target: f"visualizer = dict(type='SegLocalVisualizer', save_dir='{target}')",
+    "deep brackets": lambda target: f"x = {'[' * 10_000}{']' * 10_000}",
+    "deep minus": lambda target: f"x = {'-' * 100_000}1",
+    "deep tuple of calls": lambda target: f"x = {'dict(a=' * 5_000}1{')' * 5_000}",
+    "power": lambda target: "x = 9**9**9",
+    "repeated text": lambda target: "x = 'a' * 10_000_000_000",
+    "long number": lambda target: f"x = {'9' * 1_000_000}",
+    "f-string": lambda target: f"x = f'{{{creates(target)}}}'",
+    "decorator": lambda target: "@print\nclass A: pass",
+    "lambda": lambda target: f"x = (lambda: {creates(target)})()",
+    "starred dict": lambda target: "x = dict(**{'a': 1})",
+    "attribute target": lambda target: "x.y = 1",
+}
+
+
+def with_config(content: Content, statement: str) -> Content:
+    """Return a checkpoint whose config, in all places where MMEngine looks for one, ends with a statement."""
+    text = f"{content['meta']['cfg']}\n{statement}\n"
+    hub = content["message_hub"]
+    return {
+        **content,
+        "meta": {**content["meta"], "cfg": text, "config": text},
+        "message_hub": {**hub, "runtime_info": {**hub["runtime_info"], "cfg": text}},
+    }

@@ -1,0 +1,34 @@
+"""A real checkpoint, and a working folder in which a module waits to be imported."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ..checkpoints import Trained
+
+
+@pytest.fixture(scope="session")
+def content(trained: Trained) -> dict[str, Any]:
+    """What the checkpoint of a real training holds."""
+    return torch.load(trained.checkpoint)
+
+
+@pytest.fixture
+def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A file that must not come to be. A module that would create it is in the working folder, and can be imported."""
+    folder, target = tmp_path / "working", tmp_path / "created"
+    folder.mkdir()
+    (folder / "creates_a_file.py").write_text(f"open({str(target)!r}, 'w').close()\n")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+    before = set(os.listdir(tmp_path))
+    yield target
+    assert "creates_a_file" not in sys.modules
+    assert {name for name in os.listdir(tmp_path) if name.startswith("created")} <= before
