@@ -16,14 +16,17 @@ from mmengine.registry import init_default_scope
 from PIL import UnidentifiedImageError
 
 from ..datasets import FGVC_SETS, VTAB_SETS
-from ..datasets.audit import audit_split, overlaps
+from ..datasets.audit import AuditedFiles, audit_split
 from ..datasets.findings import Finding, SplitAudit
+from ..datasets.label_findings import label_findings
+from ..datasets.pairing import copies_of_training, overlaps
 from ..datasets.preflight import recognition_kind
 from ..datasets.recognition_audit import audit_labelled_images, compare_splits
 from ..datasets.report import class_table, notes_in_words, problems_in_words, split_in_words
 from ..errors import DataError
 from ..packaged_configs import config_root
 from .check_arguments import SETS, arguments, data_sets
+from .check_exif import look_at_tags
 
 
 def main_check_dataset(argv: Optional[Sequence[str]] = None) -> int:
@@ -66,6 +69,7 @@ def _check_set(
         What was found in each split, the problems between splits, and what is remarkable between them.
     """
     audits, labelled = [], {}
+    masked: dict[str, AuditedFiles] = {}
     for split, config in splits.items():
         if recognition_kind(config):
             audit, labelled[split] = audit_labelled_images(config, prefix + split, not args.fast, args.workers)
@@ -74,13 +78,20 @@ def _check_set(
             import mmseg.datasets  # noqa: F401
 
             try:
-                audit = audit_split(config, split, not args.fast, args.workers)
+                look_at_tags(config, split, args)
+                audit, masked[split] = audit_split(config, split, not args.fast, args.workers, args.data_check)
             except DataError as error:
                 parser.error(f"{split}: {error}")
         audits.append(audit)
         print(split_in_words(audit, args.show), flush=True)
     shared, notes = compare_splits(labelled)
     shared += overlaps({split: config for split, config in splits.items() if split not in labelled})
+    for found, remarkable in (
+        copies_of_training({split: files.images for split, files in masked.items()}),
+        label_findings({split: files.seen for split, files in masked.items() if files.seen}, args.data_check),
+    ):
+        shared += found
+        notes += remarkable
     for line in problems_in_words(shared, args.show) + notes_in_words(notes, args.show):
         print(line)
     table = "" if args.no_classes or args.fast else class_table(audits)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from typing import Any
 
 from ..datasets import official
+from ..datasets.data_check import DataCheck, read_as_stored
+from ..datasets.preflight import leaves
+from ..errors import InputError
 from .configs import read_config
 from .option_values import OptionsAction
 
@@ -22,8 +24,8 @@ def arguments() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = argparse.ArgumentParser(
         description="Tell whether a data set is whole: numbers of images, pairs, sizes, labels, unreadable files, "
-        "images in two splits. Every file is read; nothing is changed. Exit status 0: whole, 1: not, 2: wrong command "
-        "line.",
+        "images in two splits, labels that contradict the config. Every file is read; nothing is changed without "
+        "--drop-orientation. Exit status 0: whole, 1: not, 2: wrong command line.",
         epilog="Examples: python tools/check_dataset.py --ade20k data/ade/ADEChallengeData2016 --workers 8; "
         "python tools/check_dataset.py --vtab data/vtab-1k dtd svhn",
     )
@@ -52,6 +54,24 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--show", type=int, default=5, metavar="N", help="files to name of each problem; default: 5")
     parser.add_argument("--no-classes", action="store_true", help="leave the table of classes out")
     parser.add_argument("--json", metavar="FILE", help="write all that was found here, every file named")
+    parser.add_argument(
+        "--exif",
+        choices=["stored", "upright"],
+        help="pixels that masks were drawn on, where an image has an Exif orientation tag and the sizes do not show "
+        "it; default: data_check.exif of the config",
+    )
+    parser.add_argument(
+        "--overlays",
+        metavar="DIR",
+        help="write images with an Exif orientation tag here, --show of each split, under their masks: the pixels as "
+        "stored beside the upright image",
+    )
+    parser.add_argument(
+        "--drop-orientation",
+        action="store_true",
+        help="before checking, set the Exif orientation to 1 in images whose masks were drawn on the pixels as stored; "
+        "pixels stay as they are",
+    )
     parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, metavar="KEY=VALUE", help="change the config")
     return parser
 
@@ -66,6 +86,9 @@ def data_sets(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict
         parser.error(f"--workers must be at least 1, got {args.workers}")
     if args.cfg_options and given:
         parser.error("--cfg-options change a config; with --ade20k and the like give the folder itself")
+    if args.show < 0:
+        parser.error(f"--show must be at least 0, got {args.show}")
+    args.data_check = DataCheck(exif=args.exif)
     if not given:
         return {args.config: _splits_of_config(parser, args)}
     (option,) = given
@@ -80,27 +103,23 @@ def data_sets(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict
 
 def _splits_of_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, Any]:
     cfg = read_config(parser, args.config, args.cfg_options)
+    try:
+        args.data_check = DataCheck.from_config(cfg)
+    except InputError as error:
+        parser.error(str(error))
+    if args.data_check.exif == "stored":
+        read_as_stored(cfg)
+    if args.exif:
+        args.data_check = args.data_check._replace(exif=args.exif)
     splits: dict[str, Any] = {}
     seen: list[dict[str, Any]] = []
     for split in ("train", "val", "test"):
-        leaves = list(_leaves((cfg.get(f"{split}_dataloader") or {}).get("dataset")))
-        for i, leaf in enumerate(leaves):
+        parts = list(leaves((cfg.get(f"{split}_dataloader") or {}).get("dataset")))
+        for i, leaf in enumerate(parts):
             files = {key: value for key, value in leaf.items() if key != "pipeline"}
             if files not in seen:  # test is mostly val again
                 seen.append(files)
-                splits[split if len(leaves) == 1 else f"{split} {i + 1}"] = leaf
+                splits[split if len(parts) == 1 else f"{split} {i + 1}"] = leaf
     if not splits:
         parser.error(f"{args.config} has no train_dataloader, val_dataloader or test_dataloader with a dataset")
     return splits
-
-
-def _leaves(config: Any) -> Iterator[Any]:
-    """Unwrap data sets that repeat or join others."""
-    if not config:
-        return
-    inner = config.get("datasets") or [config.get("dataset")]
-    if isinstance(inner[0], dict):  # not the name of one of its tasks
-        for part in inner:
-            yield from _leaves(part)
-    else:
-        yield config

@@ -14,6 +14,8 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from .. import compat
+from ..datasets.data_check import DataCheck, read_as_stored
+from ..datasets.label_scan import check_labels
 from ..datasets.pk_sampler import check_batch_size
 from ..datasets.preflight import check_dataset
 from ..errors import DivergedError, InputError
@@ -229,15 +231,26 @@ def use_amp(cfg: Config) -> None:
 def check_data(parser: argparse.ArgumentParser, cfg: Config, splits: Sequence[str]) -> None:
     """Check the data sets of a config before anything is built; end with the parser's error where one is not whole."""
     init_default_scope(cfg.get("default_scope", "mmseg"))
+    try:
+        settings = DataCheck.from_config(cfg)
+    except InputError as error:
+        parser.error(str(error))
+    if settings.exif == "stored":
+        read_as_stored(cfg)
     for split in splits:
         loader = cfg.get(f"{split}_dataloader")
         if loader is not None:
             try:
                 check_batch_size(loader)
-                count = check_dataset(loader["dataset"])
+                count = check_dataset(loader["dataset"], settings)
             except ValueError as error:
                 parser.error(f"{split}: {error}")
             logger.info("%s: %s", split, f"{count} images, each with its label" if count else "not checked")
+    loaders = {split: cfg.get(f"{split}_dataloader") for split in splits}
+    try:
+        check_labels({split: loader["dataset"] for split, loader in loaders.items() if loader}, settings)
+    except InputError as error:
+        parser.error(str(error))
 
 
 def _last_checkpoint(work_dir: str) -> str:

@@ -12,8 +12,8 @@ from mmengine.runner import Runner
 
 # What Runner.from_cfg and MMEngine's model wrapping read besides Runner's own arguments, and what our scripts read.
 READ_BY_OTHERS = {
-    "activation_checkpointing", "compile", "custom_imports", "efficient_conv_bn_eval", "find_unused_parameters",
-    "model_wrapper_cfg", "sync_bn", "tta_model", "tta_pipeline",
+    "activation_checkpointing", "compile", "custom_imports", "data_check", "efficient_conv_bn_eval",
+    "find_unused_parameters", "model_wrapper_cfg", "sync_bn", "tta_model", "tta_pipeline",
 }  # fmt: skip
 NEAR = 0.85  # 'promts' and 'prompts' are 0.92 alike, 'prompt_side' and 'prompt_scale' 0.78
 

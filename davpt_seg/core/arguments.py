@@ -1,40 +1,126 @@
-"""Keyword arguments from configs, refused by name where nobody takes them."""
+"""Arguments of configurable modules, checked against their annotations and refused by name.
+
+A module says once what it takes, in its signature: ``rank: Count = 8``, ``kind: Annotated[str, OneOf(KINDS)]``; see
+:mod:`davpt_seg.core.annotations`.
+"""
 
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
-from collections.abc import Iterable
-from typing import Any, Callable
+from collections.abc import Iterable, Mapping
+from typing import Any, Callable, TypeVar, cast, get_type_hints
+
+from ..errors import InputError
+from .annotations import Unfit, advice, describe, read
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def checked(what: str, elsewhere: Iterable[str] = ()) -> Callable[[Function], Function]:
+    """Decorate a function or ``__init__`` so that its arguments are checked against their annotations at each call.
+
+    Args:
+        what: name of the module, for messages.
+        elsewhere: arguments that the function checks itself.
+    """
+
+    def decorate(function: Function) -> Function:
+        parameters = list(inspect.signature(function).parameters.values())
+        required = [p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+        positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+        open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters)
+
+        @functools.wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            if not open_ended:
+                check_names(function, kwargs, what, given=("self",))
+            missing = [name for name in required[len(args) :] if name not in kwargs]
+            if missing:
+                raise InputError(f"{what} needs {' and '.join(missing)}")
+            skipped = {*elsewhere, "self"}
+            args = (
+                tuple(
+                    value if name in skipped else _checked(function, name, value, what)
+                    for name, value in zip(positional, args)
+                )
+                + args[len(positional) :]
+            )
+            kwargs = {
+                name: value if name in skipped else _checked(function, name, value, what)
+                for name, value in kwargs.items()
+            }
+            return function(*args, **kwargs)
+
+        return cast(Function, run)
+
+    return decorate
 
 
 def check_arguments(
+    function: Callable[..., Any],
+    arguments: Mapping[str, Any],
+    what: str,
+    given: Iterable[str] = (),
+    further: Iterable[str] = (),
+) -> None:
+    """Check keyword arguments of a function or class, by name and value, without calling it.
+
+    Args:
+        function: whose named parameters are known; ``further`` names those that its ``**kwargs`` take.
+        arguments: from a config.
+        what: the part of the config, for messages.
+        given: arguments that do not come from the config.
+        further: names that are known besides.
+
+    Raises:
+        InputError: an unknown name, with the nearest known one; a value of another type or out of range.
+    """
+    check_names(function, arguments, what, given, further)
+    check_values(function, arguments, what)
+
+
+def check_values(function: Callable[..., Any], arguments: Mapping[str, Any], what: str) -> None:
+    """Check the values of those arguments that a function or class annotates; see :func:`check_arguments`."""
+    for name, value in arguments.items():
+        _checked(function, name, value, what)
+
+
+def check_names(
     function: Callable[..., Any],
     names: Iterable[str],
     what: str,
     given: Iterable[str] = (),
     further: Iterable[str] = (),
 ) -> None:
-    """Check that a function or class takes keyword arguments of these names.
-
-    Args:
-        function: whose named parameters are known; what ``**kwargs`` take is said by ``further``.
-        names: of the arguments that a config gives.
-        what: the part of the config, for the message.
-        given: arguments that do not come from the config.
-        further: names that are known besides.
-
-    Raises:
-        ValueError: one that it does not take, with the nearest that it does, and all of them.
-    """
+    """Check that a function or class takes keyword arguments of these names; see :func:`check_arguments`."""
     parameters = inspect.signature(function).parameters.values()
     known = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD and p.name not in given]
     known += further
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=3)
-            raise ValueError(
+            near = difflib.get_close_matches(str(name), known, n=3)
+            raise InputError(
                 f"{what} has no argument {name!r}"
                 + (f"; did you mean {' or '.join(map(repr, near))}?" if near else ";")
                 + f" It takes {', '.join(known)}"
             )
+
+
+def _checked(function: Callable[..., Any], name: str, value: Any, what: str) -> Any:
+    """Return the value of an argument as its annotation has it (NumPy's numbers become Python's)."""
+    annotation = _annotations(function).get(name, Any)
+    try:
+        return read(value, annotation)
+    except Unfit:
+        shown = repr(value)
+        shown = shown if len(shown) <= 200 else shown[:200] + "..."
+        raise InputError(
+            f"{what} {name} must be {describe(annotation)}, got {shown}{advice(value, annotation)}"
+        ) from None
+
+
+@functools.cache
+def _annotations(function: Callable[..., Any]) -> dict[str, Any]:
+    return get_type_hints(function.__init__ if inspect.isclass(function) else function, include_extras=True)

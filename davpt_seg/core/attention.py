@@ -99,8 +99,8 @@ def attend(attn: Attention, tokens: Tensor, prompts: Optional[Tensor] = None, ch
     joining = [side for side in (theirs, changes.extra) if side is not None]
     if joining:
         # (B, N + M + n, heads, head_dim)
-        key = torch.cat([key, *(_for_batch(side.key, key) for side in joining)], dim=1)
-        value = torch.cat([value, *(_for_batch(side.value, value) for side in joining)], dim=1)
+        key = torch.cat([key, *(_for_batch(side.key, key, tokens.shape[0]) for side in joining)], dim=1)
+        value = torch.cat([value, *(_for_batch(side.value, value, tokens.shape[0]) for side in joining)], dim=1)
         query = query.contiguous()  # a view would keep the whole qkv product alive until backward
     heads = F.scaled_dot_product_attention(
         query.transpose(1, 2),
@@ -114,9 +114,12 @@ def attend(attn: Attention, tokens: Tensor, prompts: Optional[Tensor] = None, ch
     return Attended(tokens, own, prompts, theirs, changes.extra, heads)
 
 
-def _for_batch(shared: Tensor, like: Tensor) -> Tensor:
-    """Expand what a batch shares, (n, heads, head_dim), to the images and the type of (B, N, heads, head_dim)."""
-    return shared.to(like.dtype).expand(len(like), -1, -1, -1)
+def _for_batch(shared: Tensor, like: Tensor, batch: int) -> Tensor:
+    """Expand what a batch shares, (n, heads, head_dim), to (B, n, heads, head_dim) in the type of ``like``.
+
+    The batch is the tokens' ``shape[0]``: exporters make a constant of ``len()``, and ONNX's one of the keys' shape.
+    """
+    return shared.to(like.dtype).expand(batch, -1, -1, -1)
 
 
 def prompted_block(
@@ -147,7 +150,7 @@ def carried_block(
         Tokens (B, N + M, D); and what attention did, whose ``prompts`` are those of the first image, for at this block
         all images still have the same.
     """
-    joined = prompts.to(tokens.dtype).expand(len(tokens), -1, -1)
+    joined = prompts.to(tokens.dtype).expand(tokens.shape[0], -1, -1)
     tokens, attended = prompted_block(block, torch.cat([tokens, joined], dim=1), None, changes)
-    theirs = Projected(*(side[0, -len(prompts) :] for side in attended.tokens))
-    return tokens, attended._replace(prompt_input=attended.input[0, -len(prompts) :], prompts=theirs)
+    theirs = Projected(*(side[0, -prompts.shape[0] :] for side in attended.tokens))
+    return tokens, attended._replace(prompt_input=attended.input[0, -prompts.shape[0] :], prompts=theirs)

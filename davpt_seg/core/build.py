@@ -7,6 +7,7 @@ from typing import Any, Optional
 
 from timm.models.vision_transformer import VisionTransformer
 
+from .adapters import check_adapters
 from .arguments import check_arguments
 from .guidance import Guidance
 from .prompts import Prompts
@@ -19,18 +20,35 @@ def block_indices(trunk: VisionTransformer, indices: Sequence[int], what: str) -
         ValueError: a block that does not exist, or none at all.
     """
     depth = len(trunk.blocks)
-    if isinstance(indices, int):
-        raise ValueError(f"{what} must be a list, got {indices}; write [{indices}]")
     wrong = [i for i in indices if not -depth <= i < depth]
     if wrong or not len(indices):
         raise ValueError(f"{what} {list(indices)}: the ViT has {depth} blocks, 0 to {depth - 1}")
     return tuple(i % depth for i in indices)
 
 
-def build_prompts(trunk: VisionTransformer, config: Optional[Mapping[str, Any]]) -> Optional[Prompts]:
-    """Make the prompts of a trunk from the arguments of :class:`Prompts`, or none."""
-    if config is None:
-        return None
+def check_configs(
+    prompts: Optional[Mapping[str, Any]],
+    adapters: Sequence[Mapping[str, Any]],
+    guidance: Optional[Mapping[str, Any]],
+) -> None:
+    """Check the configs of all that joins a trunk, as far as they can be before there is one.
+
+    Raises:
+        ValueError: an unknown name, a value of another type or out of range, or two adapters that change one place.
+    """
+    if prompts is not None:
+        _check_prompts(prompts)
+    check_adapters(adapters)
+    if guidance is None:
+        return
+    if not isinstance(guidance, Mapping):
+        raise ValueError(f"guidance must be a dict of arguments, got {guidance!r}; write dict(num_classes=...)")
+    Guidance.check(guidance)
+    if "num_classes" not in guidance:
+        raise ValueError("guidance needs num_classes, the number of classes that label maps hold")
+
+
+def _check_prompts(config: Any) -> None:
     if isinstance(config, (list, tuple)):
         raise ValueError(
             f"prompts must be one dict, got {len(config)}: a model has one set of prompts, deep, shallow or gated, and "
@@ -38,8 +56,25 @@ def build_prompts(trunk: VisionTransformer, config: Optional[Mapping[str, Any]])
         )
     if not isinstance(config, Mapping):
         raise ValueError(f"prompts must be a dict of arguments, got {config!r}; write dict(num_prompts=...)")
-    check_arguments(Prompts, config, "prompts", given=("depth", "embed_dim", "patch_size"))
-    return Prompts(depth=len(trunk.blocks), embed_dim=trunk.embed_dim, patch_size=patch_size(trunk), **config)
+    check_arguments(Prompts, config, "prompts", given=("depth", "embed_dim", "patch_size", "last"))
+
+
+def build_prompts(
+    trunk: VisionTransformer, config: Optional[Mapping[str, Any]], last: Optional[int] = None
+) -> Optional[Prompts]:
+    """Make the prompts of a trunk, up to the ``last`` block that is run, from the arguments of :class:`Prompts`."""
+    if config is None:
+        return None
+    return Prompts(
+        depth=len(trunk.blocks), embed_dim=trunk.embed_dim, patch_size=patch_size(trunk), last=last, **config
+    )
+
+
+def guided_blocks(trunk: VisionTransformer, config: Optional[Mapping[str, Any]]) -> tuple[int, ...]:
+    """Return the blocks that a config of guidance guides, in order; none without a config."""
+    if config is None:
+        return ()
+    return tuple(sorted(set(block_indices(trunk, config.get("blocks", (-1,)), "guided blocks"))))
 
 
 def build_guidance(
@@ -48,13 +83,8 @@ def build_guidance(
     """Make the guidance of a trunk with prompts, or with proxies, from the arguments of :class:`Guidance`, or none."""
     if config is None:
         return None
-    if not isinstance(config, Mapping):
-        raise ValueError(f"guidance must be a dict of arguments, got {config!r}; write dict(num_classes=...)")
-    Guidance.check(config)
-    config = dict(config)
-    if "num_classes" not in config:
-        raise ValueError("guidance needs num_classes, the number of classes that label maps hold")
-    blocks = tuple(sorted(set(block_indices(trunk, config.pop("blocks", (-1,)), "guided blocks"))))
+    blocks = guided_blocks(trunk, config)
+    config = {name: value for name, value in config.items() if name != "blocks"}
     counts = {i: prompts.counts[i] if prompts else 0 for i in blocks}
     proxies = config.pop("num_prompts", None)
     if proxies is None:
@@ -84,8 +114,6 @@ def _guided_proxies(counts: Mapping[int, int], number: Any, prompt_side: str) ->
         raise ValueError(
             f"guidance num_prompts={number} is for guided blocks without prompts; they have (block: prompts) {counts}"
         )
-    if not isinstance(number, int) or number < 1:
-        raise ValueError(f"guidance num_prompts must be a number of proxies >= 1, got {number!r}")
     if prompt_side != "prompt":
         raise ValueError(f"guidance prompt_side={prompt_side!r}: a proxy stands for itself; leave prompt_side out")
     return dict(num_prompts=number, prompt_side="prompt", learned_proxies=True)

@@ -45,7 +45,7 @@ def fold(model: PromptedViT) -> None:
     model.adapters.merge(model.trunk)
     _merge_biases(model)
     model.folded = FoldedPrompts()
-    for i, block in enumerate(model.trunk.blocks):
+    for i, block in enumerate(model.trunk.blocks[: model.last + 1]):
         pairs = []
         prompts = model.prompts(i) if model.prompts else None
         if prompts is not None and i != model.carry:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from .annotations import Count
+from .arguments import checked
+
 COLDEST, HOTTEST = 0.01, 10.0
 
 
@@ -21,9 +24,10 @@ class Gates(nn.Module):
             -10 by default and at -5 in its example. Temperatures start at 1.
     """
 
-    def __init__(self, depth: int, start: float = -5.0) -> None:
+    @checked("gates")
+    def __init__(self, depth: Count, start: float = -5.0) -> None:
         super().__init__()
-        self.gates = nn.Parameter(torch.full((depth - 1,), float(start)))
+        self.gates = nn.Parameter(torch.full((depth - 1,), float(start)), requires_grad=depth > 1)
         self.temperatures = nn.Parameter(torch.ones(depth))
 
     def temperature(self, block: int) -> Tensor:

@@ -5,20 +5,21 @@ DA-VPT (arXiv 2505.23694), Sec. 3.2-3.4: L = L_task + beta * L_ML(X, P) + lambda
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, Optional
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, NamedTuple, Optional
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from .arguments import check_arguments
+from .annotations import Count, NotNegative, OneOf, Range, Seed
+from .arguments import check_arguments, checked
 from .attention import Attended
 from .distributed import gather_rows
-from .losses import METRIC_ARGUMENTS, metric_loss
-from .mapping import ClassPromptMapping
+from .losses import METRIC_ARGUMENTS, METRICS, metric_loss
+from .mapping import MAPPINGS, ClassPromptMapping
 from .statistics import pair_statistics
-from .targets import Labelling, Targets
+from .targets import LABELS, Labelling, Targets
 
 PROMPT_SIDES = ("query", "key", "value", "prompt")
 TOKEN_SIDES = ("attn_output", "query", "key", "value", "input")
@@ -81,53 +82,39 @@ class Guidance(nn.Module):
         ValueError: an unknown choice, an argument that is not the metric's, or a value out of range.
     """
 
+    @checked("guidance")
     def __init__(
         self,
         blocks: Sequence[int],
-        num_classes: int,
-        num_prompts: int,
-        embed_dim: int,
+        num_classes: Count,
+        num_prompts: Count,
+        embed_dim: Count,
         patch_size: tuple[int, int],
-        patch_weight: float = 0.05,
-        cls_weight: float = 0.05,
-        prompt_side: str = "query",
-        token_side: str = "attn_output",
-        cls_side: str = "attn_output",
-        patch_tokens: str = "each",
-        image_token: str = "class",
-        class_means: str = "patch",
-        labels: str = "patch",
-        purity: float = 0.5,
+        patch_weight: NotNegative = 0.05,
+        cls_weight: NotNegative = 0.05,
+        prompt_side: Annotated[str, OneOf(PROMPT_SIDES)] = "query",
+        token_side: Annotated[str, OneOf(TOKEN_SIDES)] = "attn_output",
+        cls_side: Annotated[str, OneOf(TOKEN_SIDES)] = "attn_output",
+        patch_tokens: Annotated[str, OneOf(PATCH_TOKENS)] = "each",
+        image_token: Annotated[str, OneOf(IMAGE_TOKENS)] = "class",
+        class_means: Annotated[str, OneOf(CLASS_MEANS)] = "patch",
+        labels: Annotated[str, OneOf(LABELS)] = "patch",
+        purity: Annotated[float, Range(above=0, most=1)] = 0.5,
         ignore_index: int = 255,
-        mapping: str = "dynamic",
-        seed: int = 0,
+        mapping: Annotated[str, OneOf(MAPPINGS)] = "dynamic",
+        seed: Seed = 0,
         gather: bool = True,
         learned_proxies: bool = False,
-        metric: str = "proxy_anchor",
+        metric: Annotated[str, OneOf(tuple(METRICS))] = "proxy_anchor",
         **metric_arguments: Any,
     ) -> None:
         super().__init__()
-        for what, value, choices in (
-            ("prompt_side", prompt_side, PROMPT_SIDES),
-            ("token_side", token_side, TOKEN_SIDES),
-            ("cls_side", cls_side, TOKEN_SIDES),
-            ("patch_tokens", patch_tokens, PATCH_TOKENS),
-            ("image_token", image_token, IMAGE_TOKENS),
-            ("class_means", class_means, CLASS_MEANS),
-        ):
-            if value not in choices:
-                raise ValueError(f"guidance {what} must be one of {choices}, got {value!r}")
-        if num_classes < 1 or min(patch_weight, cls_weight) < 0:
-            raise ValueError(
-                "guidance num_classes must be at least 1 and its weights at least 0, got "
-                f"{num_classes}, patch_weight {patch_weight} and cls_weight {cls_weight}"
-            )
         if labels != "image" and (patch_tokens == "mean" or class_means == "image"):
             raise ValueError(
                 f"guidance patch_tokens={patch_tokens!r} and class_means={class_means!r} give an image one label: set "
                 "labels='image'"
             )
-        self.check(metric_arguments)
+        self.check({"metric": metric, **metric_arguments})
         self.blocks = tuple(blocks)
         self.num_classes = num_classes
         self.patch_weight, self.cls_weight = patch_weight, cls_weight
@@ -144,15 +131,17 @@ class Guidance(nn.Module):
             self.proxies[str(block)] = nn.Parameter(values, requires_grad=learns)
 
     @staticmethod
-    def check(config: Iterable[str]) -> None:
-        """Refuse a name in a config of guidance that is neither an argument nor its metric's.
+    def check(config: Mapping[str, Any]) -> None:
+        """Check a config of guidance, which also holds the arguments of its metric.
 
         Raises:
-            ValueError: such a name, with the nearest known one.
+            ValueError: a name that is neither guidance's nor a metric's, or a value that does not fit its argument.
         """
         built = ("embed_dim", "patch_size", "learned_proxies")
         further = dict.fromkeys(name for names in METRIC_ARGUMENTS.values() for name in names)
         check_arguments(Guidance, config, "guidance", given=built, further=further)
+        metric = config.get("metric", "proxy_anchor")
+        metric_loss(metric, {name: value for name, value in config.items() if name in further})
 
     def record(
         self,

@@ -9,13 +9,16 @@ import torch
 from sklearn.cluster import KMeans
 from torch import Tensor
 
+from .annotations import Seed
+from .arguments import checked
 from .vit import PromptedViT
 
 logger = logging.getLogger("davpt_seg")
 
 
 @torch.no_grad()
-def data_means(model: PromptedViT, batches: Iterable[Tensor], seed: int = 0) -> int:
+@checked("data_means")
+def data_means(model: PromptedViT, batches: Iterable[Tensor], seed: Seed = 0) -> int:
     """Start each block's M prompts at the M means (k-means) of the patch tokens that enter that block.
 
     DA-VPT (arXiv 2505.23694), Sec. 4.3, compares such a start with a random one, and finds it worse. The tokens are

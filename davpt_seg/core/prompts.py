@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Optional, Union
+from typing import Annotated, Optional, Union
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .annotations import Count, Number, OneOf, Probability
+from .arguments import checked
 from .gates import Gates
+from .reading import unread_block
 from .segments import Segments
 
 KINDS = ("deep", "shallow", "gated")
@@ -41,35 +44,36 @@ class Prompts(nn.Module):
             (zero mean, unit variance).
         gate_start: where the gates of gated prompts start, see :class:`~davpt_seg.core.gates.Gates`.
         segments: which segments of pruned prompts are left, see :class:`~davpt_seg.core.segments.Segments`; None: all.
+        last: the last block that is run, counted from 0; later ones get no prompts. By default the last of all.
 
     Raises:
         ValueError: a count that is negative or not one per block, a carry block without prompts, segments of another
             number of prompts, or an unknown kind, init or norm.
     """
 
+    @checked("prompts")
     def __init__(
         self,
-        num_prompts: Union[int, Sequence[int]],
-        depth: int,
-        embed_dim: int,
+        num_prompts: Annotated[Union[Number, Sequence[Number]], "a list holds one number per block"],
+        depth: Count,
+        embed_dim: Count,
         patch_size: tuple[int, int],
-        kind: str = "deep",
+        kind: Annotated[str, OneOf(KINDS)] = "deep",
         carry: Optional[int] = None,
-        init: str = "vpt",
-        dropout: float = 0.0,
-        norm: str = "none",
+        init: Annotated[str, OneOf(INITS)] = "vpt",
+        dropout: Probability = 0.0,
+        norm: Annotated[str, OneOf(NORMS)] = "none",
         gate_start: float = -5.0,
         segments: Optional[Sequence[str]] = None,
+        last: Optional[Number] = None,
     ) -> None:
         super().__init__()
-        for what, value, choices in (("kind", kind, KINDS), ("init", init, INITS), ("norm", norm, NORMS)):
-            if value not in choices:
-                raise ValueError(f"prompts {what} must be one of {choices}, got {value!r}")
-        self.counts = _counts(num_prompts, depth, kind)
-        self.carry = _carry(carry, self.counts, kind)
+        last = depth - 1 if last is None else last
+        self.counts = _counts(num_prompts, depth, kind, last)
+        self.carry = _carry(carry, self.counts, kind, last)
         self.norm = norm
         self.dropout = nn.Dropout(dropout)
-        self.gates = Gates(depth, gate_start) if kind == "gated" else None
+        self.gates = Gates(last + 1, gate_start) if kind == "gated" else None
         self.segments = None if segments is None else Segments(segments, embed_dim)
         if self.segments and set(self.counts) - {0, self.segments.num_prompts}:
             raise ValueError(f"prompts segments are of {self.segments.num_prompts} prompts, num_prompts {self.counts}")
@@ -113,19 +117,22 @@ class Prompts(nn.Module):
         return self
 
 
-def _counts(num_prompts: Union[int, Sequence[int]], depth: int, kind: str) -> tuple[int, ...]:
+def _counts(num_prompts: Union[int, Sequence[int]], depth: int, kind: str, last: int) -> tuple[int, ...]:
     if kind != "deep":
         if not isinstance(num_prompts, int) or num_prompts < 1:
             raise ValueError(f"num_prompts of {kind} prompts must be one number >= 1, got {num_prompts}")
         return (num_prompts,) + (0,) * (depth - 1)
-    each = [num_prompts] * depth if isinstance(num_prompts, int) else num_prompts
-    counts = tuple(each) if isinstance(each, Sequence) and all(isinstance(count, int) for count in each) else ()
-    if len(counts) != depth or min(counts) < 0:
+    if isinstance(num_prompts, int):
+        return (num_prompts,) * (last + 1) + (0,) * (depth - last - 1)
+    if len(num_prompts) != depth:
         raise ValueError(f"num_prompts must be one number >= 0, or {depth} of them (one per block), got {num_prompts}")
-    return counts
+    if any(num_prompts[last + 1 :]):
+        block = next(i for i, count in enumerate(num_prompts) if count and i > last)
+        raise ValueError(f"num_prompts {num_prompts}: {unread_block(block, last)}; give those 0 prompts, or one number")
+    return tuple(num_prompts)
 
 
-def _carry(carry: Optional[int], counts: tuple[int, ...], kind: str) -> Optional[int]:
+def _carry(carry: Optional[int], counts: tuple[int, ...], kind: str, last: int) -> Optional[int]:
     if kind != "deep":
         if carry not in (None, 0):
             raise ValueError(f"{kind} prompts are carried from block 0; carry={carry} contradicts that")
@@ -133,6 +140,8 @@ def _carry(carry: Optional[int], counts: tuple[int, ...], kind: str) -> Optional
     if carry is None:
         return None
     depth = len(counts)
+    if last < carry % depth and -depth <= carry < depth:
+        raise ValueError(f"prompts carry {carry}: {unread_block(carry % depth, last)}")
     if not -depth <= carry < depth or not counts[carry]:
         raise ValueError(f"carry {carry} must be a block with prompts; the {depth} blocks have (from 0) {counts}")
     return carry % depth

@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Union
 
 import timm
+import torch
 from timm.layers import Attention, PatchEmbed
 from timm.models.vision_transformer import Block, VisionTransformer
 
+from ..errors import InputError
+from .arguments import check_values
 from .weights import load_weights
 
 logger = logging.getLogger("davpt_seg")
 
-WeightsSource = Union[str, Mapping[str, Any], None]
+WeightsSource = Union[str, Path, Mapping[str, Any], None]
+
+ALWAYS = dict(num_classes=0, dynamic_img_size=True, dynamic_img_pad=True)
+#: Arguments of timm.create_model that the prompted ViT sets itself, and files that it reads by ``weights``.
+RESERVED = {
+    "checkpoint_path",
+    "patch_drop_rate",
+    "pretrained",
+    *ALWAYS,
+}
+#: What timm's constructors raise where an argument does not fit.
+WRONG_FOR_TIMM = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 def build_trunk(
     model_name: str, pretrained: bool, weights: WeightsSource, timm_kwargs: Mapping[str, Any]
 ) -> VisionTransformer:
     """Build a timm ViT without classifier, for images of any size, and load its weights."""
+    if not (weights is None or weights):
+        raise InputError(f"backbone weights must be a file or a dict with its path, got {weights!r}; omit it for none")
     if pretrained and weights:
         raise ValueError(f"pretrained=True and weights={weights!r} are two sources of weights; choose one")
     trunk = create_trunk(model_name, pretrained, timm_kwargs)
@@ -36,39 +54,82 @@ def build_trunk(
 
 
 def create_trunk(model_name: str, pretrained: bool, timm_kwargs: Mapping[str, Any]) -> VisionTransformer:
-    """Build a timm ViT that prompts can join, without classifier, for images of any size."""
-    reserved = {"num_classes", "dynamic_img_size", "dynamic_img_pad", "patch_drop_rate"} & timm_kwargs.keys()
+    """Build a timm ViT that prompts can join, without classifier, for images of any size.
+
+    A model on the meta device, which has no values, is checked first: one that is refused costs no download, little
+    time and no memory.
+    """
+    reserved = RESERVED & timm_kwargs.keys()
     if reserved:
         raise ValueError(f"timm_kwargs {sorted(reserved)}: the prompted ViT sets or excludes these itself")
+    plan = _plan(model_name, timm_kwargs)
+    if pretrained and not any(plan.pretrained_cfg.get(source) for source in ("url", "hf_hub_id", "file")):
+        raise InputError(f"timm has no pretrained weights of {model_name!r}; timm.list_pretrained('vit_*') lists names")
+    pooling = _own_pooling(plan)
+    if pooling:
+        _report_pooling(model_name, pooling)
     try:
-        trunk = timm.create_model(
-            model_name,
-            pretrained=pretrained,
-            num_classes=0,
-            dynamic_img_size=True,
-            dynamic_img_pad=True,
-            **timm_kwargs,
-        )
+        trunk = timm.create_model(model_name, pretrained=pretrained, **ALWAYS, **timm_kwargs)
     except OSError as error:
         raise OSError(
             f"timm's weights of {model_name!r} could not be downloaded ({type(error).__name__}). Without a network, "
             "download them elsewhere (its model.safetensors) and set pretrained=False, weights='path/to/that/file'; or "
             "fill the Hugging Face cache there (HF_HOME)."
         ) from error
-    except (TypeError, RuntimeError) as error:
-        raise ValueError(
-            f"model_name {model_name!r} gives no plain timm Vision Transformer with {dict(timm_kwargs)}: {error}. "
+    trunk.reset_classifier(0, "")  # drops the pooling head that SigLIP towers have
+    return trunk
+
+
+def _plan(model_name: str, timm_kwargs: Mapping[str, Any]) -> VisionTransformer:
+    """Build a model on the meta device and check that prompts can join it."""
+    try:
+        with torch.device("meta"):
+            kwargs = {name: value for name, value in timm_kwargs.items() if name != "device"}
+            plan = timm.create_model(model_name, pretrained=False, **ALWAYS, **kwargs)
+    except WRONG_FOR_TIMM as error:
+        raise InputError(
+            f"model_name {model_name!r} gives no plain timm Vision Transformer with timm_kwargs {dict(timm_kwargs)}: "
+            f"{error}. "
             "timm.list_models('vit_*') lists names"
         ) from error
+    _check_kind(model_name, plan)
+    given = {name: value for name, value in timm_kwargs.items() if value is not None}  # timm drops the others
+    check_values(VisionTransformer, given, "timm_kwargs")
+    return plan
+
+
+def _check_kind(model_name: str, trunk: Any) -> None:
     if not isinstance(trunk, VisionTransformer):
-        raise ValueError(f"model_name {model_name!r} is a {type(trunk).__name__}, not a plain timm VisionTransformer")
+        raise InputError(f"model_name {model_name!r} is a {type(trunk).__name__}, not a plain timm VisionTransformer")
     plain = {PatchEmbed, Block, Attention}
     kinds = {type(trunk.patch_embed), *map(type, trunk.blocks)}
     kinds |= {type(block.attn) for block in trunk.blocks if type(block) is Block}
     if kinds - plain:
         names = sorted(kind.__name__ for kind in kinds - plain)
-        raise ValueError(
+        raise InputError(
             f"model_name {model_name!r} has {names}; prompts need timm's plain PatchEmbed, Block, Attention"
         )
-    trunk.reset_classifier(0, "")  # drops the pooling head that SigLIP towers have
-    return trunk
+    if not len(trunk.blocks):
+        raise InputError(f"model_name {model_name!r} has no blocks for prompts; set timm_kwargs depth to 1 or more")
+
+
+def _own_pooling(trunk: VisionTransformer) -> str:
+    """Describe how a trunk makes its image token where that is neither its class token nor its patches' mean."""
+    if hasattr(trunk, "dist_token"):
+        return "the mean of its class token's and its distillation token's predictions"
+    if trunk.attn_pool is not None:
+        return "an attention pool over its tokens"
+    if trunk.global_pool in ("", "token", "avg"):
+        return ""
+    return f"timm's pooling {trunk.global_pool!r}"
+
+
+@functools.cache
+def _report_pooling(model_name: str, pooling: str) -> None:
+    """Report a pooling that is dropped, once per model and process."""
+    logger.warning(
+        "The ViT %s was pre-trained to classify by %s. Here that part is dropped: heads read its class token, the mean "
+        "of its patch tokens, or maps.",
+        model_name,
+        pooling,
+    )

@@ -12,6 +12,8 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from .adapters.lora import timm_name
+from .arguments import checked
+from .reading import unread_block
 
 PROJECTIONS = ("query", "key", "value")
 
@@ -30,10 +32,11 @@ class ProjectionBiases(nn.Module):
         self.offsets = nn.ParameterDict()
         self.depths: set[int] = set()
 
-    def add(self, block: int, projection: str, dim: int) -> None:
-        """Train the bias (dim,) of one projection of one block."""
-        self.offsets[f"{block}_{projection}"] = nn.Parameter(torch.zeros(dim))
+    def add(self, block: int, projection: str, dim: int) -> nn.Parameter:
+        """Train the bias (dim,) of one projection of one block; return it."""
+        offset = self.offsets[f"{block}_{projection}"] = nn.Parameter(torch.zeros(dim))
         self.depths.add(block)
+        return offset
 
     def forward(self, block: int) -> Optional[Tensor]:
         """Return the offset on a block's fused ``qkv`` bias, (3 * dim,), or None where nothing is trained."""
@@ -44,21 +47,28 @@ class ProjectionBiases(nn.Module):
         return torch.cat([self.offsets[key] if key in self.offsets else torch.zeros_like(like) for key in keys])
 
 
-def tune(trunk: VisionTransformer, biases: ProjectionBiases, names: Sequence[str]) -> None:
+@checked("tuned")
+def tune(
+    trunk: VisionTransformer, biases: ProjectionBiases, names: Sequence[str], last: Optional[int] = None
+) -> dict[str, list[nn.Parameter]]:
     """Make the named parameters of a frozen timm ViT trainable.
 
     Args:
         trunk: the ViT, with ``blocks``.
         biases: takes the offsets of ``blocks.N.attn.{query,key,value}_bias``, which timm keeps fused.
-        names: parameter names of the trunk, exact; ``*`` stands for every block: ``blocks.*.norm1.weight``.
+        names: parameter names of the trunk, exact; ``*`` is every block that is run: ``blocks.*.norm1.weight``.
+        last: the last block that is run, counted from 0; by default the last of all.
+
+    Returns:
+        The parameters that each name made trainable.
 
     Raises:
-        ValueError: a string instead of a list, or a name that no parameter has, with the nearest ones that exist.
+        ValueError: a string instead of a list, a name that no parameter has, with the nearest ones that exist, or a
+            parameter of a block that is not run.
     """
+    made: dict[str, list[nn.Parameter]] = {}
     known = dict(trunk.named_parameters())
     virtual = {f"blocks.{i}.attn.{p}_bias": (i, p) for i in range(len(trunk.blocks)) for p in PROJECTIONS}
-    if isinstance(names, str):
-        raise ValueError(f"tuned must be a list of names, got the string {names!r}; write [{names!r}]")
     for name in names:
         pattern = re.escape(name).replace(r"\*", r"\d+")
         matches = [full for full in [*known, *virtual] if re.fullmatch(pattern, full)]
@@ -70,12 +80,20 @@ def tune(trunk: VisionTransformer, biases: ProjectionBiases, names: Sequence[str
                 + (f"; did you mean {' or '.join(map(repr, near))}?" if near else "")
                 + f" All names, with * for the block number: {', '.join(shapes)}"
             )
-        for match in matches:
-            if match in known:
-                known[match].requires_grad_(True)
-            else:
-                block, projection = virtual[match]
-                biases.add(block, projection, trunk.embed_dim)
+        run = [match for match in matches if last is None or _block(match) <= last]
+        if not run:
+            raise ValueError(f"tuned name {name!r}: {unread_block(_block(matches[0]), last or 0)}")
+        made[name] = [
+            known[match].requires_grad_(True) if match in known else biases.add(*virtual[match], trunk.embed_dim)
+            for match in run
+        ]
+    return made
+
+
+def _block(name: str) -> int:
+    """Return the block that a parameter is of, or -1 for none."""
+    found = re.match(r"blocks\.(\d+)\.", name)
+    return int(found[1]) if found else -1
 
 
 def trained_table(module: nn.Module, title: str = "Trained parameters") -> str:

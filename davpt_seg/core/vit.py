@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
-from typing import Any, NamedTuple, Optional
+from typing import Annotated, Any, NamedTuple, Optional
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
@@ -13,10 +13,13 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .adapters import Adapters
+from .annotations import OneOf, Probability
+from .arguments import checked
 from .attention import Attended, Changes, KeyValue, carried_block, prompted_block
-from .build import block_indices, build_guidance, build_prompts, patch_size
+from .build import block_indices, build_guidance, build_prompts, check_configs, guided_blocks, patch_size
 from .folding import FoldedPrompts, fold
 from .guidance import GuidedRecord
+from .reading import OUTPUTS, freeze_unread, last_block_read
 from .trunk import WeightsSource, build_trunk
 from .tuning import ProjectionBiases, tune
 
@@ -26,12 +29,12 @@ TRUNK_MODES = ("eval", "train")
 class Features(NamedTuple):
     """What a forward pass gives.
 
-    That is the class token (B, D) or None and the mean patch token (B, D), both normalised, the maps (B, D, h, w), and
-    the records of the guided blocks.
+    That is the class token (B, D) and the mean patch token (B, D), both normalised, the maps (B, D, h, w), and the
+    records of the guided blocks. A token is None where the ViT has none or the model's ``outputs`` omit it.
     """
 
     class_token: Optional[Tensor]
-    mean_token: Tensor
+    mean_token: Optional[Tensor]
     maps: tuple[Tensor, ...]
     records: tuple[GuidedRecord, ...]
 
@@ -47,6 +50,8 @@ class PromptedViT(nn.Module):
             arguments of :class:`~davpt_seg.core.weights.WeightsFile`.
         out_indices: blocks whose tokens are returned as maps, counted from 0, negative from the last.
         norm_maps: apply the trunk's final norm to the maps.
+        outputs: what a forward pass computes: ``class_token``, ``mean_token``, ``maps``. Both tokens need all blocks;
+            without them, blocks after the last map and the last guided block are not run, and nothing is made for them.
         prompts: arguments of :class:`~davpt_seg.core.prompts.Prompts` (``num_prompts``, ``kind``, ``carry``, ``init``,
             ``dropout``, ``norm``, ...), or None for no prompts.
         adapters: what joins the trunk besides (LoRA, SSF, Adapter, AdaptFormer, E2VPT's key-value prompts): a list of
@@ -54,7 +59,7 @@ class PromptedViT(nn.Module):
         guidance: arguments of :class:`~davpt_seg.core.guidance.Guidance` (``num_classes``, ``blocks``, ...), or None.
             ``blocks`` is the last one by default. Without prompts in them, ``num_prompts`` proxies are made.
         tuned: names of trunk parameters to train, see :func:`~davpt_seg.core.tuning.tune`.
-        frozen: freeze the trunk, except for the tuned names.
+        frozen: freeze the trunk, except for the tuned names. What reaches no output is frozen in any case.
         trunk_mode: ``eval`` or ``train``: the mode that dropout and drop-path of the trunk are in while training.
         drop_path_rate: of the trunk; needs ``trunk_mode='train'``.
         with_cp: gradient checkpointing: each block's forward pass is run again in the backward pass, which saves memory
@@ -62,34 +67,32 @@ class PromptedViT(nn.Module):
         timm_kwargs: further arguments of ``timm.create_model`` (``depth``, ``img_size``, ...).
 
     Raises:
-        ValueError: a block, name, mode or weights file that does not fit; the message says what would.
+        ValueError: a block, name, mode or weights file that does not fit, an argument of another type or out of range,
+            or a tuned name that reaches no output; the message says what would.
         OSError: ``pretrained`` weights that cannot be had; the message says what to do instead.
     """
 
+    @checked("backbone", elsewhere=("prompts", "adapters", "guidance", "tuned"))
     def __init__(
         self,
         model_name: str,
-        pretrained: bool = False,
+        pretrained: Annotated[bool, "a file goes to weights={value!r}"] = False,
         weights: WeightsSource = None,
         out_indices: Sequence[int] = (-1,),
         norm_maps: bool = False,
+        outputs: Sequence[Annotated[str, OneOf(OUTPUTS)]] = OUTPUTS,
         prompts: Optional[Mapping[str, Any]] = None,
         adapters: Sequence[Mapping[str, Any]] = (),
         guidance: Optional[Mapping[str, Any]] = None,
         tuned: Sequence[str] = (),
         frozen: bool = True,
-        trunk_mode: str = "eval",
-        drop_path_rate: float = 0.0,
+        trunk_mode: Annotated[str, OneOf(TRUNK_MODES)] = "eval",
+        drop_path_rate: Probability = 0.0,
         with_cp: bool = False,
         timm_kwargs: Optional[Mapping[str, Any]] = None,
     ) -> None:
         super().__init__()
-        if not isinstance(pretrained, bool):
-            raise ValueError(
-                f"pretrained must be True or False, got {pretrained!r}; a file goes to weights={pretrained!r}"
-            )
-        if trunk_mode not in TRUNK_MODES:
-            raise ValueError(f"trunk_mode must be one of {TRUNK_MODES}, got {trunk_mode!r}")
+        check_configs(prompts, adapters, guidance)
         if drop_path_rate and trunk_mode == "eval":
             raise ValueError(f"drop_path_rate={drop_path_rate} does nothing with trunk_mode='eval'; set 'train'")
         timm_kwargs = dict(timm_kwargs or {})
@@ -98,20 +101,25 @@ class PromptedViT(nn.Module):
         timm_kwargs["drop_path_rate"] = drop_path_rate
         self.trunk = self._build_trunk(model_name, pretrained, weights, timm_kwargs)
         self.trunk_mode = trunk_mode
-        self.with_cp = with_cp
+        self.with_cp = False
         self.depth = len(self.trunk.blocks)
         self.embed_dim = self.trunk.embed_dim
         self.patch_size = patch_size(self.trunk)
         self.out_indices = block_indices(self.trunk, out_indices, "out_indices")
         self.norm_maps = norm_maps
+        self.outputs = tuple(outputs)
+        guided = guided_blocks(self.trunk, guidance)
+        self.last = last_block_read(self.depth, outputs, self.out_indices, guided)
         if frozen:
             self.trunk.requires_grad_(False)
         self.biases = ProjectionBiases()
-        tune(self.trunk, self.biases, tuned)
-        self.adapters = Adapters(self.trunk, adapters)
-        self.prompts = build_prompts(self.trunk, prompts)
+        made = tune(self.trunk, self.biases, tuned, self.last)
+        self.adapters = Adapters(self.trunk, adapters, self.last + 1)
+        self.prompts = build_prompts(self.trunk, prompts, self.last)
         self.guidance = build_guidance(self.trunk, self.prompts, guidance)
         self.folded: Optional[FoldedPrompts] = None
+        freeze_unread(self, made)
+        self.with_cp = with_cp
 
     def _build_trunk(
         self, model_name: str, pretrained: bool, weights: WeightsSource, timm_kwargs: Mapping[str, Any]
@@ -119,7 +127,11 @@ class PromptedViT(nn.Module):
         return build_trunk(model_name, pretrained, weights, timm_kwargs)
 
     def train(self, mode: bool = True) -> PromptedViT:
-        """Set the mode of all that is learned; the trunk's own is ``trunk_mode`` while training."""
+        """Set the mode of all that is learned; the trunk's own is ``trunk_mode`` while training.
+
+        A folded model learns nothing and stays in eval mode.
+        """
+        mode = mode and self.folded is None
         super().train(mode)
         self.trunk.train(mode and self.trunk_mode == "train")
         self.adapters.train_in(self.trunk, mode)
@@ -136,11 +148,11 @@ class PromptedViT(nn.Module):
         return self.trunk.norm_pre(self.trunk.patch_drop(tokens))
 
     def walk(self, tokens: Tensor, prompted: bool = True) -> Iterator[tuple[Tensor, Optional[Tensor], Attended]]:
-        """Run the blocks one by one, yielding tokens, the block's prompts (M, D) and what attention did.
+        """Run the blocks that are read one by one, yielding tokens, the block's prompts (M, D) and what attention did.
 
         Tokens are (B, prefix + N, D) until prompts are carried along, whose tokens then stand behind the patches'.
         """
-        for i, block in enumerate(self.trunk.blocks):
+        for i, block in zip(range(self.last + 1), self.trunk.blocks):
             prompts = self.prompts(i) if prompted and self.prompts else None
             run: Callable[..., tuple[Tensor, Attended]] = prompted_block
             if prompts is not None and i == self.carry:
@@ -203,13 +215,19 @@ class PromptedViT(nn.Module):
         for i, (tokens, prompts, attended) in enumerate(self.walk(self.embed(images), prompted)):
             if guidance and i in guided:
                 records[i] = guidance.record(i, attended, prompts, self.trunk, grid)
-            if i in self.out_indices:
+            if i in self.out_indices and "maps" in self.outputs:
                 maps[i] = self._to_map(tokens, images)
-        tokens = self.trunk.norm(tokens)  # or timm normalises the pooled token by fc_norm: the other is an Identity
+        class_token = mean_token = None
+        if set(self.outputs) - {"maps"}:
+            tokens = self.trunk.norm(tokens)  # or timm normalises the pooled token by fc_norm: the other is an Identity
+            if "class_token" in self.outputs and self.trunk.has_class_token:
+                class_token = self.trunk.fc_norm(tokens[:, 0])
+            if "mean_token" in self.outputs:
+                mean_token = self.trunk.fc_norm(tokens[:, self.patches(grid)].mean(dim=1))
         return Features(
-            class_token=self.trunk.fc_norm(tokens[:, 0]) if self.trunk.has_class_token else None,
-            mean_token=self.trunk.fc_norm(tokens[:, self.patches(grid)].mean(dim=1)),
-            maps=tuple(maps[i] for i in self.out_indices),
+            class_token=class_token,
+            mean_token=mean_token,
+            maps=tuple(maps[i] for i in self.out_indices) if maps else (),
             records=tuple(records[i] for i in guided),
         )
 

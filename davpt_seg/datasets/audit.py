@@ -4,27 +4,42 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 from PIL import Image
 
 from ..errors import DataError
+from .data_check import STRICT, DataCheck
+from .exif import Readers, said_of, tagged_pair
 from .findings import Finding, SplitAudit
+from .label_values import VOID, WRONG, Scheme, SeenValues
+from .lossy import looks_interpolated
 from .official import expected_images
+from .pairing import pairing
+from .palettes import Palettes
 from .pictures import UNREADABLE, read_picture
-from .preflight import open_dataset, whereabouts
+from .preflight import open_dataset, whereabouts, without_images
 from .progress import in_parallel
+from .stray_files import JPEG_SUFFIXES, stray_files
 
-VOID, WRONG = -1, -2
 LABEL_MAP_MODES = ("1", "L", "P", "I", "I;16", "I;16B")
+MIXED = 0.1  # share of masks that look interpolated, above which it is no accident of thin objects
 
 
-def audit_split(config: Mapping[str, Any], split: str, decode: bool = True, workers: int = 4) -> SplitAudit:
+class AuditedFiles(NamedTuple):
+    """What the files of one split hold, to be compared with other splits: a digest of each image, and all labels."""
+
+    images: dict[str, str]
+    seen: Optional[SeenValues] = None
+
+
+def audit_split(
+    config: Mapping[str, Any], split: str, decode: bool = True, workers: int = 4, settings: DataCheck = STRICT
+) -> tuple[SplitAudit, AuditedFiles]:
     """Look into every file of one split.
 
     Args:
@@ -32,22 +47,24 @@ def audit_split(config: Mapping[str, Any], split: str, decode: bool = True, work
         split: its name, for the official counts and the progress bar.
         decode: decode every image and mask; otherwise only their headers are read: sizes and modes.
         workers: threads.
+        settings: of the config: what is a problem and what is only noted.
     """
+    nothing = AuditedFiles({})
     try:
         dataset = open_dataset(config)
     except DataError as error:
-        return SplitAudit(split, str(config["type"]), findings=[Finding("not there", str(error))])
+        return SplitAudit(split, str(config["type"]), findings=[Finding("not there", str(error))]), nothing
     if dataset is None:
-        return SplitAudit(split, str(config["type"]), findings=[Finding("not checked", str(config["type"]))])
+        return SplitAudit(split, str(config["type"]), findings=[Finding("not checked", str(config["type"]))]), nothing
     classes = tuple(dataset.metainfo.get("classes") or ())
     if not classes:
         raise DataError(f"{whereabouts(dataset)} names no classes; add metainfo=dict(classes=(...)) to its config")
     items = dataset.load_data_list()
     result = SplitAudit(split, whereabouts(dataset), len(items), expected_images(config, split), decode, classes)
     result.findings += pairing(dataset, items)
+    (result.findings if settings.files == "refuse" else result.notes).extend(stray_files(dataset, items))
     if not items:
-        what = f"no *{dataset.img_suffix}, or an empty list"
-        result.findings.append(Finding("empty", str(dataset.data_prefix.get("img_path")), what))
+        result.findings.append(Finding("empty", str(dataset.data_prefix.get("img_path")), without_images(dataset)))
     if result.expected and len(items) not in result.expected:
         published = " or ".join(f"{count:,}" for count in result.expected)
         result.findings.append(
@@ -55,33 +72,30 @@ def audit_split(config: Mapping[str, Any], split: str, decode: bool = True, work
         )
 
     labels = label_table(dataset)
+    seen = SeenValues(Scheme(labels, classes, bool(dataset.reduce_zero_label)), complete=decode)
     pixels, seen_in = np.zeros(len(classes), np.int64), np.zeros(len(classes), np.int64)
     whole = [item for item in items if all(os.path.isfile(item[k]) for k in ("img_path", "seg_map_path") if k in item)]
-    look = partial(examine, labels=labels, decode=decode)
-    for findings, histogram in in_parallel(look, whole, workers, split):
-        result.findings += findings
-        if histogram is not None:
-            counts = np.bincount(labels[labels >= 0], histogram[labels >= 0], len(classes)).astype(np.int64)
+    readers = Readers(config.get("pipeline") or ())
+    look = partial(examine, labels=labels, decode=decode, readers=readers, said=said_of(readers, settings.exif))
+    images, mixed, differing, palettes = {}, [], [], Palettes()
+    for pair, item in zip(in_parallel(look, whole, workers, split), whole):
+        result.findings += pair.findings
+        result.notes += pair.notes
+        images.update({item["img_path"]: pair.content} if pair.content else {})
+        if pair.histogram is not None:
+            counts = np.bincount(labels[labels >= 0], pair.histogram[labels >= 0], len(classes)).astype(np.int64)
             pixels += counts
             seen_in += counts > 0
-            result.void += int(histogram[labels == VOID].sum())
+            result.void += int(pair.histogram[labels == VOID].sum())
+            seen.add(pair.histogram)
+            mixed += [Finding("lossy", item["seg_map_path"], "labels are mixed along borders")] * pair.interpolated
+            differing += palettes.compare(item["seg_map_path"], pair.palette, pair.histogram)
+    refused = settings.labels == "refuse"
+    (result.findings if refused and len(mixed) > MIXED * seen.masks else result.notes).extend(mixed)
+    (result.findings if refused else result.notes).extend(differing)
+    result.masks, result.void_masks = seen.masks, seen.void_masks
     result.pixels, result.seen_in = pixels.tolist(), seen_in.tolist()
-    return result
-
-
-def pairing(dataset: Any, items: list[dict[str, Any]]) -> list[Finding]:
-    """Compare images, masks and list: what is missing, left over or listed twice."""
-    findings = []
-    for key, kind in (("img_path", "missing image"), ("seg_map_path", "missing mask")):
-        findings += [Finding(kind, item[key]) for item in items if key in item and not os.path.isfile(item[key])]
-    twice = [path for path, count in Counter(item["img_path"] for item in items).items() if count > 1]
-    findings += [Finding("listed twice", path, f"in {dataset.ann_file}") for path in twice]
-    folder = dataset.data_prefix.get("seg_map_path")
-    if folder and not dataset.ann_file:  # a list leaves out masks on purpose: those of the other split
-        wanted = {os.path.normpath(item["seg_map_path"]) for item in items}
-        there = sorted(str(path) for path in Path(folder).rglob(f"*{dataset.seg_map_suffix}"))
-        findings += [Finding("mask without image", path) for path in there if os.path.normpath(path) not in wanted]
-    return findings
+    return result, AuditedFiles(images, seen)
 
 
 def label_table(dataset: Any) -> np.ndarray:
@@ -107,59 +121,61 @@ def label_table(dataset: Any) -> np.ndarray:
     return labels
 
 
-def examine(item: Mapping[str, Any], labels: np.ndarray, decode: bool) -> tuple[list[Finding], Optional[np.ndarray]]:
-    """Look into one image and its mask.
+class Examined(NamedTuple):
+    """What is wrong and what is remarkable about an image and its mask, and what they hold.
 
-    Returns:
-        What is wrong, and how many pixels of the mask have each value 0 to 255, if it can be told.
+    ``content`` is a digest of the image if it was decoded, ``histogram`` the number of the mask's pixels of each value
+    0 to 255, ``interpolated`` whether its labels look mixed along borders, ``palette`` its colours.
     """
+
+    findings: list[Finding]
+    notes: list[Finding]
+    content: str = ""
+    histogram: Optional[np.ndarray] = None
+    interpolated: bool = False
+    palette: Optional[np.ndarray] = None
+
+
+def examine(
+    item: Mapping[str, Any], labels: np.ndarray, decode: bool, readers: Readers, said: Optional[str] = None
+) -> Examined:
+    """Look into one image and its mask."""
     image_path, mask_path = item["img_path"], item.get("seg_map_path")
-    findings, image, mask = [], None, None
+    findings: list[Finding] = []
+    notes: list[Finding] = []
+    image = mask = None
     try:
         image = read_picture(image_path, decode)
     except UNREADABLE as error:
         findings.append(Finding("unreadable", image_path, str(error)))
+    content = image.content if image and decode else ""
     if mask_path is None:
-        return findings, None
+        return Examined(findings, notes, content)
     try:
         mask = read_picture(mask_path, decode)
     except UNREADABLE as error:
         findings.append(Finding("unreadable", mask_path, str(error)))
-    if image and image.orientation != 1:
-        findings.append(Finding("turned", image_path, f"Exif orientation {image.orientation}"))
-    if image and mask and image.size != mask.size:
+    if image and mask and image.turned:
+        pair = tagged_pair(readers, image_path, image, mask_path, mask)
+        kind = pair.wrong(said)
+        (findings if kind else notes).append(Finding(kind or "tagged", image_path, pair.detail))
+    elif image and mask and image.size != mask.size:
         findings.append(Finding("size", mask_path, f"is {_times(mask.size)}, its image {_times(image.size)}"))
     if mask and mask.mode not in LABEL_MAP_MODES:
         findings.append(Finding("no label map", mask_path, f"has Pillow mode {mask.mode}"))
-        return findings, None
+        return Examined(findings, notes, content)
+    if mask and mask.format in ("JPEG", "MPO") and not mask_path.lower().endswith(JPEG_SUFFIXES):
+        findings.append(Finding("lossy", mask_path, "is a JPEG, whatever its name says"))
     if not mask or mask.values is None:
-        return findings, None
+        return Examined(findings, notes, content)
     histogram = np.bincount(mask.values.ravel(), minlength=256)
     wrong = [v for v in np.flatnonzero(histogram).tolist() if v > 255 or labels[v] == WRONG]
     if wrong:
         allowed = np.flatnonzero(labels >= 0)
         held = ", ".join(f"{v} ({histogram[v]:,} pixels)" for v in wrong[:5]) + (" ..." if len(wrong) > 5 else "")
         findings.append(Finding("label", mask_path, f"holds {held}; classes are {allowed.min()} to {allowed.max()}"))
-    return findings, histogram[:256]
+    return Examined(findings, notes, content, histogram[:256], looks_interpolated(mask.values), mask.palette)
 
 
 def _times(size: tuple[int, int]) -> str:
     return f"{size[0]} x {size[1]}"
-
-
-def overlaps(splits: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
-    """Find images that both training and another split have.
-
-    Args:
-        splits: configs of mmseg data sets by split; those that cannot be opened are left out.
-    """
-    images = {}
-    for split, config in splits.items():
-        try:
-            dataset = open_dataset(config)
-        except DataError:
-            continue
-        items = dataset.load_data_list() if dataset is not None else []
-        images[split] = {item["img_path"] for item in items}
-    train = images.pop("train", set())
-    return [Finding("in train too", path, f"in {split}") for split in images for path in sorted(images[split] & train)]

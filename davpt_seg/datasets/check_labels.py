@@ -46,7 +46,7 @@ class CheckLabels:
         if loaded is not None and label_map.shape != tuple(loaded[:2]):
             raise ValueError(
                 f"mask {path!r} has (height, width) {label_map.shape}, but its image {results.get('img_path')!r} "
-                f"{tuple(loaded[:2])}; make the mask anew at its image's size (CheckLabels stands right after "
+                f"{tuple(loaded[:2])}; make the mask again at its image's size (CheckLabels stands right after "
                 "LoadAnnotations)"
             )
         values = np.unique(label_map)
@@ -56,6 +56,6 @@ class CheckLabels:
             raise ValueError(
                 f"mask {path!r} holds label {wrong}{zero}, but the data set has "
                 f"{self.num_classes} classes (0 to {self.num_classes - 1}) and void is {self.ignore_index}; "
-                "mend the mask, or check num_classes and reduce_zero_label"
+                "fix the mask, or check num_classes and reduce_zero_label"
             )
         return results

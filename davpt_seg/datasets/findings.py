@@ -19,7 +19,8 @@ class SplitAudit:
     """What was found in one split.
 
     ``seen_in`` counts the images of each class. Of label maps, ``pixels`` counts the pixels of each class and ``void``
-    those of none. All are zero if no label was read.
+    those of none, ``masks`` the masks that were read and ``void_masks`` those without any class. All are zero if no
+    label was read.
     """
 
     split: str
@@ -31,6 +32,8 @@ class SplitAudit:
     pixels: list[int] = field(default_factory=list)
     seen_in: list[int] = field(default_factory=list)
     void: int = 0
+    masks: int = 0
+    void_masks: int = 0
     findings: list[Finding] = field(default_factory=list)
     notes: list[Finding] = field(default_factory=list)
 

@@ -1,9 +1,11 @@
-"""Image files, read whole or only their headers."""
+"""Image files, read completely or only their headers."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 import struct
-from typing import BinaryIO, NamedTuple, Optional, Union
+from typing import NamedTuple, Optional
 
 import numpy as np
 from PIL import Image
@@ -11,23 +13,90 @@ from PIL import Image
 # What Pillow is seen to raise on files that are cut off or are no image.
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 ORIENTATION = 0x0112  # the Exif tag; 1 is upright
+TURNS = range(2, 9)  # orientations that change pixels; those from 5 on swap width and height
+WIDTH, HEIGHT = 256, 257  # TIFF tags
 
 
 class Picture(NamedTuple):
-    """An image file: (width, height), Pillow's mode, Exif orientation, and (H, W, ...) values if decoded."""
+    """An image file.
+
+    ``size`` is (width, height) as stored, ``orientation`` the Exif tag's value (1 without tag), ``tag`` the metadata
+    that hold it: ``exif``, or ``other``, such as XMP, which Pillow reads and OpenCV does not. ``values`` are the
+    decoded (H, W, ...) pixels and ``palette`` the (N, 3) colours of mode P, if they were read.
+    """
 
     size: tuple[int, int]
     mode: str
     orientation: int
     values: Optional[np.ndarray]
+    format: str = ""
+    tag: str = ""
+    palette: Optional[np.ndarray] = None
+
+    @property
+    def content(self) -> str:
+        """A digest of the decoded pixels: equal for copies under other names and in other lossless formats."""
+        digest = hashlib.blake2b(f"{self.mode} {self.size}".encode(), digest_size=16)
+        for array in (self.values, self.palette):
+            if array is not None:
+                digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+    @property
+    def turned(self) -> bool:
+        """Whether its metadata ask to turn or mirror the stored pixels."""
+        return self.orientation in TURNS
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """(width, height) after turning."""
+        return self.size[::-1] if self.orientation >= 5 and self.turned else self.size
 
 
-def read_picture(file: Union[str, BinaryIO], decode: bool) -> Picture:
+def read_picture(path: str, decode: bool) -> Picture:
     """Read an image file, or only its header.
 
     Raises:
         OSError, SyntaxError, ValueError, EOFError, struct.error: what cannot be read (``UNREADABLE``).
     """
-    with Image.open(file) as image:
-        orientation = image.getexif().get(ORIENTATION, 1)
-        return Picture(image.size, image.mode, orientation, np.asarray(image) if decode else None)
+    with Image.open(path) as image:
+        kind, size = image.format or "", image.size
+        if kind == "TIFF":  # Pillow gives the size after turning
+            tags = image.tag_v2  # type: ignore[attr-defined]
+            size, orientation, tag = (
+                (tags.get(WIDTH, size[0]), tags.get(HEIGHT, size[1])),
+                tags.get(ORIENTATION),
+                "exif",
+            )
+        else:
+            orientation, tag = _orientation(path, image)
+        values = np.asarray(image) if decode else None
+        colours = image.getpalette() if decode and image.mode == "P" else None
+        palette = None if colours is None else np.array(colours, np.uint8).reshape(-1, 3)
+        return Picture(size, image.mode, orientation or 1, values, kind, tag if orientation else "", palette)
+
+
+def _orientation(path: str, image: Image.Image) -> tuple[Optional[int], str]:
+    """Return the orientation tag and where it is; no pixel is decoded, as ``PngImageFile.getexif`` would."""
+    exif = Image.Exif()
+    try:
+        exif.load(image.info.get("exif") or (_png_exif(path) if image.format == "PNG" else b""))
+    except (SyntaxError, struct.error):  # damaged Exif data turn nothing
+        return None, ""
+    if ORIENTATION in exif:
+        return exif[ORIENTATION], "exif"
+    return Image.Image.getexif(image).get(ORIENTATION), "other"
+
+
+def _png_exif(path: str) -> bytes:
+    """Return the eXIf chunk of a PNG file, which may follow its pixels."""
+    with open(path, "rb") as file:
+        file.seek(8)
+        head = file.read(8)
+        while len(head) == 8:
+            length, name = struct.unpack(">I4s", head)
+            if name == b"eXIf":
+                return file.read(length)
+            file.seek(length + 4, os.SEEK_CUR)
+            head = file.read(8)
+    return b""

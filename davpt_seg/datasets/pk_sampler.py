@@ -12,6 +12,9 @@ from mmengine.dist import get_dist_info, sync_random_seed
 from mmengine.registry import DATA_SAMPLERS
 from torch.utils.data import Sampler
 
+from ..core.annotations import Count, Seed
+from ..core.arguments import checked
+
 
 @DATA_SAMPLERS.register_module()
 class PKSampler(Sampler[int]):
@@ -38,10 +41,10 @@ class PKSampler(Sampler[int]):
         ValueError: sizes below 1, an empty data set, or images without exactly one class.
     """
 
-    def __init__(self, dataset: Any, batch_size: int, classes_per_batch: int = 16, seed: Optional[int] = None) -> None:
-        for name, value in (("batch_size", batch_size), ("classes_per_batch", classes_per_batch)):
-            if value < 1:
-                raise ValueError(f"PKSampler {name} must be at least 1, got {value}")
+    @checked("PKSampler")
+    def __init__(
+        self, dataset: Any, batch_size: Count, classes_per_batch: Count = 16, seed: Optional[Seed] = None
+    ) -> None:
         labels = image_labels(dataset)
         self.images = [np.flatnonzero(labels == label).tolist() for label in np.unique(labels)]  # of each class
         self.batch_size = batch_size

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import os.path as osp
 import stat
+from collections.abc import Iterator
 from typing import Any, Optional
 
 from mmengine.config import ConfigDict
 from mmengine.registry import DATASETS as ALL_DATASETS
 
 from ..errors import DataError
+from .data_check import STRICT, DataCheck
+from .preflight_exif import check_orientation
+from .preflight_files import refuse_strays
 from .recognition import RecognitionDataset
+from .stray_files import hidden_images, other_suffixes, same_name, stray_files
 
 ADVICE = (
     "check data_root (README, from download to mIoU), or set it: "
@@ -62,6 +67,18 @@ def unwrapped(config: Any) -> Any:
     return config
 
 
+def leaves(config: Any) -> Iterator[Any]:
+    """Yield the configs of the data sets inside those that repeat, draw from or join others."""
+    if not config:
+        return
+    inner = config.get("datasets") or [config.get("dataset")]
+    if isinstance(inner[0], dict):  # not the name of one of its tasks
+        for part in inner:
+            yield from leaves(part)
+    elif "datasets" not in config:
+        yield config
+
+
 def recognition_kind(config: Any) -> Optional[type[RecognitionDataset]]:
     """Return the class of a data set of images with one label each; None for other kinds."""
     kind = unwrapped(config)["type"]
@@ -75,21 +92,28 @@ def whereabouts(dataset: Any) -> str:
     return f"data set {type(dataset).__name__}{what} with data_root {dataset.data_root!r}"
 
 
-def check_dataset(config: ConfigDict) -> int:
+def check_dataset(config: ConfigDict, settings: DataCheck = STRICT) -> int:
     """Check that a data set has its folders, lists and images, and of mmseg's its masks.
 
-    No file is opened: ``tools/check_dataset.py`` reads them all.
+    Of files only the headers of mmseg's images are read: ``tools/check_dataset.py`` reads all.
 
     Args:
-        config: of the data set, or of a wrapper around one. Kinds other than mmseg's ``BaseSegDataset`` and our
-            ``RecognitionDataset`` are left alone.
+        config: of the data set, or of a wrapper around one or several. Kinds other than mmseg's ``BaseSegDataset``
+            and our ``RecognitionDataset`` are left alone.
+        settings: of the config: what is refused.
 
     Returns:
         How many images it has.
 
     Raises:
-        DataError: a missing or bad list, a missing folder, no image, images without mask, or empty files.
+        DataError: a missing or bad list, a missing folder, no image, images without mask, empty files, images that are
+            read from hidden folders or not read for their suffix, JPEG masks, or images whose Exif tag turns them
+            away from their masks.
     """
+    return sum(_check(leaf, settings) for leaf in leaves(config))
+
+
+def _check(config: Any, settings: DataCheck) -> int:
     dataset = open_dataset(config)
     if dataset is None:
         return 0
@@ -97,16 +121,32 @@ def check_dataset(config: ConfigDict) -> int:
     items = dataset.load_data_list()
     if not items:
         raise DataError(f"{where}: {without_images(dataset)}; {ADVICE}")
+    if isinstance(dataset, RecognitionDataset):
+        strays = hidden_images(
+            [item["img_path"] for item in items], str(dataset.folder(dataset.data_root, dataset.name))
+        )
+    else:
+        strays = stray_files(dataset, items)
+    refuse_strays(where, strays, settings)
     for key, name in (("img_path", "images"), ("seg_map_path", "masks")):
         sizes = {item[key]: _size(item[key]) for item in items if key in item}
         for bad, what in ((None, "missing"), (0, "empty files")):
             paths = [path for path, size in sizes.items() if size == bad]
             if paths:
                 raise DataError(
-                    f"{where}: {len(paths)} of {len(items)} {name} are {what}, for instance {', '.join(paths[:3])}; "
+                    f"{where}: {len(paths)} of {len(items)} {name} are {what}, for instance {', '.join(paths[:3])}"
+                    f"{renamed(paths[0])}; "
                     "restore them or take those images out (tools/check_dataset.py CONFIG looks into every file)"
                 )
+    if not isinstance(dataset, RecognitionDataset):
+        check_orientation(where, items, config.get("pipeline") or (), settings.exif)
     return len(items)
+
+
+def renamed(path: str) -> str:
+    """Say which file is there in a missing one's place, if one is."""
+    there = None if osp.exists(path) else same_name(path)
+    return f" (there is {there}: rename it, or set img_suffix or seg_map_suffix)" if there else ""
 
 
 def without_images(dataset: Any) -> str:
@@ -114,7 +154,11 @@ def without_images(dataset: Any) -> str:
     if isinstance(dataset, RecognitionDataset):
         paths = dataset.list_paths(dataset.data_root, dataset.name, dataset.split)
         return f"no image in {', '.join(map(str, paths))}"
-    return f"no *{dataset.img_suffix} in {dataset.data_prefix.get('img_path')!r}"
+    if osp.isfile(dataset.ann_file):
+        return f"no name in {dataset.ann_file!r}"
+    folder = dataset.data_prefix.get("img_path")
+    there = other_suffixes(folder) if folder else ""
+    return f"no *{dataset.img_suffix} in {folder!r}" + (f", but {there}: set img_suffix" if there else "")
 
 
 def _size(path: str) -> Optional[int]:

@@ -14,16 +14,18 @@ Result = TypeVar("Result")
 
 
 def in_parallel(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int, title: str
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int, title: str, bar: bool = True
 ) -> Iterator[Result]:
-    """Yield ``function`` of each item, in order.
+    """Yield ``function`` of each item, in order; ``bar`` shows progress on stderr.
 
     Threads suffice: Pillow and zlib decode without Python's lock, and nothing has to be pickled.
     """
     with ThreadPoolExecutor(workers) as pool:
         try:
             results = pool.map(function, items)
-            yield from track(results, description=title, total=len(items), console=Console(stderr=True))
+            yield from track(
+                results, description=title, total=len(items), console=Console(stderr=True), disable=not bar
+            )
         except BaseException:
             pool.shutdown(cancel_futures=True)  # an interrupt must not wait for all that is queued
             raise

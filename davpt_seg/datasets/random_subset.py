@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Optional
 
 import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
+from ..core.annotations import Seed
+from ..core.arguments import checked
+
 
 @DATASETS.register_module(name="RandomSubset")
-def random_subset(dataset: dict[str, Any], num_images: Optional[int] = None, seed: int = 0) -> BaseDataset:
+@checked("RandomSubset")
+def random_subset(dataset: Mapping[str, Any], num_images: Optional[int] = None, seed: Seed = 0) -> BaseDataset:
     """Build a data set and keep only some of its images.
 
     Args:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import os
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from itertools import combinations
-from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
@@ -18,15 +15,14 @@ from ..errors import DataError
 from .fgvc import FGVCDataset, read_split
 from .findings import Finding, SplitAudit
 from .official import expected_images
+from .pairing import are_many, copies
 from .pictures import UNREADABLE, read_picture
 from .preflight import open_dataset, unwrapped, whereabouts, without_images
 from .progress import in_parallel
+from .stray_files import hidden_images
 
 # Splits that share images on purpose: VTAB trains on both in the end, after choosing on val200.
 PARTS = {"train800val200": ("train800", "val200"), "trainval": ("train", "val")}
-# Official releases hold some images twice (dSprites: a turned square is the same square); more than this share of a
-# split is no such accident.
-SAME_CONTENT = 0.01
 
 
 class LabelledImages(NamedTuple):
@@ -65,7 +61,7 @@ def audit_labelled_images(
 
     paths = [path for path in dict.fromkeys(item["img_path"] for item in items) if os.path.isfile(path)]
     contents = {}
-    for path, (finding, digest) in zip(paths, in_parallel(partial(examine, decode=decode), paths, workers, split)):
+    for (finding, digest), path in zip(in_parallel(partial(examine, decode=decode), paths, workers, split), paths):
         result.findings += [finding] if finding else []
         contents.update({path: digest} if digest else {})
     return result, LabelledImages({item["img_path"]: item["gt_label"] for item in items}, contents)
@@ -94,11 +90,11 @@ def _divided_otherwise(dataset: Any) -> bool:
 
 
 def listed(dataset: Any, items: list[dict[str, Any]]) -> list[Finding]:
-    """Find images that are missing or listed twice."""
+    """Find images that are missing, listed twice, or in folders that hold copies made by programs."""
     times = Counter(item["img_path"] for item in items)
     missing = [Finding("missing image", path) for path in times if not os.path.isfile(path)]
     twice = [Finding("listed twice", path, f"in {dataset.split}") for path, count in times.items() if count > 1]
-    return missing + twice
+    return missing + twice + hidden_images(times, str(dataset.folder(dataset.data_root, dataset.name)))
 
 
 def examine(path: str, decode: bool) -> tuple[Optional[Finding], Optional[str]]:
@@ -111,12 +107,10 @@ def examine(path: str, decode: bool) -> tuple[Optional[Finding], Optional[str]]:
         if not decode:
             read_picture(path, decode=False)
             return None, None
-        content = Path(path).read_bytes()
-        read_picture(io.BytesIO(content), decode=True)
+        return None, read_picture(path, decode=True).content
     except UNREADABLE as error:
         reason = str(error).partition(" <")[0]  # without the address of a buffer
         return Finding("unreadable", path, reason), None
-    return None, hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def compare_splits(splits: Mapping[str, LabelledImages]) -> tuple[list[Finding], list[Finding]]:
@@ -135,14 +129,8 @@ def compare_splits(splits: Mapping[str, LabelledImages]) -> tuple[list[Finding],
             continue
         shared = some.labels.keys() & others.labels.keys()
         problems += [Finding("in two splits", path, f"in {first} and {second}") for path in sorted(shared)]
-        known = {digest: path for path, digest in some.contents.items()}
-        same = [
-            Finding("same content", path, f"of {second}, is {known[digest]} of {first}")
-            for path, digest in others.contents.items()
-            if digest in known and path not in shared
-        ]
-        many = len(same) > SAME_CONTENT * len(others.contents)
-        (problems if many else notes).extend(same)
+        same = copies(first, some.contents, second, others.contents)
+        (problems if are_many(same, others.contents) else notes).extend(same)
     for whole, parts in PARTS.items():
         if splits.keys() >= {whole, *parts} and all(splits[name].labels for name in (whole, *parts)):
             problems += _not_the_sum(whole, {name: splits[name] for name in (whole, *parts)})

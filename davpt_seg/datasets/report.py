@@ -19,7 +19,7 @@ NEXT_STEPS = {
     ),
     "empty": ("split without images", "get the data, or give its right folder and img_suffix"),
     "count": ("number of images is not the published one", "unpack the archive again: it may have been cut off"),
-    "list": ("list that can't be used", "do what it says, or make the list anew (docs/vtab.md, docs/fgvc.md)"),
+    "list": ("list that can't be used", "do what it says, or make the list again (docs/vtab.md, docs/fgvc.md)"),
     "list count": (
         "list that is not as long as the published one",
         "get the lists again, or make them with our converter (docs/vtab.md, docs/fgvc.md)",
@@ -33,18 +33,61 @@ NEXT_STEPS = {
     "in two splits": ("image in two splits", "take it out of one: what is tested must not be trained or chosen on"),
     "same content": (
         "image with the content of one in another split",
-        "these are too many for an accident of the release: make the lists and images anew, of separate splits",
+        "these are too many for an accident of the release: make the lists and images again, of separate splits",
     ),
     "unreadable": ("unreadable file", "get it again: it is cut off or no image"),
-    "turned": ("image turned by Exif", "turn its pixels (exiftran -ai FILE): it is turned when read, its mask is not"),
-    "size": ("mask of another size than its image", "make the mask anew at the image's size, without interpolation"),
+    "turned": (
+        "image turned by Exif when read, whose mask was drawn on the pixels as stored",
+        "drop the tag, which leaves its pixels as they are: --drop-orientation; or read images as stored: "
+        "data_check.exif=stored in the config",
+    ),
+    "not turned": (
+        "image read as stored, whose mask was drawn on the image turned by Exif",
+        "read images upright: leave out data_check.exif=stored, and color_type of LoadImageFromFile",
+    ),
+    "turned or not": (
+        "image turned by Exif when read, whose mask may have been drawn on either: sizes do not show it",
+        "look at both readings (--overlays DIR), then say which is right: --exif upright (in the config "
+        "data_check.exif=upright), nothing else to do; or --exif stored --drop-orientation, which drops the tag",
+    ),
+    "hidden": (
+        "image read from a hidden folder, or from one that a program made for itself",
+        "delete that folder, here and beside the masks",
+    ),
+    "not read": (
+        "image with a mask that is not read, because of its suffix",
+        "rename it to img_suffix, upper and lower case being different (readers look at the content, not at the name)",
+    ),
+    "lossy": (
+        "mask whose labels are mixed along borders, as interpolation and JPEG leave them",
+        "make it again from its source: resized by nearest neighbour, saved as PNG",
+    ),
+    "palettes": (
+        "mask in which a label has another colour than in other masks",
+        "make the masks again with one palette for all: training reads the numbers, not the colours",
+    ),
+    "all void": ("split whose masks hold no class", "do what it says"),
+    "one class": ("data set with one class alone", "do what it says"),
+    "shifted": ("reduce_zero_label where 0 is a class", "do what it says"),
+    "numbering": ("masks that are numbered otherwise than the classes", "do what it says"),
+    "size": ("mask of another size than its image", "make the mask again at the image's size, without interpolation"),
     "no label map": ("mask of colours", "convert it to one channel (mode L or P) that holds class numbers"),
-    "label": ("label that is no class", "mend the mask, or check the data set's type and reduce_zero_label"),
+    "label": ("label that is no class", "fix the mask, or check the data set's type and reduce_zero_label"),
 }
 
 
+# Problems that a config may call no problem: data_check.labels=warn or data_check.files=warn.
+MAY_BE_MEANT = ("hidden", "not read", "palettes", "all void", "one class", "shifted", "numbering")
+
 # What is remarkable and no problem.
 NOTES = {
+    "tagged": ("image turned by Exif that fits its mask as it is read", "nothing to do"),
+    "lossy": (
+        "mask with many labels between those of the regions at their borders",
+        "look at one: thin objects, or interpolation",
+    ),
+    "absent": ("class that is in no mask", "do what it says, if it is so"),
+    **{kind: NEXT_STEPS[kind] for kind in MAY_BE_MEANT},
     "division": (
         "list that is not as long as VPT's",
         "train and val together are the release's: another division, as good, but say so where you compare",
@@ -83,6 +126,8 @@ def split_in_words(audit: SplitAudit, show: int) -> str:
     published = " (as published)" if audit.images in audit.expected else ""
     lines = [f"{audit.split}: {audit.dataset}, {audit.images:,} images{published}"]
     lines += problems_in_words(audit.findings, show) + notes_in_words(audit.notes, show)
+    if audit.void_masks:
+        lines.append(f"  note: {audit.void_masks:,} of {audit.masks:,} masks hold no class, only void")
     lines += _classes_in_words(audit, show)
     if not audit.findings:
         files = "image and mask" if audit.pixels else "image"

@@ -11,6 +11,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor
 
+from ..core.annotations import Count, Seed
+from ..core.arguments import checked
 from ..core.prompt_init import data_means
 from ..models import PromptedViTBackbone
 from .data_pass import batch_size, data_pass
@@ -30,9 +32,8 @@ class DataMeanInitHook(Hook):
 
     priority = "HIGH"  # before class means are gathered
 
-    def __init__(self, num_images: int = 16, seed: int = 0) -> None:
-        if num_images < 1:
-            raise ValueError(f"DataMeanInitHook num_images must be at least 1, got {num_images}")
+    @checked("DataMeanInitHook")
+    def __init__(self, num_images: Count = 16, seed: Seed = 0) -> None:
         self.num_images = num_images
         self.seed = seed
 

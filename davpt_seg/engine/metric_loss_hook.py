@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from ..core.arguments import checked
 from .batch_labels import batch_labels
 from .guided import bare_model, guided_backbone
 from .prompt_mapping_hook import PromptMappingHook
@@ -36,6 +37,7 @@ class MetricLossHook(Hook):
             processes (with the guidance's ``gather=False``: of each process's own).
     """
 
+    @checked("MetricLossHook")
     def __init__(self, log_stats: bool = False) -> None:
         self.log_stats = log_stats
 

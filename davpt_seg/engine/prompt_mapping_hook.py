@@ -13,6 +13,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from mmengine.runner.loops import EpochBasedTrainLoop
 
+from ..core.annotations import Count, Number
+from ..core.arguments import checked
 from ..core.mapping import ClassPromptMapping
 from ..core.mapping_log import FILE_NAME, Clustering, MappingLog
 from .class_means_cache import ClassMeansCache, cache_key
@@ -44,23 +46,17 @@ class PromptMappingHook(Hook):
             the default, keeps none: a result that depends on what earlier runs left is for you to ask for.
 
     Raises:
-        ValueError: a bound or an interval that is too small.
+        ValueError: a bound or an interval that is too small or no integer.
     """
 
+    @checked("PromptMappingHook")
     def __init__(
         self,
-        interval: Optional[int] = None,
-        first_pass_batches: Optional[int] = 200,
-        first_pass_images_per_class: Optional[int] = None,
+        interval: Optional[Number] = None,
+        first_pass_batches: Optional[Count] = 200,
+        first_pass_images_per_class: Optional[Count] = None,
         cache_dir: Optional[str] = None,
     ) -> None:
-        for name, value, least in (
-            ("interval", interval, 0),
-            ("first_pass_batches", first_pass_batches, 1),
-            ("first_pass_images_per_class", first_pass_images_per_class, 1),
-        ):
-            if value is not None and value < least:
-                raise ValueError(f"PromptMappingHook {name} must be None or at least {least}, got {value}")
         self.interval = interval
         self.bounds = dict(max_batches=first_pass_batches, images_per_class=first_pass_images_per_class)
         self.cache_dir = cache_dir

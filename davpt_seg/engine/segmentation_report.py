@@ -14,6 +14,8 @@ from mmengine.logging import print_log
 from mmengine.registry import METRICS
 from scipy.sparse import csr_matrix
 
+from ..core.arguments import checked
+
 
 @METRICS.register_module()
 class SegmentationReport(BaseMetric):
@@ -29,6 +31,7 @@ class SegmentationReport(BaseMetric):
         collect_device: as in every MMEngine metric.
     """
 
+    @checked("SegmentationReport")
     def __init__(
         self,
         picture: Optional[str] = None,

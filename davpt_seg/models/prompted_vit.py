@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,19 +11,16 @@ from mmengine.registry import MODELS
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
-from ..core.arguments import check_arguments
+from ..core.arguments import check_names
 from ..core.guidance import GuidedRecord
 from ..core.trunk import WeightsSource, build_trunk, create_trunk
-from ..core.vit import Features, PromptedViT
+from ..core.vit import PromptedViT
 
 logger = logging.getLogger("davpt_seg")
 
 
-OUT_TYPES: dict[str, Callable[[Features], tuple[Any, ...]]] = {
-    "featmap": lambda features: features.maps,
-    "cls_token": lambda features: (features.class_token,),
-    "avg_featmap": lambda features: (features.mean_token,),
-}
+#: The field of the core's features that each gives.
+OUT_TYPES = {"featmap": "maps", "cls_token": "class_token", "avg_featmap": "mean_token"}
 
 
 @MODELS.register_module(name="PromptedViT")
@@ -41,7 +38,8 @@ class PromptedViTBackbone(PromptedViT):
     Args:
         out_type: named as mmpretrain's ViT does: ``featmap``, the maps of ``out_indices``, each (B, D, h, w);
             ``cls_token``, the class token (B, D); ``avg_featmap``, the mean of the patch tokens (B, D). The latter two
-            are of the last block, after the trunk's final norm.
+            are of the last block, after the trunk's final norm. Blocks that it, ``out_indices`` and guidance do not
+            need are not run, and nothing is made for them.
 
     Raises:
         ValueError: an ``out_type`` that is unknown, or that the trunk does not have.
@@ -51,10 +49,10 @@ class PromptedViTBackbone(PromptedViT):
     _warned = False
 
     def __init__(self, *args: Any, out_type: str = "featmap", **arguments: Any) -> None:
-        check_arguments(PromptedViT, arguments, "backbone PromptedViT", further=("out_type",))
-        if out_type not in OUT_TYPES:
+        check_names(PromptedViT, arguments, "backbone PromptedViT", given=("outputs",), further=("out_type",))
+        if not isinstance(out_type, str) or out_type not in OUT_TYPES:
             raise ValueError(f"out_type must be one of {tuple(OUT_TYPES)}, got {out_type!r}")
-        super().__init__(*args, **arguments)
+        super().__init__(*args, outputs=(OUT_TYPES[out_type],), **arguments)
         if out_type == "cls_token" and not self.trunk.has_class_token:
             raise ValueError("out_type='cls_token': this ViT has no class token; take 'avg_featmap'")
         self.out_type = out_type
@@ -112,7 +110,8 @@ class PromptedViTBackbone(PromptedViT):
                 "Add dict(type='MetricLossHook') to custom_hooks."
             )
         self._records = features.records
-        return OUT_TYPES[self.out_type](features)
+        found = getattr(features, OUT_TYPES[self.out_type])
+        return found if self.out_type == "featmap" else (found,)
 
     def take_records(self) -> tuple[GuidedRecord, ...]:
         """Hand out the records of the last training forward pass, once."""

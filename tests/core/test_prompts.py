@@ -94,7 +94,10 @@ def test_dropout_is_shared_in_the_batch_and_drawn_anew_for_the_next() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (dict(num_prompts=-1), r"num_prompts must be one number >= 0, or 3 of them.*got -1"),
+        (
+            dict(num_prompts=-1),
+            r"num_prompts must be an integer of at least 0 or a list of .*, got -1; .* one number per block",
+        ),
         (dict(num_prompts=[1, -2, 3]), r"num_prompts.*got \[1, -2, 3\]"),
         (dict(num_prompts=[1, 2]), r"num_prompts.*3 of them \(one per block\), got \[1, 2\]"),
         (dict(num_prompts=[]), r"num_prompts.*got \[\]"),

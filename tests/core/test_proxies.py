@@ -78,7 +78,10 @@ def test_patches_are_compared_with_proxies() -> None:
             dict(guidance=dict(num_classes=3, num_prompts=3), prompts=dict(num_prompts=4)),
             r"num_prompts=3 is for guided blocks without prompts; they have .* \{1: 4\}",
         ),
-        (dict(guidance=dict(num_classes=3, num_prompts=0)), r"must be a number of proxies >= 1, got 0"),
+        (
+            dict(guidance=dict(num_classes=3, num_prompts=0)),
+            r"guidance num_prompts must be an integer of at least 1, got 0",
+        ),
         (dict(guidance=dict(num_classes=3, num_prompts=3, prompt_side="key")), r"'key': a proxy stands for itself"),
     ],
 )

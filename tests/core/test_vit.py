@@ -335,23 +335,26 @@ def test_pretrained_without_a_network_says_what_to_do() -> None:
             dict(pretrained="vit.pth"),
             r"pretrained must be True or False, got 'vit.pth'; a file goes to weights='vit.pth'",
         ),
-        (dict(out_indices=0), r"out_indices must be a list, got 0; write \[0\]"),
+        (dict(out_indices=0), r"out_indices must be a list of integers, got 0; write \[0\]"),
         (dict(prompts=10), r"prompts must be a dict of arguments, got 10; write dict\(num_prompts=...\)"),
-        (dict(prompts=dict(num_prompts=3.0)), r"num_prompts must be one number >= 0, .* got 3.0"),
-        (dict(prompts=dict(num_prompts=None)), r"num_prompts must be one number >= 0, .* got None"),
+        (dict(prompts=dict(num_prompts=3.0)), r"num_prompts must be an integer of at least 0 or .* got 3.0"),
+        (dict(prompts=dict(num_prompts=None)), r"num_prompts must be an integer of at least 0 or .* got None"),
         (dict(prompts=dict(num_prompts=3), guidance=True), r"guidance must be a dict of arguments, got True"),
         (
             dict(prompts=dict(num_prompts=3), guidance=dict(num_classes=3, blocks=-1)),
-            r"guided blocks must be a list, got -1; write \[-1\]",
+            r"guidance blocks must be a list of integers, got -1; write \[-1\]",
         ),
-        (dict(prompts=dict(num_prompts=3), guidance=dict(num_classes=0)), r"num_classes must be at least 1 .* got 0"),
+        (
+            dict(prompts=dict(num_prompts=3), guidance=dict(num_classes=0)),
+            r"guidance num_classes must be an integer of at least 1, got 0",
+        ),
         (
             dict(prompts=dict(num_prompts=3), guidance=dict(num_classes=3, patch_weight=-1)),
-            r"its weights at least 0, got 3, patch_weight -1",
+            r"guidance patch_weight must be a number of at least 0, got -1",
         ),
         (
             dict(prompts=dict(num_prompts=3), guidance=dict(num_classes=3, scale=0.0)),
-            r"scale .* must be above 0, got 0.0",
+            r"guidance scale must be a number above 0, got 0.0",
         ),
     ],
 )

@@ -157,8 +157,12 @@ def test_labels_are_those_of_a_wrapped_data_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("dataset", "options", "message"),
     [
-        (balanced(2, 2), dict(batch_size=0), "batch_size must be at least 1, got 0"),
-        (balanced(2, 2), dict(batch_size=4, classes_per_batch=0), "classes_per_batch must be at least 1, got 0"),
+        (balanced(2, 2), dict(batch_size=0), "batch_size must be an integer of at least 1, got 0"),
+        (
+            balanced(2, 2),
+            dict(batch_size=4, classes_per_batch=0),
+            "classes_per_batch must be an integer of at least 1, got 0",
+        ),
         (Labelled([0, None]), dict(batch_size=2), "item 1 of Labelled has gt_label=None; for other data"),
         (Labelled([[0, 1]]), dict(batch_size=2), r"one class each, but item 0 of Labelled has gt_label=\[0, 1\]"),
         (Labelled(), dict(batch_size=2), "Labelled has no images"),

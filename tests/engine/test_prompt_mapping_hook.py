@@ -174,9 +174,12 @@ def test_a_second_run_takes_the_class_means_of_the_first(camvid: Path, tmp_path:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (dict(interval=-1), "interval must be None or at least 0, got -1"),
-        (dict(first_pass_batches=0), "first_pass_batches must be None or at least 1, got 0"),
-        (dict(first_pass_images_per_class=0), "first_pass_images_per_class must be None or at least 1, got 0"),
+        (dict(interval=-1), "interval must be an integer of at least 0 or None, got -1"),
+        (dict(first_pass_batches=0), "first_pass_batches must be an integer of at least 1 or None, got 0"),
+        (
+            dict(first_pass_images_per_class=0),
+            "first_pass_images_per_class must be an integer of at least 1 or None, got 0",
+        ),
     ],
 )
 def test_bounds_that_leave_nothing_are_refused(arguments: dict[str, int], message: str) -> None:

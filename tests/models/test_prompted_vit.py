@@ -134,3 +134,25 @@ def test_lora_alone_is_no_weights(weights: str) -> None:
     model.load_state_dict(lora, strict=False)
     with pytest.raises(RuntimeError, match="still has random weights"):
         model(IMAGES)
+
+
+@pytest.mark.parametrize(("out_type", "run"), [("featmap", 1), ("cls_token", 3), ("avg_featmap", 3)])
+def test_what_the_out_type_does_not_read_neither_runs_nor_learns(out_type: str, run: int) -> None:
+    model = PromptedViTBackbone(
+        NAME,
+        out_type=out_type,
+        out_indices=[0],
+        prompts=dict(num_prompts=2),
+        frozen=False,
+        timm_kwargs=dict(TINY, depth=3),
+    ).train()
+    torch.stack([(output * output.detach()).sum() for output in model(torch.randn(2, 3, 28, 28))]).sum().backward()
+    assert sum(count > 0 for count in model.prompts.counts) == run
+    with_gradient = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
+    assert with_gradient == {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert ("trunk.norm.weight" in with_gradient) is (out_type != "featmap")
+
+
+def test_outputs_is_set_by_out_type() -> None:
+    with pytest.raises(ValueError, match="backbone PromptedViT has no argument 'outputs'"):
+        PromptedViTBackbone(NAME, outputs=["maps"], timm_kwargs=TINY)

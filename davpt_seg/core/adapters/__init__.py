@@ -31,6 +31,7 @@ class Adapters(nn.ModuleDict):
 
     Args:
         trunk: which they join; its own parameters keep their names and whether they learn.
+        depth: number of its blocks that are run; later ones get nothing. By default all.
         configs: one dict an adapter: its ``type``, a name of :data:`ADAPTERS`, and its arguments.
 
     Raises:
@@ -38,12 +39,14 @@ class Adapters(nn.ModuleDict):
         ImportError: a library that one of them needs is missing.
     """
 
-    def __init__(self, trunk: VisionTransformer, configs: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(
+        self, trunk: VisionTransformer, configs: Sequence[Mapping[str, Any]], depth: Optional[int] = None
+    ) -> None:
         super().__init__()
         check_adapters(configs)
         for config in configs:
             arguments = {name: value for name, value in config.items() if name != "type"}
-            self[config["type"]] = ADAPTERS[config["type"]](trunk, **arguments)
+            self[config["type"]] = ADAPTERS[config["type"]](trunk, depth=depth, **arguments)
 
     def ffn(self, block: int) -> Optional[nn.Module]:
         """Return what changes a block's FFN output, or None; no two do (see :class:`Adapter`)."""
@@ -85,14 +88,14 @@ def check_adapters(configs: Sequence[Mapping[str, Any]]) -> None:
     Raises:
         ValueError: as :class:`Adapters` does.
     """
-    if isinstance(configs, (str, Mapping)) or not all(isinstance(config, Mapping) for config in configs):
+    if not isinstance(configs, (list, tuple)) or not all(isinstance(config, Mapping) for config in configs):
         raise ValueError(f"adapters must be a list of dicts, got {configs!r}; write [dict(type='lora', rank=8)]")
     places: dict[str, str] = {}
     for config in configs:
         name = config.get("type")
-        if name not in ADAPTERS:
+        if not isinstance(name, str) or name not in ADAPTERS:
             raise ValueError(f"adapters type must be one of {tuple(ADAPTERS)}, got {name!r}")
-        check_arguments(ADAPTERS[name], config, f"adapter {name!r}", given=("trunk",), further=("type",))
+        check_arguments(ADAPTERS[name], config, f"adapter {name!r}", given=("trunk", "depth"), further=("type",))
         place = ADAPTERS[name].place
         if place in places:
             raise ValueError(

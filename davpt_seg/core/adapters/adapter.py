@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Optional
+
 import torch.nn.functional as F
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from ..annotations import Count
+from ..arguments import checked
 from .base import Adapter
 
 
@@ -49,19 +53,11 @@ class HoulsbyAdapter(Adapter):
 
     place = "the FFN's output"
 
-    def __init__(self, trunk: VisionTransformer, width: int) -> None:
+    @checked("adapter 'adapter'")
+    def __init__(self, trunk: VisionTransformer, width: Count, depth: Optional[Count] = None) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(
-            SequentialBottleneck(trunk.embed_dim, checked_width(width, "adapter")) for _ in trunk.blocks
-        )
+        self.blocks = nn.ModuleList(SequentialBottleneck(trunk.embed_dim, width) for _ in trunk.blocks[:depth])
 
     def ffn(self, block: int) -> nn.Module:
         """Return a block's bottleneck."""
         return self.blocks[block]
-
-
-def checked_width(width: int, method: str) -> int:
-    """Refuse a bottleneck that is none."""
-    if not isinstance(width, int) or width < 1:
-        raise ValueError(f"{method} width must be a number of channels >= 1, got {width!r}")
-    return width

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Optional
+
 import torch.nn.functional as F
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from .adapter import Bottleneck, checked_width
+from ..annotations import Count, Positive, Probability
+from ..arguments import checked
+from .adapter import Bottleneck
 from .base import Adapter
 
 
@@ -36,15 +40,24 @@ class AdaptFormer(Adapter):
         dropout: in the bottleneck, in training; the released code has 0.1.
 
     Raises:
-        ValueError: a width below 1.
+        ValueError: a width below 1, a scale that is not above 0, a dropout outside [0, 1).
     """
 
     place = "the FFN's output"
 
-    def __init__(self, trunk: VisionTransformer, width: int = 64, scale: float = 0.1, dropout: float = 0.0) -> None:
+    @checked("adapter 'adaptformer'")
+    def __init__(
+        self,
+        trunk: VisionTransformer,
+        width: Count = 64,
+        scale: Positive = 0.1,
+        dropout: Probability = 0.0,
+        depth: Optional[Count] = None,
+    ) -> None:
         super().__init__()
-        checked_width(width, "adaptformer")
-        self.blocks = nn.ModuleList(ParallelBottleneck(trunk.embed_dim, width, scale, dropout) for _ in trunk.blocks)
+        self.blocks = nn.ModuleList(
+            ParallelBottleneck(trunk.embed_dim, width, scale, dropout) for _ in trunk.blocks[:depth]
+        )
 
     def ffn(self, block: int) -> nn.Module:
         """Return a block's bottleneck."""

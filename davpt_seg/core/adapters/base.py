@@ -11,6 +11,9 @@ from torch import Tensor, nn
 class Adapter(nn.Module):
     """A method that adds learned parts to a frozen trunk; each says what it has, and the rest stays as here.
 
+    Constructors take the trunk, ``depth``, the number of its blocks that are run (by default all), and what a config
+    sets.
+
     Attributes:
         place: what it changes; two methods that change the same do not join.
     """

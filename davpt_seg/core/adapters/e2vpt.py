@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import cast
+from typing import Optional, cast
 
 import torch
 from timm.layers import Attention
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from ..annotations import Count
+from ..arguments import checked
 from .base import Adapter
 
 
@@ -29,11 +31,10 @@ class KeyValuePrompts(Adapter):
 
     place = "the keys and values"
 
-    def __init__(self, trunk: VisionTransformer, num_prompts: int = 5) -> None:
+    @checked("adapter 'key_value_prompts'")
+    def __init__(self, trunk: VisionTransformer, num_prompts: Count = 5, depth: Optional[Count] = None) -> None:
         super().__init__()
-        if not isinstance(num_prompts, int) or num_prompts < 1:
-            raise ValueError(f"key_value_prompts num_prompts must be a number >= 1, got {num_prompts!r}")
-        attention = [cast(Attention, block.attn) for block in trunk.blocks]
+        attention = [cast(Attention, block.attn) for block in trunk.blocks[:depth]]
         self.values = nn.ParameterList(torch.empty(num_prompts, a.num_heads, a.head_dim) for a in attention)
         for values in self.values:
             bound = math.sqrt(6.0 / (num_prompts * values.shape[-1]))

@@ -8,6 +8,8 @@ from typing import Any, Optional
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
+from ..annotations import Count, Positive, Probability
+from ..arguments import checked
 from .base import Adapter
 
 MISSING = "adapters 'lora' needs the peft library: pip install 'davpt-seg[lora]' (or: pip install peft)"
@@ -37,17 +39,17 @@ class LoRA(Adapter):
 
     place = "the linear layers"
 
+    @checked("adapter 'lora'")
     def __init__(
         self,
         trunk: VisionTransformer,
-        rank: int = 8,
-        alpha: Optional[float] = None,
-        dropout: float = 0.0,
+        rank: Count = 8,
+        alpha: Optional[Positive] = None,
+        dropout: Probability = 0.0,
         targets: Sequence[str] = ("attn.qkv",),
+        depth: Optional[Count] = None,
     ) -> None:
         super().__init__()
-        if not isinstance(rank, int) or rank < 1:
-            raise ValueError(f"lora rank must be a number >= 1, got {rank!r}")
         _check_targets(trunk, targets)
         try:
             import peft  # slow, and it brings transformers along: only where LoRA is asked for
@@ -57,7 +59,7 @@ class LoRA(Adapter):
             r=rank,
             lora_alpha=rank if alpha is None else alpha,  # type: ignore[arg-type]  # used as a factor only
             lora_dropout=dropout,
-            target_modules=[f"blocks.{i}.{name}" for i in range(len(trunk.blocks)) for name in targets],
+            target_modules=[f"blocks.{i}.{name}" for i in range(depth or len(trunk.blocks)) for name in targets],
         )
         trained = {name: parameter.requires_grad for name, parameter in trunk.named_parameters()}
         peft.inject_adapter_in_model(config, trunk)  # freezes all of the trunk
@@ -91,8 +93,6 @@ class LoRA(Adapter):
 
 def _check_targets(trunk: VisionTransformer, targets: Sequence[str]) -> None:
     known = [name for name, module in trunk.blocks[0].named_modules() if isinstance(module, nn.Linear)]
-    if isinstance(targets, str):
-        raise ValueError(f"lora targets must be a list of names, got the string {targets!r}; write [{targets!r}]")
     wrong = [name for name in targets if name not in known]
     if wrong or not targets:
         raise ValueError(f"lora targets {list(targets)} must be linear layers of a block, one or more of {known}")

@@ -8,6 +8,9 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from ...errors import InputError
+from ..annotations import Count
+from ..arguments import checked
 from ..prompts import Prompts
 
 Batch = TypeVar("Batch")
@@ -20,11 +23,12 @@ class Importance(NamedTuple):
     segments: Tensor
 
 
+@checked("prompt_importance")
 def prompt_importance(
     prompts: Prompts,
     batches: Iterable[Batch],
     loss: Callable[[Batch], Tensor],
-    segments: int = 16,
+    segments: Count = 16,
     signed: bool = False,
 ) -> Importance:
     """Measure the importance of trained prompts on held-out data (E2VPT, arXiv 2307.13770, Sec. 3.3).
@@ -88,6 +92,7 @@ def pruned(importance: Importance, prompt_share: float, segment_share: float) ->
     return dict(num_prompts=len(rows), segments=["".join("01"[int(bit)] for bit in row) for row in rows])
 
 
+@checked("pruning")
 def staying(importance: Importance, prompt_share: float, segment_share: float) -> Tensor:
     """Mark the segments that :func:`pruned` leaves, (M, segments) bool, with the same arguments and errors."""
     for what, share, number in (
@@ -95,7 +100,7 @@ def staying(importance: Importance, prompt_share: float, segment_share: float) -
         ("segment_share", segment_share, importance.segments.shape[1]),
     ):
         if not 0 <= share < 1 or round(share * number) >= number:
-            raise ValueError(f"pruning {what}={share} of {number} must be at least 0 and leave one")
+            raise InputError(f"pruning {what}={share} of {number} must be at least 0 and leave one")
     segments = torch.stack([_most_important(scores, segment_share) for scores in importance.segments])
     return segments & _most_important(importance.prompts, prompt_share)[:, None]
 

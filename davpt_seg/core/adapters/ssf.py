@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Optional
+from typing import Annotated, Optional
 
 import torch
 from timm.layers import LayerScale
@@ -11,6 +11,8 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from ..annotations import Count, Range
+from ..arguments import checked
 from .base import Adapter
 
 
@@ -67,10 +69,17 @@ class SSF(Adapter):
 
     place = "the linear layers"
 
-    def __init__(self, trunk: VisionTransformer, std: float = 0.0) -> None:
+    @checked("adapter 'ssf'")
+    def __init__(
+        self,
+        trunk: VisionTransformer,
+        std: Annotated[float, Range(least=0, most=1)] = 0.0,
+        depth: Optional[Count] = None,
+    ) -> None:
         super().__init__()
+        self.depth = depth
         self.places = nn.ModuleDict()
-        for name, module in _places(trunk):
+        for name, module in _places(trunk, depth):
             place = self.places[name.replace(".", "_")] = ScaleShift(_channels(module), std)
             place.join(module)
 
@@ -81,7 +90,7 @@ class SSF(Adapter):
 
     def merge(self, trunk: VisionTransformer) -> bool:
         """Put all scales and shifts into the trunk's weights and biases; a bias that a layer lacks is made."""
-        for place, (_, module) in zip(self._all(), list(_places(trunk))):
+        for place, (_, module) in zip(self._all(), list(_places(trunk, self.depth))):
             place.merge_into(_last_layer(module))
             place.leave()
         return True
@@ -92,11 +101,12 @@ class SSF(Adapter):
             yield place
 
 
-def _places(trunk: VisionTransformer) -> Iterator[tuple[str, nn.Module]]:
-    """Name the trunk's operations; within the patch embedding, only the whole of it."""
+def _places(trunk: VisionTransformer, depth: Optional[int]) -> Iterator[tuple[str, nn.Module]]:
+    """Name the trunk's operations, of the first ``depth`` blocks; within the patch embedding, only the whole of it."""
+    skipped = {"patch_embed", *(f"blocks.{i}" for i in range(depth or len(trunk.blocks), len(trunk.blocks)))}
     yield "patch_embed", trunk.patch_embed
     for name, module in trunk.named_modules():
-        if name.startswith("patch_embed") or isinstance(module, LayerScale):
+        if {name, name.partition(".")[0], ".".join(name.split(".")[:2])} & skipped or isinstance(module, LayerScale):
             continue
         if isinstance(module, (nn.Linear, nn.LayerNorm)):
             yield name, module

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Callable
 
-import torch
 from torch import Tensor
 
+from ..arguments import check_arguments
 from .proxy_anchor import proxy_anchor
 from .proxy_nca import proxy_nca
 from .similarity import cosines
@@ -39,6 +39,5 @@ def metric_loss(name: str, arguments: Mapping[str, Any]) -> Callable[..., Tensor
                 f"{argument!r} is no argument of metric {name!r}, which takes {', '.join(METRIC_ARGUMENTS[name])}"
                 + (f"; it is one of {' and of '.join(map(repr, others))}" if others else "")
             )
-    nothing = torch.zeros(1, 1, device="cpu")  # also where a model is built on the meta device
-    loss(nothing, nothing, nothing.bool(), nothing.bool(), **arguments)  # refuses a wrong value now, not later
+    check_arguments(loss, arguments, "guidance")
     return partial(loss, **arguments)

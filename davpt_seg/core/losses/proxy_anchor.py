@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Annotated, Optional
 
 import torch
 from torch import Tensor
 
+from ..annotations import OneOf, Positive
+from ..arguments import checked
 from .similarity import cosines
 
 DIVISORS = ("positive", "all")
 
 
+@checked("proxy_anchor")
 def proxy_anchor(
     proxies: Tensor,
     tokens: Tensor,
     positive: Tensor,
     negative: Optional[Tensor] = None,
-    scale: float = 32.0,
+    scale: Positive = 32.0,
     margin: float = 0.1,
-    prompt_scale: float = 1.0,
-    divisor: str = "positive",
+    prompt_scale: Positive = 1.0,
+    divisor: Annotated[str, OneOf(DIVISORS)] = "positive",
 ) -> Tensor:
     """Proxy-Anchor loss (Kim et al., CVPR 2020, arXiv 2003.13911) as in DA-VPT (arXiv 2505.23694), Eq. 4.
 
@@ -43,12 +46,8 @@ def proxy_anchor(
         The loss, a scalar; zero, with zero gradients, where no pair counts.
 
     Raises:
-        ValueError: unknown divisor, or a scale that is not above 0.
+        ValueError: an argument of another type, out of range or unknown.
     """
-    if scale <= 0:
-        raise ValueError(f"scale of proxy_anchor must be above 0, got {scale}")
-    if divisor not in DIVISORS:
-        raise ValueError(f"divisor must be one of {DIVISORS}, got {divisor!r}")
     similarity = prompt_scale * cosines(proxies, tokens)
     with torch.autocast(tokens.device.type, enabled=False):
         pull = log_one_plus_sum_exp(-scale * (similarity - margin), positive)  # (P,)

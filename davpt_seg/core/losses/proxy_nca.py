@@ -6,11 +6,14 @@ from typing import Optional
 
 from torch import Tensor
 
+from ..annotations import Positive
+from ..arguments import checked
 from .similarity import cosines
 
 
+@checked("proxy_nca")
 def proxy_nca(
-    proxies: Tensor, tokens: Tensor, positive: Tensor, negative: Optional[Tensor] = None, scale: float = 1.0
+    proxies: Tensor, tokens: Tensor, positive: Tensor, negative: Optional[Tensor] = None, scale: Positive = 1.0
 ) -> Tensor:
     """Proxy-NCA loss (Movshovitz-Attias et al., ICCV 2017, arXiv 1703.07464), an alternative in DA-VPT's Sec. 4.3.
 
@@ -32,8 +35,6 @@ def proxy_nca(
     Raises:
         ValueError: a scale that is not above 0.
     """
-    if scale <= 0:
-        raise ValueError(f"scale of proxy_nca must be above 0, got {scale}")
     logits = scale * (2 * cosines(proxies, tokens) - 2)  # (T, P): |a - b|^2 = 2 - 2 cos(a, b)
     if not len(proxies):
         return logits.sum()  # zero, and part of the graph

@@ -7,11 +7,14 @@ from typing import Optional
 import torch
 from torch import Tensor
 
+from ..annotations import NotNegative
+from ..arguments import checked
 from .similarity import cosines
 
 
+@checked("triplet")
 def triplet(
-    proxies: Tensor, tokens: Tensor, positive: Tensor, negative: Optional[Tensor] = None, margin: float = 0.1
+    proxies: Tensor, tokens: Tensor, positive: Tensor, negative: Optional[Tensor] = None, margin: NotNegative = 0.1
 ) -> Tensor:
     """Triplet margin loss with proxies as anchors (Schroff et al., CVPR 2015, arXiv 1503.03832), DA-VPT's Sec. 4.3.
 
@@ -36,8 +39,6 @@ def triplet(
     Raises:
         ValueError: a negative margin.
     """
-    if margin < 0:
-        raise ValueError(f"margin of triplet must be 0 or more, got {margin}")
     cosine = cosines(proxies, tokens).T.contiguous()  # (P, T)
     positive, negative = positive.T, (~positive if negative is None else negative).T
     with torch.no_grad():  # how many triplets a token is in changes in steps, so it has no gradient

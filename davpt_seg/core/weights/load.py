@@ -10,6 +10,7 @@ from typing import Any, Optional, Union, cast
 
 from timm.models.vision_transformer import VisionTransformer
 
+from ..arguments import check_arguments
 from .checkpoint import Checkpoint, open_checkpoint
 from .fit import describe, differences, fit
 from .values import faults, some
@@ -38,13 +39,14 @@ class WeightsFile:
         """Make one of a path or of a config's dict.
 
         Raises:
-            ValueError: an option that does not exist, or no path.
+            ValueError: an option that does not exist or is of another type, or no path.
         """
         if not isinstance(weights, Mapping):
             return cls(str(weights))
         options = [option.name for option in dataclasses.fields(cls)]
         if "path" not in weights or weights.keys() - set(options):
             raise ValueError(f"weights={dict(weights)} must be a path, or a dict of path and any of {options[1:]}")
+        check_arguments(cls, weights, "weights")
         return cls(**weights)
 
 

@@ -62,8 +62,8 @@ def test_no_token_and_no_proxy_give_zero(name: str) -> None:
         ("proxy_nca", dict(divisor="all"), r"'divisor' is no .* takes scale; it is one of 'proxy_anchor'"),
         ("proxy_anchor", dict(temperature=0.1), r"'temperature' is no .* scale, margin, prompt_scale, divisor$"),
         ("proxy_anchor", dict(divisor="none"), r"divisor must be one of \('positive', 'all'\), got 'none'"),
-        ("proxy_nca", dict(scale=0.0), r"scale of proxy_nca must be above 0, got 0\.0"),
-        ("triplet", dict(margin=-0.1), r"margin of triplet must be 0 or more, got -0\.1"),
+        ("proxy_nca", dict(scale=0.0), r"guidance scale must be a number above 0, got 0\.0"),
+        ("triplet", dict(margin=-0.1), r"guidance margin must be a number of at least 0, got -0\.1"),
     ],
 )
 def test_a_wrong_metric_argument_or_value_is_refused_before_any_loss(

@@ -1,0 +1,38 @@
+"""Masks whose labels were mixed along borders, by interpolation or by lossy compression."""
+
+from __future__ import annotations
+
+import numpy as np
+
+FEWEST = 20  # ramps that are no accident
+LINES = 256  # rows, and columns, that are looked at
+FLAT = 0.5  # share of pixels equal to both their neighbours, below which a mask is no label map of regions
+
+
+def looks_interpolated(values: np.ndarray) -> bool:
+    """Whether a mask's borders run through values between those of the regions they part.
+
+    Between regions of 1 and 9, interpolation leaves pixels of 3 or 7, which no object of that place has. In a mask of
+    whole labels nearly every border is a jump between two flat sides.
+
+    Args:
+        values: (H, W) of integers.
+    """
+    height, width = values.shape
+    rows = _borders(values[:: max(1, height // LINES)])
+    columns = _borders(values.T[:: max(1, width // LINES)])
+    ramps, jumps = rows[0] + columns[0], rows[1] + columns[1]
+    return ramps >= FEWEST and ramps > jumps and min(rows[2], columns[2]) >= FLAT
+
+
+def _borders(values: np.ndarray) -> tuple[int, int, float]:
+    """Count ramps and jumps along rows, and the share of pixels that equal both neighbours."""
+    if values.shape[1] < 4:
+        return 0, 0, 0.0
+    steps = np.diff(values.astype(np.int32), axis=1)  # (H, W - 1)
+    sign = np.sign(steps)
+    ramps = int((sign[:, 1:] * sign[:, :-1] > 0).sum())  # strictly rising or falling over three pixels
+    big = np.abs(steps[:, 1:-1]) >= 2
+    jumps = int((big & (steps[:, :-2] == 0) & (steps[:, 2:] == 0)).sum())
+    flat = float(((steps[:, 1:] == 0) & (steps[:, :-1] == 0)).mean())
+    return ramps, jumps, flat

@@ -1,0 +1,98 @@
+"""Images, masks and lists compared by their names: what is missing, left over or in two splits."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+from ..errors import DataError
+from .findings import Finding
+from .preflight import open_dataset, renamed
+from .stray_files import is_hidden, unread_images
+
+# Official releases hold some images twice (dSprites: a turned square is the same square); more than this share of a
+# split is no such accident.
+SAME_CONTENT = 0.01
+
+
+def pairing(dataset: Any, items: list[dict[str, Any]]) -> list[Finding]:
+    """Compare images, masks and list: what is missing, left over or listed twice."""
+    findings = []
+    for key, kind in (("img_path", "missing image"), ("seg_map_path", "missing mask")):
+        missing = [item[key] for item in items if key in item and not os.path.isfile(item[key])]
+        findings += [Finding(kind, path, renamed(path).strip(" ()")) for path in missing]
+    twice = [path for path, count in Counter(item["img_path"] for item in items).items() if count > 1]
+    findings += [Finding("listed twice", path, f"in {dataset.ann_file}") for path in twice]
+    folder = dataset.data_prefix.get("seg_map_path")
+    if folder and not dataset.ann_file:  # a list leaves out masks on purpose: those of the other split
+        wanted = {os.path.normpath(item["seg_map_path"]) for item in items}
+        wanted |= {os.path.normpath(mask) for mask in unread_images(dataset, items).values()}  # named with their images
+        there = sorted(path for path in Path(folder).rglob(f"*{dataset.seg_map_suffix}"))
+        findings += [
+            Finding("mask without image", str(path))
+            for path in there
+            if os.path.normpath(path) not in wanted and not is_hidden(PurePath(os.path.relpath(path, folder)))
+        ]
+    return findings
+
+
+def overlaps(splits: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
+    """Find images that both training and another split have.
+
+    Args:
+        splits: configs of mmseg data sets by split; those that cannot be opened are left out.
+    """
+    images = {}
+    for split, config in splits.items():
+        try:
+            dataset = open_dataset(config)
+        except DataError:
+            continue
+        items = dataset.load_data_list() if dataset is not None else []
+        images[split] = {item["img_path"] for item in items}
+    train = images.pop("train", set())
+    return [Finding("in train too", path, f"in {split}") for split in images for path in sorted(images[split] & train)]
+
+
+def copies(first: str, some: Mapping[str, str], second: str, others: Mapping[str, str]) -> list[Finding]:
+    """Find images of one split whose content another has under another name.
+
+    Args:
+        first: name of a split.
+        some: its images: digest of the content by path.
+        second: name of the other split.
+        others: its images.
+    """
+    known = {digest: path for path, digest in some.items()}
+    return [
+        Finding("same content", path, f"of {second}, is {known[digest]} of {first}")
+        for path, digest in others.items()
+        if digest in known and path not in some
+    ]
+
+
+def copies_of_training(splits: Mapping[str, Mapping[str, str]]) -> tuple[list[Finding], list[Finding]]:
+    """Find images of training in other splits, under other names.
+
+    Args:
+        splits: digests by path, by split.
+
+    Returns:
+        Problems, and what is only remarkable: few images of a large split.
+    """
+    problems: list[Finding] = []
+    notes: list[Finding] = []
+    training = {path: digest for split in splits if split.startswith("train") for path, digest in splits[split].items()}
+    for split, images in splits.items():
+        if not split.startswith("train"):
+            found = copies("train", training, split, images)
+            (problems if are_many(found, images) else notes).extend(found)
+    return problems, notes
+
+
+def are_many(found: Sequence[Finding], images: Mapping[str, str]) -> bool:
+    """Whether copies are too many for an accident of a release."""
+    return len(found) > SAME_CONTENT * len(images)

@@ -1,0 +1,104 @@
+"""Files that lie in a data folder and are not read, or are read and should not be: told by their names alone."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any, Optional
+
+from .findings import Finding
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe")
+# Folders that programs make for themselves: macOS archives, Synology, Windows, waste bins, thumbnails.
+MADE_BY_PROGRAMS = {"__macosx", "@eadir", "$recycle.bin", "#recycle", "thumbs", "thumbnails", ".thumbnails"}
+
+
+def is_hidden(path: PurePath) -> bool:
+    """Whether a relative path goes through a hidden folder, one that a program made for itself, or is a hidden file."""
+    return any(
+        part.startswith(".") or part.lower() in MADE_BY_PROGRAMS for part in path.parts if part not in (".", "..")
+    )
+
+
+def stray_files(dataset: Any, items: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    """Find images in hidden folders that are read, images with a mask that are not read, and JPEG masks.
+
+    Args:
+        dataset: a ``BaseSegDataset``. With an ``ann_file`` its list decides what is read, and only masks are looked at.
+        items: of ``load_data_list``.
+    """
+    masks = [item["seg_map_path"] for item in items if "seg_map_path" in item]
+    found = [Finding("lossy", path, "is a JPEG") for path in masks if path.lower().endswith(JPEG_SUFFIXES)]
+    folder = dataset.data_prefix.get("img_path")
+    if dataset.ann_file or not folder or not os.path.isdir(folder):
+        return found
+    found += hidden_images([item["img_path"] for item in items], folder)
+    suffix = f"img_suffix is {dataset.img_suffix!r}"
+    return found + [Finding("not read", path, suffix) for path in unread_images(dataset, items)]
+
+
+def hidden_images(paths: Iterable[str], folder: str) -> list[Finding]:
+    """Find images that are read from hidden folders below a folder, or from those that a program made for itself."""
+    return [Finding("hidden", path) for path in paths if is_hidden(PurePath(os.path.relpath(path, folder)))]
+
+
+def unread_images(dataset: Any, items: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Find images that differ from what is read by their suffix alone, and have a mask.
+
+    Returns:
+        The mask of each, by the image's path.
+    """
+    folder, masks = dataset.data_prefix.get("img_path"), dataset.data_prefix.get("seg_map_path")
+    if dataset.ann_file or not (folder and masks and os.path.isdir(folder) and os.path.isdir(masks)):
+        return {}
+    labelled = {stem: os.path.join(masks, name) for name, stem in _stems(masks, dataset.seg_map_suffix).items()}
+    read = {os.path.relpath(item["img_path"], folder) for item in items}
+    stems = {name[: -len(dataset.img_suffix)] for name in read}
+    found = {}
+    for name, stem in _stems(folder, dataset.img_suffix).items():
+        path = os.path.join(folder, name)
+        if name not in read and stem not in stems and labelled.get(stem, path) != path:
+            found[path] = labelled[stem]
+    return found
+
+
+def _stems(folder: str, suffix: str) -> dict[str, str]:
+    """Map the files of a folder that end in a suffix, whatever its case and image format, to their names without it."""
+    formats = "|".join(map(re.escape, sorted(IMAGE_SUFFIXES, key=len, reverse=True)))
+    base = suffix[: -len(PurePath("x" + suffix).suffix) or None]  # _leftImg8bit of _leftImg8bit.png
+    ending = re.compile(f"{re.escape(base)}({formats})$", re.IGNORECASE)
+    return {name: ending.sub("", name) for name in _visible(Path(folder)) if ending.search(name)}
+
+
+def same_name(path: str) -> Optional[str]:
+    """Return a file beside a missing one that has its name and another suffix, in any case."""
+    wanted = Path(path)
+    if not wanted.parent.is_dir():
+        return None
+    for there in sorted(wanted.parent.iterdir()):
+        if there.stem.lower() == wanted.stem.lower() and there.suffix.lower() in IMAGE_SUFFIXES and there != wanted:
+            return str(there)
+    return None
+
+
+def other_suffixes(folder: str) -> str:
+    """Count the images of a folder by suffix, for the message that none has the right one."""
+    counts: dict[str, int] = {}
+    for name in _visible(Path(folder)) if os.path.isdir(folder) else ():
+        suffix = PurePath(name).suffix
+        if suffix.lower() in IMAGE_SUFFIXES:
+            counts[suffix] = counts.get(suffix, 0) + 1
+    return ", ".join(f"{count:,} *{suffix}" for suffix, count in sorted(counts.items()))
+
+
+def _visible(folder: Path) -> list[str]:
+    """List the files below a folder, relative to it, without hidden ones."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not is_hidden(PurePath(name)))
+        here = os.path.relpath(place, folder)
+        found += [os.path.normpath(os.path.join(here, name)) for name in sorted(names) if not is_hidden(PurePath(name))]
+    return found

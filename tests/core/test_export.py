@@ -1,0 +1,103 @@
+"""Models leave Python: exported for any number of images, and folded ones are the same in every mode."""
+
+from __future__ import annotations
+
+import copy
+import io
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from davpt_seg.core import PromptedViT
+
+from .methods import METHODS, adapter, prompts
+from .test_methods import stir
+from .tiny import TRAITS, tiny_vit
+
+
+class Outputs(nn.Module):
+    """A model's outputs as one tuple of tensors."""
+
+    def __init__(self, model: PromptedViT) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        features = self.model(images)
+        return tuple(out for out in (*features.maps, features.class_token, features.mean_token) if out is not None)
+
+
+def images(number: int) -> Tensor:
+    return torch.randn(number, 3, 32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(number))
+
+
+def assert_exports_with_any_batch(model: PromptedViT) -> None:
+    """Export at two images, run at three and at one, compare with eager."""
+    with torch.no_grad():  # an exported timm ViT resamples positions in float32, whatever the size
+        model.trunk.pos_embed.copy_(model.trunk.pos_embed.float())
+    wrapped = Outputs(model.eval())
+    batch = torch.export.Dim("batch", min=1, max=64)
+    exported = torch.export.export(wrapped, (images(2),), dynamic_shapes=({0: batch},)).module()
+    for number in (3, 1):
+        for got, expected in zip(exported(images(number)), wrapped(images(number))):
+            torch.testing.assert_close(got, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_each_method_exports_with_a_dynamic_batch_before_and_after_folding(name: str) -> None:
+    model = stir(tiny_vit(**METHODS[name].arguments))
+    assert_exports_with_any_batch(model)
+    assert_exports_with_any_batch(model.fold())
+
+
+@pytest.mark.filterwarnings("ignore")  # of the exporter, which is being replaced by one that needs onnxscript
+@pytest.mark.parametrize("name", METHODS)
+def test_each_method_runs_in_onnx_with_any_batch_before_and_after_folding(name: str) -> None:
+    pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    model = stir(tiny_vit(**METHODS[name].arguments)).float().eval()
+    for wrapped in (Outputs(model), Outputs(copy.deepcopy(model).fold())):
+        file = io.BytesIO()
+        axes = {"images": {0: "batch"}}
+        torch.onnx.export(wrapped, (images(2).float(),), file, dynamo=False, input_names=["images"], dynamic_axes=axes)
+        session = runtime.InferenceSession(file.getvalue())
+        for number in (3, 1):
+            found = session.run(None, {"images": images(number).float().numpy()})
+            for got, expected in zip(found, wrapped(images(number).float())):
+                torch.testing.assert_close(torch.from_numpy(got), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("trait", [trait for trait in TRAITS if trait != "plain"])
+def test_each_kind_of_trunk_exports_with_a_dynamic_batch(trait: str) -> None:
+    assert_exports_with_any_batch(tiny_vit(prompts=dict(num_prompts=2, carry=0), timm_kwargs=TRAITS[trait]))
+
+
+RANDOM: dict[str, dict[str, Any]] = {
+    "adaptformer": adapter(type="adaptformer", width=8, dropout=0.5),
+    "lora": adapter(type="lora", rank=2, dropout=0.5),
+    "deep prompts": prompts(4, dropout=0.5),
+    "prompts in the sequence": prompts(4, kind="shallow", dropout=0.5),
+    "drop path": dict(trunk_mode="train", drop_path_rate=0.5, timm_kwargs=dict(depth=4)),
+    "dropout of the trunk": dict(
+        trunk_mode="train", timm_kwargs=dict(pos_drop_rate=0.5, proj_drop_rate=0.5, attn_drop_rate=0.5)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", [*METHODS, *RANDOM])
+def test_a_folded_model_gives_the_same_outputs_in_every_mode(name: str) -> None:
+    arguments = RANDOM[name] if name in RANDOM else METHODS[name].arguments
+    model = stir(tiny_vit(**arguments))
+    for folded in (copy.deepcopy(model).fold(), model.train().fold()):
+        expected = Outputs(folded)(images(2))
+        for parent in (folded.train(), nn.Sequential(Outputs(folded)).train()[0].model, folded.eval()):
+            for got, before in zip(Outputs(parent)(images(2)), expected):
+                assert torch.equal(got, before)
+
+
+@pytest.mark.parametrize("name", RANDOM)
+def test_the_models_above_do_draw_random_numbers_before_they_are_folded(name: str) -> None:
+    model = stir(tiny_vit(**RANDOM[name])).train()
+    assert not torch.equal(model(images(2)).maps[0], model(images(2)).maps[0])
