@@ -314,7 +314,34 @@ def _(folder: Path) -> None:
     training_set(folder)[3]
 
 
-@wrong("Data", "a training pipeline without `LoadAnnotations`", "'0003.jpg' has none of them", "load annotations")
+@wrong("Data", "masks of 16 bits with mmseg's own `LoadAnnotations`", "0003.png' has 16 bits", "LoadLabelMap")
+def _(folder: Path) -> None:
+    write_camvid(folder)
+    mask = folder / "annotations" / "train" / "0003.png"
+    Image.fromarray(np.array(Image.open(mask)).astype(np.uint16) + 256).save(mask)
+    cfg = tiny_camvid(folder, folder / "work")
+    cfg.train_dataloader.dataset.pipeline[1] = dict(type="LoadAnnotations")
+    cfg.dump(folder / "config.py")
+    train(str(folder / "config.py"), f"work_dir={folder}")
+
+
+@wrong("Data", "images of 16 bits", "0003.png' has 16 bits a channel", "become almost black", "ToEightBit")
+def _(folder: Path) -> None:
+    write_camvid(folder)
+    for image in sorted((folder / "images" / "train").iterdir()):
+        Image.open(image).convert("L").save(image.with_suffix(".png"))
+    deep = folder / "images" / "train" / "0003.png"
+    Image.fromarray(np.array(Image.open(deep)).astype(np.uint16) * 16).save(deep)
+    train(CAMVID, *camvid_at(folder), "train_dataloader.dataset.img_suffix=.png")
+
+
+@wrong("Data", "300 classes whose void is 255", "300 classes: every part", "decode_head.ignore_index=255", "data.md")
+def _(folder: Path) -> None:
+    write_camvid(folder)
+    train(CAMVID, *camvid_at(folder), "model.decode_head.num_classes=300")
+
+
+@wrong("Data", "a training pipeline without a step that loads masks", "'0003.jpg' has none of them", "load annotations")
 def _(folder: Path) -> None:
     from mmseg.structures import SegDataSample
 

@@ -11,6 +11,9 @@ import cv2
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from ..errors import InputError
+from ..visualization.output_names import output_names
+
+OUTPUTS = ("_picture.png", "_labels.png")
 
 
 def find_images(arguments: Sequence[str]) -> list[Path]:
@@ -21,7 +24,10 @@ def find_images(arguments: Sequence[str]) -> list[Path]:
     Raises:
         InputError: a file that does not exist, a folder or pattern without images, or no image among all of them.
     """
-    found = list(dict.fromkeys(path for argument in arguments for path in _expand(argument)))
+    files: dict[Path, Path] = {}
+    for path in (path for argument in arguments for path in _expand(argument)):
+        files.setdefault(path.parent.resolve() / path.name, path)
+    found = list(files.values())
     if not any(cv2.haveImageReader(str(path)) for path in found):
         names = ", ".join(map(str, found[:3])) + ", ..." * (len(found) > 3)
         raise InputError(f"none of these files is an image that OpenCV can read: {names}")
@@ -48,22 +54,32 @@ def _expand(argument: str) -> list[Path]:
     return images
 
 
-def output_stems(images: Sequence[Path], out: Path) -> list[Path]:
-    """Return where in ``out`` the files of each image go, without ending; subfolders stay as below their common one.
+def output_stems(images: Sequence[Path], out: Path, endings: Sequence[str] = OUTPUTS) -> list[Path]:
+    """Return where in ``out`` the files of each image go, without ending: see :func:`output_names`.
+
+    Args:
+        images: each once.
+        out: a folder, which may not exist yet.
+        endings: of the files that are written for an image.
 
     Raises:
-        InputError: two images that would write the same file, or ``out`` is a file.
+        InputError: ``out`` is a file, or a folder where an output would replace one of the images.
     """
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {str(out)!r} is a file; name a folder")
-    full = [image.resolve() for image in images]
-    common = osp.commonpath([image.parent for image in full])
-    stems = [out / image.relative_to(common).with_suffix("") for image in full]
-    owners: dict[Path, Path] = {}
-    for image, stem in zip(images, stems):
-        other = owners.setdefault(stem, image)
-        if other != image:
-            raise InputError(
-                f"{str(other)!r} and {str(image)!r} would write the same files; give them apart, each an --out"
-            )
-    return stems
+    names = output_names(map(str, images))
+    inputs = {image.resolve() for image in images}
+    for image in images:
+        for ending in endings:
+            file = output(out / names[str(image)], ending)
+            if file.resolve() in inputs:
+                raise InputError(
+                    f"--out {str(out)!r}: {file.name!r}, made of {str(image)!r}, would replace an image; name another "
+                    "folder"
+                )
+    return [out / names[str(image)] for image in images]
+
+
+def output(stem: Path, ending: str) -> Path:
+    """Return the file of an image's stem with an ending."""
+    return stem.parent / (stem.name + ending)

@@ -30,6 +30,7 @@ from .scores import draw_matrix, write_scores
 from .start import check_start, stop_where_diverged, use_resume
 from .sync_bn import replace_sync_bn, single_process_or_cpu
 from .testing import change_test, check_files, is_recognition
+from .void import check_void
 from .weights import check_weights
 
 logger = logging.getLogger("davpt_seg")
@@ -237,6 +238,11 @@ def check_data(parser: argparse.ArgumentParser, cfg: Config, splits: Sequence[st
         parser.error(str(error))
     if settings.exif == "stored":
         read_as_stored(cfg)
+    if not is_recognition(cfg):
+        try:
+            check_void(cfg)
+        except InputError as error:
+            parser.error(str(error))
     for split in splits:
         loader = cfg.get(f"{split}_dataloader")
         if loader is not None:

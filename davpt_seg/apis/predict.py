@@ -17,10 +17,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ..errors import InputError
 from ..visualization.predictions import class_shares, label_map, percent, prediction_picture
-from .images import find_images, output_stems
+from .images import OUTPUTS, find_images, output, output_stems
 from .launch import load_config
 from .option_values import OptionsAction
-from .predictor import Predictor, read_image
+from .predictor import Predictor
 
 HELP = """\
 Segment images with a trained model. For each image NAME.jpg, in DIR:
@@ -56,6 +56,9 @@ def main_predict(argv: Optional[Sequence[str]] = None) -> None:
         predictor = Predictor(args.checkpoint, config, args.mode, args.tta, args.device, options, args.trust_config)
     except InputError as error:
         parser.error(str(error))
+    there = sum(output(stem, ending).exists() for stem in stems for ending in OUTPUTS)
+    if there:
+        print(f"{args.out}: {there} files of an earlier run are replaced")
     failed = _predict_all(predictor, images, stems, args)
     if failed:
         print(f"{len(failed)} of {len(images)} could not be read:", *failed, sep="\n  ", file=sys.stderr)
@@ -124,12 +127,12 @@ def _predict_all(
         for path, stem in progress.track(list(zip(images, stems))):
             start = time.perf_counter()
             try:
-                pixels = read_image(str(path))
+                pixels = predictor.read(path)
             except InputError as error:
                 failed.append(str(error))
                 progress.console.print(f"{path}  unreadable, left out")
                 continue
-            labels = predictor(pixels)
+            labels = predictor.label(pixels)
             picture = _write(predictor, path, stem, pixels, labels, args.opacity)
             seconds = time.perf_counter() - start
             progress.console.print(f"{path}  {seconds:.1f} s  {_summary(labels, predictor.classes)}")
@@ -146,9 +149,9 @@ def _write(
     """Write picture and label map of one image; return the picture's path."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     figure = prediction_picture(pixels[..., ::-1], labels, predictor.classes, predictor.palette, path.name, opacity)
-    picture = stem.with_name(f"{stem.name}_picture.png")
+    picture, label_file = (output(stem, ending) for ending in OUTPUTS)
     figure.savefig(picture)
-    label_map(labels, predictor.palette).save(stem.with_name(f"{stem.name}_labels.png"))
+    label_map(labels, predictor.palette).save(label_file)
     return picture
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, Optional, Union
 
-import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -13,10 +13,12 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.device import get_device
 from mmengine.registry import MODELS, init_default_scope
 
+from ..datasets.pipelines import MASK_LOADERS, step_name
 from ..errors import InputError
 from ..trust.config_check import without_sources
 from .checkpoint import class_names_and_colours, embedded_config, load_strictly, read_checkpoint
 from .options import put_options
+from .pixels import ImageReader
 from .sync_bn import replace_sync_bn
 from .testing import is_recognition, set_mode, use_tta
 
@@ -86,37 +88,35 @@ class Predictor:
             model = MODELS.build(dict(cfg.tta_model, module=model)).eval()
         self.model = model
         init_default_scope(cfg.get("default_scope", "mmseg"))
-        self.pipeline = Compose(image_steps(cfg.test_dataloader.dataset.pipeline))
+        steps = cfg.test_dataloader.dataset.pipeline
+        self.pipeline = Compose(image_steps(steps))
+        self.reader = ImageReader(steps)
 
-    @torch.no_grad()
-    def __call__(self, image: Union[str, np.ndarray]) -> np.ndarray:
+    def __call__(self, image: Union[str, os.PathLike[str], np.ndarray]) -> np.ndarray:
         """Return the class of every pixel, (H, W).
 
         Args:
-            image: a file, or BGR pixels (H, W, 3) uint8 as ``mmcv.imread`` gives them.
+            image: a file, or BGR pixels (H, W, 3) uint8 as ``mmcv.imread`` gives them; where the test pipeline has
+                ``ToEightBit``, pixels in its range.
 
         Raises:
-            InputError: a file that is no image.
+            InputError: a file that is no image, or pixels in another layout, type or range.
         """
-        if isinstance(image, str):
-            image = read_image(image)
-        (sample,) = self.model.test_step(pseudo_collate([self.pipeline(dict(img=image))]))
-        return sample.pred_sem_seg.data.reshape(image.shape[:2]).cpu().numpy().astype(np.int64)
+        return self.label(self.read(image))
 
+    def read(self, image: Union[str, os.PathLike[str], np.ndarray]) -> np.ndarray:
+        """Return BGR pixels (H, W, 3) uint8, as the model takes them.
 
-def read_image(path: str) -> np.ndarray:
-    """Read an image as BGR pixels (H, W, 3) uint8.
+        Raises:
+            InputError: as of a call.
+        """
+        return self.reader(image)
 
-    Raises:
-        InputError: no such file, or one that is no image.
-    """
-    try:
-        image = mmcv.imread(path)
-    except FileNotFoundError as error:
-        raise InputError(f"image {path!r} does not exist") from error
-    if image is None:
-        raise InputError(f"{path!r} is no image that OpenCV can read, or a broken one")
-    return image
+    @torch.no_grad()
+    def label(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the class of every pixel, (H, W), of what ``read`` returned."""
+        (sample,) = self.model.test_step(pseudo_collate([self.pipeline(dict(img=pixels))]))
+        return sample.pred_sem_seg.data.reshape(pixels.shape[:2]).cpu().numpy().astype(np.int64)
 
 
 def image_steps(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -127,12 +127,13 @@ def image_steps(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     if steps[0]["type"] != "LoadImageFromFile":
         raise InputError(f"the test pipeline starts with {steps[0]['type']!r}, but must with 'LoadImageFromFile'")
-    return [dict(steps[0], type="LoadImageFromNDArray"), *without_labels(steps[1:])]
+    kept = [step for step in steps[1:] if step_name(step) != "ToEightBit"]  # what read has done
+    return [dict(steps[0], type="LoadImageFromNDArray"), *without_labels(kept)]
 
 
 def without_labels(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Leave out the steps that load label maps, also those inside of a ``TestTimeAug``."""
-    kept = [dict(step) for step in steps if step["type"] != "LoadAnnotations"]
+    kept = [dict(step) for step in steps if step_name(step) not in MASK_LOADERS]
     for step in kept:
         if step["type"] == "TestTimeAug":
             branches = [without_labels(alternatives) for alternatives in step["transforms"]]

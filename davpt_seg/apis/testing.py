@@ -9,8 +9,12 @@ from typing import Any, Optional
 
 from mmengine.config import Config
 
+from ..datasets.pipelines import loading_steps
+from ..datasets.preflight import open_dataset, unwrapped
 from ..errors import InputError
+from ..visualization.output_names import output_names
 from .scores import ask_for_matrix
+from .void import MOST_IN_METRIC, most_classes
 
 PICTURES = (".png", ".pdf", ".svg", ".jpg")
 
@@ -29,10 +33,12 @@ def change_test(cfg: Config, args: argparse.Namespace) -> None:
     mode = (cfg.model.get("test_cfg") or {}).get("mode", "whole")
     if args.tta:
         use_tta(cfg)
-    if args.show_dir:
-        show_images(cfg, args.show_dir)
-    if args.out:
-        write_label_maps(cfg, args.out)
+    for option, folder, add in (("--show-dir", args.show_dir, show_images), ("--out", args.out, write_label_maps)):
+        if folder:
+            check_folder(cfg, option, folder)
+            add(cfg, folder)
+    if args.out and args.show_dir and Path(args.out).resolve() == Path(args.show_dir).resolve():
+        raise InputError(f"--out and --show-dir are both {args.out!r}, but their files have the same names; name two")
     if args.confusion_matrix or args.json:
         about = dict(config=args.config, checkpoint=args.checkpoint, mode=mode, tta=args.tta)
         add_report(cfg, args.confusion_matrix, args.json, about)
@@ -84,23 +90,35 @@ def use_tta(cfg: Config) -> None:
 
 
 def show_images(cfg: Config, folder: str) -> None:
-    """Paint every image, where mmseg draws one in fifty."""
-    hooks = cfg.setdefault("default_hooks", {})
-    hooks.setdefault("visualization", dict(type="SegVisualizationHook")).update(draw=True, interval=1)
-    painter = dict(type="SegLocalVisualizer", vis_backends=[dict(type="LocalVisBackend")], name="visualizer")
-    cfg.setdefault("visualizer", painter).update(save_dir=folder)
+    """Paint every image."""
+    loading = loading_steps(unwrapped(cfg.test_dataloader.dataset).get("pipeline") or ())
+    _add_hook(cfg, dict(type="PaintedImageHook", folder=folder, loading=loading))
 
 
 def write_label_maps(cfg: Config, folder: str) -> None:
-    """Write predicted label maps.
+    """Write predicted label maps."""
+    _add_hook(cfg, dict(type="LabelMapHook", folder=folder))
+
+
+def _add_hook(cfg: Config, hook: dict[str, Any]) -> None:
+    cfg.custom_hooks = [*(cfg.get("custom_hooks") or ()), hook]
+
+
+def check_folder(cfg: Config, option: str, folder: str) -> None:
+    """Refuse a folder for a test's outputs that is none, or where they would replace the test's images or masks.
 
     Raises:
-        InputError: the config has no IoUMetric, which writes them.
+        InputError: a file, or a folder in which a name is an image's or mask's own; a data set that is not there.
     """
-    metric = next((evaluator for evaluator in _evaluators(cfg) if evaluator["type"] == "IoUMetric"), None)
-    if metric is None:
-        raise InputError("--out needs an IoUMetric in the config's test_evaluator, which writes the label maps")
-    metric.update(output_dir=folder, keep_results=True)
+    if Path(folder).exists() and not Path(folder).is_dir():
+        raise InputError(f"{option} {folder!r} is a file; name a folder")
+    dataset = open_dataset(cfg.test_dataloader.dataset)
+    items = dataset.load_data_list() if dataset is not None else []
+    inputs = {Path(item[key]).resolve() for item in items for key in ("img_path", "seg_map_path") if key in item}
+    for name in output_names(item["img_path"] for item in items).values():
+        file = Path(folder, f"{name}.png").resolve()
+        if file in inputs:
+            raise InputError(f"{option} {folder!r} would replace {str(file)!r}, which the test reads; name another")
 
 
 def _evaluators(cfg: Config) -> list[Any]:
@@ -120,6 +138,12 @@ def add_report(cfg: Config, confusion_matrix: Optional[str], json: Optional[str]
         InputError: a file that could not be written; said before the test and not after it.
     """
     check_files(confusion_matrix, json)
+    classes = most_classes(cfg)
+    if classes > MOST_IN_METRIC:
+        raise InputError(
+            f"--json and --confusion-matrix write a matrix of {classes} x {classes} classes; the most is "
+            f"{MOST_IN_METRIC}"
+        )
     evaluators = _evaluators(cfg)
     ignore_index = next((e.ignore_index for e in evaluators if "ignore_index" in e), 255)
     report = dict(

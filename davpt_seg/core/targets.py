@@ -49,7 +49,8 @@ class Labelling:
         if 0 <= self.ignore_index < self.num_classes:
             raise ValueError(
                 f"guidance ignore_index {self.ignore_index} is one of the {self.num_classes} classes; set it to the "
-                "label of void, or to -1 where nothing is void"
+                "label that void has in the data set and in the heads"
+                + (" (65535, say; docs/data.md lists the parts)" if self.num_classes > 255 else "")
             )
         if not 0 < self.purity <= 1:
             raise ValueError(f"guidance purity must be above 0 and at most 1, got {self.purity}")

@@ -2,8 +2,10 @@
 
 from .check_labels import CheckLabels
 from .fgvc import FGVC_SETS, FGVCDataset
+from .load_label_map import LoadLabelMap
 from .pk_sampler import PKSampler
 from .random_subset import random_subset
+from .to_eight_bit import ToEightBit
 from .training_part import training_part
 from .vtab import VTAB_SETS, VTABDataset
 
@@ -12,7 +14,9 @@ __all__ = [
     "VTAB_SETS",
     "CheckLabels",
     "FGVCDataset",
+    "LoadLabelMap",
     "PKSampler",
+    "ToEightBit",
     "VTABDataset",
     "random_subset",
     "training_part",

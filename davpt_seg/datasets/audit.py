@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
-from PIL import Image
 
 from ..errors import DataError
 from .data_check import STRICT, DataCheck
+from .depth import check_depth, cuts_images, cuts_masks
 from .exif import Readers, said_of, tagged_pair
 from .findings import Finding, SplitAudit
 from .label_values import VOID, WRONG, Scheme, SeenValues
+from .load_label_map import MOST, label_map_problem, relabel
 from .lossy import looks_interpolated
 from .official import expected_images
 from .pairing import pairing
 from .palettes import Palettes
 from .pictures import UNREADABLE, read_picture
+from .pipelines import MASK_LOADERS, find_step
 from .preflight import open_dataset, whereabouts, without_images
 from .progress import in_parallel
 from .stray_files import JPEG_SUFFIXES, stray_files
 
-LABEL_MAP_MODES = ("1", "L", "P", "I", "I;16", "I;16B")
 MIXED = 0.1  # share of masks that look interpolated, above which it is no accident of thin objects
 
 
@@ -71,12 +70,14 @@ def audit_split(
             Finding("count", str(dataset.data_root), f"{len(items):,} images, published {published}")
         )
 
-    labels = label_table(dataset)
+    pipeline = config.get("pipeline") or ()
+    labels = label_table(dataset, pipeline)
     seen = SeenValues(Scheme(labels, classes, bool(dataset.reduce_zero_label)), complete=decode)
     pixels, seen_in = np.zeros(len(classes), np.int64), np.zeros(len(classes), np.int64)
     whole = [item for item in items if all(os.path.isfile(item[k]) for k in ("img_path", "seg_map_path") if k in item)]
-    readers = Readers(config.get("pipeline") or ())
-    look = partial(examine, labels=labels, decode=decode, readers=readers, said=said_of(readers, settings.exif))
+    readers = Readers(pipeline)
+    said, deep = said_of(readers, settings.exif), not cuts_images(pipeline)
+    look = partial(examine, labels=labels, decode=decode, readers=readers, said=said, deep=deep)
     images, mixed, differing, palettes = {}, [], [], Palettes()
     for pair, item in zip(in_parallel(look, whole, workers, split), whole):
         result.findings += pair.findings
@@ -98,25 +99,30 @@ def audit_split(
     return result, AuditedFiles(images, seen)
 
 
-def label_table(dataset: Any) -> np.ndarray:
-    """Ask mmseg itself what it makes of each value 0 to 255 in a mask: (256,) of classes, ``VOID`` or ``WRONG``.
+def label_table(dataset: Any, pipeline: Sequence[Any] = ()) -> np.ndarray:
+    """Return what training makes of each value in a mask: (256,) or (65536,) of classes, ``VOID`` or ``WRONG``.
 
     So ``reduce_zero_label`` and a subset of the classes mean here what they mean in training.
-    """
-    from mmseg.datasets.transforms import LoadAnnotations
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "values.png"
-        Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).save(path)
-        mask = dict(
-            seg_map_path=str(path),
-            reduce_zero_label=dataset.reduce_zero_label,
-            label_map=dataset.label_map,
-            seg_fields=[],
+    Args:
+        dataset: of mmseg.
+        pipeline: its steps; where ``LoadAnnotations`` is one, values end at 255, as it reads 8 bits.
+
+    Raises:
+        DataError: more classes than the pipeline's loader can read, or so many that void is one of them.
+    """
+    loader, classes = find_step(pipeline, *MASK_LOADERS), len(dataset.metainfo["classes"])
+    check_depth((), pipeline, classes)
+    if classes > 255 and 0 <= dataset.ignore_index < classes:
+        raise DataError(
+            f"{classes} classes, of which the data set's ignore_index, {dataset.ignore_index}, is one; set it, like "
+            f"that of LoadLabelMap and the other parts, to {MOST} (docs/data.md)"
         )
-        labels = LoadAnnotations()(mask)["gt_seg_map"].ravel().astype(np.int64)
+    ignore_index = loader.get("ignore_index", 255) if isinstance(loader, dict) else 255
+    values = np.arange(256 if cuts_masks(pipeline) else MOST + 1, dtype=np.uint16)
+    labels = relabel(values, dataset.reduce_zero_label, dataset.label_map, ignore_index).astype(np.int64)
     void = labels == dataset.ignore_index
-    labels[~void & (labels >= len(dataset.metainfo["classes"]))] = WRONG
+    labels[~void & (labels >= classes)] = WRONG
     labels[void] = VOID
     return labels
 
@@ -125,7 +131,7 @@ class Examined(NamedTuple):
     """What is wrong and what is remarkable about an image and its mask, and what they hold.
 
     ``content`` is a digest of the image if it was decoded, ``histogram`` the number of the mask's pixels of each value
-    0 to 255, ``interpolated`` whether its labels look mixed along borders, ``palette`` its colours.
+    that ``label_table`` has, ``interpolated`` whether its labels look mixed along borders, ``palette`` its colours.
     """
 
     findings: list[Finding]
@@ -137,9 +143,23 @@ class Examined(NamedTuple):
 
 
 def examine(
-    item: Mapping[str, Any], labels: np.ndarray, decode: bool, readers: Readers, said: Optional[str] = None
+    item: Mapping[str, Any],
+    labels: np.ndarray,
+    decode: bool,
+    readers: Readers,
+    said: Optional[str] = None,
+    deep: bool = False,
 ) -> Examined:
-    """Look into one image and its mask."""
+    """Look into one image and its mask.
+
+    Args:
+        item: of a data set of mmseg.
+        labels: what each value of a mask means, of ``label_table``.
+        decode: read pixels, not only headers.
+        readers: which of the two turns files with an Exif tag.
+        said: pixels that masks were drawn on, ``stored`` or ``upright``, where sizes do not show it.
+        deep: the pipeline reads images of more than 8 bits as they are.
+    """
     image_path, mask_path = item["img_path"], item.get("seg_map_path")
     findings: list[Finding] = []
     notes: list[Finding] = []
@@ -155,26 +175,35 @@ def examine(
         mask = read_picture(mask_path, decode)
     except UNREADABLE as error:
         findings.append(Finding("unreadable", mask_path, str(error)))
+    if image and image.bits > 8 and not deep:
+        findings.append(Finding("depth", image_path, f"{image.bits} bits a channel"))
     if image and mask and image.turned:
         pair = tagged_pair(readers, image_path, image, mask_path, mask)
         kind = pair.wrong(said)
         (findings if kind else notes).append(Finding(kind or "tagged", image_path, pair.detail))
     elif image and mask and image.size != mask.size:
         findings.append(Finding("size", mask_path, f"is {_times(mask.size)}, its image {_times(image.size)}"))
-    if mask and mask.mode not in LABEL_MAP_MODES:
-        findings.append(Finding("no label map", mask_path, f"has Pillow mode {mask.mode}"))
+    problem = label_map_problem(mask.mode, mask.bits) if mask else None
+    if problem:
+        findings.append(Finding("no label map", mask_path, problem.partition(":")[0]))
         return Examined(findings, notes, content)
+    if mask and mask.bits > 8 and len(labels) == 256:
+        findings.append(Finding("mask depth", mask_path, f"{mask.bits} bits a pixel"))
     if mask and mask.format in ("JPEG", "MPO") and not mask_path.lower().endswith(JPEG_SUFFIXES):
         findings.append(Finding("lossy", mask_path, "is a JPEG, whatever its name says"))
     if not mask or mask.values is None:
         return Examined(findings, notes, content)
-    histogram = np.bincount(mask.values.ravel(), minlength=256)
-    wrong = [v for v in np.flatnonzero(histogram).tolist() if v > 255 or labels[v] == WRONG]
-    if wrong:
+    outside = (mask.values < 0) | (mask.values >= len(labels))
+    histogram = np.bincount(mask.values[~outside].astype(np.int64), minlength=len(labels))
+    pixels = {v: int(histogram[v]) for v in np.flatnonzero((histogram > 0) & (labels == WRONG)).tolist()}
+    pixels |= dict(zip(*(each.tolist() for each in np.unique(mask.values[outside], return_counts=True))))
+    if pixels:
         allowed = np.flatnonzero(labels >= 0)
-        held = ", ".join(f"{v} ({histogram[v]:,} pixels)" for v in wrong[:5]) + (" ..." if len(wrong) > 5 else "")
+        held = ", ".join(f"{v} ({count:,} pixels)" for v, count in list(pixels.items())[:5]) + " ..." * (
+            len(pixels) > 5
+        )
         findings.append(Finding("label", mask_path, f"holds {held}; classes are {allowed.min()} to {allowed.max()}"))
-    return Examined(findings, notes, content, histogram[:256], looks_interpolated(mask.values), mask.palette)
+    return Examined(findings, notes, content, histogram, looks_interpolated(mask.values), mask.palette)
 
 
 def _times(size: tuple[int, int]) -> str:

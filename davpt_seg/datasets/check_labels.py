@@ -12,8 +12,9 @@ from mmengine.registry import TRANSFORMS
 class CheckLabels:
     """Refuse a label map of another size than its image, or with a class beyond the data set's, naming the file.
 
-    Put it right after ``LoadAnnotations``. Without it a wrong label surfaces as an index error in the loss, on a GPU
-    as a device assertion, neither of which names a file; and a wrong size is stretched to the image's without a word.
+    Put it right after ``LoadLabelMap`` (or mmseg's ``LoadAnnotations``). Without it a wrong label surfaces as an index
+    error in the loss, on a GPU as a device assertion, neither of which names a file; and a wrong size is stretched to
+    the image's without a word.
     Where an image comes without label map, as in inference, there is nothing to check.
 
     Args:
@@ -34,7 +35,7 @@ class CheckLabels:
         """
         if "gt_seg_map" not in results:
             if results.get("seg_map_path"):
-                raise ValueError("CheckLabels stands before LoadAnnotations in the pipeline; put it right after")
+                raise ValueError("CheckLabels must come after LoadLabelMap in the pipeline, right after it")
             return results
         label_map, path = results["gt_seg_map"], results.get("seg_map_path")
         if label_map.ndim != 2:
@@ -47,7 +48,7 @@ class CheckLabels:
             raise ValueError(
                 f"mask {path!r} has (height, width) {label_map.shape}, but its image {results.get('img_path')!r} "
                 f"{tuple(loaded[:2])}; make the mask again at its image's size (CheckLabels stands right after "
-                "LoadAnnotations)"
+                "LoadLabelMap)"
             )
         values = np.unique(label_map)
         wrong = [int(v) for v in values if v != self.ignore_index and not 0 <= v < self.num_classes]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os.path as osp
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -162,7 +163,7 @@ def image_folder(root: Path, images: Iterable[str]) -> Path:
     images = list(images)
     for image in images:  # mostly the first is there; where it is missing, the others still tell the folder
         for folder in IMAGE_FOLDERS:
-            if (root / folder / image).is_file():
+            if osp.isfile(root / folder / image):  # Path.is_file raises on a name that is too long
                 return root / folder
     tried = ", ".join(repr(str(root / folder / image)) for image in images[:1] for folder in IMAGE_FOLDERS)
     raise DataError(

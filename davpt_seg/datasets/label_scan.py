@@ -10,11 +10,12 @@ from typing import Any, NamedTuple, Optional
 import numpy as np
 
 from ..errors import DataError
-from .audit import LABEL_MAP_MODES, label_table
+from .audit import label_table
 from .data_check import STRICT, DataCheck
 from .label_advice import advice_on
 from .label_patterns import contradictions, suspicious
 from .label_values import Scheme, SeenValues
+from .load_label_map import MOST, label_map_problem
 from .lossy import looks_interpolated
 from .palettes import Palettes
 from .pictures import UNREADABLE, read_picture
@@ -46,9 +47,10 @@ def read_values(path: str) -> Optional[MaskValues]:
         mask = read_picture(path, decode=True)
     except UNREADABLE:
         return None
-    if mask.mode not in LABEL_MAP_MODES or mask.values is None or mask.values.ndim != 2 or mask.values.min() < 0:
+    if label_map_problem(mask.mode, mask.bits) or mask.values is None or mask.values.min() < 0:
         return None
-    histogram = np.bincount(mask.values.ravel(), minlength=256)
+    values = np.minimum(mask.values.ravel().astype(np.int64), MOST + 1)  # which is no class either
+    histogram = np.bincount(values, minlength=256)
     return MaskValues(path, histogram, mask.format, looks_interpolated(mask.values), mask.palette)
 
 
@@ -58,7 +60,9 @@ class _Split:
     def __init__(self, name: str, config: Mapping[str, Any], dataset: Any) -> None:
         self.name, self.where = name, whereabouts(dataset)
         classes = tuple(dataset.metainfo.get("classes") or ())
-        self.seen = SeenValues(Scheme(label_table(dataset), classes, bool(dataset.reduce_zero_label)))
+        self.seen = SeenValues(
+            Scheme(label_table(dataset, config.get("pipeline") or ()), classes, bool(dataset.reduce_zero_label))
+        )
         paths = list(dict.fromkeys(i["seg_map_path"] for i in dataset.load_data_list() if i.get("seg_map_path")))
         paths = [path for path in paths if os.path.isfile(path)]
         first = np.unique(np.linspace(0, len(paths) - 1, min(SAMPLE, len(paths))).astype(int))

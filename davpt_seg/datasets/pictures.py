@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import struct
 from typing import NamedTuple, Optional
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 # What Pillow is seen to raise on files that are cut off or are no image.
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+BITS_PER_SAMPLE = 258  # of a TIFF
 ORIENTATION = 0x0112  # the Exif tag; 1 is upright
 TURNS = range(2, 9)  # orientations that change pixels; those from 5 on swap width and height
 WIDTH, HEIGHT = 256, 257  # TIFF tags
@@ -22,7 +24,8 @@ class Picture(NamedTuple):
 
     ``size`` is (width, height) as stored, ``orientation`` the Exif tag's value (1 without tag), ``tag`` the metadata
     that hold it: ``exif``, or ``other``, such as XMP, which Pillow reads and OpenCV does not. ``values`` are the
-    decoded (H, W, ...) pixels and ``palette`` the (N, 3) colours of mode P, if they were read.
+    decoded (H, W, ...) pixels and ``palette`` the (N, 3) colours of mode P, if they were read. ``bits`` are those of a
+    channel as stored.
     """
 
     size: tuple[int, int]
@@ -32,6 +35,7 @@ class Picture(NamedTuple):
     format: str = ""
     tag: str = ""
     palette: Optional[np.ndarray] = None
+    bits: int = 8
 
     @property
     def content(self) -> str:
@@ -60,6 +64,7 @@ def read_picture(path: str, decode: bool) -> Picture:
         OSError, SyntaxError, ValueError, EOFError, struct.error: what cannot be read (``UNREADABLE``).
     """
     with Image.open(path) as image:
+        bits = stored_bits(image)  # before anything decodes pixels
         kind, size = image.format or "", image.size
         if kind == "TIFF":  # Pillow gives the size after turning
             tags = image.tag_v2  # type: ignore[attr-defined]
@@ -73,7 +78,7 @@ def read_picture(path: str, decode: bool) -> Picture:
         values = np.asarray(image) if decode else None
         colours = image.getpalette() if decode and image.mode == "P" else None
         palette = None if colours is None else np.array(colours, np.uint8).reshape(-1, 3)
-        return Picture(size, image.mode, orientation or 1, values, kind, tag if orientation else "", palette)
+        return Picture(size, image.mode, orientation or 1, values, kind, tag if orientation else "", palette, bits)
 
 
 def _orientation(path: str, image: Image.Image) -> tuple[Optional[int], str]:
@@ -100,3 +105,21 @@ def _png_exif(path: str) -> bytes:
             file.seek(length + 4, os.SEEK_CUR)
             head = file.read(8)
     return b""
+
+
+def stored_bits(image: Image.Image) -> int:
+    """Return the bits of a channel in the file of an image that was just opened.
+
+    Pillow's mode does not show it: colours of 16 bits are RGB to it, and are read with 8.
+    """
+    if image.format == "TIFF":
+        return max(image.tag_v2.get(BITS_PER_SAMPLE, (1,)))  # type: ignore[attr-defined]
+    tile = getattr(image, "tile", None)  # how the file stores it, until it is decoded
+    arguments = tile[0].args if tile else ()
+    arguments = arguments if isinstance(arguments, tuple) else (arguments,)
+    if image.format == "PPM" and any(isinstance(most, int) and most > 255 for most in arguments):
+        return 16
+    if image.format == "PNG" and arguments:
+        bits = re.search(r";(\d+)", str(arguments[0]))  # "RGB;16B", "L;4"
+        return int(bits[1]) if bits else 8
+    return 16 if image.mode.startswith("I;16") else 32 if image.mode in ("I", "F") else 8

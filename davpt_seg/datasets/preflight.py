@@ -13,6 +13,7 @@ from mmengine.registry import DATASETS as ALL_DATASETS
 
 from ..errors import DataError
 from .data_check import STRICT, DataCheck
+from .depth import check_depth
 from .preflight_exif import check_orientation
 from .preflight_files import refuse_strays
 from .recognition import RecognitionDataset
@@ -95,7 +96,7 @@ def whereabouts(dataset: Any) -> str:
 def check_dataset(config: ConfigDict, settings: DataCheck = STRICT) -> int:
     """Check that a data set has its folders, lists and images, and of mmseg's its masks.
 
-    Of files only the headers of mmseg's images are read: ``tools/check_dataset.py`` reads all.
+    Of files only the headers of images and masks are read: ``tools/check_dataset.py`` reads all.
 
     Args:
         config: of the data set, or of a wrapper around one or several. Kinds other than mmseg's ``BaseSegDataset``
@@ -107,8 +108,8 @@ def check_dataset(config: ConfigDict, settings: DataCheck = STRICT) -> int:
 
     Raises:
         DataError: a missing or bad list, a missing folder, no image, images without mask, empty files, images that are
-            read from hidden folders or not read for their suffix, JPEG masks, or images whose Exif tag turns them
-            away from their masks.
+            read from hidden folders or not read for their suffix, JPEG masks, images whose Exif tag turns them
+            away from their masks, or files deeper than the pipeline reads them.
     """
     return sum(_check(leaf, settings) for leaf in leaves(config))
 
@@ -138,8 +139,10 @@ def _check(config: Any, settings: DataCheck) -> int:
                     f"{renamed(paths[0])}; "
                     "restore them or take those images out (tools/check_dataset.py CONFIG looks into every file)"
                 )
+    pipeline = config.get("pipeline") or ()
+    check_depth(items, pipeline, len(dataset.metainfo.get("classes") or ()))
     if not isinstance(dataset, RecognitionDataset):
-        check_orientation(where, items, config.get("pipeline") or (), settings.exif)
+        check_orientation(where, items, pipeline, settings.exif)
     return len(items)
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Optional
 import numpy as np
 
 from ..errors import DataError
+from .depth import cuts_images
 from .fgvc import FGVCDataset, read_split
 from .findings import Finding, SplitAudit
 from .official import expected_images
@@ -60,8 +61,9 @@ def audit_labelled_images(
     result.seen_in = np.bincount([item["gt_label"] for item in items], minlength=len(result.classes)).tolist()
 
     paths = [path for path in dict.fromkeys(item["img_path"] for item in items) if os.path.isfile(path)]
-    contents = {}
-    for (finding, digest), path in zip(in_parallel(partial(examine, decode=decode), paths, workers, split), paths):
+    contents, deep = {}, not cuts_images(unwrapped(config).get("pipeline") or ())
+    look = partial(examine, decode=decode, deep=deep)
+    for (finding, digest), path in zip(in_parallel(look, paths, workers, split), paths):
         result.findings += [finding] if finding else []
         contents.update({path: digest} if digest else {})
     return result, LabelledImages({item["img_path"]: item["gt_label"] for item in items}, contents)
@@ -97,20 +99,19 @@ def listed(dataset: Any, items: list[dict[str, Any]]) -> list[Finding]:
     return missing + twice + hidden_images(times, str(dataset.folder(dataset.data_root, dataset.name)))
 
 
-def examine(path: str, decode: bool) -> tuple[Optional[Finding], Optional[str]]:
+def examine(path: str, decode: bool, deep: bool = False) -> tuple[Optional[Finding], Optional[str]]:
     """Look into one image.
 
     Returns:
         What is wrong, and a digest of its content if it was read.
     """
     try:
-        if not decode:
-            read_picture(path, decode=False)
-            return None, None
-        return None, read_picture(path, decode=True).content
+        picture = read_picture(path, decode)
     except UNREADABLE as error:
         reason = str(error).partition(" <")[0]  # without the address of a buffer
         return Finding("unreadable", path, reason), None
+    too_deep = Finding("depth", path, f"{picture.bits} bits a channel") if picture.bits > 8 and not deep else None
+    return too_deep, picture.content if decode else None
 
 
 def compare_splits(splits: Mapping[str, LabelledImages]) -> tuple[list[Finding], list[Finding]]:

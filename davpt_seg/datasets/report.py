@@ -36,6 +36,10 @@ NEXT_STEPS = {
         "these are too many for an accident of the release: make the lists and images again, of separate splits",
     ),
     "unreadable": ("unreadable file", "get it again: it is cut off or no image"),
+    "depth": (
+        "image of more than 8 bits a channel",
+        "convert it to 8 bits, or state its range in the pipelines by ToEightBit (docs/data.md)",
+    ),
     "turned": (
         "image turned by Exif when read, whose mask was drawn on the pixels as stored",
         "drop the tag, which leaves its pixels as they are: --drop-orientation; or read images as stored: "
@@ -71,7 +75,14 @@ NEXT_STEPS = {
     "shifted": ("reduce_zero_label where 0 is a class", "do what it says"),
     "numbering": ("masks that are numbered otherwise than the classes", "do what it says"),
     "size": ("mask of another size than its image", "make the mask again at the image's size, without interpolation"),
-    "no label map": ("mask of colours", "convert it to one channel (mode L or P) that holds class numbers"),
+    "no label map": (
+        "mask of colours, fractions, or 2 or 4 bits",
+        "convert it to one channel (mode L, P or I;16) that holds class numbers",
+    ),
+    "mask depth": (
+        "mask of more than 8 bits a pixel",
+        "replace LoadAnnotations, which reads 8 bits of it, by LoadLabelMap (docs/data.md)",
+    ),
     "label": ("label that is no class", "fix the mask, or check the data set's type and reduce_zero_label"),
 }
 

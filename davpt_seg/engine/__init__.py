@@ -7,6 +7,7 @@ from .data_mean_init_hook import DataMeanInitHook
 from .exact_resume_hook import ExactResumeHook
 from .finite_loss_hook import FiniteLossHook
 from .metric_loss_hook import MetricLossHook
+from .output_hooks import LabelMapHook, PaintedImageHook
 from .prompt_mapping_hook import PromptMappingHook
 from .segmentation_report import SegmentationReport
 from .trained_table_hook import TrainedTableHook
@@ -18,7 +19,9 @@ __all__ = [
     "DataMeanInitHook",
     "ExactResumeHook",
     "FiniteLossHook",
+    "LabelMapHook",
     "MetricLossHook",
+    "PaintedImageHook",
     "PromptMappingHook",
     "SegmentationReport",
     "TrainedTableHook",

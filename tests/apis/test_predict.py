@@ -43,15 +43,24 @@ def test_files_folders_and_patterns_name_images_each_once(folder: Path) -> None:
     assert [path.name for path in found] == ["b.png", "a.jpg", "c.png"]
 
 
-def test_outputs_keep_the_subfolders_below_the_common_one(folder: Path) -> None:
+def test_an_image_that_is_given_twice_is_found_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "link").symlink_to(folder / "below")
+    given = ["below/c.png", str(folder / "below" / "c.png"), "below/../below/c.png", "link/c.png", "./a.jpg", "a.jpg"]
+    assert find_images(given) == [Path("below/c.png"), Path("a.jpg")]
+
+
+def test_outputs_keep_no_folder_that_is_not_needed(folder: Path) -> None:
     images = [folder / "a.jpg", folder / "below" / "c.png"]
-    assert output_stems(images, Path("out")) == [Path("out/a"), Path("out/below/c")]
+    assert output_stems(images, Path("out")) == [Path("out/a"), Path("out/c")]
 
 
-def test_images_that_would_write_the_same_file_are_refused(folder: Path) -> None:
-    Image.new("RGB", (8, 6)).save(folder / "a.png")
-    with pytest.raises(InputError, match=r"a\.jpg' and .*a\.png' would write the same files"):
-        output_stems([folder / "a.jpg", folder / "a.png"], Path("out"))
+def test_outputs_that_would_replace_an_input_are_refused(folder: Path) -> None:
+    copy = folder / "b_labels.png"  # what an earlier run may have left in a folder that is predicted again
+    copy.write_bytes((folder / "b.png").read_bytes())
+    output_stems([folder / "b.png", copy], folder / "out")
+    with pytest.raises(InputError, match=r"'b_labels\.png', made of .*b\.png', would replace an image"):
+        output_stems([folder / "b.png", copy], folder)
 
 
 @pytest.mark.parametrize(

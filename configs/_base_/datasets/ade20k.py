@@ -2,7 +2,7 @@
 data_root = "{{$ADE20K_ROOT:data/ade/ADEChallengeData2016}}"
 train_pipeline = [
     dict(type="LoadImageFromFile"),
-    dict(type="LoadAnnotations"),
+    dict(type="LoadLabelMap"),
     dict(type="CheckLabels", num_classes=150),
     dict(type="RandomResize", scale=(2048, 512), ratio_range=(0.5, 2.0), keep_ratio=True),
     dict(type="RandomCrop", crop_size=(512, 512), cat_max_ratio=0.75),
@@ -13,7 +13,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=(2048, 512), keep_ratio=True),
-    dict(type="LoadAnnotations"),  # after Resize: predictions are compared at the masks' own size
+    dict(type="LoadLabelMap"),  # after Resize: predictions are compared at the masks' own size
     dict(type="CheckLabels", num_classes=150),
     dict(type="PackSegInputs"),
 ]
@@ -30,7 +30,7 @@ tta_pipeline = [
                 dict(type="RandomFlip", prob=0.0, direction="horizontal"),
                 dict(type="RandomFlip", prob=1.0, direction="horizontal"),
             ],
-            [dict(type="LoadAnnotations")],
+            [dict(type="LoadLabelMap")],
             [dict(type="PackSegInputs")],
         ],
     ),

@@ -11,7 +11,7 @@ metainfo = dict(
 )  # fmt: skip
 train_pipeline = [
     dict(type="LoadImageFromFile"),
-    dict(type="LoadAnnotations"),
+    dict(type="LoadLabelMap"),
     dict(type="CheckLabels", num_classes=11),
     dict(type="Resize", scale=(224, 168), keep_ratio=False),
     dict(type="RandomFlip", prob=0.5),
@@ -20,7 +20,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=(224, 168), keep_ratio=False),
-    dict(type="LoadAnnotations"),  # after Resize: predictions are compared at the masks' own 360 x 480
+    dict(type="LoadLabelMap"),  # after Resize: predictions are compared at the masks' own 360 x 480
     dict(type="CheckLabels", num_classes=11),
     dict(type="PackSegInputs"),
 ]
@@ -34,7 +34,7 @@ tta_pipeline = [
                 dict(type="RandomFlip", prob=0.0, direction="horizontal"),
                 dict(type="RandomFlip", prob=1.0, direction="horizontal"),
             ],
-            [dict(type="LoadAnnotations")],
+            [dict(type="LoadLabelMap")],
             [dict(type="PackSegInputs")],
         ],
     ),

@@ -3,7 +3,7 @@ _base_ = ["camvid_168x224.py"]
 crop_size = (112, 112)
 train_pipeline = [
     dict(type="LoadImageFromFile"),
-    dict(type="LoadAnnotations"),
+    dict(type="LoadLabelMap"),
     dict(type="CheckLabels", num_classes=11),
     dict(type="Resize", scale=(224, 168), keep_ratio=False),
     dict(type="RandomCrop", crop_size=crop_size),

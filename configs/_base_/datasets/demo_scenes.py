@@ -12,13 +12,13 @@ metainfo = dict(
 )  # fmt: skip
 train_pipeline = [
     dict(type="LoadImageFromFile"),
-    dict(type="LoadAnnotations"),
+    dict(type="LoadLabelMap"),
     dict(type="CheckLabels", num_classes=10),
     dict(type="PackSegInputs"),
 ]
 test_pipeline = [
     dict(type="LoadImageFromFile"),
-    dict(type="LoadAnnotations"),
+    dict(type="LoadLabelMap"),
     dict(type="CheckLabels", num_classes=10),
     dict(type="PackSegInputs"),
 ]

@@ -1,7 +1,7 @@
 # PASCAL Context, 59 classes: the masks of pascal_context.py, their background (0) read as void (reduce_zero_label).
 _base_ = ["pascal_context.py"]
 train_pipeline = _base_.train_pipeline
-train_pipeline[2].num_classes = 59  # CheckLabels, after LoadAnnotations has shifted the labels to 0 to 58
+train_pipeline[2].num_classes = 59  # CheckLabels, after LoadLabelMap has shifted the labels to 0 to 58
 test_pipeline = _base_.test_pipeline
 test_pipeline[3].num_classes = 59
 train_dataloader = dict(dataset=dict(type="PascalContextDataset59", pipeline=train_pipeline))

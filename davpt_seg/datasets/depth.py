@@ -1,0 +1,74 @@
+"""Files that are deeper than what a pipeline reads of them: 8 bits, unless it says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+from PIL import Image
+
+from ..errors import DataError
+from .pictures import UNREADABLE, stored_bits
+from .pipelines import MASK_LOADERS, find_step, step_name
+
+EIGHT_BIT = ("color", "grayscale", "color_ignore_orientation", "grayscale_ignore_orientation")
+JPEG = (".jpg", ".jpeg")  # 8 bits in every reader here, so that a data set of photographs costs nothing
+IMAGE_ADVICE = (
+    "values that use 12 of 16 bits become almost black. Convert the images to 8 bits, or state their range in the "
+    "pipelines: dict(type='LoadImageFromFile', color_type=3), dict(type='ToEightBit', max_value=4095) (docs/data.md)"
+)
+MASK_ADVICE = "257 becomes 1. Replace it by dict(type='LoadLabelMap') in the pipelines (docs/data.md)"
+
+
+def cuts_images(pipeline: Sequence[Any]) -> bool:
+    """Whether a pipeline reads 8 bits of an image file, whatever its depth; so does one that is not given."""
+    if not pipeline:
+        return True
+    step = pipeline[0]
+    arguments = step if isinstance(step, dict) else vars(step)
+    return (
+        step_name(step) == "LoadImageFromFile"
+        and arguments.get("color_type", "color") in EIGHT_BIT
+        and arguments.get("imdecode_backend") != "tifffile"  # which reads files as they are
+    )
+
+
+def cuts_masks(pipeline: Sequence[Any]) -> bool:
+    """Whether a pipeline reads 8 bits of a mask file, whatever its depth."""
+    step = find_step(pipeline, *MASK_LOADERS)
+    return step is not None and step_name(step) == "LoadAnnotations"
+
+
+def check_depth(items: Sequence[Mapping[str, Any]], pipeline: Sequence[Any], classes: int = 0) -> None:
+    """Refuse images and masks that a pipeline would read with fewer bits than they have; only headers are read.
+
+    Args:
+        items: of a data set, with ``img_path`` and, of masks, ``seg_map_path``.
+        pipeline: the data set's, as configs.
+        classes: C of a data set with masks.
+
+    Raises:
+        DataError: a file with more than 8 bits a channel, or more classes than 8 bits hold.
+    """
+    images, masks = cuts_images(pipeline), cuts_masks(pipeline)
+    if masks and classes > 255:
+        raise DataError(f"{classes} classes, but LoadAnnotations reads 8 bits of a mask: {MASK_ADVICE}")
+    for cuts, key, what, advice in (
+        (images, "img_path", "image", f"the pipeline reads 8: {IMAGE_ADVICE}"),
+        (masks, "seg_map_path", "mask", f"LoadAnnotations reads 8: {MASK_ADVICE}"),
+    ):
+        paths = dict.fromkeys(item[key] for item in items if cuts and key in item)
+        for path in (path for path in paths if Path(path).suffix.lower() not in JPEG):
+            bits = file_bits(path) or 8
+            if bits > 8:
+                raise DataError(f"{what} {path!r} has {bits} bits a channel, of which {advice}")
+
+
+def file_bits(path: str) -> Optional[int]:
+    """Return the bits of a channel in an image file, by its header; None where Pillow cannot read it."""
+    try:
+        with Image.open(path) as image:
+            return stored_bits(image)
+    except UNREADABLE:
+        return None

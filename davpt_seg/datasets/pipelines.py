@@ -1,0 +1,36 @@
+"""Steps of a pipeline's config: which of them read images and masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Optional
+
+MASK_LOADERS = ("LoadLabelMap", "LoadAnnotations")
+
+
+def step_name(step: Any) -> str:
+    """Return the name of a step's class, without scope or module."""
+    kind = step.get("type", "") if isinstance(step, dict) else type(step)
+    return (kind if isinstance(kind, str) else kind.__name__).rpartition(".")[2]
+
+
+def all_steps(pipeline: Sequence[Any]) -> Iterator[Any]:
+    """Iterate over the steps of a pipeline, and over those inside of a ``TestTimeAug`` or a ``RandomChoice``."""
+    for step in pipeline:
+        if isinstance(step, (list, tuple)):
+            yield from all_steps(step)
+        else:
+            yield step
+            yield from all_steps(step.get("transforms") or () if isinstance(step, dict) else ())
+
+
+def find_step(pipeline: Sequence[Any], *names: str) -> Optional[Any]:
+    """Return the first step of one of these names; None where there is none."""
+    return next((step for step in all_steps(pipeline) if step_name(step) in names), None)
+
+
+def loading_steps(pipeline: Sequence[Any]) -> list[Any]:
+    """Return the steps that turn an image file into 8-bit pixels; a pipeline with a loader of its own has none."""
+    if not pipeline or step_name(pipeline[0]) != "LoadImageFromFile":
+        return []
+    return [step for step in pipeline[:2] if step_name(step) in ("LoadImageFromFile", "ToEightBit")]

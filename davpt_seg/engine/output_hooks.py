@@ -1,0 +1,104 @@
+"""Hooks that write what a test predicts: label maps for machines, painted images for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+from mmengine.dataset import Compose
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+from PIL import Image
+
+from ..visualization.output_names import output_names
+
+
+class _OutputHook(Hook):
+    """Write a file for each image of a test set, and keep files of one name in different folders apart.
+
+    Every process writes its own images, so that the order and number of processes do not matter.
+
+    Args:
+        folder: where to write; a file that is there is replaced.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+        self.names: dict[str, str] = {}
+
+    def before_test(self, runner: Runner) -> None:
+        """Name the outputs of all images, which depends on all of them."""
+        dataset = runner.test_dataloader.dataset
+        self.names = output_names(dataset.get_data_info(i)["img_path"] for i in range(len(dataset)))
+        there = sum(self.file(path).exists() for path in self.names)
+        if there:
+            print_log(f"{self.folder}: {there} files of an earlier run are replaced", "current")
+
+    def file(self, image: str) -> Path:
+        """Return what is written for an image."""
+        return self.folder / f"{self.names[image]}.png"
+
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Optional[Sequence[Any]] = None
+    ) -> None:
+        """Write the files of a batch."""
+        dataset = runner.test_dataloader.dataset
+        for sample in outputs or ():
+            file = self.file(sample.img_path)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self.draw(sample, dataset).save(file)
+
+    def draw(self, sample: Any, dataset: Any) -> Image.Image:
+        """Return what is written for a predicted sample."""
+        raise NotImplementedError
+
+
+@HOOKS.register_module()
+class LabelMapHook(_OutputHook):
+    """Write the predicted class of every pixel as a PNG file.
+
+    The first class is 0; with ``reduce_zero_label`` it is 1, as in the masks. Files have 16 bits where 8 do not
+    hold the last class.
+    """
+
+    def draw(self, sample: Any, dataset: Any) -> Image.Image:
+        """Return the label map of a predicted sample."""
+        shift = int(dataset.metainfo.get("reduce_zero_label", False))
+        most = len(dataset.metainfo["classes"]) - 1 + shift
+        labels = sample.pred_sem_seg.data.squeeze(0).cpu().numpy() + shift
+        return Image.fromarray(labels.astype(np.uint8 if most <= 255 else np.uint16))
+
+
+@HOOKS.register_module()
+class PaintedImageHook(_OutputHook):
+    """Paint each image's true classes, where they are known, beside its predicted ones.
+
+    Args:
+        folder: where to write.
+        loading: the pipeline's steps that read an image.
+        opacity: of the paint, 0 to 1.
+    """
+
+    def __init__(self, folder: str, loading: Sequence[Any] = (), opacity: float = 0.8) -> None:
+        super().__init__(folder)
+        self.load = Compose(list(loading) or [dict(type="LoadImageFromFile")])
+        self.opacity = opacity
+
+    def draw(self, sample: Any, dataset: Any) -> Image.Image:
+        """Return the painted image of a predicted sample."""
+        from ..visualization.predictions import paint
+
+        image = self.load(dict(img_path=sample.img_path))["img"][..., ::-1]
+        palette = np.asarray(dataset.metainfo["palette"])
+        painted = []
+        for key in ("gt_sem_seg", "pred_sem_seg"):
+            if key in sample:
+                labels = sample.get(key).data.squeeze(0).cpu().numpy()
+                known = (labels >= 0) & (labels < len(palette))
+                colours = paint(image, np.where(known, labels, 0), palette, self.opacity)
+                painted.append(np.where(known[..., None], colours, image))
+        return Image.fromarray(np.concatenate(painted, axis=1))
