@@ -21,6 +21,7 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 from torch import Tensor
 
 from davpt_seg import compat
+from davpt_seg.apis.checkpoint import read_checkpoint
 from davpt_seg.core import PromptedViT
 from davpt_seg.visualization import class_token_prompt_attention, prompt_attention
 
@@ -82,7 +83,7 @@ def main() -> None:
         steps = sorted(int(path.stem[5:]) for path in folder.glob("iter_*.pth"))
         for step in [0, *steps]:
             if step:
-                state = torch.load(folder / f"iter_{step}.pth", map_location="cpu")["state_dict"]
+                state = read_checkpoint(str(folder / f"iter_{step}.pth"))["state_dict"]
                 own = {name[9:]: value for name, value in state.items() if name.startswith("backbone.")}
                 model.load_state_dict(own)
             cells = [f"{share:.1f} |" for block in args.blocks for share in shares(model, images, block)]

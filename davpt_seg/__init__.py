@@ -15,7 +15,7 @@ if compat.check_stack():
     compat.log_through_mmengine()
     compat.count_frozen_parameters()
     from . import datasets, engine, models  # noqa: F401
-    from .trust import checkpoints  # noqa: F401
+    from .trust import schemes  # noqa: F401
 else:
     warnings.warn(
         "MMEngine is not installed: only davpt_seg.core is usable. "

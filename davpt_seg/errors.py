@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+DIVERGED = 3  # exit status of a training that diverged; 1 is a crash, 2 a wrong command line
+
 
 class InputError(ValueError):
     """A file, option or value that cannot be used."""

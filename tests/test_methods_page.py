@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 from davpt_seg.apis import compose
 from davpt_seg.apis.compose import compose_from_words
-from davpt_seg.core import PromptedViT
+from davpt_seg.models import PromptedViTBackbone
 
 ROOT = Path(__file__).parents[1]
 METHODS = ROOT / "configs" / "_base_" / "methods"
@@ -39,7 +39,7 @@ def test_the_counts_of_the_table_are_those_of_the_models(method: str, vit_b: str
         for name in ("type", "pretrained"):
             del arguments[name]
         with torch.device("meta"):
-            model = PromptedViT(**arguments)
+            model = PromptedViTBackbone(**arguments)
         assert f"{sum(p.numel() for p in model.parameters() if p.requires_grad):,}" == expected
 
 

@@ -18,7 +18,7 @@ from ..datasets.data_check import DataCheck, read_as_stored
 from ..datasets.label_scan import check_labels
 from ..datasets.pk_sampler import check_batch_size
 from ..datasets.preflight import check_dataset
-from ..errors import DivergedError, InputError
+from ..errors import DIVERGED, DivergedError, InputError
 from .check import advise_check
 from .checkpoint import mismatch, read_checkpoint
 from .classes import check_built_classes, check_classes
@@ -34,8 +34,6 @@ from .void import check_void
 from .weights import check_weights
 
 logger = logging.getLogger("davpt_seg")
-
-DIVERGED = 3  # exit status; 1 is a crash, 2 a wrong command line
 
 
 def main_train(argv: Optional[Sequence[str]] = None) -> None:
@@ -139,6 +137,8 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
     runner.call_hook("before_run")  # EMAHook makes its copy there, and loading a checkpoint asks for it
     try:
         runner.load_checkpoint(args.checkpoint, strict=True)  # MMEngine's own load_from forgives missing keys
+    except InputError as error:
+        parser.error(str(error))
     except RuntimeError as error:
         parser.error(mismatch(error, args.checkpoint, f"{args.config} with these --cfg-options"))
     metrics = runner.test()

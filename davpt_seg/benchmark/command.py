@@ -24,6 +24,11 @@ from .report import write_report
 from .slurm import SlurmError, submit
 from .workers import Pool
 
+HOPELESS = (
+    "every trial diverged or scored 0, so nothing is chosen and no final run starts. Search other values (lower rates, "
+    "--grid lr=1e-4,1e-3) in another --work-dir"
+)
+
 
 def main_benchmark(argv: Optional[Sequence[str]] = None) -> int:
     """Run a benchmark; return 0 where all of it is done, 1 where a run failed, 130 where it was interrupted."""
@@ -76,6 +81,10 @@ def _run(pool: Pool, protocols: Sequence[Protocol], root: Path, drawings: Drawin
         if failed:
             status = 1
             print(f"{len(failed)} runs failed; the same command tries them again: {', '.join(failed)}", file=sys.stderr)
+        for protocol in protocols:
+            if protocol.hopeless():
+                status = 1
+                print(f"{protocol.study.key}: {HOPELESS}", file=sys.stderr)
     except KeyboardInterrupt:
         status = 130
         print("Interrupted. The same command goes on.", file=sys.stderr)

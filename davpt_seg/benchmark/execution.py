@@ -12,9 +12,10 @@ from pathlib import Path
 from threading import Event
 from typing import Optional
 
+from ..errors import DIVERGED
 from .attempts import HEARTBEAT, Attempt
 from .files import write_json
-from .results import collect, result
+from .results import collect, diverged, result
 from .study import Run, check_same
 
 PATIENCE = 20.0  # seconds that a training gets to end when it is asked to
@@ -54,7 +55,7 @@ def execute(run: Run, folder: Path, attempt: Attempt, launch: Launch, slot: Mapp
         stopping: set when the training shall end early.
 
     Returns:
-        How the attempt ended: ``finished``, ``failed`` or ``stopped``.
+        How the attempt ended: ``finished``, ``failed``, ``stopped``, or ``diverged`` (a trial, which has its result).
 
     Raises:
         ProtocolError: the folder holds a run of another definition.
@@ -68,6 +69,10 @@ def execute(run: Run, folder: Path, attempt: Attempt, launch: Launch, slot: Mapp
         if code is None:
             attempt.end("stopped")
             return "stopped"
+        if code == DIVERGED and run.stage == "search":
+            diverged(folder, time.monotonic() - start)
+            attempt.end("diverged")
+            return "diverged"
         if code != 0 or collect(run, folder, time.monotonic() - start) is None:
             attempt.end("failed")
             return "failed"

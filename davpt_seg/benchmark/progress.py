@@ -42,6 +42,8 @@ class Progress:
             if how == "failed":
                 self.failed.append(run.key)
                 print(failure(run, attempt), flush=True)
+            elif how == "diverged":
+                print(f"{run.key}: diverged, and counts as a score of 0; its log: {attempt.log}", flush=True)
             elif how == "stopped":
                 print(f"{run.key}: stopped; the same command goes on with it", flush=True)
             else:

@@ -102,8 +102,15 @@ class Protocol:
         """List the runs that are reported."""
         return [self.study.final_run(parameters, seed) for seed in self.study.seeds]
 
+    def hopeless(self) -> bool:
+        """Return whether every trial has ended and none scored more than 0, so that nothing can be chosen."""
+        if not self.study.space.axes or self.chosen() is not None:
+            return False
+        trials = self.search.scored()
+        return len(trials) == self.trials and not any(trial.score for trial in trials)
+
     def _choose(self) -> Optional[dict[str, Any]]:
-        """Choose when every trial has its score; None as long as one has not."""
+        """Choose when every trial has its score; None as long as one has not, or where none scored more than 0."""
         if not self.study.space.axes:
             trials: list[Trial] = []
         else:
@@ -112,7 +119,7 @@ class Protocol:
                 if found is not None:
                     self.search.tell(trial, found["score"])
             trials = self.search.scored()
-            if len(trials) < self.trials:
+            if len(trials) < self.trials or not any(trial.score for trial in trials):
                 return None
         create_json(self.folder / "chosen.json", choice(trials))  # or another worker has just done it, with the same
         return self.chosen()

@@ -56,6 +56,11 @@ def collect(run: Run, folder: Path, seconds: Optional[float]) -> Optional[dict[s
     return found
 
 
+def diverged(folder: Path, seconds: float) -> None:
+    """Write ``result.json`` of a trial that diverged: the lowest score, so that others are chosen."""
+    write_json(folder / "result.json", dict(score=0.0, diverged=True, seconds=round(seconds, 1)))
+
+
 def _check_own(run: Run, folder: Path, about: dict[str, Any]) -> None:
     told = (about["config"], about["seed"], about["split"] == "test")
     if told != (run.words(), run.seed, run.stage == "final"):

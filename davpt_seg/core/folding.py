@@ -36,8 +36,9 @@ def fold(model: PromptedViT) -> None:
     """Fold a trained model for deployment, in place; it can't be trained further.
 
     LoRA, SSF and learned biases go into the trunk's weights (the same outputs but for rounding). Prompts that join as
-    keys and values become those keys and values (bit for bit the same outputs). Prompts that stay in the sequence,
-    Adapter and AdaptFormer stay what they are, and guidance is dropped. A folded model stays as it is.
+    keys and values become those keys and values: bit for bit the same outputs in float32 and float64, but not under
+    autocast, which would project them in low precision. Prompts that stay in the sequence, Adapter and AdaptFormer stay
+    what they are, and guidance is dropped. A folded model stays as it is, in eval mode.
     """
     if model.folded is not None:
         return

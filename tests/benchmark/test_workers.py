@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import signal
@@ -10,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from davpt_seg.apis.launch import DIVERGED
 from davpt_seg.benchmark.command import main_benchmark
 from davpt_seg.benchmark.slurm import _for_workers
+from davpt_seg.errors import DIVERGED
 
 from .conftest import RUNS, SMALL, Bench, wait_until
 
@@ -22,11 +23,9 @@ echo "77;cluster"
 """
 
 
-@pytest.mark.parametrize("status", ["1", str(DIVERGED)])
 def test_a_failed_run_stops_no_other_and_is_tried_again(
-    status: str, bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("FAKE_STATUS", status)
     monkeypatch.setenv("FAKE_FAIL", "method=linear,trunk=vitb_in21k,data=vtab/dtd,split=choose,lr=0.01")
     assert bench.run("w", "--jobs", "2") == 1
     said = capsys.readouterr()
@@ -39,6 +38,41 @@ def test_a_failed_run_stops_no_other_and_is_tried_again(
     monkeypatch.delenv("FAKE_FAIL")
     assert bench.run("w") == 0
     assert len(bench.started()) == RUNS - 2 + 3
+
+
+def test_a_trial_that_diverges_is_never_chosen_and_not_run_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FAKE_STATUS", str(DIVERGED))
+    monkeypatch.setenv("FAKE_FAIL", "method=linear,trunk=vitb_in21k,data=vtab/dtd,split=choose,lr=0.01")
+    assert bench.run("w") == 0
+    assert "linear/search/lr=0.01: diverged, and counts as a score of 0" in capsys.readouterr().out
+    chosen = json.loads((bench.folder / "w/vtab/dtd/vitb_in21k/linear/chosen.json").read_text())
+    assert chosen["parameters"] == {"lr": 0.001} and chosen["score"] > 0
+    assert len(bench.started()) == RUNS
+    assert bench.run("w") == 0
+    assert len(bench.started()) == RUNS
+
+
+def test_a_study_whose_trials_all_diverge_chooses_nothing_and_stops_no_other(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FAKE_STATUS", str(DIVERGED))
+    monkeypatch.setenv("FAKE_FAIL", "method=linear,trunk=vitb_in21k,data=vtab/dtd,split=choose")
+    assert bench.run("w") == 1
+    said = capsys.readouterr()
+    assert "vtab/dtd/vitb_in21k/linear: every trial diverged or scored 0, so nothing is chosen" in said.err
+    assert not (bench.folder / "w/vtab/dtd/vitb_in21k/linear/chosen.json").exists()
+    assert len(bench.started()) == RUNS - 2
+
+
+def test_a_final_run_that_diverges_has_failed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FAKE_STATUS", str(DIVERGED))
+    monkeypatch.setenv("FAKE_FAIL", "method=linear,trunk=vitb_in21k,data=vtab/dtd,split=final")
+    assert bench.run("w") == 1
+    assert "2 runs failed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP])

@@ -10,12 +10,12 @@ from pathlib import Path
 import mmpretrain
 import numpy as np
 import pytest
-import torch
 from mmengine.config import Config
 from mmengine.registry import HOOKS
 
 from davpt_seg.apis import main_test, main_train
 from davpt_seg.apis.parameters import build_on_meta, count_parameters
+from davpt_seg.trust.checkpoints import read
 
 from ..recognition import write_image
 from .test_scripts import run
@@ -126,7 +126,7 @@ def test_another_projects_config_is_guided_and_scored(theirs: Path, tmp_path: Pa
     main_train([str(theirs), "--work-dir", str(work), "--test", str(scores)])
     for name in ("loss_metric_patch", "loss_metric_cls"):
         assert min(logged(work, name)) > 0
-    state = torch.load(work / "epoch_2.pth", map_location="cpu")["state_dict"]
+    state = read(str(work / "epoch_2.pth"))["state_dict"]  # written by MMEngine's own hook
     assert sorted(state["backbone.guidance.mapping.prompt_of_class"].unique().tolist()) == [0, 1, 2]
     main_test(
         [str(theirs), str(work / "epoch_2.pth"), "--work-dir", str(tmp_path / "test"), "--json", str(again)]

@@ -76,7 +76,7 @@ def test_choosing_scores_held_out_training_images_as_a_test_of_the_checkpoint_do
 def test_the_final_run_is_tested_on_the_validation_set_that_choosing_never_saw(tmp_path: Path) -> None:
     scores = train(tmp_path / "run", GATED, FINAL)
     assert (scores["about"]["split"], scores["about"]["images"]) == ("test", 3)
-    state = torch.load(tmp_path / "run" / "iter_21.pth", map_location="cpu", weights_only=False)
+    state = torch.load(tmp_path / "run" / "iter_21.pth", map_location="cpu")
     gates = state["state_dict"]["backbone.prompts.gates.gates"]
     assert (gates != -5).any()
     (written,) = (tmp_path / "run").glob("*.py")

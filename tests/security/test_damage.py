@@ -167,6 +167,10 @@ def test_weights_of_zeros_alone_are_refused(tmp_path: Path) -> None:
         {"mapping.class_counts": torch.zeros(3, dtype=torch.long), "a.weight": torch.ones(2, 2)},
         {"half.weight": torch.ones(2, 2, dtype=torch.bfloat16)},
         {"tiny.weight": torch.ones(2, 2).to(torch.float8_e4m3fn)},
+        {
+            "sparse.weight": torch.eye(3).to_sparse(),
+            "nested": torch.nested.nested_tensor([torch.ones(1), torch.ones(2)]),
+        },
         {"empty.weight": torch.ones(0, 2), "a.weight": torch.ones(2, 2)},
         {},
     ],

@@ -57,7 +57,7 @@ class SSF(Adapter):
 
     They come after the patch embedding, every linear layer and every layer norm of the trunk, and at inference they
     merge into these for free (:meth:`merge`). 22 * D numbers a block of a plain ViT, and 4 * D for patch embedding and
-    last norm: 0.206 M for ViT-B.
+    last norm: 0.206 M for ViT-B. The last norm learns only where an output passes it.
 
     Args:
         std: scales start normally distributed around 1 and shifts around 0 with this deviation. 0 starts as the

@@ -26,8 +26,8 @@ def faults(tensors: Mapping[str, Tensor], floating: Collection[str] = ()) -> lis
         floating: names that must be floating-point, besides those that are so in every network.
     """
     found = [f"{name} {reason}" for name, value in tensors.items() if (reason := _fault(name, value, name in floating))]
-    matrices = [value for value in tensors.values() if value.is_floating_point() and value.ndim > 1]
-    if not found and matrices and not any(value.any() for value in matrices):
+    matrices = [value for value in tensors.values() if value.is_floating_point() and value.ndim > 1 and _dense(value)]
+    if not found and len(matrices) > 1 and not any(value.any() for value in matrices):
         found.append(f"all {len(matrices)} matrices are zero")
     return found
 
@@ -37,6 +37,8 @@ def _fault(name: str, value: Tensor, floating: bool) -> str:
         return "is complex"
     if not value.is_floating_point():
         return f"is {str(value.dtype)[6:]}, not floating-point" if floating or FLOATING.fullmatch(name) else ""
+    if not _dense(value):
+        return ""
     value = value.detach()
     if value.element_size() == 1:  # float8, which has no isfinite
         value = value.float()
@@ -48,6 +50,10 @@ def _fault(name: str, value: Tensor, floating: bool) -> str:
     elif NEVER_ZERO.fullmatch(name) and value.numel() and not value.any():
         return "is zero everywhere"
     return ""
+
+
+def _dense(value: Tensor) -> bool:
+    return value.layout == torch.strided and not value.is_nested
 
 
 def other_kinds(found: Mapping[str, Any], wanted: Mapping[str, Tensor]) -> list[str]:
