@@ -81,7 +81,7 @@ case_of_backbone(
 )
 case_of_backbone(
     "`tuned='blocks.*.norm1.weight'`: a string instead of a list",
-    "must be a list of names",
+    "must be a list of strings",
     tuned="blocks.*.norm1.weight",
 )
 case_of_backbone(

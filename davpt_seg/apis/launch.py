@@ -76,6 +76,8 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
     except DivergedError as error:
         runner.logger.error(str(error))
         raise SystemExit(DIVERGED) from error
+    except InputError as error:
+        parser.error(str(error))
     if args.test:
         write_scores(runner, runner.test(), args.test, args.config)
     runner.logger.info(

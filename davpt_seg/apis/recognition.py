@@ -144,7 +144,6 @@ def _use_method(cfg: Config, method: str, row: Hyperparameters) -> None:
         backbone.tuned.append("norm.bias")  # which the classifier reads, while maps are taken before it
     if row.drop_path or "drop_path_rate" in backbone:  # the method's own rate gives way to 0, too
         backbone.update(drop_path_rate=row.drop_path, trunk_mode="train")
-    cfg.pop("find_unused_parameters", None)  # the classifier reads the last norm, so that nothing is unused
 
 
 def _use_optimizer(cfg: Config, row: Hyperparameters) -> None:

@@ -6,14 +6,14 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Optional
 
-from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
 from ..engine.guided import bare_model
 from ..errors import InputError
-from .checkpoint import embedded_config, mismatch, read_checkpoint
+from ..trust.config_text import evaluate
+from .checkpoint import config_text, mismatch, read_checkpoint
 
 logger = logging.getLogger("davpt_seg")
 
@@ -72,7 +72,7 @@ def check_resume(runner: Runner, path: str) -> None:
     """
     checkpoint = read_checkpoint(path)
     old = _config(checkpoint, path)
-    changed = [] if old is None else changes(old.to_dict(), runner.cfg.to_dict())
+    changed = [] if old is None else changes(old, runner.cfg.to_dict())
     reason = _other_model(runner, checkpoint, path) or _other_optimizer(runner, checkpoint, changed)
     if reason:
         listed = "; ".join(map(str, _shown(changed))) or "its config names no difference"
@@ -88,9 +88,9 @@ def check_resume(runner: Runner, path: str) -> None:
         logger.warning("This experiment differs from the one that wrote %s. %s", path, ". ".join(parts))
 
 
-def _config(checkpoint: Mapping[str, Any], path: str) -> Optional[Config]:
+def _config(checkpoint: Mapping[str, Any], path: str) -> Optional[dict[str, Any]]:
     try:
-        return embedded_config(checkpoint, path)
+        return evaluate(config_text(checkpoint, path))
     except InputError:
         logger.warning(
             "%s holds no config that can be read as data: this experiment is not compared with its own", path

@@ -6,7 +6,7 @@ import functools
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Union, cast
 
 import timm
 import torch
@@ -21,7 +21,7 @@ logger = logging.getLogger("davpt_seg")
 
 WeightsSource = Union[str, Path, Mapping[str, Any], None]
 
-ALWAYS = dict(num_classes=0, dynamic_img_size=True, dynamic_img_pad=True)
+ALWAYS: dict[str, Any] = dict(num_classes=0, dynamic_img_size=True, dynamic_img_pad=True)
 #: Arguments of timm.create_model that the prompted ViT sets itself, and files that it reads by ``weights``.
 RESERVED = {
     "checkpoint_path",
@@ -63,13 +63,15 @@ def create_trunk(model_name: str, pretrained: bool, timm_kwargs: Mapping[str, An
     if reserved:
         raise ValueError(f"timm_kwargs {sorted(reserved)}: the prompted ViT sets or excludes these itself")
     plan = _plan(model_name, timm_kwargs)
-    if pretrained and not any(plan.pretrained_cfg.get(source) for source in ("url", "hf_hub_id", "file")):
+    if pretrained and not any(
+        cast(dict[str, Any], plan.pretrained_cfg).get(source) for source in ("url", "hf_hub_id", "file")
+    ):
         raise InputError(f"timm has no pretrained weights of {model_name!r}; timm.list_pretrained('vit_*') lists names")
     pooling = _own_pooling(plan)
     if pooling:
         _report_pooling(model_name, pooling)
     try:
-        trunk = timm.create_model(model_name, pretrained=pretrained, **ALWAYS, **timm_kwargs)
+        trunk: Any = timm.create_model(model_name, pretrained=pretrained, **ALWAYS, **timm_kwargs)
     except OSError as error:
         raise OSError(
             f"timm's weights of {model_name!r} could not be downloaded ({type(error).__name__}). Without a network, "
@@ -85,7 +87,7 @@ def _plan(model_name: str, timm_kwargs: Mapping[str, Any]) -> VisionTransformer:
     try:
         with torch.device("meta"):
             kwargs = {name: value for name, value in timm_kwargs.items() if name != "device"}
-            plan = timm.create_model(model_name, pretrained=False, **ALWAYS, **kwargs)
+            plan: Any = timm.create_model(model_name, pretrained=False, **ALWAYS, **kwargs)
     except WRONG_FOR_TIMM as error:
         raise InputError(
             f"model_name {model_name!r} gives no plain timm Vision Transformer with timm_kwargs {dict(timm_kwargs)}: "

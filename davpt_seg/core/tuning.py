@@ -67,7 +67,7 @@ def tune(
             parameter of a block that is not run.
     """
     made: dict[str, list[nn.Parameter]] = {}
-    known = dict(trunk.named_parameters())
+    known: dict[str, nn.Parameter] = dict(trunk.named_parameters())
     virtual = {f"blocks.{i}.attn.{p}_bias": (i, p) for i in range(len(trunk.blocks)) for p in PROJECTIONS}
     for name in names:
         pattern = re.escape(name).replace(r"\*", r"\d+")
@@ -83,10 +83,9 @@ def tune(
         run = [match for match in matches if last is None or _block(match) <= last]
         if not run:
             raise ValueError(f"tuned name {name!r}: {unread_block(_block(matches[0]), last or 0)}")
-        made[name] = [
-            known[match].requires_grad_(True) if match in known else biases.add(*virtual[match], trunk.embed_dim)
-            for match in run
-        ]
+        made[name] = [known[match] if match in known else biases.add(*virtual[match], trunk.embed_dim) for match in run]
+        for parameter in made[name]:
+            parameter.requires_grad_(True)
     return made
 
 

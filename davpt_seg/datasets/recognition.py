@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -98,7 +99,7 @@ def listed_path(folder: Path, image: str, place: str, root: Optional[Path] = Non
             "list, or move the image there"
         )
     path, root = folder / image, root or folder
-    if path.is_symlink() and root.resolve() not in path.resolve().parents:
+    if os.path.islink(path) and root.resolve() not in path.resolve().parents:
         raise DataError(
             f"{place}: {image!r} is a link to {str(path.resolve())!r}, outside of {str(root)!r}; copy the image there, "
             "or link its folder"

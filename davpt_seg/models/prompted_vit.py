@@ -52,7 +52,7 @@ class PromptedViTBackbone(PromptedViT):
         check_names(PromptedViT, arguments, "backbone PromptedViT", given=("outputs",), further=("out_type",))
         if not isinstance(out_type, str) or out_type not in OUT_TYPES:
             raise ValueError(f"out_type must be one of {tuple(OUT_TYPES)}, got {out_type!r}")
-        super().__init__(*args, outputs=(OUT_TYPES[out_type],), **arguments)
+        super().__init__(*args, **arguments, outputs=(OUT_TYPES[out_type],))  # type: ignore[misc]
         if out_type == "cls_token" and not self.trunk.has_class_token:
             raise ValueError("out_type='cls_token': this ViT has no class token; take 'avg_featmap'")
         self.out_type = out_type

@@ -1,3 +1,2 @@
 # Full fine-tuning: the whole ViT is trained, at the rate that the schedule gives it.
 model = dict(backbone=dict(frozen=False, trunk_mode="train", drop_path_rate=0.1))
-find_unused_parameters = True  # the ViT's last norm makes no map, and distributed training must be told so

@@ -2,4 +2,3 @@
 # SETR-PUP on ViT-L/16, PASCAL Context (59 classes).
 _base_ = ["../linear/setr_pup_vitl_pascal_context_59.py"]
 model = dict(backbone=dict(adapters=[dict(type="ssf")]))
-find_unused_parameters = True  # those of the ViT's last norm make no map, and distributed training must be told so

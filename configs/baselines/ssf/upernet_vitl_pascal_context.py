@@ -2,4 +2,3 @@
 # UPerNet on ViT-L/16, PASCAL Context (59 classes and background).
 _base_ = ["../linear/upernet_vitl_pascal_context.py"]
 model = dict(backbone=dict(adapters=[dict(type="ssf")]))
-find_unused_parameters = True  # those of the ViT's last norm make no map, and distributed training must be told so
