@@ -18,7 +18,7 @@ help:
 	@echo "make test-onedl  the short test set on OpenMMLab's maintained fork, in an environment of its own (6 GB)"
 	@echo "make test-mim    pip install ., then mim train, test and search, in an environment of its own (6 GB)"
 	@echo "make lint        ruff and mypy"
-	@echo "make model-index write model-index.yml's models anew, after a config came or went"
+	@echo "make model-index write model-index.yml's models again, after a config came or went"
 	@echo "make clean-demo  forget the demo's training and pictures, keep environment, weights and data"
 
 env: $(VENV)/ready
@@ -52,11 +52,13 @@ demo: $(DEMO_DIR)/done
 	@echo "      model.backbone.guidance.cls_weight=0 --work-dir work_dirs/without_guidance    compare without guidance"
 	@echo "  README.md: ADE20K and PASCAL Context with ViT-L, and the backbone in your own config"
 
+# The fuzz test prints its counts, which processes of xdist would not pass on; files are kept together for their fixtures.
 test: env
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q tests/fuzz
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --ignore=tests/fuzz
 
 test-fast: env
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
 
 test-onedl:
 	PYTHON=$(PYTHON) .ci/stack_b

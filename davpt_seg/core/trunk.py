@@ -91,10 +91,14 @@ def _plan(model_name: str, timm_kwargs: Mapping[str, Any]) -> VisionTransformer:
     except WRONG_FOR_TIMM as error:
         raise InputError(
             f"model_name {model_name!r} gives no plain timm Vision Transformer with timm_kwargs {dict(timm_kwargs)}: "
-            f"{error}. "
-            "timm.list_models('vit_*') lists names"
+            f"{error}. timm.list_models('vit_*') lists names"
         ) from error
     _check_kind(model_name, plan)
+    if plan.patch_embed.num_patches == 0:
+        raise InputError(
+            f"timm_kwargs of {model_name!r}: patches of {plan.patch_embed.patch_size} pixels are larger than img_size "
+            f"{plan.patch_embed.img_size}; give a smaller patch_size or a larger img_size"
+        )
     given = {name: value for name, value in timm_kwargs.items() if value is not None}  # timm drops the others
     check_values(VisionTransformer, given, "timm_kwargs")
     return plan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Callable
@@ -34,6 +35,14 @@ def test_means_and_counts_come_back_as_they_were_under_their_key_alone(tmp_path:
 
 def flip(data: bytes) -> bytes:
     return data[:-3] + bytes([data[-3] ^ 1]) + data[-2:]
+
+
+def write_another(path: Path) -> None:
+    path.write_bytes(b"another image")
+
+
+def change_time(path: Path) -> None:
+    os.utime(path, ns=(10**18, 10**18 + 10**9))
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-4], lambda data: b"", flip], ids=["cut", "empty", "flipped"])
@@ -125,14 +134,14 @@ def key(tmp_path: Path, **changes: Any) -> str:
         dict(guidance=dict(num_classes=6)),
         dict(guidance=dict(seed=1)),
         dict(images=3),
-        dict(touch=lambda path: path.write_bytes(b"another image")),
-        dict(touch=lambda path: os.utime(path, ns=(10**18, 10**18 + 10**9))),
+        dict(touch=write_another),
+        dict(touch=change_time),
         dict(scale=64),
         dict(mean=0.4),
         dict(max_batches=4),
         dict(wrapper=AutocastOptimWrapper),
     ],
-    ids=str,
+    ids=lambda changes: re.sub(r" at 0x\w+", "", str(changes)),
 )
 def test_whatever_changes_class_means_changes_the_key(changes: dict[str, Any], tmp_path: Path) -> None:
     assert key(tmp_path, **changes) != key(tmp_path)
@@ -150,7 +159,7 @@ def test_whatever_changes_class_means_changes_the_key(changes: dict[str, Any], t
         dict(adapters=[dict(type="lora", rank=4, targets=["mlp.fc1"])]),
         dict(adapters=[dict(type="ssf", std=0.1), dict(type="adapter", width=4), dict(type="key_value_prompts")]),
     ],
-    ids=str,
+    ids=lambda changes: re.sub(r" at 0x\w+", "", str(changes)),
 )
 def test_whatever_leaves_class_means_alone_leaves_the_key(changes: dict[str, Any], tmp_path: Path) -> None:
     # prompts are drawn after the trunk, so the seed gives the same trunk

@@ -29,7 +29,7 @@ class WeightsFile:
         resample_patch: resample the patch embedding where the trunk's patches have another size, instead of refusing.
     """
 
-    path: str
+    path: Union[str, Path]
     which: Optional[str] = None
     trust_pickle: bool = False
     resample_patch: bool = False
