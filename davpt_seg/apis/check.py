@@ -72,7 +72,9 @@ def _check_set(
     masked: dict[str, AuditedFiles] = {}
     for split, config in splits.items():
         if recognition_kind(config):
-            audit, labelled[split] = audit_labelled_images(config, prefix + split, not args.fast, args.workers)
+            audit, labelled[split] = audit_labelled_images(
+                config, prefix + split, not args.fast, args.workers, args.data_check
+            )
         else:
             init_default_scope("mmseg")
             import mmseg.datasets  # noqa: F401

@@ -79,6 +79,8 @@ def _parts(model: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _has_sigmoid(head: Mapping[str, Any]) -> bool:
+    if "loss_cls" in head:  # mask classification (Mask2Former), which adds a class for no object
+        return True
     losses = head.get("loss_decode") or head.get("loss") or ()
     for loss in losses if isinstance(losses, (list, tuple)) else [losses]:
         default = loss.get("type") in SIGMOID_BY_DEFAULT or loss.get("loss_type") == "binary"

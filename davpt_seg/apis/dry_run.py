@@ -62,7 +62,7 @@ def dry_run(cfg: Config, name: str) -> None:
     runner.logger.info(trained_table(bare_model(runner)))
     _report_memory(runner, loader)
     runner.logger.info(
-        "Dry run: data, model, optimizer and one forward and backward pass are fine; leave out --dry-run to train."
+        "Dry run: data, model, optimizer and one forward and backward pass are fine; omit --dry-run to train."
     )
 
 
@@ -110,7 +110,7 @@ def _read_other_data(runner: Runner, name: str) -> None:
 
 
 def _learn(runner: Runner, batch: Any) -> None:
-    """Run one forward and one backward pass, and say what got no gradient."""
+    """Run one forward and one backward pass, and report what got no gradient."""
     model, wrapper = bare_model(runner), runner.optim_wrapper
     model.train()
     hooks = [hook for hook in runner.hooks if isinstance(hook, MetricLossHook)]

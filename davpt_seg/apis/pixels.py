@@ -57,13 +57,14 @@ class ImageReader:
     def _file(self, path: str) -> np.ndarray:
         if not os.path.exists(path):
             raise InputError(f"image {path!r} does not exist")
-        bits = file_bits(path) or _decoded_bits(path)
-        if self.cuts and bits > 8:
-            raise InputError(f"image {path!r} has {bits} bits a channel, of which the pipeline reads 8: {IMAGE_ADVICE}")
         try:
-            return _eight_bit_bgr(self.load(dict(img_path=path))["img"])
+            bits = file_bits(path) or _decoded_bits(path)
+            image = None if self.cuts and bits > 8 else self.load(dict(img_path=path))["img"]
         except (AssertionError, OSError) as error:  # mmcv asserts that OpenCV could read it; Pillow raises the other
             raise InputError(f"{path!r} is no image that can be read, or a broken one") from error
+        if image is None:
+            raise InputError(f"image {path!r} has {bits} bits a channel, of which the pipeline reads 8: {IMAGE_ADVICE}")
+        return _eight_bit_bgr(image)
 
 
 def _decoded_bits(path: str) -> int:

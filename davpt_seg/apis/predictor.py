@@ -13,6 +13,7 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.device import get_device
 from mmengine.registry import MODELS, init_default_scope
 
+from ..datasets.data_check import DataCheck, read_as_stored
 from ..datasets.pipelines import MASK_LOADERS, step_name
 from ..errors import InputError
 from ..trust.config_check import without_sources
@@ -78,6 +79,8 @@ class Predictor:
             put_options(cfg, options or {})
         except ValueError as error:
             raise InputError(str(error)) from error
+        if DataCheck.from_config(cfg).exif == "stored":  # as train.py and test.py do
+            read_as_stored(cfg)
         if mode:
             set_mode(cfg, mode)
         replace_sync_bn(cfg.model)

@@ -62,7 +62,7 @@ def checkpoint_to_resume(work_dir: str, wanted: Optional[str] = None) -> Optiona
         reasons[osp.realpath(path)] = reason
     if reasons:
         told = "; ".join(f"{name} {why}" for name, why in reasons.items())
-        raise InputError(f"no checkpoint to resume from: {told}. Leave out --resume to start anew")
+        raise InputError(f"no checkpoint to resume from: {told}. Omit --resume to start from scratch")
     return None
 
 

@@ -48,7 +48,7 @@ class Change(NamedTuple):
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
     """List what differs between two configs and makes another training.
 
-    Paths, numbers of data workers, intervals of logs and checkpoints, and all of validation and test are left out.
+    Paths, numbers of data workers, intervals of logs and checkpoints, and all of validation and test are skipped.
     """
     before, after = (dict(_leaves({key: cfg.get(key) for key in COMPARED})) for cfg in (old, new))
     keys = [*after, *(key for key in before if key not in after)]
@@ -82,7 +82,7 @@ def check_resume(runner: Runner, path: str) -> None:
         )
     kept = [change for change in changed if change.key.startswith(KEPT)]
     used = [change for change in changed if change not in kept]
-    parts = [f"used from now on: {'; '.join(map(str, used))}"] if used else []
+    parts = [f"Used from now on: {'; '.join(map(str, used))}"] if used else []
     parts += [f"NOT used, since the checkpoint's are restored: {'; '.join(map(str, kept))}"] if kept else []
     if parts:
         logger.warning("This experiment differs from the one that wrote %s. %s", path, ". ".join(parts))

@@ -21,7 +21,7 @@ def check_void(cfg: Config) -> None:
     """Refuse a config with more than 255 classes in which not all parts take the same label for void, or a class.
 
     With up to 255 classes the parts' defaults, 255, agree, and a label that some part does not know is named when it is
-    met; with more, 255 is a class that would be left out of a loss or a score without a word.
+    met; with more, 255 is a class that a loss or a score would omit without a word.
 
     Args:
         cfg: of mmseg, with or without data sets.
@@ -43,8 +43,8 @@ def check_void(cfg: Config) -> None:
     metrics = [step_name(metric) for split in ("val", "test") for metric in _list(cfg.get(f"{split}_evaluator"))]
     if classes > MOST_IN_METRIC and "IoUMetric" in metrics:
         raise InputError(
-            f"{classes} classes: IoUMetric, which counts in float32, tells {MOST_IN_METRIC} classes apart; use another "
-            "metric in val_evaluator and test_evaluator"
+            f"{classes} classes: IoUMetric, which counts in float32, distinguishes {MOST_IN_METRIC} classes; use "
+            "another metric in val_evaluator and test_evaluator"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os.path as osp
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Optional
@@ -51,7 +52,7 @@ def missing_packages(packages: Mapping[str, str]) -> Iterator[str]:
 
 
 def _of_experiments(studies: Sequence[Study]) -> list[str]:
-    """Compose the config of each study and say what is wrong with it; what several studies share is said once."""
+    """Compose the config of each study and say what is wrong with it; what several studies share is reported once."""
     places: dict[str, dict[str, None]] = {}
     checked: set[Any] = set()
     for study in studies:
@@ -114,12 +115,25 @@ def _data_problems(run: Run, cfg: Any, checked: set[Any]) -> Iterator[str]:
     """Look for lists, images and masks of a run's splits; a split of a task is looked at once."""
     from mmengine.registry import init_default_scope
 
+    from ..apis.classes import check_classes
+    from ..datasets.data_check import DataCheck, read_as_stored
+    from ..datasets.label_scan import check_labels
     from ..datasets.pk_sampler import check_batch_size
     from ..datasets.preflight import check_dataset
+    from ..errors import DataError
 
     task = run.study.task
     folder, variable = data_folder(task), data_variable(task)
+    where = f" {variable} says where the data are." if variable else ""
     init_default_scope(cfg.get("default_scope", "mmseg"))
+    try:
+        settings = DataCheck.from_config(cfg)
+    except ValueError as error:
+        yield f"{error}; a plan lists such options under cfg_options"
+        return
+    if settings.exif == "stored":
+        read_as_stored(cfg)
+    fit = {}
     for split in ("train", "val", "test"):
         loader = cfg.get(f"{split}_dataloader")
         if loader is None:
@@ -127,12 +141,24 @@ def _data_problems(run: Run, cfg: Any, checked: set[Any]) -> Iterator[str]:
         key = (task, run.stage, split)
         try:
             check_batch_size(loader)
-            if key not in checked and (folder is None or folder.is_dir()):  # or missing_data has said it
+            if key not in checked and (folder is None or osp.isdir(folder)):  # or missing_data names it
                 checked.add(key)
-                check_dataset(loader["dataset"])
+                check_dataset(loader["dataset"], settings)
+                fit[split] = loader["dataset"]
         except ValueError as error:
-            where = f" {variable} says where the data are." if variable else ""
             yield f"images of {split} ({run.stage} runs): {error}.{where}"
+    if fit:
+        try:
+            check_labels(fit, settings)
+        except ValueError as error:
+            yield f"{error} ({run.stage} runs).{where}"
+    if folder is None or osp.isdir(folder):
+        try:
+            check_classes(cfg)
+        except DataError:  # named above, once for all runs
+            return
+        except ValueError as error:
+            yield str(error)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ MAPPINGS = ("dynamic", "static", "random")
 class ClassPromptMapping(nn.Module):
     """Map C classes to M prompts.
 
-    With C <= M, prompt m is assigned to class m mod C, permanently: every class has a prompt of its own and the prompts
+    With C <= M, prompt m is assigned to class m mod C, permanently: every class has its own prompt and the prompts
     are distributed evenly. With C > M, classes share prompts in one of three ways:
 
     - ``dynamic``: by repeated k-means over the class means, started from the last clusters. Class c starts at prompt
@@ -136,7 +136,7 @@ class ClassPromptMapping(nn.Module):
         finite = tokens.sum(dim=1, dtype=self.class_means.dtype).isfinite()
         seen = (labels >= 0) & (labels < self.num_classes) & finite
         index = labels.masked_fill(~seen, self.num_classes)
-        rows = self.num_classes + 1  # the last takes what is left out
+        rows = self.num_classes + 1  # the last one is for void
         counts = self.class_counts.new_zeros(rows).index_add_(0, index, torch.ones_like(index))[:-1]
         # A mean moved by a weighted difference loses less in float32 than a sum of millions of tokens.
         tokens = tokens.to(self.class_means.dtype)

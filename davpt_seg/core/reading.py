@@ -54,7 +54,7 @@ def freeze_unread(model: PromptedViT, tuned: Mapping[str, Iterable[nn.Parameter]
     for name, parameters in tuned.items():
         if not any(parameter.requires_grad for parameter in parameters):
             raise InputError(
-                f"tuned name {name!r} reaches no output, so it could not learn: leave it out"
+                f"tuned name {name!r} reaches no output, so it could not learn: omit it"
                 + ("; maps pass the final norm with norm_maps=True" if name.startswith(("norm.", "fc_norm.")) else "")
             )
 

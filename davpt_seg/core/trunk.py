@@ -94,11 +94,6 @@ def _plan(model_name: str, timm_kwargs: Mapping[str, Any]) -> VisionTransformer:
             f"{error}. timm.list_models('vit_*') lists names"
         ) from error
     _check_kind(model_name, plan)
-    if plan.patch_embed.num_patches == 0:
-        raise InputError(
-            f"timm_kwargs of {model_name!r}: patches of {plan.patch_embed.patch_size} pixels are larger than img_size "
-            f"{plan.patch_embed.img_size}; give a smaller patch_size or a larger img_size"
-        )
     given = {name: value for name, value in timm_kwargs.items() if value is not None}  # timm drops the others
     check_values(VisionTransformer, given, "timm_kwargs")
     return plan
@@ -114,6 +109,11 @@ def _check_kind(model_name: str, trunk: Any) -> None:
         names = sorted(kind.__name__ for kind in kinds - plain)
         raise InputError(
             f"model_name {model_name!r} has {names}; prompts need timm's plain PatchEmbed, Block, Attention"
+        )
+    if 0 in (trunk.patch_embed.grid_size or ()):
+        raise InputError(
+            f"model_name {model_name!r} with timm_kwargs img_size {trunk.patch_embed.img_size} has no patches of "
+            f"patch_size {trunk.patch_embed.patch_size}; make img_size a multiple of patch_size"
         )
     if not len(trunk.blocks):
         raise InputError(f"model_name {model_name!r} has no blocks for prompts; set timm_kwargs depth to 1 or more")

@@ -47,7 +47,7 @@ class CheckLabels:
         if loaded is not None and label_map.shape != tuple(loaded[:2]):
             raise ValueError(
                 f"mask {path!r} has (height, width) {label_map.shape}, but its image {results.get('img_path')!r} "
-                f"{tuple(loaded[:2])}; make the mask again at its image's size (CheckLabels stands right after "
+                f"{tuple(loaded[:2])}; make the mask again at its image's size (CheckLabels must follow "
                 "LoadLabelMap)"
             )
         values = np.unique(label_map)

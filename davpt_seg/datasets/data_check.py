@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Optional
 
+import cv2
 from mmengine.config import Config
 
 from ..errors import InputError
+from .pipelines import step_name
 from .recognition import unknown
 
 CHOICES: dict[str, tuple[Optional[str], ...]] = {
@@ -60,8 +62,13 @@ def read_as_stored(node: Any) -> None:
     if isinstance(node, Config):
         node = node._cfg_dict
     if isinstance(node, Mapping):
-        if node.get("type") == "LoadImageFromFile" and node.get("color_type", "color") in ("color", "grayscale"):
-            node["color_type"] = f"{node.get('color_type', 'color')}_ignore_orientation"  # type: ignore[index]
+        if step_name(node) == "LoadImageFromFile":
+            flag = node.get("color_type", "color")
+            if flag in ("color", "grayscale"):
+                flag = f"{flag}_ignore_orientation"
+            elif isinstance(flag, int):  # OpenCV's, as deep images need; -1, unchanged, has this one
+                flag |= cv2.IMREAD_IGNORE_ORIENTATION
+            node["color_type"] = flag  # type: ignore[index]
         for child in node.values():
             read_as_stored(child)
     elif isinstance(node, (list, tuple)):

@@ -1,16 +1,17 @@
-"""Files that are deeper than what a pipeline reads of them: 8 bits, unless it says otherwise."""
+"""Files that are deeper than what a pipeline reads of them: 8 bits by default."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Optional
 
+import cv2
 from PIL import Image
 
 from ..errors import DataError
 from .pictures import UNREADABLE, stored_bits
 from .pipelines import MASK_LOADERS, find_step, step_name
+from .progress import MANY, WORKERS, in_parallel
 
 EIGHT_BIT = ("color", "grayscale", "color_ignore_orientation", "grayscale_ignore_orientation")
 JPEG = (".jpg", ".jpeg")  # 8 bits in every reader here, so that a data set of photographs costs nothing
@@ -27,9 +28,10 @@ def cuts_images(pipeline: Sequence[Any]) -> bool:
         return True
     step = pipeline[0]
     arguments = step if isinstance(step, dict) else vars(step)
+    flag = arguments.get("color_type", "color")
     return (
         step_name(step) == "LoadImageFromFile"
-        and arguments.get("color_type", "color") in EIGHT_BIT
+        and (flag in EIGHT_BIT if isinstance(flag, str) else not flag & cv2.IMREAD_ANYDEPTH)
         and arguments.get("imdecode_backend") != "tifffile"  # which reads files as they are
     )
 
@@ -58,10 +60,10 @@ def check_depth(items: Sequence[Mapping[str, Any]], pipeline: Sequence[Any], cla
         (images, "img_path", "image", f"the pipeline reads 8: {IMAGE_ADVICE}"),
         (masks, "seg_map_path", "mask", f"LoadAnnotations reads 8: {MASK_ADVICE}"),
     ):
-        paths = dict.fromkeys(item[key] for item in items if cuts and key in item)
-        for path in (path for path in paths if Path(path).suffix.lower() not in JPEG):
-            bits = file_bits(path) or 8
-            if bits > 8:
+        paths = list(dict.fromkeys(item[key] for item in items if cuts and key in item))
+        paths = [path for path in paths if not path.lower().endswith(JPEG)]
+        for path, bits in zip(paths, in_parallel(file_bits, paths, WORKERS, "bits", bar=len(paths) > MANY)):
+            if bits and bits > 8:
                 raise DataError(f"{what} {path!r} has {bits} bits a channel, of which {advice}")
 
 

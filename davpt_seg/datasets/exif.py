@@ -7,15 +7,17 @@ then lies sideways on its image; one that was drawn on the upright image fits.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
+import cv2
 import numpy as np
 from mmengine.registry import TRANSFORMS
 from PIL import Image
 
 from .pictures import ORIENTATION, Picture
+from .pipelines import MASK_LOADERS, all_steps, find_step, step_name
 
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'  # noqa: E501
 WRITABLE = ("JPEG", "PNG", "TIFF", "WEBP")
@@ -30,15 +32,18 @@ class Readers:
     """
 
     def __init__(self, pipeline: Sequence[Any] = ()) -> None:
-        self.image_step = _step(pipeline, "LoadImage") or dict(type="LoadImageFromFile")
-        self.mask_step = _step(pipeline, "LoadAnnotations") or dict(type="LoadAnnotations")
+        loaders = (step for step in all_steps(pipeline) if step_name(step).startswith("LoadImage"))
+        self.image_step = next(loaders, None) or dict(type="LoadImageFromFile")
+        self.mask_step = find_step(pipeline, *MASK_LOADERS) or dict(type="LoadAnnotations")
         self._known: dict[tuple[str, str, str], bool] = {}
 
     @property
     def ignores_tags(self) -> bool:
         """Whether the pipeline leaves images as stored because its config says so."""
-        kind = str(self.image_step.get("color_type", "color"))
-        return kind == "unchanged" or kind.endswith("_ignore_orientation")
+        flag = self.image_step.get("color_type", "color")
+        if isinstance(flag, str):
+            return flag == "unchanged" or flag.endswith("_ignore_orientation")
+        return bool(flag & cv2.IMREAD_IGNORE_ORIENTATION)  # which -1, unchanged, has too
 
     def turn_image(self, picture: Picture) -> bool:
         """Whether an image of this format, with this kind of tag, is turned when read."""
@@ -67,8 +72,9 @@ class Readers:
             results: dict[str, Any] = dict(
                 img_path=str(path), seg_map_path=str(path), reduce_zero_label=False, label_map=None, seg_fields=[]
             )
-            step = self.image_step if key == "img" else {**self.mask_step, "reduce_zero_label": None}
-            return bool(TRANSFORMS.build(dict(step))(results)[key].shape[:2] == (16, 8))
+            step = dict(self.image_step if key == "img" else self.mask_step)
+            step.pop("reduce_zero_label", None)  # the results say it
+            return bool(TRANSFORMS.build(step)(results)[key].shape[:2] == (16, 8))
 
 
 class Tagged(NamedTuple):
@@ -97,7 +103,7 @@ class Tagged(NamedTuple):
         return {None: "turned or not", STORED: "turned", UPRIGHT: "not turned"}.get(drawn, "size")
 
     def drawn_by(self, said: Optional[str]) -> Optional[str]:
-        """Return which pixels its mask was drawn on; where the sizes do not show it, what was said."""
+        """Return which pixels its mask was drawn on; where the sizes do not show it, what the config states."""
         return said if self.drawn == EITHER else self.drawn
 
     @property
@@ -122,8 +128,3 @@ def tagged_pair(readers: Readers, path: str, image: Picture, mask_path: str, mas
 def said_of(readers: Readers, exif: Optional[str]) -> Optional[str]:
     """Return which pixels the masks were drawn on by the config: by ``data_check.exif``, or by how it reads images."""
     return exif or (STORED if readers.ignores_tags else None)
-
-
-def _step(pipeline: Sequence[Any], name: str) -> Optional[Mapping[str, Any]]:
-    steps = (step for step in pipeline if isinstance(step, Mapping))
-    return next((step for step in steps if str(step.get("type")).rpartition(".")[2].startswith(name)), None)

@@ -108,7 +108,7 @@ class FGVCDataset(RecognitionDataset):
         root = Path(self.data_root)
         folder = image_folder(root, [image for _, image, _ in listed])
         return [
-            dict(img_path=str(listed_path(folder, image, str(path), root)), gt_label=label_of[class_id])
+            dict(img_path=str(listed_path(folder, image, str(path))), gt_label=label_of[class_id])
             for path, image, class_id in listed
         ]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
@@ -19,12 +18,12 @@ from .load_label_map import MOST, label_map_problem
 from .lossy import looks_interpolated
 from .palettes import Palettes
 from .pictures import UNREADABLE, read_picture
+from .pipelines import MASK_LOADERS, find_step
 from .preflight import leaves, open_dataset, whereabouts
-from .progress import in_parallel
+from .progress import WORKERS, in_parallel
 from .report import NEXT_STEPS
 
 SAMPLE = 64  # masks of each split that are always read, evenly spaced
-WORKERS = 8
 GENERAL = "fix the masks, or check the data set's type, its classes and reduce_zero_label"
 PROCEED = "If the data are meant so: --cfg-options data_check.labels=warn"
 
@@ -64,7 +63,6 @@ class _Split:
             Scheme(label_table(dataset, config.get("pipeline") or ()), classes, bool(dataset.reduce_zero_label))
         )
         paths = list(dict.fromkeys(i["seg_map_path"] for i in dataset.load_data_list() if i.get("seg_map_path")))
-        paths = [path for path in paths if os.path.isfile(path)]
         first = np.unique(np.linspace(0, len(paths) - 1, min(SAMPLE, len(paths))).astype(int))
         rest = np.random.default_rng(0).permutation(np.setdiff1d(np.arange(len(paths)), first))
         self.order = [paths[i] for i in [*first, *rest]]
@@ -88,7 +86,8 @@ def check_labels(datasets: Mapping[str, Mapping[str, Any]], settings: DataCheck 
 
     Args:
         datasets: configs of data sets by split, or of wrappers around them. Kinds other than mmseg's
-            ``BaseSegDataset``, and data sets without classes or masks, are left alone.
+            ``BaseSegDataset``, data sets without classes or masks, and those whose pipeline loads masks by a custom
+            step, which may give the values another meaning, are not looked at.
         settings: ``labels="warn"`` logs a warning instead.
 
     Raises:
@@ -121,6 +120,9 @@ def _splits(datasets: Mapping[str, Mapping[str, Any]]) -> Iterator[_Split]:
             files = {key: value for key, value in leaf.items() if key != "pipeline"}
             dataset = open_dataset(leaf) if files not in known else None
             known.append(files)
+            pipeline = leaf.get("pipeline")
+            if pipeline and find_step(pipeline, *MASK_LOADERS) is None:
+                continue
             if dataset is not None and hasattr(dataset, "seg_map_suffix") and dataset.metainfo.get("classes"):
                 yield _Split(name if number == 1 else f"{name} {number}", leaf, dataset)
 

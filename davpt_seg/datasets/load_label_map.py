@@ -26,7 +26,7 @@ class LoadLabelMap:
     classes mean the same. An image without mask, as in inference, passes.
 
     Args:
-        ignore_index: label of void, for ``reduce_zero_label`` and for classes that are left out. With more than 255
+        ignore_index: label of void, for ``reduce_zero_label`` and for omitted classes. With more than 255
             classes, give the same everywhere (docs/data.md, "More than 255 classes").
         backend_args: as of ``LoadImageFromFile``.
 
@@ -115,7 +115,7 @@ def relabel(
     Args:
         values: unsigned integers that hold the ``ignore_index``.
         zero_is_void: of ``reduce_zero_label``: 0 is void, v becomes v - 1.
-        label_map: old label to new one, 255 for a class that is left out (mmseg's ``get_label_map``); None for none.
+        label_map: old label to new one, 255 for an omitted class (mmseg's ``get_label_map``); None for none.
         ignore_index: the label of void.
 
     Returns:

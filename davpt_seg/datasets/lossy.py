@@ -12,8 +12,9 @@ FLAT = 0.5  # share of pixels equal to both their neighbours, below which a mask
 def looks_interpolated(values: np.ndarray) -> bool:
     """Whether a mask's borders run through values between those of the regions they part.
 
-    Between regions of 1 and 9, interpolation leaves pixels of 3 or 7, which no object of that place has. In a mask of
-    whole labels nearly every border is a jump between two flat sides.
+    Between regions of 1 and 9, interpolation leaves pixels of 3 or 7, which no object of that place has. In an intact
+    mask nearly every border is a jump between two flat sides. A single pixel of 1 between 0 and 2 shows nothing:
+    outlines of cells and thin layers are numbered like that.
 
     Args:
         values: (H, W) of integers.
@@ -31,7 +32,11 @@ def _borders(values: np.ndarray) -> tuple[int, int, float]:
         return 0, 0, 0.0
     steps = np.diff(values.astype(np.int32), axis=1)  # (H, W - 1)
     sign = np.sign(steps)
-    ramps = int((sign[:, 1:] * sign[:, :-1] > 0).sum())  # strictly rising or falling over three pixels
+    rises = sign[:, 1:] * sign[:, :-1] > 0  # strictly rising or falling over three pixels
+    far = np.abs(steps[:, 1:] + steps[:, :-1]) >= 3  # or over more pixels
+    far[:, 1:] |= rises[:, :-1]
+    far[:, :-1] |= rises[:, 1:]
+    ramps = int((rises & far).sum())
     big = np.abs(steps[:, 1:-1]) >= 2
     jumps = int((big & (steps[:, :-2] == 0) & (steps[:, 2:] == 0)).sum())
     flat = float(((steps[:, 1:] == 0) & (steps[:, :-1] == 0)).mean())

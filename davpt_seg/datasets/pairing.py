@@ -23,11 +23,12 @@ def pairing(dataset: Any, items: list[dict[str, Any]]) -> list[Finding]:
     findings = []
     for key, kind in (("img_path", "missing image"), ("seg_map_path", "missing mask")):
         missing = [item[key] for item in items if key in item and not os.path.isfile(item[key])]
-        findings += [Finding(kind, path, renamed(path).strip(" ()")) for path in missing]
+        hints = renamed(missing)
+        findings += [Finding(kind, path, hints.get(path, "").strip(" ()")) for path in missing]
     twice = [path for path, count in Counter(item["img_path"] for item in items).items() if count > 1]
     findings += [Finding("listed twice", path, f"in {dataset.ann_file}") for path in twice]
     folder = dataset.data_prefix.get("seg_map_path")
-    if folder and not dataset.ann_file:  # a list leaves out masks on purpose: those of the other split
+    if folder and not dataset.ann_file:  # a list omits masks on purpose: those of the other split
         wanted = {os.path.normpath(item["seg_map_path"]) for item in items}
         wanted |= {os.path.normpath(mask) for mask in unread_images(dataset, items).values()}  # named with their images
         there = sorted(path for path in Path(folder).rglob(f"*{dataset.seg_map_suffix}"))
@@ -43,7 +44,7 @@ def overlaps(splits: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
     """Find images that both training and another split have.
 
     Args:
-        splits: configs of mmseg data sets by split; those that cannot be opened are left out.
+        splits: configs of mmseg data sets by split; those that cannot be opened are skipped.
     """
     images = {}
     for split, config in splits.items():
@@ -53,8 +54,13 @@ def overlaps(splits: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
             continue
         items = dataset.load_data_list() if dataset is not None else []
         images[split] = {item["img_path"] for item in items}
-    train = images.pop("train", set())
-    return [Finding("in train too", path, f"in {split}") for split in images for path in sorted(images[split] & train)]
+    train = set().union(*(paths for split, paths in images.items() if split.startswith("train")))
+    return [
+        Finding("in train too", path, f"in {split}")
+        for split, paths in images.items()
+        if not split.startswith("train")
+        for path in sorted(paths & train)
+    ]
 
 
 def copies(first: str, some: Mapping[str, str], second: str, others: Mapping[str, str]) -> list[Finding]:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import struct
+import zlib
 from typing import NamedTuple, Optional
 
 import numpy as np
@@ -17,6 +18,7 @@ BITS_PER_SAMPLE = 258  # of a TIFF
 ORIENTATION = 0x0112  # the Exif tag; 1 is upright
 TURNS = range(2, 9)  # orientations that change pixels; those from 5 on swap width and height
 WIDTH, HEIGHT = 256, 257  # TIFF tags
+TAIL = 2**16  # bytes; Exif data in a JPEG are no longer
 
 
 class Picture(NamedTuple):
@@ -94,16 +96,16 @@ def _orientation(path: str, image: Image.Image) -> tuple[Optional[int], str]:
 
 
 def _png_exif(path: str) -> bytes:
-    """Return the eXIf chunk of a PNG file, which may follow its pixels."""
+    """Return the eXIf chunk of a PNG file where it follows the pixels; its last 64 KiB are read, and no pixel."""
     with open(path, "rb") as file:
-        file.seek(8)
-        head = file.read(8)
-        while len(head) == 8:
-            length, name = struct.unpack(">I4s", head)
-            if name == b"eXIf":
-                return file.read(length)
-            file.seek(length + 4, os.SEEK_CUR)
-            head = file.read(8)
+        file.seek(max(0, os.path.getsize(path) - TAIL))
+        tail = file.read()
+    at = tail.rfind(b"eXIf")
+    while at >= 4:
+        end = at + 4 + int.from_bytes(tail[at - 4 : at], "big")
+        if tail[end : end + 4] == zlib.crc32(tail[at:end]).to_bytes(4, "big"):
+            return tail[at + 4 : end]
+        at = tail.rfind(b"eXIf", 0, at)
     return b""
 
 

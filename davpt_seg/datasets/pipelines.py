@@ -11,7 +11,7 @@ MASK_LOADERS = ("LoadLabelMap", "LoadAnnotations")
 def step_name(step: Any) -> str:
     """Return the name of a step's class, without scope or module."""
     kind = step.get("type", "") if isinstance(step, dict) else type(step)
-    return (kind if isinstance(kind, str) else kind.__name__).rpartition(".")[2]
+    return (kind if isinstance(kind, str) else getattr(kind, "__name__", "")).rpartition(".")[2]
 
 
 def all_steps(pipeline: Sequence[Any]) -> Iterator[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import os.path as osp
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Optional
 
 from mmengine.config import ConfigDict
@@ -17,7 +17,7 @@ from .depth import check_depth
 from .preflight_exif import check_orientation
 from .preflight_files import refuse_strays
 from .recognition import RecognitionDataset
-from .stray_files import hidden_images, other_suffixes, same_name, stray_files
+from .stray_files import hidden_images, other_suffixes, same_names, stray_files
 
 ADVICE = (
     "check data_root (README, from download to mIoU), or set it: "
@@ -136,7 +136,7 @@ def _check(config: Any, settings: DataCheck) -> int:
             if paths:
                 raise DataError(
                     f"{where}: {len(paths)} of {len(items)} {name} are {what}, for instance {', '.join(paths[:3])}"
-                    f"{renamed(paths[0])}; "
+                    f"{renamed(paths[:1]).get(paths[0], '')}; "
                     "restore them or take those images out (tools/check_dataset.py CONFIG looks into every file)"
                 )
     pipeline = config.get("pipeline") or ()
@@ -146,10 +146,11 @@ def _check(config: Any, settings: DataCheck) -> int:
     return len(items)
 
 
-def renamed(path: str) -> str:
-    """Say which file is there in a missing one's place, if one is."""
-    there = None if osp.exists(path) else same_name(path)
-    return f" (there is {there}: rename it, or set img_suffix or seg_map_suffix)" if there else ""
+def renamed(paths: Iterable[str]) -> dict[str, str]:
+    """Say of each missing file which one is there in its place, if one is."""
+    found = same_names(path for path in paths if not osp.exists(path))
+    advice = "rename it, or set img_suffix or seg_map_suffix"
+    return {path: f" (there is {there}: {advice})" for path, there in found.items()}
 
 
 def without_images(dataset: Any) -> str:
@@ -167,8 +168,8 @@ def without_images(dataset: Any) -> str:
 def _size(path: str) -> Optional[int]:
     try:
         found = os.stat(path)
-    except PermissionError:
-        raise
+    except PermissionError as error:
+        raise DataError(f"{error.filename!r} may not be read ({error.strerror}); change its permissions") from error
     except (OSError, ValueError):  # no such file, or a name that no file can have: too long, with a null character
         return None
     return found.st_size if stat.S_ISREG(found.st_mode) else None

@@ -8,17 +8,14 @@ from typing import Any, Optional
 from ..errors import DataError
 from .exif import Readers, Tagged, said_of, tagged_pair
 from .pictures import UNREADABLE, Picture, read_picture
-from .progress import in_parallel
-
-WORKERS = 8
-MANY = 2000  # files whose headers take long enough for a progress bar
+from .progress import MANY, WORKERS, in_parallel
 
 CURES = {
     "turned": "are turned when read, while their masks have the size of the pixels as stored. Drop the tags, which "
     "leaves the pixels as they are (python tools/check_dataset.py CONFIG --drop-orientation), or read images as stored "
     "(--cfg-options data_check.exif=stored)",
     "not turned": "are read as stored, while their masks have the size of the upright image. Read images upright: "
-    "leave out data_check.exif=stored and the step's color_type, or take a backend that turns them "
+    "remove data_check.exif=stored and the step's color_type, or take a backend that turns them "
     "(imdecode_backend='cv2' or 'pillow')",
     "turned or not": "have masks whose size fits both the stored and the upright pixels. Look at both readings "
     "(python tools/check_dataset.py CONFIG --overlays DIR), and say which is right: --cfg-options "

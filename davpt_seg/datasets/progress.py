@@ -9,6 +9,9 @@ from typing import Callable, TypeVar
 from rich.console import Console
 from rich.progress import track
 
+WORKERS = 8  # threads of the checks before training, which read headers and few masks
+MANY = 2000  # files whose headers take long enough for a progress bar
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

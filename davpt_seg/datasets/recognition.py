@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -78,19 +77,16 @@ class RecognitionDataset(BaseDataset):
         )
 
 
-def listed_path(folder: Path, image: str, place: str, root: Optional[Path] = None) -> Path:
-    """Return the path of a listed image, which must be below the folder.
-
-    A link to a folder is followed, because the user made it; a link to a single file elsewhere is not.
+def listed_path(folder: Path, image: str, place: str) -> Path:
+    """Return the path of a listed image, which must be below the folder; links there are the user's, and followed.
 
     Args:
         folder: that listed paths are relative to.
         image: a path as a list has it.
         place: file, and line if it has lines, for the message.
-        root: that links stay below; by default the folder.
 
     Raises:
-        DataError: a path that is absolute or contains ``..``, or a link to a file outside of the folder.
+        DataError: a path that is absolute or contains ``..``.
     """
     parts = re.split(r"[/\\]", image)
     if not image or "\0" in image or ".." in parts or not parts[0] or re.match(r"[A-Za-z]:", image):
@@ -98,13 +94,7 @@ def listed_path(folder: Path, image: str, place: str, root: Optional[Path] = Non
             f"{place}: {image!r} must be a path below {str(folder)!r}, without '..' and not absolute; correct the "
             "list, or move the image there"
         )
-    path, root = folder / image, root or folder
-    if os.path.islink(path) and root.resolve() not in path.resolve().parents:
-        raise DataError(
-            f"{place}: {image!r} is a link to {str(path.resolve())!r}, outside of {str(root)!r}; copy the image there, "
-            "or link its folder"
-        )
-    return path
+    return folder / image
 
 
 def unknown(name: str, known: Iterable[str]) -> str:

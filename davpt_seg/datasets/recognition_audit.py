@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Optional
 import numpy as np
 
 from ..errors import DataError
+from .data_check import STRICT, DataCheck
 from .depth import cuts_images
 from .fgvc import FGVCDataset, read_split
 from .findings import Finding, SplitAudit
@@ -34,7 +35,7 @@ class LabelledImages(NamedTuple):
 
 
 def audit_labelled_images(
-    config: Mapping[str, Any], split: str, decode: bool = True, workers: int = 4
+    config: Mapping[str, Any], split: str, decode: bool = True, workers: int = 4, settings: DataCheck = STRICT
 ) -> tuple[SplitAudit, LabelledImages]:
     """Look into every image of one split.
 
@@ -43,6 +44,7 @@ def audit_labelled_images(
         split: what to call it.
         decode: read and decode every image; otherwise only their headers are read.
         workers: threads.
+        settings: of the config: what is a problem and what is only noted.
     """
     nothing = LabelledImages({}, {})
     try:
@@ -58,6 +60,10 @@ def audit_labelled_images(
     result.images, result.expected = len(items), expected_images(config, split)
     _count(result, dataset)
     result.findings += listed(dataset, items)
+    hidden = hidden_images(
+        dict.fromkeys(item["img_path"] for item in items), str(dataset.folder(dataset.data_root, dataset.name))
+    )
+    (result.findings if settings.files == "refuse" else result.notes).extend(hidden)
     result.seen_in = np.bincount([item["gt_label"] for item in items], minlength=len(result.classes)).tolist()
 
     paths = [path for path in dict.fromkeys(item["img_path"] for item in items) if os.path.isfile(path)]
@@ -92,11 +98,11 @@ def _divided_otherwise(dataset: Any) -> bool:
 
 
 def listed(dataset: Any, items: list[dict[str, Any]]) -> list[Finding]:
-    """Find images that are missing, listed twice, or in folders that hold copies made by programs."""
+    """Find images that are missing or listed twice."""
     times = Counter(item["img_path"] for item in items)
     missing = [Finding("missing image", path) for path in times if not os.path.isfile(path)]
     twice = [Finding("listed twice", path, f"in {dataset.split}") for path, count in times.items() if count > 1]
-    return missing + twice + hidden_images(times, str(dataset.folder(dataset.data_root, dataset.name)))
+    return missing + twice
 
 
 def examine(path: str, decode: bool, deep: bool = False) -> tuple[Optional[Finding], Optional[str]]:

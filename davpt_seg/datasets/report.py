@@ -47,7 +47,7 @@ NEXT_STEPS = {
     ),
     "not turned": (
         "image read as stored, whose mask was drawn on the image turned by Exif",
-        "read images upright: leave out data_check.exif=stored, and color_type of LoadImageFromFile",
+        "read images upright: remove data_check.exif=stored, and color_type of LoadImageFromFile",
     ),
     "turned or not": (
         "image turned by Exif when read, whose mask may have been drawn on either: sizes do not show it",

@@ -1,4 +1,4 @@
-"""Files that lie in a data folder and are not read, or are read and should not be: told by their names alone."""
+"""Files that lie in a data folder and are not read, or are read and should not be: found by their names alone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Any, Optional
+from typing import Any
 
 from .findings import Finding
 
@@ -73,15 +73,20 @@ def _stems(folder: str, suffix: str) -> dict[str, str]:
     return {name: ending.sub("", name) for name in _visible(Path(folder)) if ending.search(name)}
 
 
-def same_name(path: str) -> Optional[str]:
-    """Return a file beside a missing one that has its name and another suffix, in any case."""
-    wanted = Path(path)
-    if not wanted.parent.is_dir():
-        return None
-    for there in sorted(wanted.parent.iterdir()):
-        if there.stem.lower() == wanted.stem.lower() and there.suffix.lower() in IMAGE_SUFFIXES and there != wanted:
-            return str(there)
-    return None
+def same_names(paths: Iterable[str]) -> dict[str, str]:
+    """Map missing files to those beside them that have their name and another suffix, in any case."""
+    listed: dict[str, dict[str, list[str]]] = {}
+    found = {}
+    for path in paths:
+        folder, wanted = os.path.split(path)
+        if folder not in listed:
+            stems = listed[folder] = {}
+            for name in sorted(os.listdir(folder or ".")) if os.path.isdir(folder or ".") else ():
+                if PurePath(name).suffix.lower() in IMAGE_SUFFIXES:
+                    stems.setdefault(PurePath(name).stem.lower(), []).append(name)
+        there = [name for name in listed[folder].get(PurePath(wanted).stem.lower(), ()) if name != wanted]
+        found.update({path: os.path.join(folder, there[0])} if there else {})
+    return found
 
 
 def other_suffixes(folder: str) -> str:

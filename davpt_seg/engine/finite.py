@@ -17,8 +17,8 @@ SHOWN = 3  # names in a message
 def non_finite(model: nn.Module) -> list[str]:
     """Return the names of parameters whose norm is NaN or infinite, and of buffers that hold NaN.
 
-    Finite values whose squares overflow are included: the step after gives NaN. A buffer may be infinite on purpose (a
-    mask of attention). All of them cost one device synchronisation.
+    Finite values whose squares overflow are included: the next step is likely to give NaN. A buffer may be infinite on
+    purpose (a mask of attention). All of them cost one device synchronisation.
     """
     parameters = {
         name: value.detach().to(torch.promote_types(value.dtype, torch.float32)).square().sum().isfinite()

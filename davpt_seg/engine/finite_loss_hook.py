@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Optional
 
 from mmengine.dist import all_gather_object, get_world_size
-from mmengine.hooks import Hook
+from mmengine.hooks import Hook, RuntimeInfoHook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from ..core.annotations import Count, Number
+from ..core.arguments import checked
 from .divergence import OVERFLOW, causes, diverged
 from .finite import on_any_process, require_finite
 
@@ -41,17 +43,13 @@ class FiniteLossHook(Hook):
         max_skipped: steps in a row that a loss scaler may skip because of the loss.
 
     Raises:
-        ValueError: an interval below 1 or a negative ``max_skipped``.
+        ValueError: an interval below 1, a negative ``max_skipped``, or one that is no integer.
     """
 
     priority = 65  # after the log (60), before checkpoints (90)
 
-    def __init__(self, interval: int = 10, max_skipped: int = 20) -> None:
-        if interval < 1 or max_skipped < 0:
-            raise ValueError(
-                "FiniteLossHook interval must be at least 1 and max_skipped at least 0, got "
-                f"{interval} and {max_skipped}"
-            )
+    @checked("FiniteLossHook")
+    def __init__(self, interval: Count = 10, max_skipped: Number = 20) -> None:
         self.interval, self.max_skipped = interval, max_skipped
         self._skipped = 0  # in a row
         self._seen: Optional[_Seen] = None
@@ -123,7 +121,7 @@ class FiniteLossHook(Hook):
 def _losses(runner: Runner, outputs: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """Return the losses of this iteration: from the log where they are there, and so on the CPU by now."""
     scalars = runner.message_hub.log_scalars
-    logged = any(type(hook).__name__ == "RuntimeInfoHook" for hook in runner.hooks)
+    logged = any(isinstance(hook, RuntimeInfoHook) for hook in runner.hooks)
     for name, value in outputs.items():
         if "loss" in name:
             key = f"train/{name}"

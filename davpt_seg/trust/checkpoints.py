@@ -33,10 +33,13 @@ def read(path: str, map_location: Any = "cpu", content: Optional[IO[bytes]] = No
         raise InputError(f"checkpoint {path!r} does not exist; tools/train.py writes them to its work dir")
     if content is None and not osp.getsize(path):
         raise InputError(f"checkpoint {path!r} is empty; copy it again")
-    if content is None and is_zip(path) and (reason := zip_damage(path)):
+    source = path if content is None else content
+    if is_zip(source) and (reason := zip_damage(source)):
         raise InputError(f"checkpoint {path!r} {reason}; copy it again, or take another one")
     try:
-        found = load_as_data(content or path, map_location)
+        found = load_as_data(source, map_location)
+        if isinstance(found, dict) and isinstance(found.get("message_hub"), dict):
+            found["message_hub"] = from_plain(found["message_hub"])
     except (ImportError, *UNREADABLE) as error:
         lines = (str(error) or type(error).__name__).rpartition("WeightsUnpickler error:")[2].strip().splitlines()
         raise InputError(
@@ -48,8 +51,6 @@ def read(path: str, map_location: Any = "cpu", content: Optional[IO[bytes]] = No
             f"checkpoint {path!r} holds weights that no training leaves: {some(wrong)}. It was written by a training "
             "that diverged, or is damaged; take an earlier one"
         )
-    if isinstance(found, dict) and isinstance(found.get("message_hub"), dict):
-        found["message_hub"] = from_plain(found["message_hub"])
     return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os.path as osp
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Optional
@@ -100,7 +101,7 @@ def _check_node(node: _Node) -> None:
         if key == "custom_imports":
             _check_imports(value, at)
         if isinstance(value, str):
-            if part and FILE.fullmatch(value) and not _is_source(node, key):
+            if part and key != "type" and _is_file(value) and not _is_source(node, key):
                 raise InputError(f"{at} = {value!r} names a file or an address")
             if (key, value) in (("backend", "memcached"), ("decode_backend", "pickle")):
                 raise InputError(f"{at} = {value!r} would run code of a file")
@@ -108,8 +109,13 @@ def _check_node(node: _Node) -> None:
                 raise InputError(f"{at} = {value!r} would write there")
         if part and isinstance(value, (list, tuple)):
             for entry in value:
-                if isinstance(entry, str) and FILE.fullmatch(entry):
+                if isinstance(entry, str) and _is_file(entry):
                     raise InputError(f"{at} holds {entry!r}, which names a file or an address")
+
+
+def _is_file(value: str) -> bool:
+    """Return whether a string looks like a file or an address, or names a file of the working folder."""
+    return bool(FILE.fullmatch(value)) or osp.isfile(value)
 
 
 def _is_source(node: _Node, key: str) -> bool:
@@ -139,9 +145,10 @@ def _check_type(node: _Node, registries: Optional[Collection[str]]) -> None:
         return
     prefix, _, name = kind.rpartition(".")
     if "/" not in kind and (not prefix or prefix in SCOPES):
-        for found in _registered(name, prefix or node.scope, registries):
-            if getattr(found, "__module__", "").startswith(UNSAFE_MODULES):
-                raise InputError(f"{at} = {kind!r} may read files or run code by its arguments")
+        registered = list(_registered(name, prefix or node.scope, registries))
+        if any(getattr(found, "__module__", "").startswith(UNSAFE_MODULES) for found in registered):
+            raise InputError(f"{at} = {kind!r} may read files or run code by its arguments")
+        if registered:
             return
     raise InputError(f"{at} = {kind!r} is no class that {', '.join(SCOPES)} register for it")
 

@@ -39,8 +39,8 @@ def evaluate(text: str) -> dict[str, Any]:
     _check_tokens(text)
     try:
         tree = ast.parse(text)
-    except (SyntaxError, ValueError) as error:
-        raise InputError(f"it is no Python: {error}") from error
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # the latter two of 1-1-1-... or a[0][0]...
+        raise InputError(f"it is no Python, or nests too deep: {error}") from error
     config: dict[str, Any] = {}
     for statement in tree.body:
         if not isinstance(statement, ast.Assign):

@@ -40,18 +40,24 @@ def _number(value: Any) -> Any:
 
 
 def from_plain(message_hub: dict[str, Any]) -> dict[str, Any]:
-    """Return the state of a message hub as MMEngine wants it; of old checkpoints too, which hold :class:`History`."""
+    """Return the state of a message hub as MMEngine needs it; of old checkpoints too, which hold :class:`History`.
+
+    Raises:
+        AttributeError, TypeError, ValueError: it is no such state.
+    """
     logged = {name: _history(entry) for name, entry in (message_hub.get("log_scalars") or {}).items()}
     return {**message_hub, "log_scalars": {name: entry for name, entry in logged.items() if entry is not None}}
 
 
 def _history(entry: Any) -> Optional[HistoryBuffer]:
-    if isinstance(entry, History):
-        values, counts, max_length = entry.values, entry.counts, entry.max_length
-    elif isinstance(entry, dict) and entry.keys() == PLAIN and isinstance(entry["values"], Tensor):
-        values, counts, max_length = entry["values"].cpu().numpy(), entry["counts"].cpu().numpy(), entry["max_length"]
+    if isinstance(entry, dict) and entry.keys() == PLAIN and isinstance(entry["values"], Tensor):
+        values, counts = entry["values"].cpu().numpy(), entry["counts"].cpu().numpy()
+        read = History()
+        read.__setstate__(dict(_log_history=values, _count_history=counts, max_length=entry["max_length"]))
+    elif isinstance(entry, History):
+        read = entry
     else:
         return None
-    history = HistoryBuffer(max_length=max_length)
-    history._log_history, history._count_history = values, counts
+    history = HistoryBuffer(max_length=read.max_length)
+    history._log_history, history._count_history = read.values, read.counts
     return history

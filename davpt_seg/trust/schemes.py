@@ -10,13 +10,13 @@ from __future__ import annotations
 import io
 import os
 import os.path as osp
+import sys
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlparse
 
 import torch
-import torch.distributed
-from mmengine.dist import get_dist_info
+from mmengine.dist import barrier, is_main_process
 from mmengine.fileio import get_file_backend
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
@@ -35,15 +35,18 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
 @CheckpointLoader.register_scheme(prefixes=("http://", "https://"), force=True)
 def load_from_http(filename: str, map_location: Any = None) -> Any:
     """Download a checkpoint once, as MMEngine does, and read it; torch's own download would run a pickle."""
-    folder = osp.join(torch.hub.get_dir(), "checkpoints")
-    path = osp.join(folder, osp.basename(urlparse(filename).path))
-    rank, processes = get_dist_info()
-    if rank == 0 and not osp.exists(path):
-        os.makedirs(folder, exist_ok=True)
-        torch.hub.download_url_to_file(filename, path, progress=os.isatty(0))
-    if processes > 1:
-        torch.distributed.barrier()
+    path = osp.join(torch.hub.get_dir(), "checkpoints", osp.basename(urlparse(filename).path))
+    if is_main_process():
+        _download(filename, path)
+    barrier()
+    _download(filename, path)  # on machines that share no folder with the main process
     return load_from_local(path, map_location)
+
+
+def _download(address: str, path: str) -> None:
+    if not osp.exists(path):
+        os.makedirs(osp.dirname(path), exist_ok=True)
+        torch.hub.download_url_to_file(address, path, progress=sys.stderr.isatty())
 
 
 @CheckpointLoader.register_scheme(prefixes=("modelzoo://", "torchvision://"), force=True)

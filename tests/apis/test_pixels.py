@@ -167,3 +167,20 @@ def test_a_predictor_reads_deep_images_by_the_range_that_its_config_states(train
     predictor = Predictor(trained.checkpoint, cfg, device="cpu")
     assert np.array_equal(predictor(deep), expected)
     assert np.array_equal(predictor(str(tmp_path / "deep.png")), expected)
+
+
+def test_a_folder_is_no_image(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is no image that can be read"):
+        reader(PLAIN)(tmp_path)
+
+
+@pytest.mark.parametrize("given", ["config", "checkpoint"])
+def test_a_predictor_turns_images_as_its_training_did(given: str, trained: Trained, tmp_path: Path) -> None:
+    """Whether the config comes from a file, or from the checkpoint, which holds what training made of it."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "turned.jpg", exif=exif)
+    config = trained.config if given == "config" else None
+    for options, shape in ((None, (30, 20)), ({"data_check.exif": "stored"}, (20, 30))):
+        predictor = Predictor(trained.checkpoint, config, device="cpu", options=options)
+        assert predictor.read(tmp_path / "turned.jpg").shape[:2] == shape

@@ -131,7 +131,7 @@ def test_the_metric_is_refused_where_it_mixes_classes_up(tmp_path: Path) -> None
     assert IoUMetric.intersect_and_union(mixed, mixed, 10_000, VOID)[0].tolist() != [1] * 10_000
     cfg = many_classes(tmp_path, tmp_path)
     cfg.model.decode_head.num_classes = 4097
-    with pytest.raises(InputError, match="IoUMetric, which counts in float32, tells 4096 classes apart"):
+    with pytest.raises(InputError, match="IoUMetric, which counts in float32, distinguishes 4096 classes"):
         check_void(cfg)
 
 

@@ -1,4 +1,4 @@
-"""What a plan lacks is said before its first run, all of it at once; and no run trains on the CPU unasked."""
+"""What a plan lacks is reported before its first run, all of it at once; and no run trains on the CPU unasked."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
+from PIL import Image
 
 from davpt_seg.benchmark import command, devices, hub, preflight
 from davpt_seg.benchmark.command import main_benchmark
@@ -101,6 +103,32 @@ def test_segmentation_images_without_masks_are_named(
     assert "model.backbone.weights" in told and "camvid_crop112/vits14/linear:" in told
     (root / "annotations" / "val" / "0000.png").unlink()  # which final runs alone read
     assert "1 of 2 masks are missing" in refusal(capsys, *arguments)
+    for name in ("0000.png", "0001.png"):
+        Image.new("L", (64, 48), 255).save(root / "annotations" / "val" / name)
+    assert "none of 2 masks holds a class" in refusal(capsys, *arguments)
+
+
+def test_another_number_of_classes_than_the_data_have_is_named(vtab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "model.head.num_classes is 7" in refusal(capsys, *what(), "--grid", "model.head.num_classes=6,7")
+
+
+def test_what_a_plan_says_about_its_data_counts_before_the_first_run_too(
+    vtab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = vtab / "dmlab" / "images"
+    (folder / ".trash").mkdir()
+    lines = (vtab / "dmlab" / "test.txt").read_text().splitlines()
+    name = lines[0].split()[0]
+    (vtab / "dmlab" / name).rename(folder / ".trash" / "copy.jpg")
+    (vtab / "dmlab" / "test.txt").write_text("\n".join(["images/.trash/copy.jpg 0", *lines[1:]]))
+    assert "data_check.files=warn" in refusal(capsys, *what())
+    plan = dict(tasks=["vtab/dmlab"], trunks=["vitb_in21k"], methods=["linear"])
+    for value, passes in (("warn", True), ("no", False)):
+        Path("plan.yaml").write_text(yaml.safe_dump({**plan, "cfg_options": [f"data_check.files={value}"]}))
+        if passes:
+            assert fits("plan.yaml")
+        else:
+            assert "data_check.files must be one of refuse, warn; got 'no'" in refusal(capsys, "plan.yaml")
 
 
 @pytest.mark.parametrize(

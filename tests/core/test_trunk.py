@@ -97,3 +97,9 @@ def test_a_pooling_that_is_dropped_is_reported_once(caplog: pytest.LogCaptureFix
     reports = [record.getMessage() for record in caplog.records if "dropped" in record.getMessage()]
     assert len(reports) == bool(lost)
     assert all(name in report and lost in report for report in reports)
+
+
+@pytest.mark.parametrize("sizes", [dict(img_size=16, patch_size=1000), dict(img_size=(32, 4), patch_size=8)])
+def test_patches_larger_than_the_image_are_refused(sizes: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"has no patches of patch_size .*; make img_size a multiple"):
+        PromptedViT("vit_tiny_patch16_224", timm_kwargs=dict(sizes, embed_dim=16, depth=2, num_heads=2))

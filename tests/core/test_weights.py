@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import pickle
 import re
+import zipfile
 from pathlib import Path
 from typing import Any, Callable
 
@@ -353,6 +355,27 @@ def test_tensors_beside_the_vit_that_nothing_explains_are_unexpected(tmp_path: P
         load_weights(vit(), save(content, tmp_path / "moco.pth"))
 
 
+@pytest.mark.parametrize("byte", [-30, 700, 5000])
+def test_a_jax_file_with_another_packing_or_size_than_it_says_is_refused(tmp_path: Path, byte: int) -> None:
+    path = tmp_path / "jax.npz"
+    np.savez_compressed(path, **arrays(lambda a: None))
+    content = bytearray(path.read_bytes())
+    content[byte : byte + 20] = b"\xff" * 20
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"jax\.npz'"):
+        load_weights(vit(), path)
+
+
+def test_a_jax_file_that_says_it_is_larger_than_memory_is_refused(tmp_path: Path) -> None:
+    path, header = tmp_path / "jax.npz", io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, dict(descr="<f4", fortran_order=False, shape=(8, 8, 3, 2**50)))
+    np.savez(path, **arrays(lambda a: a.pop("embedding/kernel")))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("embedding/kernel.npy", header.getvalue())
+    with pytest.raises(ValueError, match=r"jax\.npz' is not a whole JAX"):
+        load_weights(vit(), path)
+
+
 def arrays(change: Callable[[dict[str, np.ndarray]], Any]) -> dict[str, np.ndarray]:
     content = write.jax(dict(vit().state_dict()), 4)
     change(content)
@@ -371,8 +394,10 @@ def arrays(change: Callable[[dict[str, np.ndarray]], Any]) -> dict[str, np.ndarr
             r"does not fit(?s:.*)unexpected \(1\): conv_root/kernel",
         ),
         (lambda a: a.update({"embedding/bias": np.ones(5, np.float32)}), "is not a whole JAX .npz file"),
+        (lambda a: a.update({"embedding/kernel": np.ones((8, 8, 3, 30), np.float32)}), "is not a whole JAX .npz file"),
+        (lambda a: a.update({"embedding/kernel": np.ones((8, 8, 3, 0), np.float32)}), "is not a whole JAX .npz file"),
     ],
-    ids=["norm", "block", "kernel", "blocks", "hybrid", "shape"],
+    ids=["norm", "block", "kernel", "blocks", "hybrid", "shape", "heads", "no width"],
 )
 def test_a_jax_file_is_as_strict(tmp_path: Path, change: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):

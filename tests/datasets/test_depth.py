@@ -14,7 +14,7 @@ from PIL import Image
 
 from davpt_seg.apis.check import main_check_dataset
 from davpt_seg.datasets import ToEightBit
-from davpt_seg.datasets.depth import file_bits
+from davpt_seg.datasets.depth import cuts_images, file_bits
 from davpt_seg.datasets.preflight import check_dataset
 from davpt_seg.errors import DataError, InputError
 
@@ -150,3 +150,15 @@ def test_an_image_outside_the_stated_range_is_refused(image: np.ndarray, message
 def test_a_range_that_is_none_is_refused(max_value: Any) -> None:
     with pytest.raises(InputError, match="max_value must be a number above 0"):
         ToEightBit(max_value)
+
+
+@pytest.mark.parametrize(
+    ("color_type", "cuts"), [(1, True), (0, True), (129, True), (3, False), (131, False), (-1, False)]
+)
+def test_opencv_s_flags_say_whether_a_step_keeps_the_depth(color_type: int, cuts: bool, tmp_path: Path) -> None:
+    """As its name does: what the step makes of 16 bits is the oracle."""
+    step = dict(type="LoadImageFromFile", color_type=color_type)
+    cv2.imwrite(str(tmp_path / "deep.png"), np.full((4, 5, 3), 4095, np.uint16))
+    init_default_scope("mmseg")
+    image = Compose([step])(dict(img_path=str(tmp_path / "deep.png")))["img"]
+    assert (image.dtype == np.uint8) == cuts == cuts_images([step])

@@ -65,6 +65,24 @@ def test_what_is_said_of_a_reader_is_what_it_does_to_known_pixels(orientation: i
         np.testing.assert_array_equal(labels_of(np.asarray(reading)), labels)
 
 
+@pytest.mark.parametrize("where", ["before the pixels", "after the pixels", "damaged"])
+def test_the_tag_of_a_png_is_found_where_opencv_finds_it(where: str, tmp_path: Path) -> None:
+    path = tmp_path / "image.png"
+    write_tagged(path, quadrants(), 6, "PNG")
+    content = path.read_bytes()
+    start = content.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(content[start : start + 4], "big")
+    assert start < content.index(b"IDAT")
+    if where != "before the pixels":
+        chunk, rest = content[start:end], content[:start] + content[end:]
+        if where == "damaged":
+            chunk = chunk[:-1] + bytes([chunk[-1] ^ 1])
+        path.write_bytes(rest[:-12] + chunk + rest[-12:])  # before IEND, the last chunk
+    turned = loaded(path, STEPS[0]).shape == (48, 32)
+    assert turned == (where != "damaged")
+    assert read_picture(str(path), decode=False).turned == turned
+
+
 def test_an_orientation_in_xmp_is_one_for_pillow_only(tmp_path: Path) -> None:
     write_tagged(tmp_path / "image.jpg", quadrants(), 6, xmp=True)
     picture = read_picture(str(tmp_path / "image.jpg"), decode=False)
@@ -160,6 +178,32 @@ def test_a_pipeline_that_ignores_tags_says_which_pixels_count(tmp_path: Path) ->
     config.pipeline[0].color_type = "color_ignore_orientation"
     assert check_dataset(config) == 3
     assert fits(config)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        dict(type="LoadImageFromFile", color_type=3),  # as deep images are read, before ToEightBit
+        dict(type="LoadImageFromFile", color_type="grayscale"),
+        dict(type="mmcv.LoadImageFromFile"),
+    ],
+)
+def test_any_loading_step_can_be_made_to_read_images_as_stored(step: dict[str, Any], tmp_path: Path) -> None:
+    config = data_set(tmp_path, 6, "stored")
+    config.pipeline[0] = dict(step)
+    with pytest.raises(DataError, match="are turned when read"):
+        check_dataset(config, DataCheck(exif="stored"))
+    read_as_stored(config)
+    assert check_dataset(config, DataCheck(exif="stored")) == 3
+    assert check_dataset(config) == 3  # the step says it
+    assert all(item["img"].shape[:2] == item["gt_seg_map"].shape for item in DATASETS.build(config))
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_the_mask_loader_of_the_pipeline_is_asked(nested: bool) -> None:
+    step = dict(type="LoadLabelMap", ignore_index=200)
+    inner = dict(type="TestTimeAug", transforms=[[dict(type="Resize", scale=(8, 8))], [step]]) if nested else step
+    assert Readers([dict(type="LoadImageFromFile"), inner]).mask_step == step
 
 
 # --- The check ----------------------------------------------------------------------------------------------------

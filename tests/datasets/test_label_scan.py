@@ -17,7 +17,7 @@ from davpt_seg.apis.check import main_check_dataset
 from davpt_seg.datasets import label_scan
 from davpt_seg.datasets.data_check import DataCheck
 from davpt_seg.datasets.label_advice import advice_on
-from davpt_seg.datasets.label_patterns import contradictions
+from davpt_seg.datasets.label_patterns import ENOUGH, contradictions, suspicious
 from davpt_seg.datasets.label_scan import check_labels
 from davpt_seg.datasets.label_values import VOID, WRONG, Scheme, SeenValues
 from davpt_seg.errors import DataError, InputError
@@ -173,6 +173,15 @@ def test_a_likely_contradiction_is_a_warning(tmp_path: Path, caplog: pytest.LogC
     assert "in no split 4, the last class ('c3')" in caplog.text
 
 
+def test_a_test_of_some_images_may_hold_one_class(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """tools/test.py sees no training masks, which have the others; beside void the class may be a misread pair."""
+    with caplog.at_level(logging.WARNING, "davpt_seg"):
+        check_labels(write_set(tmp_path / "a", dict(test=blocks([1])), 3))
+    assert "class 1 ('c1') is the only one of 3 that is ever seen" in caplog.text
+    with pytest.raises(DataError, match="0 and 255: 255 is void"):
+        check_labels(write_set(tmp_path / "b", dict(test=blocks([0, 255])), 2))
+
+
 def test_a_config_may_say_that_its_data_are_meant_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = write_config(
         tmp_path, write_set(tmp_path, dict(train=blocks([0, 255])), 2), data_check=dict(labels="warn")
@@ -246,6 +255,27 @@ def test_noise_and_thin_lines_are_not_taken_for_interpolation(tmp_path: Path) ->
     check_labels(write_set(tmp_path / "lines", dict(train=lines), 10))
 
 
+def test_outlines_of_one_pixel_are_not_taken_for_interpolation(tmp_path: Path) -> None:
+    """Cells as 2 with an outline of 1 on 0, and thin layers: what interpolation of 0 and 2 looks like, too."""
+    rows, columns = np.mgrid[:64, :64]
+    cells, layers = [], []
+    for i in range(4):
+        distance = np.hypot(rows - 20 - 5 * i, columns - 30)
+        cells.append(((distance < 15).astype(np.uint8) + (distance < 14)).astype(np.uint8))
+        layers.append((rows > 20).astype(np.uint8) + (rows > 21 + columns // 40) + (rows > 40).astype(np.uint8))
+    check_labels(write_set(tmp_path / "cells", dict(train=cells), 3))
+    check_labels(write_set(tmp_path / "layers", dict(train=layers), 4))
+
+
+def test_values_are_not_judged_where_a_step_of_ours_or_mmseg_s_does_not_read_them(tmp_path: Path) -> None:
+    configs = write_set(tmp_path, dict(train=blocks([7, 8, 11])), 3)
+    configs["train"].pipeline = [dict(type="LoadImageFromFile"), dict(type="LoadIds", ids={7: 0, 8: 1, 11: 2})]
+    check_labels(configs)
+    configs["train"].pipeline[1] = dict(type="LoadLabelMap")
+    with pytest.raises(DataError, match="hold label 7, 8, 11"):
+        check_labels(configs)
+
+
 def test_palettes_in_another_order_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What programs write that make a palette for each colour mask: the colours fit, the numbers do not."""
     colours = np.array([[0, 0, 0], [128, 0, 0], [0, 128, 0]], np.uint8)
@@ -261,3 +291,14 @@ def test_palettes_in_another_order_are_named(tmp_path: Path, capsys: pytest.Capt
         check_labels(configs)
     assert main_check_dataset([write_config(tmp_path, configs), "--workers=1"]) == 1
     assert "PROBLEM 1 x mask in which a label has another colour than in other masks" in capsys.readouterr().out
+
+
+def test_a_split_without_some_classes_is_not_read_to_its_end() -> None:
+    classes = tuple("abcde")
+    labels = np.array([VOID, 0, 1, 2, 3, 4, *[VOID] * 250])
+    seen = SeenValues(Scheme(labels, classes, reduce_zero_label=True))
+    for _ in range(ENOUGH):
+        seen.add(np.bincount([0, 1, 2], minlength=256))
+    assert suspicious({"train": seen}) == set()
+    seen.add(np.bincount([0, 1, 2, 3, 4], minlength=256))  # all that 0 to 4 could be: only the complete split tells
+    assert suspicious({"train": seen}) == {"train"}

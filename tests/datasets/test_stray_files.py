@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import shutil
 from pathlib import Path
@@ -12,11 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 from mmengine.config import ConfigDict
-from mmengine.registry import init_default_scope
+from mmengine.registry import DATASETS, init_default_scope
 from PIL import Image
 
 from davpt_seg.apis.check import main_check_dataset
 from davpt_seg.datasets.data_check import DataCheck
+from davpt_seg.datasets.pairing import overlaps, pairing
 from davpt_seg.datasets.preflight import check_dataset
 from davpt_seg.errors import DataError
 
@@ -166,6 +168,27 @@ def test_joined_data_sets_are_checked_too(four: Any, tmp_path: Path) -> None:
         check_dataset(joined)
 
 
+def test_a_folder_is_listed_once_for_all_missing_masks(
+    four: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong seg_map_suffix in a data set of 20,000 masks must not read a folder of 20,000 names 20,000 times."""
+    for path in (tmp_path / "masks" / "train").iterdir():
+        path.rename(path.with_suffix(".PNG"))
+    calls, listdir = [], os.listdir
+    monkeypatch.setattr(os, "listdir", lambda *folder: (calls.append(folder), listdir(*folder))[1])
+    dataset = DATASETS.build({**four, "lazy_init": True})
+    findings = pairing(dataset, dataset.load_data_list())
+    assert [finding.kind for finding in findings] == ["missing mask"] * 4
+    assert all(f"{Path(finding.path).stem}.PNG: rename it" in finding.detail for finding in findings)
+    assert calls == [(str(tmp_path / "masks" / "train"),)]
+
+
+def test_images_of_any_training_set_are_found_in_other_splits(four: Any, tmp_path: Path) -> None:
+    other = write_set(tmp_path / "other", dict(train=blocks([0, 1])), 2)["train"]
+    for splits in (dict(train=four, val=four), {"train 1": other, "train 2": four, "val": four}):
+        assert [finding.detail for finding in overlaps(splits)] == ["in val"] * 4
+
+
 # --- One image under two names ------------------------------------------------------------------------------------
 
 
@@ -212,6 +235,13 @@ def test_hidden_copies_in_a_list_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"1 images are read from hidden folders"):
         check_dataset(config)
     assert ("hidden", "000001-checkpoint.jpg") in found(tmp_path, train=config)
+    assert check_dataset(config, DataCheck(files="warn")) == 9
+    warned = write_config(tmp_path, dict(train=config), data_check=dict(files="warn"))
+    report = tmp_path / "warned.json"
+    main_check_dataset([warned, "--workers=1", "--json", str(report)])
+    (split,) = json.loads(report.read_text())["splits"]
+    assert [finding["kind"] for finding in split["notes"]] == ["hidden"]
+    assert "hidden" not in [finding["kind"] for finding in split["findings"]]
 
 
 def test_the_same_pixels_in_two_lists_are_found_whatever_the_file(tmp_path: Path) -> None:

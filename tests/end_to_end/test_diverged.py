@@ -1,4 +1,4 @@
-"""A training whose numbers are no numbers any more ends, and keeps what was good."""
+"""A training whose losses or parameters are not finite ends, and keeps what was good."""
 
 from __future__ import annotations
 

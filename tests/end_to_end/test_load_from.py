@@ -1,4 +1,4 @@
-"""``load_from`` says what it filled, and refuses to leave a frozen ViT random."""
+"""``load_from`` reports what it filled, and refuses to leave a frozen ViT random."""
 
 from __future__ import annotations
 

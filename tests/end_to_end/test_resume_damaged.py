@@ -88,7 +88,7 @@ def test_a_damaged_checkpoint_that_the_user_named_is_refused_with_a_whole_one_of
 def test_without_any_whole_one_the_user_is_told_all_of_them(run: Path) -> None:
     cut_off(run / "iter_2.pth")
     empty(run / "iter_4.pth")
-    with pytest.raises(InputError, match=r"iter_4\.pth is empty; .*iter_2\.pth is cut off.*Leave out --resume"):
+    with pytest.raises(InputError, match=r"iter_4\.pth is empty; .*iter_2\.pth is cut off.*Omit --resume"):
         checkpoint_to_resume(str(run))
 
 

@@ -10,6 +10,7 @@ from typing import Any, Optional
 
 import pytest
 import torch
+from mmengine.hooks import RuntimeInfoHook
 from mmengine.logging import MessageHub
 from torch import nn
 
@@ -103,11 +104,11 @@ def test_the_losses_of_the_log_are_read_and_no_device_is_asked() -> None:
         def __float__(self) -> float:
             raise AssertionError("synchronised")
 
-    class RuntimeInfoHook:
-        pass
+    class CustomInfoHook(RuntimeInfoHook):
+        """Also one that a user derived."""
 
     hook, runner = FiniteLossHook(), Runner()
-    runner.hooks = [RuntimeInfoHook()]
+    runner.hooks = [CustomInfoHook()]
     runner.message_hub.update_scalar("train/loss", 1.0)
     hook.after_train_iter(runner, 0, None, dict(loss=OnDevice()))
     runner.message_hub.update_scalar("train/loss", NAN)
@@ -144,7 +145,14 @@ def test_what_is_finite_is_judged_by_name() -> None:
     assert sorted(non_finite(model)) == ["0.weight", "1.running_var", "2.bias"]
 
 
-@pytest.mark.parametrize("arguments", [dict(interval=0), dict(max_skipped=-1)])
-def test_impossible_arguments_are_refused(arguments: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="FiniteLossHook interval must be at least 1"):
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (dict(interval=0), "interval must be an integer of at least 1"),
+        (dict(interval=1.5), "interval must be an integer"),
+        (dict(max_skipped=-1), "max_skipped must be an integer of at least 0"),
+    ],
+)
+def test_impossible_arguments_are_refused(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=f"FiniteLossHook {said}"):
         FiniteLossHook(**arguments)

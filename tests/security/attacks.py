@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.logging.history_buffer import HistoryBuffer
 from torch._tensor import _rebuild_from_type_v2
@@ -25,6 +26,17 @@ class Call:
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         return self.function, self.arguments
+
+
+class Filled(Call):
+    """Pickled as a call, and as the state that its result is given."""
+
+    def __init__(self, state: Any, function: Any, *arguments: Any) -> None:
+        super().__init__(function, *arguments)
+        self.state = state
+
+    def __reduce__(self) -> Any:
+        return self.function, self.arguments, self.state
 
 
 def creates(target: Path) -> str:
@@ -51,6 +63,32 @@ CALLS: dict[str, Callable[[Path], Any]] = {
         _rebuild_from_type_v2, eval, torch.Tensor, (creates(target),), {}
     ),
     "statistic of a history": lambda target: Call(getattr, HistoryBuffer, "register_statistics"),
+}
+
+
+ADDRESS = b"A" * 8  # of an object, if NumPy took these bytes for one
+OBJECTS = Call(np.dtype, "O")
+
+
+def dtype(*state: Any) -> Filled:
+    """A ``numpy.dtype`` of 8-byte numbers with parts of its own: (subarray, names, fields, size, alignment, flags)."""
+    return Filled((3, "<", *state), np.dtype, "f8", False, True)
+
+
+def array(kind: Any, content: Any = ADDRESS) -> Filled:
+    return Filled((1, (1,), kind, False, content), np.zeros(0).__reduce__()[0], np.ndarray, (0,), b"b")
+
+
+# NumPy's constructors with bytes in the place of objects: the process dies, or runs what the bytes lead to.
+ARRAYS: dict[str, Any] = {
+    "objects in a buffer": Call(np.ndarray, (1,), "O", ADDRESS),
+    "objects in a field": Call(np.ndarray, (1,), dtype(None, ("a",), {"a": (OBJECTS, 0)}, 8, 8, 63), ADDRESS),
+    "objects in a subarray": array(dtype((OBJECTS, (1,)), None, None, 8, 8, 0)),
+    "flags of objects": array(dtype(None, None, None, -1, -1, 63)),
+    "list of objects": array(OBJECTS, [[]]),
+    "number as object": Call(np.float64(0).__reduce__()[0], OBJECTS, []),
+    "cut-off number": Call(np.float64(0).__reduce__()[0], np.dtype("f8"), b"A"),
+    "array of another kind": Call(np.zeros(0).__reduce__()[0], np.dtype, (0,), b"b"),
 }
 
 
@@ -97,11 +135,18 @@ CONFIGS: dict[str, Callable[[Path], str]] = {
         "model = dict(type='EncoderDecoder', decode_head=dict(type='FCNHead', loss_decode="
         "dict(type='CrossEntropyLoss', class_weight='evil.pkl')))"
     ),
+    "file of the working folder": lambda target: (
+        "default_scope = 'mmpretrain'\nmodel = dict(type='ImageClassifier', "
+        "backbone=dict(type='TIMMBackbone', model_name='resnet18', checkpoint_path='evil'))"
+    ),
     "code of a model hub": lambda target: (
         "default_scope = 'mmpretrain'\n"
         "model = dict(type='HuggingFaceClassifier', model_name='evil/model', trust_remote_code=True)"
     ),
     "visualizer that writes": lambda target: f"visualizer = dict(type='SegLocalVisualizer', save_dir='{target}')",
+    "long chain of minus": lambda target: f"x = 1{'-1' * 100_000}",
+    "long chain of brackets": lambda target: f"x = a{'[0]' * 100_000}",
+    "long chain of calls": lambda target: f"x = dict{'()' * 100_000}",
     "deep brackets": lambda target: f"x = {'[' * 10_000}{']' * 10_000}",
     "deep minus": lambda target: f"x = {'-' * 100_000}1",
     "deep tuple of calls": lambda target: f"x = {'dict(a=' * 5_000}1{')' * 5_000}",

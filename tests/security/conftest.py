@@ -22,9 +22,10 @@ def content(trained: Trained) -> dict[str, Any]:
 
 @pytest.fixture
 def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A file that must not come to be. A module that would create it is in the working folder, and can be imported."""
+    """A file that must not come to be. The working folder has a module that would create it, and a file ``evil``."""
     folder, target = tmp_path / "working", tmp_path / "created"
     folder.mkdir()
+    (folder / "evil").touch()
     (folder / "creates_a_file.py").write_text(f"open({str(target)!r}, 'w').close()\n")
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [str(folder), *sys.path])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from torch import Tensor
 from davpt_seg.core.weights import load_weights, read_tensors, with_checksum
 from davpt_seg.core.weights.damage import zip_damage
 from davpt_seg.core.weights.values import faults
+from davpt_seg.errors import InputError
 from davpt_seg.trust.checkpoints import read
 
 from ..checkpoints import Trained
@@ -83,6 +85,18 @@ def test_a_file_is_read_once_for_its_checksums_until_it_changes(tmp_path: Path) 
     assert zip_damage(path) == ""
     flip(path, len(path.read_bytes()) // 2)
     assert "is damaged" in zip_damage(path)
+
+
+@pytest.mark.parametrize("part", ["data.pkl", "data/0", "data/x", "byteorder", ".format_version"])
+def test_a_part_that_could_expand_without_limit_is_refused(part: str, tmp_path: Path) -> None:
+    torch.save({"state_dict": {"a": torch.arange(1000.0)}}, tmp_path / "a.pth")
+    with zipfile.ZipFile(tmp_path / "a.pth") as intact, zipfile.ZipFile(tmp_path / "packed.pth", "w") as packed:
+        for name in intact.namelist():
+            folder, own = name.split("/", 1)
+            shown = f"{folder}/{part}" if own == "data/0" and part == "data/x" else name
+            packed.writestr(shown, intact.read(name), 8 if shown == f"{folder}/{part}" else 0)
+    with pytest.raises(InputError, match=rf"packed\.pth' was packed again: its part '\w+/{re.escape(part)}'"):
+        read(str(tmp_path / "packed.pth"))
 
 
 def test_our_safetensors_files_carry_a_checksum_that_is_compared(tmp_path: Path) -> None:

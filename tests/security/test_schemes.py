@@ -6,6 +6,7 @@ import functools
 import http.server
 import json
 import threading
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +48,25 @@ def test_a_download_is_read_and_kept(address: str, tmp_path: Path) -> None:
     for path in (f"{address}/good.pth", "open-mmlab://mine"):
         assert CheckpointLoader.load_checkpoint(path, "cpu")["state_dict"]["weight"].tolist() == [1, 1]
     assert (tmp_path / "hub" / "checkpoints" / "good.pth").is_file()
+
+
+def test_a_machine_without_the_main_process_downloads_for_itself(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save({"state_dict": {"weight": torch.ones(2)}}, tmp_path / "published" / "good.pth")
+    monkeypatch.setattr("mmengine.dist.utils.get_rank", lambda group=None: 8)
+    assert CheckpointLoader.load_checkpoint(f"{address}/good.pth", "cpu")["state_dict"]["weight"].tolist() == [1, 1]
+
+
+def test_a_checkpoint_from_s3_is_checked_for_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save({"state_dict": {"weight": torch.full((1000,), 0.5)}}, tmp_path / "good.pth")
+    content = bytearray((tmp_path / "good.pth").read_bytes())
+    backend = types.SimpleNamespace(get=lambda path: bytes(content))
+    monkeypatch.setattr("davpt_seg.trust.schemes.get_file_backend", lambda *args, **kwargs: backend)
+    assert CheckpointLoader.load_checkpoint("s3://bucket/good.pth", "cpu")["state_dict"]["weight"].sum() == 500
+    content[content.index(torch.full((2,), 0.5).numpy().tobytes()) + 3] ^= 1
+    with pytest.raises(InputError, match=r"s3://bucket/good\.pth' is damaged"):
+        CheckpointLoader.load_checkpoint("s3://bucket/good.pth", "cpu")
 
 
 @pytest.mark.parametrize("call", ["os.system", "getattr chain from HistoryBuffer"])

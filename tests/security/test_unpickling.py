@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -16,9 +17,12 @@ from mmengine.runner import load_checkpoint
 
 from davpt_seg.core.weights import open_checkpoint
 from davpt_seg.core.weights.unpickling import load_as_data
+from davpt_seg.errors import InputError
+from davpt_seg.trust.checkpoints import read
 from davpt_seg.trust.history import from_plain, to_plain
 
 from ..checkpoints import Trained
+from .attacks import ARRAYS, Call
 
 
 def python(code: str) -> str:
@@ -96,10 +100,53 @@ def test_what_a_user_allowed_is_there_again_after_a_read(tmp_path: Path) -> None
         assert set(torch.serialization.get_safe_globals()) == before
     torch.save(dict(history=[1, 2]), tmp_path / "broken.pth")
     (tmp_path / "broken.pth").write_bytes((tmp_path / "broken.pth").read_bytes()[:200])
-    before = torch.serialization.get_safe_globals()
+    before = set(torch.serialization.get_safe_globals())
     with pytest.raises(RuntimeError):
         load_as_data(str(tmp_path / "broken.pth"))
-    assert torch.serialization.get_safe_globals() == before
+    assert set(torch.serialization.get_safe_globals()) == before
+
+
+def test_bytes_of_a_file_become_no_objects_of_numpy(tmp_path: Path) -> None:
+    """In another process, because a reader that makes these arrays dies of them."""
+    for name, evil in ARRAYS.items():
+        torch.save({"state_dict": {}, "evil": evil}, tmp_path / name)
+    code = (
+        "from pathlib import Path; from davpt_seg.core.weights.unpickling import MoreThanDataError, load_as_data\n"
+        f"for path in Path({str(tmp_path)!r}).iterdir():\n"
+        "    try:\n        print(path.name, load_as_data(str(path)), flush=True)\n"
+        "    except MoreThanDataError as error:\n        print('refused:', error)"
+    )
+    lines = python(code).splitlines()
+    assert len(lines) == len(ARRAYS) and all(line.startswith("refused: ") for line in lines), lines
+
+
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "?", ">f4", ">i8"])
+def test_arrays_and_numbers_of_numpy_are_read_exactly(kind: str, tmp_path: Path) -> None:
+    array = np.arange(6).reshape(2, 3).astype(kind)
+    torch.save({"a": array, "turned": np.asfortranarray(array), "one": array[1, 2]}, tmp_path / "a.pth")
+    found = load_as_data(str(tmp_path / "a.pth"))
+    assert found["a"].dtype == found["turned"].dtype == array.dtype.newbyteorder("=")  # as NumPy itself reads it
+    assert (found["a"] == array).all() and (found["turned"] == array).all() and found["one"] == array[1, 2]
+
+
+HUBS: dict[str, Any] = {
+    "list": [],
+    "no histories": {"train/loss": argparse.Namespace(), "log": 1},
+    "text as counts": {"train/loss": dict(values=torch.ones(1), counts="1", max_length=3)},
+    "other lengths": {"train/loss": dict(values=torch.ones(1), counts=torch.ones(2), max_length=3)},
+    "text as length": {"train/loss": dict(values=torch.ones(1), counts=torch.ones(1), max_length="3")},
+    "history without values": {"train/loss": Call(HistoryBuffer)},
+}
+
+
+@pytest.mark.parametrize("name", HUBS)
+def test_a_message_hub_that_is_none_is_refused_by_name_or_left_out(name: str, tmp_path: Path) -> None:
+    torch.save({"state_dict": {}, "message_hub": {"log_scalars": HUBS[name]}}, tmp_path / "hub.pth")
+    if name in ("list", "no histories"):
+        assert read(str(tmp_path / "hub.pth"))["message_hub"]["log_scalars"] == {}
+        return
+    with pytest.raises(InputError, match=r"hub\.pth' is broken"):
+        read(str(tmp_path / "hub.pth"))
 
 
 def with_itself() -> dict[str, Any]:

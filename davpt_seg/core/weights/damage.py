@@ -10,38 +10,50 @@ import zlib
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
-from typing import Union
+from typing import IO, Union
 
 # What zipfile raises on an archive whose headers were changed: a flipped bit may claim encryption or another method.
 BROKEN = (
     *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError),
     *(NotImplementedError, RuntimeError, ValueError, LookupError, MemoryError),
 )
-# Parts that torch.save never compresses: a small file could expand without limit.
-STORED = re.compile(r"[^/]+/data(?:\.pkl|/\d+)")
+# The parts that torch compresses, of TorchScript alone. A small file with others could expand without limit.
+COMPRESSED = re.compile(r"[^/]+/code/.*")
 
 
-def is_zip(path: Union[str, Path]) -> bool:
-    """Return whether a file begins as a zip archive does, intact or not."""
-    with open(path, "rb") as file:
-        return file.read(2) == b"PK"
+def is_zip(file: Union[str, Path, IO[bytes]]) -> bool:
+    """Return whether a file, or what is open at its start, begins as a zip archive does, intact or not."""
+    if isinstance(file, (str, Path)):
+        with open(file, "rb") as opened:
+            return opened.read(2) == b"PK"
+    start = file.read(2)
+    file.seek(0)
+    return start == b"PK"
 
 
-def zip_damage(path: Union[str, Path]) -> str:
+def zip_damage(file: Union[str, Path, IO[bytes]]) -> str:
     """Describe what is wrong with a zip archive; return nothing where it is intact.
 
-    Reads the file once, and not again until it changes.
+    Reads a file once, and not again until it changes. What is open is left at its start.
     """
-    status = os.stat(path)
-    return _zip_damage(os.path.realpath(path), status.st_size, status.st_mtime_ns, status.st_ino)
+    if not isinstance(file, (str, Path)):
+        found = _damage(file)
+        file.seek(0)
+        return found
+    status = os.stat(file)
+    return _damage_of_file(os.path.realpath(file), status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 @lru_cache(maxsize=64)
-def _zip_damage(path: str, size: int, modified: int, inode: int) -> str:
+def _damage_of_file(path: str, size: int, modified: int, inode: int) -> str:
+    return _damage(path)
+
+
+def _damage(file: Union[str, IO[bytes]]) -> str:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             for part in archive.infolist():
-                if part.compress_type != zipfile.ZIP_STORED and STORED.fullmatch(part.filename):
+                if part.compress_type != zipfile.ZIP_STORED and not COMPRESSED.fullmatch(part.filename):
                     return f"was packed again: its part {part.filename!r} is compressed, which torch never does"
             names = archive.namelist()
             broken = archive.testzip()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
+
+from .damage import BROKEN
+from .files import UNREADABLE
 
 PREFIXES = ("params/img/", "params/", "opt/target/", "")
 BLOCK = r"Transformer/encoderblock(?:_(?P<index>\d+))?/"
@@ -53,7 +55,7 @@ def read_npz(path: Path) -> tuple[dict[str, Tensor], dict[str, list[str]], list[
         model.load_pretrained(str(path))
     except KeyError as error:
         raise ValueError(f"weights file {str(path)!r} (format JAX) lacks a part of a ViT: {error}") from error
-    except (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
+    except (*UNREADABLE, *BROKEN, ArithmeticError) as error:
         raise ValueError(f"weights file {str(path)!r} is not a whole JAX .npz file of a ViT: {error}") from error
     left_out, unexpected = _unread(names, prefix)
     return dict(model.state_dict()), left_out, unexpected

@@ -47,7 +47,7 @@ class WeightsFile:
         if "path" not in weights or weights.keys() - set(options):
             raise ValueError(f"weights={dict(weights)} must be a path, or a dict of path and any of {options[1:]}")
         check_arguments(cls, weights, "weights")
-        return cls(**weights)
+        return cls(**{**weights, "path": str(weights["path"])})
 
 
 def load_weights(trunk: VisionTransformer, weights: Union[str, Path, Mapping[str, Any]]) -> Checkpoint:

@@ -1,8 +1,9 @@
 """Torch files read as data: tensors, plain values and what MMEngine writes beside them; no code of a file runs.
 
 torch's safe reader takes a class by its name. Here the names in MMEngine's checkpoints mean classes of this module, so
-that a file reaches neither MMEngine nor ``getattr``: ``builtins.getattr`` serves the names of MMEngine's statistics and
-no other. Nothing is added to torch's list of safe globals for longer than a read.
+that a file reaches neither MMEngine nor ``getattr`` nor NumPy's constructors. ``builtins.getattr`` serves the names of
+MMEngine's statistics and no other. ``numpy.ndarray`` makes arrays of numbers and no other: NumPy's own would take bytes
+of a file for addresses of objects. Nothing is added to torch's list of safe globals for longer than a read.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch import Tensor
 
 STATISTICS = ("min", "max", "mean", "current")
 MOST_PRETENDED = 2**30  # bytes of a tensor whose storage is smaller, as of one that was expanded
-DTYPES = ("float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "bool")
+CODES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "b1")  # of NumPy's numbers, as it pickles them
 _reading = threading.RLock()
 
 
@@ -36,15 +37,16 @@ class History:
         max_length: largest N.
     """
 
+    __slots__ = ("counts", "max_length", "values")  # a Namespace of a file cannot become one
     values: np.ndarray
     counts: np.ndarray
     max_length: int
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.values, self.counts = state["_log_history"], state["_count_history"]
+        self.values, self.counts = np.asarray(state["_log_history"]), np.asarray(state["_count_history"])
         self.max_length = state["max_length"]
         arrays = (self.values, self.counts)
-        if not all(isinstance(array, np.ndarray) and array.dtype.kind in "biuf" for array in arrays):
+        if not all(array.dtype.kind in "biuf" for array in arrays):
             raise ValueError("a logged history holds no arrays of numbers")
         if self.values.ndim != 1 or self.values.shape != self.counts.shape or type(self.max_length) is not int:
             raise ValueError("a logged history holds arrays of different lengths")
@@ -58,21 +60,61 @@ def _statistic(owner: Any, name: Any) -> str:
     return name
 
 
+class _Dtype:
+    """Take the place of ``numpy.dtype``: types of numbers, without fields, parts or flags of their own."""
+
+    __slots__ = ("value",)
+    value: np.dtype
+
+    def __init__(self, code: Any, align: bool = False, copy: bool = False) -> None:
+        if code not in CODES:
+            raise MoreThanDataError(f"an array of type {str(code)[:80]!r}")
+        self.value = np.dtype(code)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, order, *further = state
+        if further != [None, None, None, -1, -1, 0]:
+            raise MoreThanDataError(f"an array of type {self.value} with {str(further)[:80]}")
+        self.value = self.value.newbyteorder(order)
+
+
+class _Array(np.ndarray):
+    """Take the place of ``numpy.ndarray``: an array of numbers, filled once."""
+
+    def __new__(cls, *_: Any) -> _Array:
+        raise MoreThanDataError("a call of numpy.ndarray")
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:  # type: ignore[override]
+        _, shape, dtype, fortran, content = state
+        if type(dtype) is not _Dtype or type(content) is not bytes or self.size:
+            raise MoreThanDataError("an array of more than numbers")
+        super().__setstate__((1, shape, dtype.value, fortran, content))  # type: ignore[arg-type]
+
+
+def _reconstruct(kind: Any, *_: Any) -> _Array:
+    """Make the empty array that its state fills."""
+    if kind is not _Array:
+        raise MoreThanDataError(f"an array of kind {str(kind)[:80]}")
+    return np.ndarray.__new__(_Array, (0,), np.uint8)
+
+
+def _scalar(dtype: Any, content: Any) -> np.generic:
+    if type(dtype) is not _Dtype or type(content) is not bytes or len(content) != dtype.value.itemsize:
+        raise MoreThanDataError("a number of NumPy that is none")
+    return np.frombuffer(content, dtype.value)[0]
+
+
 def _names() -> dict[str, Callable]:
     names: dict[str, Callable] = {
         "mmengine.logging.history_buffer.HistoryBuffer": History,
         "builtins.getattr": _statistic,
         "argparse.Namespace": argparse.Namespace,  # plain values that DINO, MAE and timm save beside the weights
-        "numpy.ndarray": np.ndarray,
-        "numpy.dtype": np.dtype,
+        "numpy.ndarray": _Array,
+        "numpy.dtype": _Dtype,
     }
-    for dtype in DTYPES:
-        kind = type(np.dtype(dtype))
-        names[f"{kind.__module__}.{kind.__qualname__}"] = kind
-    multiarray = (getattr(np, "_core", None) or np.core).multiarray
-    for function in (multiarray._reconstruct, multiarray.scalar):
-        for core in ("core", "_core"):  # checkpoints travel between numpy 1 and numpy 2
-            names[f"numpy.{core}.multiarray.{function.__name__}"] = function
+    for core in ("core", "_core"):  # checkpoints travel between numpy 1 and numpy 2
+        names[f"numpy.{core}.multiarray._reconstruct"] = _reconstruct
+        names[f"numpy.{core}.multiarray.scalar"] = _scalar
     return names
 
 
