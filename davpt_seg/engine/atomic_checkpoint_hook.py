@@ -11,6 +11,7 @@ from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from mmengine.runner.loops import EpochBasedTrainLoop
 
 from ..core.weights.values import other_kinds, some
 from ..errors import InputError
@@ -28,13 +29,16 @@ class AtomicCheckpointHook(CheckpointHook):
     run killed meanwhile has none that is whole. Here, local files are written under another name, which is no
     checkpoint's, and renamed when they are whole; ``last_checkpoint`` follows, and older files go last.
 
+    A checkpoint is written before the validation of its iteration, so that its file knows no score of it: a resumed run
+    validates again, and the best checkpoint is that of an uninterrupted one.
+
     Parameters that are not finite are never written: the training ends instead, and the last checkpoint stays.
     """
 
     backend_args: Optional[dict]
 
     def before_train(self, runner: Runner) -> None:
-        """Clean up after a killed run."""
+        """Clean up after a killed run, and repeat the validation that follows the checkpoint that is resumed."""
         folder = self.out_dir or runner.work_dir
         if self.backend_args is None and type(get_file_backend(folder)) is LocalBackend:
             self.backend_args = dict(backend="atomic_local")
@@ -43,6 +47,9 @@ class AtomicCheckpointHook(CheckpointHook):
             for where in {osp.abspath(self.out_dir), osp.abspath(runner.work_dir)}:
                 for name in remove_unfinished(where):
                     runner.logger.warning(f"Removed {osp.join(where, name)}: a run was killed while it wrote it.")
+        if runner._resume and runner.val_loop is not None and _validation_is_due(runner.train_loop):
+            runner.logger.info("The checkpoint was written before the validation that is due here: validating again.")
+            runner.val_loop.run()
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
         require_finite(runner, "before a checkpoint is written")
@@ -115,3 +122,16 @@ class AtomicCheckpointHook(CheckpointHook):
         found = checkpoint.get("state_dict", checkpoint)
         if wrong := other_kinds(found, bare_model(runner).state_dict()):
             raise InputError(f"this checkpoint is not of the config's model: {some(wrong)}")
+
+
+def _validation_is_due(loop: Any) -> bool:
+    """Return whether a training loop of MMEngine would validate next, where it was stopped."""
+    if not hasattr(loop, "_decide_current_val_interval"):  # a loop of another project
+        return False
+    loop._decide_current_val_interval()
+    if isinstance(loop, EpochBasedTrainLoop):
+        done, last = loop.epoch, loop.max_epochs
+        between = loop.iter == loop.epoch * len(loop.dataloader)
+    else:
+        done, last, between = loop.iter, loop.max_iters, True
+    return bool(done) and between and done >= loop.val_begin and (done % loop.val_interval == 0 or done == last)

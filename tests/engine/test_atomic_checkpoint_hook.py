@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.runner import ValLoop
 
 from davpt_seg.apis.resume import checkpoint_to_resume
 from davpt_seg.engine import AtomicCheckpointHook, atomic_files
@@ -90,6 +91,36 @@ def test_a_run_killed_in_mid_write_resumes_from_the_checkpoint_before_and_ends_a
     assert {path.name for path in Path(cfg.work_dir).glob("iter_*")} == {"iter_6.pth"}
     whole, resumed = (torch.load(tmp_path / name / "iter_6.pth")["state_dict"] for name in ("whole", "killed"))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+@pytest.mark.parametrize("killed_in", [1, 2])
+def test_a_run_killed_during_a_validation_validates_when_it_is_resumed(
+    killed_in: int, camvid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def config(name: str) -> Config:
+        cfg = by_iterations(tiny_camvid(camvid, tmp_path / name), 4)
+        cfg.train_cfg.val_interval = 2
+        cfg.default_hooks.checkpoint.update(interval=2, max_keep_ckpts=1, save_best="mIoU")
+        return cfg
+
+    def run_or_die(loop: ValLoop) -> dict[str, float]:
+        validations.append(1)
+        if len(validations) == killed_in:
+            raise KeyboardInterrupt
+        return validate(loop)
+
+    train(config("whole"))
+    validate, validations = ValLoop.run, []
+    with monkeypatch.context() as patched:
+        patched.setattr(ValLoop, "run", run_or_die)
+        with pytest.raises(KeyboardInterrupt):
+            train(config("killed"))
+    cfg = config("killed")
+    cfg.update(resume=True, load_from=checkpoint_to_resume(cfg.work_dir))
+    assert Path(cfg.load_from).name == f"iter_{2 * killed_in}.pth"
+    train(cfg)
+    whole, killed = ({path.name for path in (tmp_path / name).glob("*.pth")} for name in ("whole", "killed"))
+    assert whole == killed and any(name.startswith("best_mIoU") for name in killed)
 
 
 def test_a_file_is_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
