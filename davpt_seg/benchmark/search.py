@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Optional, Union
@@ -96,7 +96,10 @@ class Search:
 
     def tell(self, trial: Trial, score: float) -> None:
         """Give a trial its score; who comes second changes nothing."""
-        self._study.tell(trial.number, score, skip_if_finished=True)
+        with suppress(
+            optuna.exceptions.UpdateFinishedTrialError
+        ):  # another worker, between Optuna's look and its write
+            self._study.tell(trial.number, score, skip_if_finished=True)
 
     def _named(self, trial: Union[optuna.Trial, FrozenTrial]) -> Trial:
         """Put parameters into the order of the space, which names folders."""

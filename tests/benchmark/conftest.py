@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from multiprocessing import get_context
@@ -49,7 +50,11 @@ class Bench:
     def _alone(self, arguments: Sequence[str], environment: dict[str, str]) -> None:
         os.environ.update(environment)
         with open(self.folder / "said.txt", "a", buffering=1) as said, redirect_stdout(said), redirect_stderr(said):
-            os._exit(main_benchmark(arguments))
+            try:
+                os._exit(main_benchmark(arguments))
+            except BaseException:  # a test's capture would lose it
+                traceback.print_exc()
+                raise
 
     def table(self, work_dir: str) -> bytes:
         return (self.folder / work_dir / "table.md").read_bytes() + (self.folder / work_dir / "table.csv").read_bytes()

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Optional
 
+import optuna
 import pytest
 from optuna.trial import TrialState
 
@@ -91,3 +92,21 @@ def test_a_damaged_journal_is_named_with_what_to_do(tmp_path: Path, end: str) ->
     journal.write_text(journal.read_text()[:-20] + end)  # a disk that was full
     with pytest.raises(ProtocolError, match=r"optuna\.journal is damaged.*remove that file"):
         Search(tmp_path, GRID, 100).ask()
+
+
+def test_a_trial_that_another_worker_finishes_meanwhile_keeps_its_score(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = Search(tmp_path, GRID, 0), Search(tmp_path, GRID, 0)
+    trial = first.ask()
+    assert trial is not None and second.open_trials() == [trial]
+    look = optuna.Study.tell
+
+    def beaten(study: optuna.Study, number: int, *arguments: float, **options: bool) -> None:
+        look(first._study, number, *arguments)  # after our look at the trial, before our write
+        study._storage.set_trial_state_values(study.trials[number]._trial_id, TrialState.COMPLETE, [0.0])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(optuna.Study, "tell", beaten)
+        second.tell(trial, 70.0)
+    assert [each.score for each in second.scored()] == [70.0]
