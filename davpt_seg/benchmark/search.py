@@ -96,9 +96,8 @@ class Search:
 
     def tell(self, trial: Trial, score: float) -> None:
         """Give a trial its score; who comes second changes nothing."""
-        with suppress(
-            optuna.exceptions.UpdateFinishedTrialError
-        ):  # another worker, between Optuna's look and its write
+        # Another worker may finish it between Optuna's look at it and our write.
+        with suppress(optuna.exceptions.UpdateFinishedTrialError):
             self._study.tell(trial.number, score, skip_if_finished=True)
 
     def _named(self, trial: Union[optuna.Trial, FrozenTrial]) -> Trial:
