@@ -27,7 +27,8 @@ class AtomicCheckpointHook(CheckpointHook):
 
     MMEngine's deletes the checkpoint before (``max_keep_ckpts``) first and then writes the new one in place, so that a
     run killed meanwhile has none that is whole. Here, local files are written under another name, which is no
-    checkpoint's, and renamed when they are whole; ``last_checkpoint`` follows, and older files go last.
+    checkpoint's, and renamed when they are whole; ``last_checkpoint`` follows, and older files go last. Files of
+    another run, from which this one was resumed, stay.
 
     A checkpoint is written before the validation of its iteration, so that its file knows no score of it: a resumed run
     validates again, and the best checkpoint is that of an uninterrupted one.
@@ -92,8 +93,13 @@ class AtomicCheckpointHook(CheckpointHook):
         after = self._best()
         self._set_best({name: after[name] or before[name] for name in before})
         for name, path in before.items():
-            if is_main_process() and after[name] and path != after[name]:
+            if is_main_process() and after[name] and path != after[name] and self._is_own(runner, path):
                 self._remove(path)
+
+    def _is_own(self, runner: Runner, path: Optional[str]) -> bool:
+        """Return whether a file is in this run's folders: a resumed checkpoint may name the best of another run."""
+        folders = {osp.realpath(folder) for folder in (self.out_dir, runner.work_dir)}
+        return path is not None and osp.realpath(osp.dirname(path)) in folders
 
     def _best(self) -> dict[str, Optional[str]]:
         if len(self.key_indicators) == 1:

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.evaluator import BaseMetric
+from mmengine.registry import METRICS
 from mmengine.runner import ValLoop
 
 from davpt_seg.apis.resume import checkpoint_to_resume
@@ -22,6 +24,20 @@ from davpt_seg.errors import DivergedError
 from ..training import by_iterations, tiny_camvid, train
 
 needs_fork = pytest.mark.skipif(torch.cuda.is_available(), reason="forks; hide the GPU with CUDA_VISIBLE_DEVICES=''")
+
+
+@METRICS.register_module()
+class Iterations(BaseMetric):
+    """A score that grows from validation to validation of a process."""
+
+    count = 0
+
+    def process(self, data_batch: Any, data_samples: Any) -> None:
+        self.results.append(0)
+
+    def compute_metrics(self, results: list[int]) -> dict[str, float]:
+        Iterations.count += 1
+        return dict(progress=float(Iterations.count))
 
 
 def saving_every_two(data: Path, work_dir: Path) -> Config:
@@ -121,6 +137,25 @@ def test_a_run_killed_during_a_validation_validates_when_it_is_resumed(
     train(cfg)
     whole, killed = ({path.name for path in (tmp_path / name).glob("*.pth")} for name in ("whole", "killed"))
     assert whole == killed and any(name.startswith("best_mIoU") for name in killed)
+
+
+def test_a_run_that_branches_from_another_deletes_none_of_its_files(camvid: Path, tmp_path: Path) -> None:
+    def config(name: str, iterations: int) -> Config:
+        cfg = by_iterations(tiny_camvid(camvid, tmp_path / name), iterations)
+        cfg.train_cfg.val_interval = 1
+        cfg.default_hooks.checkpoint.update(interval=1, max_keep_ckpts=1, save_best="progress", rule="greater")
+        cfg.val_evaluator = dict(type="Iterations")
+        return cfg
+
+    train(config("original", 2))
+    before = {path: path.read_bytes() for path in (tmp_path / "original").glob("*.pth")}
+    assert any(path.name.startswith("best_") for path in before)
+    cfg = config("branch", 4)
+    cfg.update(resume=True, load_from=str(tmp_path / "original" / "iter_2.pth"))
+    train(cfg)
+    assert {path: path.read_bytes() for path in (tmp_path / "original").glob("*.pth")} == before
+    names = {path.name for path in (tmp_path / "branch").glob("*.pth")}
+    assert names == {"iter_4.pth", "best_progress_iter_4.pth"}  # its own older ones are deleted
 
 
 def test_a_file_is_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
