@@ -140,8 +140,9 @@ def advise_check(config: str) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        if not isinstance(error, UnidentifiedImageError) and "image file is truncated" not in str(error):
+    except (OSError, AssertionError) as error:  # the latter is mmcv's, which names the file
+        known = ("image file is truncated", "failed to load image")
+        if not isinstance(error, UnidentifiedImageError) and not any(words in str(error) for words in known):
             raise
         reason = str(error).partition(" <")[0]  # without the address of Pillow's buffer
         raise DataError(

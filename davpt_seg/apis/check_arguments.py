@@ -9,6 +9,7 @@ from ..datasets import official
 from ..datasets.data_check import DataCheck, read_as_stored
 from ..datasets.preflight import leaves
 from ..errors import InputError
+from .classes import check_one_class
 from .configs import read_config
 from .option_values import OptionsAction
 
@@ -105,6 +106,7 @@ def _splits_of_config(parser: argparse.ArgumentParser, args: argparse.Namespace)
     cfg = read_config(parser, args.config, args.cfg_options)
     try:
         args.data_check = DataCheck.from_config(cfg)
+        check_one_class(cfg)
     except InputError as error:
         parser.error(str(error))
     if args.data_check.exif == "stored":

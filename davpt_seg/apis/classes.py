@@ -28,14 +28,8 @@ def check_classes(cfg: Config, num_classes: Optional[int] = None) -> None:
     Raises:
         InputError: the message says what to set.
     """
+    check_one_class(cfg)
     parts = dict(_parts(cfg.model))
-    for key, head in parts.items():
-        if head["num_classes"] == 1 and "guidance" not in key and not _has_sigmoid(head):
-            raise InputError(
-                f"{key}.num_classes is 1 with a softmax loss: the softmax of one class is always 1, the loss 0 and the "
-                f"accuracy 100. Set {key}.num_classes=2 with the background as a class of the data"
-                f"{SIGMOID if '_head' in key else ''}"
-            )
     num_classes = num_classes or classes_of(cfg.get("train_dataloader"))
     wrong = {f"{key}.num_classes": part["num_classes"] for key, part in parts.items()}
     wrong = {key: value for key, value in wrong.items() if num_classes and value != num_classes}
@@ -45,6 +39,21 @@ def check_classes(cfg: Config, num_classes: Optional[int] = None) -> None:
             f"{' and '.join(f'{key} is {value}' for key, value in wrong.items())}. Make them equal: --cfg-options "
             f"{' '.join(f'{key}={num_classes}' for key in wrong)}, or give the data set the right metainfo.classes"
         )
+
+
+def check_one_class(cfg: Config) -> None:
+    """Refuse a head that divides one class by softmax.
+
+    Raises:
+        InputError: the message says what to set.
+    """
+    for key, head in _parts(cfg.get("model") or {}):
+        if head["num_classes"] == 1 and "guidance" not in key and not _has_sigmoid(head):
+            raise InputError(
+                f"{key}.num_classes is 1 with a softmax loss: the softmax of one class is always 1, the loss 0 and the "
+                f"accuracy 100. Set {key}.num_classes=2 with the background as a class of the data"
+                f"{SIGMOID if '_head' in key else ''}"
+            )
 
 
 def check_built_classes(runner: Runner) -> None:

@@ -135,15 +135,19 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
     except InputError as error:
         parser.error(str(error))
     check_data(parser, cfg, ("test",))
-    runner = Runner.from_cfg(cfg)
-    runner.call_hook("before_run")  # EMAHook makes its copy there, and loading a checkpoint asks for it
     try:
+        runner = Runner.from_cfg(cfg)
+        runner.call_hook("before_run")  # EMAHook makes its copy there, and loading a checkpoint asks for it
         runner.load_checkpoint(args.checkpoint, strict=True)  # MMEngine's own load_from forgives missing keys
     except InputError as error:
         parser.error(str(error))
     except RuntimeError as error:
         parser.error(mismatch(error, args.checkpoint, f"{args.config} with these --cfg-options"))
-    metrics = runner.test()
+    try:
+        with advise_check(args.config):
+            metrics = runner.test()
+    except InputError as error:
+        parser.error(str(error))
     if is_recognition(cfg):
         if args.confusion_matrix:
             draw_matrix(runner, metrics, args.confusion_matrix)

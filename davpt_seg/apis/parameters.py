@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
+from ..errors import InputError
 from .compose import EXAMPLE
 from .configs import read_config
 from .option_values import OptionsAction
@@ -66,6 +67,9 @@ def main_count(argv: Optional[Sequence[str]] = None) -> None:
     print("|---|---|---|---|---|")
     for config in args.configs:
         cfg = read_config(parser, config, args.cfg_options)
-        counts = count_parameters(build_on_meta(cfg))
+        try:
+            counts = count_parameters(build_on_meta(cfg))
+        except InputError as error:
+            parser.error(f"{config}: {error}")
         figures = (counts.backbone_trained, counts.heads_trained, counts.trained, counts.whole)
         print(f"| {config} | " + " | ".join(f"{figure / 1e6:.3f}M" for figure in figures) + " |", flush=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..errors import InputError
+
 
 def paint_boxes(boxes: Tensor, labels: Tensor, size: tuple[int, int], ignore_index: int = 255) -> Tensor:
     """Paint boxes into a label map, small ones over large ones, so that patches can be labelled as by masks.
@@ -22,7 +24,7 @@ def paint_boxes(boxes: Tensor, labels: Tensor, size: tuple[int, int], ignore_ind
         ValueError: boxes that are not (n, 4), or not as many as labels.
     """
     if boxes.ndim != 2 or boxes.shape[1] != 4 or len(boxes) != len(labels):
-        raise ValueError(f"boxes {tuple(boxes.shape)} with {len(labels)} labels, expected (n, 4) boxes with n labels")
+        raise InputError(f"boxes {tuple(boxes.shape)} with {len(labels)} labels, expected (n, 4) boxes with n labels")
     height, width = size
     painted = labels.new_full(size, ignore_index, dtype=torch.long)
     y = torch.arange(height, device=boxes.device) + 0.5

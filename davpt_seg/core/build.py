@@ -7,6 +7,7 @@ from typing import Any, Optional
 
 from timm.models.vision_transformer import VisionTransformer
 
+from ..errors import InputError
 from .adapters import check_adapters
 from .arguments import check_arguments
 from .guidance import Guidance
@@ -22,7 +23,7 @@ def block_indices(trunk: VisionTransformer, indices: Sequence[int], what: str) -
     depth = len(trunk.blocks)
     wrong = [i for i in indices if not -depth <= i < depth]
     if wrong or not len(indices):
-        raise ValueError(f"{what} {list(indices)}: the ViT has {depth} blocks, 0 to {depth - 1}")
+        raise InputError(f"{what} {list(indices)}: the ViT has {depth} blocks, 0 to {depth - 1}")
     return tuple(i % depth for i in indices)
 
 
@@ -42,20 +43,20 @@ def check_configs(
     if guidance is None:
         return
     if not isinstance(guidance, Mapping):
-        raise ValueError(f"guidance must be a dict of arguments, got {guidance!r}; write dict(num_classes=...)")
+        raise InputError(f"guidance must be a dict of arguments, got {guidance!r}; write dict(num_classes=...)")
     Guidance.check(guidance)
     if "num_classes" not in guidance:
-        raise ValueError("guidance needs num_classes, the number of classes that label maps hold")
+        raise InputError("guidance needs num_classes, the number of classes that label maps hold")
 
 
 def _check_prompts(config: Any) -> None:
     if isinstance(config, (list, tuple)):
-        raise ValueError(
+        raise InputError(
             f"prompts must be one dict, got {len(config)}: a model has one set of prompts, deep, shallow or gated, and "
             "guidance one mapping of classes to them; choose one, or give num_prompts block by block"
         )
     if not isinstance(config, Mapping):
-        raise ValueError(f"prompts must be a dict of arguments, got {config!r}; write dict(num_prompts=...)")
+        raise InputError(f"prompts must be a dict of arguments, got {config!r}; write dict(num_prompts=...)")
     check_arguments(Prompts, config, "prompts", given=("depth", "embed_dim", "patch_size", "last"))
 
 
@@ -93,7 +94,7 @@ def build_guidance(
         config.update(_guided_proxies(counts, proxies, config.get("prompt_side", "prompt")))
     guidance = Guidance(blocks=blocks, embed_dim=trunk.embed_dim, patch_size=patch_size(trunk), **config)
     if guidance.needs_class_token() and not trunk.has_class_token:
-        raise ValueError(
+        raise InputError(
             "guidance needs a class token, and this ViT has none; set image_token='mean', or cls_weight=0 and "
             "class_means='patch'"
         )
@@ -102,7 +103,7 @@ def build_guidance(
 
 def _guided_prompts(counts: Mapping[int, int]) -> dict[str, Any]:
     if 0 in counts.values() or len(set(counts.values())) > 1:
-        raise ValueError(
+        raise InputError(
             "guided blocks must have prompts, and all as many, since they share one class-to-prompt mapping; they have "
             f"(block: prompts) {counts}. Where none has any, guidance num_prompts makes proxies in their place"
         )
@@ -111,11 +112,11 @@ def _guided_prompts(counts: Mapping[int, int]) -> dict[str, Any]:
 
 def _guided_proxies(counts: Mapping[int, int], number: Any, prompt_side: str) -> dict[str, Any]:
     if any(counts.values()):
-        raise ValueError(
+        raise InputError(
             f"guidance num_prompts={number} is for guided blocks without prompts; they have (block: prompts) {counts}"
         )
     if prompt_side != "prompt":
-        raise ValueError(f"guidance prompt_side={prompt_side!r}: a proxy stands for itself; leave prompt_side out")
+        raise InputError(f"guidance prompt_side={prompt_side!r}: a proxy stands for itself; leave prompt_side out")
     return dict(num_prompts=number, prompt_side="prompt", learned_proxies=True)
 
 

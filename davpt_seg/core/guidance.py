@@ -12,6 +12,7 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from ..errors import InputError
 from .annotations import Count, NotNegative, OneOf, Range, Seed
 from .arguments import check_arguments, checked
 from .attention import Attended
@@ -110,7 +111,7 @@ class Guidance(nn.Module):
     ) -> None:
         super().__init__()
         if labels != "image" and (patch_tokens == "mean" or class_means == "image"):
-            raise ValueError(
+            raise InputError(
                 f"guidance patch_tokens={patch_tokens!r} and class_means={class_means!r} give an image one label: set "
                 "labels='image'"
             )

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..errors import InputError
+
 
 def pixel_counts(labels: Tensor, patch_size: tuple[int, int], num_classes: int, ignore_index: int = 255) -> Tensor:
     """Count the pixels of each class in each patch.
@@ -28,7 +30,7 @@ def pixel_counts(labels: Tensor, patch_size: tuple[int, int], num_classes: int, 
     wrong = ~void & ((labels < 0) | (labels >= num_classes))
     if wrong.any():
         found = sorted(set(labels[wrong].tolist()))
-        raise ValueError(
+        raise InputError(
             f"label map holds {found}, but the data set has {num_classes} classes (0 to {num_classes - 1}) "
             f"and void is {ignore_index}; check num_classes, reduce_zero_label and the masks"
         )

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..errors import InputError
 from . import clustering
 from .distributed import sum_over_processes
 
@@ -81,7 +82,7 @@ class ClassPromptMapping(nn.Module):
     ) -> None:
         super().__init__()
         if kind not in MAPPINGS:
-            raise ValueError(f"mapping must be one of {MAPPINGS}, got {kind!r}")
+            raise InputError(f"mapping must be one of {MAPPINGS}, got {kind!r}")
         self.num_classes, self.num_prompts = num_classes, num_prompts
         self.seed, self.max_iter, self.kind = seed, max_iter, kind
         self.register_buffer("prompt_of_class", self._first_prompts())

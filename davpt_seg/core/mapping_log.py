@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple, Optional, Union
 
+from ..errors import InputError
+
 logger = logging.getLogger("davpt_seg")
 
 FILE_NAME = "mapping.jsonl"
@@ -61,7 +63,7 @@ def read_clusterings(path: Union[str, Path]) -> list[Clustering]:
         try:
             clusterings.append(Clustering(**json.loads(line)))
         except (json.JSONDecodeError, TypeError) as error:
-            raise ValueError(f"{str(path)!r}, line {number}, is no clustering: {error}") from error
+            raise InputError(f"{str(path)!r}, line {number}, is no clustering: {error}") from error
     return clusterings
 
 

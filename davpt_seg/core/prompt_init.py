@@ -9,6 +9,7 @@ import torch
 from sklearn.cluster import KMeans
 from torch import Tensor
 
+from ..errors import InputError
 from .annotations import Seed
 from .arguments import checked
 from .vit import PromptedViT
@@ -37,9 +38,9 @@ def data_means(model: PromptedViT, batches: Iterable[Tensor], seed: Seed = 0) ->
         ValueError: a model without prompts or with pruned ones, or fewer patch tokens than a block has prompts.
     """
     if not model.prompts or not any(model.prompts.counts):
-        raise ValueError("data_means fills prompts, and the model has none")
+        raise InputError("data_means fills prompts, and the model has none")
     if model.prompts.segments:
-        raise ValueError("data_means fills whole prompts, and segments of these were pruned")
+        raise InputError("data_means fills whole prompts, and segments of these were pruned")
     counts = model.prompts.counts
     entering: list[list[Tensor]] = [[] for _ in counts]
     was_training = model.training
@@ -60,7 +61,7 @@ def data_means(model: PromptedViT, batches: Iterable[Tensor], seed: Seed = 0) ->
         points = torch.cat(collected) if collected else torch.empty(0, model.embed_dim)
         total = len(points)
         if total < counts[i]:
-            raise ValueError(
+            raise InputError(
                 f"block {i} has {counts[i]} prompts, more than the {total} patch tokens to start them from"
             )
         means = KMeans(counts[i], random_state=seed, n_init=1, max_iter=20).fit(points.numpy())

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import InputError
 from .annotations import Count, Number, OneOf, Probability
 from .arguments import checked
 from .gates import Gates
@@ -76,7 +77,7 @@ class Prompts(nn.Module):
         self.gates = Gates(last + 1, gate_start) if kind == "gated" else None
         self.segments = None if segments is None else Segments(segments, embed_dim)
         if self.segments and set(self.counts) - {0, self.segments.num_prompts}:
-            raise ValueError(f"prompts segments are of {self.segments.num_prompts} prompts, num_prompts {self.counts}")
+            raise InputError(f"prompts segments are of {self.segments.num_prompts} prompts, num_prompts {self.counts}")
         self.values = nn.ParameterDict(
             {
                 str(i): nn.Parameter(torch.empty(self.segments.shape if self.segments else (count, embed_dim)))
@@ -120,28 +121,28 @@ class Prompts(nn.Module):
 def _counts(num_prompts: Union[int, Sequence[int]], depth: int, kind: str, last: int) -> tuple[int, ...]:
     if kind != "deep":
         if not isinstance(num_prompts, int) or num_prompts < 1:
-            raise ValueError(f"num_prompts of {kind} prompts must be one number >= 1, got {num_prompts}")
+            raise InputError(f"num_prompts of {kind} prompts must be one number >= 1, got {num_prompts}")
         return (num_prompts,) + (0,) * (depth - 1)
     if isinstance(num_prompts, int):
         return (num_prompts,) * (last + 1) + (0,) * (depth - last - 1)
     if len(num_prompts) != depth:
-        raise ValueError(f"num_prompts must be one number >= 0, or {depth} of them (one per block), got {num_prompts}")
+        raise InputError(f"num_prompts must be one number >= 0, or {depth} of them (one per block), got {num_prompts}")
     if any(num_prompts[last + 1 :]):
         block = next(i for i, count in enumerate(num_prompts) if count and i > last)
-        raise ValueError(f"num_prompts {num_prompts}: {unread_block(block, last)}; give those 0 prompts, or one number")
+        raise InputError(f"num_prompts {num_prompts}: {unread_block(block, last)}; give those 0 prompts, or one number")
     return tuple(num_prompts)
 
 
 def _carry(carry: Optional[int], counts: tuple[int, ...], kind: str, last: int) -> Optional[int]:
     if kind != "deep":
         if carry not in (None, 0):
-            raise ValueError(f"{kind} prompts are carried from block 0; carry={carry} contradicts that")
+            raise InputError(f"{kind} prompts are carried from block 0; carry={carry} contradicts that")
         return 0
     if carry is None:
         return None
     depth = len(counts)
     if last < carry % depth and -depth <= carry < depth:
-        raise ValueError(f"prompts carry {carry}: {unread_block(carry % depth, last)}")
+        raise InputError(f"prompts carry {carry}: {unread_block(carry % depth, last)}")
     if not -depth <= carry < depth or not counts[carry]:
-        raise ValueError(f"carry {carry} must be a block with prompts; the {depth} blocks have (from 0) {counts}")
+        raise InputError(f"carry {carry} must be a block with prompts; the {depth} blocks have (from 0) {counts}")
     return carry % depth

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ..errors import InputError
+
 
 class Segments(nn.Module):
     """Which segments of M prompts are left (E2VPT, arXiv 2307.13770, Sec. 3.3), the same in every block.
@@ -26,13 +28,13 @@ class Segments(nn.Module):
         super().__init__()
         lengths = {len(row) for row in kept}
         if isinstance(kept, str) or len(lengths) != 1 or any(set(row) - {"0", "1"} or "1" not in row for row in kept):
-            raise ValueError(
+            raise InputError(
                 f"prompts segments must be a list of equally long texts of 0 and 1, with a 1 in each, got {kept!r}; "
                 "davpt_seg.core.adapters.pruning makes one"
             )
         segments = lengths.pop()
         if embed_dim % segments:
-            raise ValueError(f"prompts segments: {segments} do not divide the width {embed_dim}")
+            raise InputError(f"prompts segments: {segments} do not divide the width {embed_dim}")
         mask = torch.tensor([[letter == "1" for letter in row] for row in kept])
         self.register_buffer("kept", mask[..., None], persistent=False)  # (M, segments, 1)
         self.num_prompts = len(kept)

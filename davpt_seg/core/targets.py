@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from .labels import class_amounts, dominant_class, majority_labels, pixel_counts
 
 LABELS = ("patch", "image")
@@ -45,15 +46,15 @@ class Labelling:
 
     def __post_init__(self) -> None:
         if self.labels not in LABELS:
-            raise ValueError(f"guidance labels must be one of {LABELS}, got {self.labels!r}")
+            raise InputError(f"guidance labels must be one of {LABELS}, got {self.labels!r}")
         if 0 <= self.ignore_index < self.num_classes:
-            raise ValueError(
+            raise InputError(
                 f"guidance ignore_index {self.ignore_index} is one of the {self.num_classes} classes; set it to the "
                 "label that void has in the data set and in the heads"
                 + (" (65535, say; docs/data.md lists the parts)" if self.num_classes > 255 else "")
             )
         if not 0 < self.purity <= 1:
-            raise ValueError(f"guidance purity must be above 0 and at most 1, got {self.purity}")
+            raise InputError(f"guidance purity must be above 0 and at most 1, got {self.purity}")
 
     def __call__(self, labels: Tensor, batch_size: int, grid: tuple[int, int]) -> Targets:
         """Make the targets of a batch of images of (h, w) patches, from pixels (B, H, W) or images (B, C) bool.
@@ -75,7 +76,7 @@ class Labelling:
         counts = pixel_counts(labels, self.patch_size, self.num_classes, self.ignore_index)
         patches = majority_labels(counts, self.patch_size[0] * self.patch_size[1], self.purity, self.ignore_index)
         if patches.shape != (batch_size, *grid):
-            raise ValueError(
+            raise InputError(
                 f"label maps {tuple(labels.shape)} give {tuple(patches.shape)} patches, but the images gave "
                 f"{(batch_size, *grid)}: images and label maps must have the same height and width"
             )
@@ -83,7 +84,7 @@ class Labelling:
 
     def _of_images(self, labels: Tensor, batch_size: int, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
         if labels.shape != (batch_size, self.num_classes):
-            raise ValueError(
+            raise InputError(
                 f"image labels are {tuple(labels.shape)}, but {batch_size} images and {self.num_classes} classes need "
                 f"{(batch_size, self.num_classes)}"
             )

@@ -40,7 +40,7 @@ def build_trunk(
     if not (weights is None or weights):
         raise InputError(f"backbone weights must be a file or a dict with its path, got {weights!r}; omit it for none")
     if pretrained and weights:
-        raise ValueError(f"pretrained=True and weights={weights!r} are two sources of weights; choose one")
+        raise InputError(f"pretrained=True and weights={weights!r} are two sources of weights; choose one")
     trunk = create_trunk(model_name, pretrained, timm_kwargs)
     if weights:
         load_weights(trunk, weights)
@@ -61,7 +61,7 @@ def create_trunk(model_name: str, pretrained: bool, timm_kwargs: Mapping[str, An
     """
     reserved = RESERVED & timm_kwargs.keys()
     if reserved:
-        raise ValueError(f"timm_kwargs {sorted(reserved)}: the prompted ViT sets or excludes these itself")
+        raise InputError(f"timm_kwargs {sorted(reserved)}: the prompted ViT sets or excludes these itself")
     plan = _plan(model_name, timm_kwargs)
     if pretrained and not any(
         cast(dict[str, Any], plan.pretrained_cfg).get(source) for source in ("url", "hf_hub_id", "file")

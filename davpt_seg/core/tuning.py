@@ -11,6 +11,7 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from ..errors import InputError
 from .adapters.lora import timm_name
 from .arguments import checked
 from .reading import unread_block
@@ -75,14 +76,14 @@ def tune(
         if not matches:
             shapes = sorted({re.sub(r"\.\d+\.", ".*.", full) for full in [*known, *virtual]})
             near = difflib.get_close_matches(name, [*shapes, *known, *virtual], n=3, cutoff=0.4)
-            raise ValueError(
+            raise InputError(
                 f"tuned name {name!r} is no parameter of the backbone"
                 + (f"; did you mean {' or '.join(map(repr, near))}?" if near else "")
                 + f" All names, with * for the block number: {', '.join(shapes)}"
             )
         run = [match for match in matches if last is None or _block(match) <= last]
         if not run:
-            raise ValueError(f"tuned name {name!r}: {unread_block(_block(matches[0]), last or 0)}")
+            raise InputError(f"tuned name {name!r}: {unread_block(_block(matches[0]), last or 0)}")
         made[name] = [known[match] if match in known else biases.add(*virtual[match], trunk.embed_dim) for match in run]
         for parameter in made[name]:
             parameter.requires_grad_(True)

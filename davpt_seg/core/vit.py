@@ -12,6 +12,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ..errors import InputError
 from .adapters import Adapters
 from .annotations import OneOf, Probability
 from .arguments import checked
@@ -94,10 +95,10 @@ class PromptedViT(nn.Module):
         super().__init__()
         check_configs(prompts, adapters, guidance)
         if drop_path_rate and trunk_mode == "eval":
-            raise ValueError(f"drop_path_rate={drop_path_rate} does nothing with trunk_mode='eval'; set 'train'")
+            raise InputError(f"drop_path_rate={drop_path_rate} does nothing with trunk_mode='eval'; set 'train'")
         timm_kwargs = dict(timm_kwargs or {})
         if "drop_path_rate" in timm_kwargs:
-            raise ValueError("timm_kwargs has drop_path_rate; give it to the backbone itself")
+            raise InputError("timm_kwargs has drop_path_rate; give it to the backbone itself")
         timm_kwargs["drop_path_rate"] = drop_path_rate
         self.trunk = self._build_trunk(model_name, pretrained, weights, timm_kwargs)
         self.trunk_mode = trunk_mode

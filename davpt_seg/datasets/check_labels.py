@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from mmengine.registry import TRANSFORMS
 
+from ..errors import InputError
+
 
 @TRANSFORMS.register_module()
 class CheckLabels:
@@ -35,17 +37,17 @@ class CheckLabels:
         """
         if "gt_seg_map" not in results:
             if results.get("seg_map_path"):
-                raise ValueError("CheckLabels must come after LoadLabelMap in the pipeline, right after it")
+                raise InputError("CheckLabels must come after LoadLabelMap in the pipeline, right after it")
             return results
         label_map, path = results["gt_seg_map"], results.get("seg_map_path")
         if label_map.ndim != 2:
-            raise ValueError(
+            raise InputError(
                 f"mask {path!r} has the shape {label_map.shape}: it is a picture in colours; a mask has one channel "
                 "(mode L or P) that holds class numbers"
             )
         loaded = results.get("ori_shape")  # the image as it was read: this step may come before or after Resize
         if loaded is not None and label_map.shape != tuple(loaded[:2]):
-            raise ValueError(
+            raise InputError(
                 f"mask {path!r} has (height, width) {label_map.shape}, but its image {results.get('img_path')!r} "
                 f"{tuple(loaded[:2])}; make the mask again at its image's size (CheckLabels must follow "
                 "LoadLabelMap)"
@@ -54,7 +56,7 @@ class CheckLabels:
         wrong = [int(v) for v in values if v != self.ignore_index and not 0 <= v < self.num_classes]
         if wrong:
             zero = " after reduce_zero_label" if results.get("reduce_zero_label") else ""
-            raise ValueError(
+            raise InputError(
                 f"mask {path!r} holds label {wrong}{zero}, but the data set has "
                 f"{self.num_classes} classes (0 to {self.num_classes - 1}) and void is {self.ignore_index}; "
                 "fix the mask, or check num_classes and reduce_zero_label"

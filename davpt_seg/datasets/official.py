@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..errors import InputError
 from .fgvc import FGVC_SETS, FGVCDataset
 from .preflight import recognition_kind, unwrapped
 from .recognition import unknown
@@ -85,10 +86,10 @@ def vtab(root: str, names: Sequence[str] = ()) -> dict[str, dict[str, dict[str, 
         ValueError: a name that is neither, or a root that is one task's folder.
     """
     if osp.isfile(Path(root) / "train800.txt"):
-        raise ValueError(f"{root} is the folder of one task: give {Path(root).parent} {Path(root).name}")
+        raise InputError(f"{root} is the folder of one task: give {Path(root).parent} {Path(root).name}")
     for name in names:
         if name not in VTAB_SETS and not osp.isdir(Path(root) / name):
-            raise ValueError(f"{unknown(name, VTAB_SETS)}; nor is it a folder in {root}")
+            raise InputError(f"{unknown(name, VTAB_SETS)}; nor is it a folder in {root}")
     return {
         name: {
             split: dict(type="VTABDataset", data_root=root, dataset=name, split=split) for split in VTABDataset.LISTS
@@ -108,10 +109,10 @@ def fgvc(root: str, names: Sequence[str] = ()) -> dict[str, dict[str, dict[str, 
         ValueError: an unknown name, or a root that is one set's folder.
     """
     if osp.isfile(Path(root) / "train.json"):
-        raise ValueError(f"{root} is the folder of one data set: give {Path(root).parent} and the set's name")
+        raise InputError(f"{root} is the folder of one data set: give {Path(root).parent} and the set's name")
     for name in names:
         if name not in FGVC_SETS:
-            raise ValueError(unknown(name, FGVC_SETS))
+            raise InputError(unknown(name, FGVC_SETS))
     folders = {name: Path(root) / FGVC_SETS[name].folder for name in names or FGVC_SETS}
     return {
         name: {

@@ -19,6 +19,8 @@ from typing import Any, Optional, Protocol
 import numpy as np
 import scipy.io
 
+from ..errors import InputError
+
 # The 59 frequent classes in mmseg's order, and their number among the 459 of labels.txt and trainval_merged.json.
 CLASS_IDS = {
     "aeroplane": 2, "bag": 9, "bed": 18, "bedclothes": 19, "bench": 22, "bicycle": 23, "bird": 25, "boat": 31,
@@ -209,7 +211,7 @@ def decode_rle(counts: str, height: int, width: int) -> np.ndarray:
         runs.append(value + runs[-2] if len(runs) > 2 else value)  # from the third on: less the run before the last
         value = shift = 0
     if sum(runs) != height * width:
-        raise ValueError(f"runs of {sum(runs)} pixels for {height} x {width}")
+        raise InputError(f"runs of {sum(runs)} pixels for {height} x {width}")
     flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)  # runs outside and inside take turns
     return flat.reshape(width, height).T
 

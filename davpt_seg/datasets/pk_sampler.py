@@ -14,6 +14,7 @@ from torch.utils.data import Sampler
 
 from ..core.annotations import Count, Seed
 from ..core.arguments import checked
+from ..errors import InputError
 
 
 @DATA_SAMPLERS.register_module()
@@ -96,7 +97,7 @@ def check_batch_size(loader: Mapping[str, Any]) -> None:
     kind = sampler.get("type")
     if kind not in (PKSampler, PKSampler.__name__) or sampler.get("batch_size") == loader.get("batch_size"):
         return
-    raise ValueError(
+    raise InputError(
         f"the data loader's batch_size is {loader.get('batch_size')}, but that of its sampler PKSampler "
         f"{sampler.get('batch_size')}: its batches would not be P classes with K images; set both, for instance "
         "--cfg-options train_dataloader.batch_size=16 train_dataloader.sampler.batch_size=16"
@@ -136,11 +137,11 @@ def image_labels(dataset: Any) -> np.ndarray:
     for i in range(len(dataset)):
         label = dataset.get_data_info(i).get("gt_label")
         if np.ndim(label) or not isinstance(label, (int, np.integer)):
-            raise ValueError(
+            raise InputError(
                 f"PKSampler needs images of one class each, but item {i} of {type(dataset).__name__} has "
                 f"gt_label={label!r}; for other data take DefaultSampler"
             )
         labels.append(int(label))
     if not labels:
-        raise ValueError(f"PKSampler: {type(dataset).__name__} has no images")
+        raise InputError(f"PKSampler: {type(dataset).__name__} has no images")
     return np.array(labels)

@@ -11,6 +11,7 @@ from mmengine.registry import DATASETS
 
 from ..core.annotations import Seed
 from ..core.arguments import checked
+from ..errors import InputError
 
 
 @DATASETS.register_module(name="RandomSubset")
@@ -31,7 +32,7 @@ def random_subset(dataset: Mapping[str, Any], num_images: Optional[int] = None, 
         return built
     built.full_init()
     if not 1 <= num_images <= len(built):
-        raise ValueError(f"RandomSubset num_images must be 1 to {len(built)}, as many as there are, got {num_images}")
+        raise InputError(f"RandomSubset num_images must be 1 to {len(built)}, as many as there are, got {num_images}")
     drawn = np.random.default_rng(seed).choice(len(built), size=num_images, replace=False)
     built.get_subset_(sorted(map(int, drawn)))
     return built

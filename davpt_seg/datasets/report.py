@@ -33,7 +33,7 @@ NEXT_STEPS = {
     "in two splits": ("image in two splits", "take it out of one: what is tested must not be trained or chosen on"),
     "same content": (
         "image with the content of one in another split",
-        "these are too many for an accident of the release: make the lists and images again, of separate splits",
+        "take it out of one: what is tested must not be trained or chosen on; if there are many, make the lists again",
     ),
     "unreadable": ("unreadable file", "get it again: it is cut off or no image"),
     "depth": (

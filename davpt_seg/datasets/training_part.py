@@ -8,6 +8,8 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
+from ..errors import InputError
+
 PARTS = ("train", "val")
 SHARE, MOST = 5, 1000  # a fifth is held out, and no more images than this
 
@@ -28,12 +30,12 @@ def training_part(dataset: dict[str, Any], part: str, seed: int = 0) -> BaseData
         ValueError: an unknown part, or fewer than two images.
     """
     if part not in PARTS:
-        raise ValueError(f"TrainingPart part must be one of {PARTS}, got {part!r}")
+        raise InputError(f"TrainingPart part must be one of {PARTS}, got {part!r}")
     built: BaseDataset = DATASETS.build(dataset)
     built.full_init()
     count = len(built)
     if count < 2:
-        raise ValueError(f"TrainingPart needs two images or more to part them, the data set has {count}")
+        raise InputError(f"TrainingPart needs two images or more to part them, the data set has {count}")
     held_out = np.random.default_rng(seed).choice(count, size=min(max(count // SHARE, 1), MOST), replace=False)
     rest = np.setdiff1d(np.arange(count), held_out)
     built.get_subset_([int(index) for index in (rest if part == "train" else np.sort(held_out))])

@@ -12,6 +12,8 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from torch import nn
 
+from ..errors import InputError
+
 
 @OPTIM_WRAPPERS.register_module()
 class AutocastOptimWrapper(OptimWrapper):
@@ -30,7 +32,7 @@ class AutocastOptimWrapper(OptimWrapper):
     def __init__(self, dtype: str = "bfloat16", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if dtype != "bfloat16":
-            raise ValueError(f"dtype must be 'bfloat16', got {dtype!r}; float16 needs AmpOptimWrapper's loss scaling")
+            raise InputError(f"dtype must be 'bfloat16', got {dtype!r}; float16 needs AmpOptimWrapper's loss scaling")
         self.dtype = torch.bfloat16
 
     @contextmanager

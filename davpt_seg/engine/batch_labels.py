@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..core.boxes import paint_boxes
 from ..core.targets import Labelling
+from ..errors import InputError
 
 FIELDS = ("gt_sem_seg", "gt_score", "gt_label", "gt_instances")
 MAJORITY = 0.5  # an image has a class whose gt_score is above this
@@ -41,7 +42,7 @@ def batch_labels(inputs: Tensor, data_samples: Optional[Sequence[Any]], labellin
     field = next((name for name in FIELDS if all(name in sample for sample in data_samples or ())), None)
     if not data_samples or field is None:
         lacking = next((sample for sample in data_samples or () if not any(name in sample for name in FIELDS)), None)
-        raise ValueError(
+        raise InputError(
             "metric guidance needs labels: gt_sem_seg (label maps), gt_label or gt_score (classes of the image) or "
             "gt_instances (boxes), the same for a whole batch, but "
             + ("the batch has no data samples" if not data_samples else _found(lacking, data_samples))
@@ -67,7 +68,7 @@ def _found(lacking: Any, data_samples: Sequence[Any]) -> str:
 
 def _scored_classes(sample: Any, num_classes: int) -> Tensor:
     if sample.gt_score.shape != (num_classes,):
-        raise ValueError(
+        raise InputError(
             f"data sample {sample.get('img_path', '')!r} has gt_score of shape {tuple(sample.gt_score.shape)}, but "
             f"guidance has num_classes {num_classes}; set the same number of classes in the data preprocessor, the "
             "head and guidance"
@@ -78,7 +79,7 @@ def _scored_classes(sample: Any, num_classes: int) -> Tensor:
 def _classes(sample: Any, num_classes: int) -> Tensor:
     index = sample.gt_label.long()
     if ((index < 0) | (index >= num_classes)).any():
-        raise ValueError(
+        raise InputError(
             f"data sample {sample.get('img_path', '')!r} has gt_label {index.tolist()}, but guidance has num_classes "
             f"{num_classes} (0 to {num_classes - 1})"
         )

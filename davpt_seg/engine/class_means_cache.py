@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from .. import __version__
 from ..core.adapters.lora import bare_modules
 from ..core.weights.checksum import checksum, with_checksum
+from ..errors import InputError
 from ..models import PromptedViTBackbone
 
 
@@ -87,7 +88,7 @@ def cache_key(runner: Runner, backbone: PromptedViTBackbone, **pass_settings: An
     guidance, loader = backbone.guidance, runner.train_dataloader
     assert guidance is not None
     if "train_dataloader" not in runner.cfg or not hasattr(loader.dataset, "get_data_info"):
-        raise ValueError(
+        raise InputError(
             "PromptMappingHook cache_dir needs a Runner made from a config (Runner.from_cfg) and an MMEngine data set, "
             "which tell what the data is; leave cache_dir out"
         )

@@ -8,6 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from ..errors import InputError
 from .guided import bare_model
 
 
@@ -30,5 +31,5 @@ class CompileBackboneHook(Hook):
         """
         model = bare_model(runner)
         if not hasattr(model, "backbone"):
-            raise ValueError(f"CompileBackboneHook: {type(model).__name__} has no backbone; take it out of the hooks")
+            raise InputError(f"CompileBackboneHook: {type(model).__name__} has no backbone; take it out of the hooks")
         model.backbone.compile(**self.kwargs)

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..core.annotations import Count, Seed
 from ..core.arguments import checked
 from ..core.prompt_init import data_means
+from ..errors import InputError
 from ..models import PromptedViTBackbone
 from .data_pass import batch_size, data_pass
 from .guided import bare_model
@@ -44,7 +45,7 @@ class DataMeanInitHook(Hook):
         model = bare_model(runner)
         backbones = [m for m in model.modules() if isinstance(m, PromptedViTBackbone)]
         if len(backbones) != 1:
-            raise ValueError(f"DataMeanInitHook needs one PromptedViT backbone in the model, found {len(backbones)}")
+            raise InputError(f"DataMeanInitHook needs one PromptedViT backbone in the model, found {len(backbones)}")
         batches = -(-self.num_images // batch_size(runner))
         with data_pass(runner, self.seed) as loader:
 

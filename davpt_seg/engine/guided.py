@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from ..core.guidance import Guidance
+from ..errors import InputError
 from ..models import PromptedViTBackbone
 
 
@@ -25,7 +26,7 @@ def guided_backbone(model: nn.Module, hook: str) -> tuple[PromptedViTBackbone, G
     """
     found = [(m, m.guidance) for m in model.modules() if isinstance(m, PromptedViTBackbone) and m.guidance]
     if len(found) != 1:
-        raise ValueError(
+        raise InputError(
             f"{hook} needs one backbone dict(type='PromptedViT', guidance=dict(num_classes=..., ...)) in the model, "
             f"found {len(found)}; add guidance to the backbone or take the hook out of custom_hooks"
         )

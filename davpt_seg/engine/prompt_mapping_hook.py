@@ -17,6 +17,7 @@ from ..core.annotations import Count, Number
 from ..core.arguments import checked
 from ..core.mapping import ClassPromptMapping
 from ..core.mapping_log import FILE_NAME, Clustering, MappingLog
+from ..errors import InputError
 from .class_means_cache import ClassMeansCache, cache_key
 from .data_pass import batch_size
 from .first_pass import observe_training_images
@@ -71,7 +72,7 @@ class PromptMappingHook(Hook):
             f"class {c}" for c in range(self._mapping.num_classes)
         ]
         if len(self._class_names) != self._mapping.num_classes:
-            raise ValueError(
+            raise InputError(
                 f"guidance num_classes is {self._mapping.num_classes}, but the training set has "
                 f"{len(self._class_names)} classes"
             )

@@ -15,6 +15,7 @@ from ..core.arguments import check_names
 from ..core.guidance import GuidedRecord
 from ..core.trunk import WeightsSource, build_trunk, create_trunk
 from ..core.vit import PromptedViT
+from ..errors import InputError
 
 logger = logging.getLogger("davpt_seg")
 
@@ -51,10 +52,10 @@ class PromptedViTBackbone(PromptedViT):
     def __init__(self, *args: Any, out_type: str = "featmap", **arguments: Any) -> None:
         check_names(PromptedViT, arguments, "backbone PromptedViT", given=("outputs",), further=("out_type",))
         if not isinstance(out_type, str) or out_type not in OUT_TYPES:
-            raise ValueError(f"out_type must be one of {tuple(OUT_TYPES)}, got {out_type!r}")
+            raise InputError(f"out_type must be one of {tuple(OUT_TYPES)}, got {out_type!r}")
         super().__init__(*args, **arguments, outputs=(OUT_TYPES[out_type],))  # type: ignore[misc]
         if out_type == "cls_token" and not self.trunk.has_class_token:
-            raise ValueError("out_type='cls_token': this ViT has no class token; take 'avg_featmap'")
+            raise InputError("out_type='cls_token': this ViT has no class token; take 'avg_featmap'")
         self.out_type = out_type
 
     def _build_trunk(

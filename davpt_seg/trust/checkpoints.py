@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os.path as osp
 from collections import deque
+from pathlib import Path
 from typing import IO, Any, Optional
 
 from mmengine.logging import print_log
 
 from ..core.weights.damage import is_zip, zip_damage
-from ..core.weights.files import UNREADABLE
+from ..core.weights.files import UNREADABLE, refused_names, telling_line
 from ..core.weights.unpickling import load_as_data, tensors_of
 from ..core.weights.values import faults, some
 from ..errors import InputError
@@ -41,10 +42,12 @@ def read(path: str, map_location: Any = "cpu", content: Optional[IO[bytes]] = No
         if isinstance(found, dict) and isinstance(found.get("message_hub"), dict):
             found["message_hub"] = from_plain(found["message_hub"])
     except (ImportError, *UNREADABLE) as error:
-        lines = (str(error) or type(error).__name__).rpartition("WeightsUnpickler error:")[2].strip().splitlines()
-        raise InputError(
-            f"checkpoint {path!r} is broken, no checkpoint, or holds more than data, which is not run: {lines[0]}"
-        ) from error
+        refused = refused_names(Path(path), error) if content is None else []
+        if refused:
+            reason = f"holds more than data, which is not run: {', '.join(refused)}"
+        else:
+            reason = f"is broken, no checkpoint, or holds more than data, which is not run: {_own_words(error)}"
+        raise InputError(f"checkpoint {path!r} {reason}") from error
     weights = dict(tensors_of(found.get("state_dict", found) if isinstance(found, dict) else found))
     if wrong := faults(weights):
         raise InputError(
@@ -52,6 +55,12 @@ def read(path: str, map_location: Any = "cpu", content: Optional[IO[bytes]] = No
             "that diverged, or is damaged; take an earlier one"
         )
     return found
+
+
+def _own_words(error: BaseException) -> str:
+    """Return what torch says is wrong, without its advice to read the file unsafely."""
+    line = telling_line(error)
+    return line.partition("Please use `torch")[0].partition("Re-running `torch")[0].strip() or type(error).__name__
 
 
 def for_mmengine(checkpoint: Any, path: str) -> Any:

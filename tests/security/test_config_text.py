@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
+from davpt_seg.apis.compose import compose_from_words
 from davpt_seg.errors import InputError
 from davpt_seg.trust.config_check import check_config
 from davpt_seg.trust.config_text import MOST_NESTED, evaluate
@@ -25,6 +26,16 @@ def test_every_config_of_ours_is_read_back_from_its_text_and_passes(path: Path) 
     found = evaluate(Config(cfg.to_dict(), format_python_code=False).pretty_text)
     assert Config(found).to_dict() == cfg.to_dict()
     check_config(found)
+
+
+def test_experiments_made_of_words_pass_with_their_clip_grad() -> None:
+    cfg = compose_from_words("method=davpt,trunk=vitb_in21k,data=vtab/dtd")
+    assert cfg.optim_wrapper.clip_grad.type == "value"  # MMEngine's word, and no class
+    check_config(evaluate(Config(cfg.to_dict(), format_python_code=False).pretty_text))
+    with pytest.raises(InputError, match=r"optimizer\.type"):
+        check_config(dict(optim_wrapper=dict(optimizer=dict(type="os.system"))))
+    with pytest.raises(InputError, match=r"clip_grad\.type"):
+        check_config(dict(model=dict(clip_grad=dict(type="os.system"))))
 
 
 def value(rng: random.Random, depth: int) -> Any:

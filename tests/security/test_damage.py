@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import zipfile
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from davpt_seg.errors import InputError
 from davpt_seg.trust.checkpoints import read
 
 from ..checkpoints import Trained
+from .attacks import Call
 from .test_entry_points import READERS, refusal
 
 TINY = dict(img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=4)
@@ -203,3 +205,12 @@ def test_integers_for_a_models_own_floating_point_numbers_are_refused(
     for reader in ("Predictor", "test", "prune", "--resume", "load_from"):
         said = refusal(lambda name=reader: READERS[name](trained, str(tmp_path / "integers.pth"), tmp_path), capsys)
         assert "backbone.prompts.values.0 is int32, the model's is float32" in said, (reader, said)
+
+
+def test_a_refused_checkpoint_is_named_without_torchs_advice_to_read_it_unsafely(tmp_path: Path) -> None:
+    torch.save(dict(state_dict={}, extra=Call(os.system, "true")), tmp_path / "evil.pth")
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pth")
+    for name, refused in (("evil.pth", "posix.system"), ("module.pth", "torch.nn.modules.linear.Linear")):
+        with pytest.raises(InputError, match=re.escape(refused)) as caught:
+            read(str(tmp_path / name))
+        assert not re.search("weights_only|safe_globals", str(caught.value))

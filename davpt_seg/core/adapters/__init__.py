@@ -9,6 +9,7 @@ from typing import Any, Optional, cast
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from ...errors import InputError
 from ..arguments import check_arguments
 from .adapter import HoulsbyAdapter
 from .adaptformer import AdaptFormer
@@ -89,16 +90,16 @@ def check_adapters(configs: Sequence[Mapping[str, Any]]) -> None:
         ValueError: as :class:`Adapters` does.
     """
     if not isinstance(configs, (list, tuple)) or not all(isinstance(config, Mapping) for config in configs):
-        raise ValueError(f"adapters must be a list of dicts, got {configs!r}; write [dict(type='lora', rank=8)]")
+        raise InputError(f"adapters must be a list of dicts, got {configs!r}; write [dict(type='lora', rank=8)]")
     places: dict[str, str] = {}
     for config in configs:
         name = config.get("type")
         if not isinstance(name, str) or name not in ADAPTERS:
-            raise ValueError(f"adapters type must be one of {tuple(ADAPTERS)}, got {name!r}")
+            raise InputError(f"adapters type must be one of {tuple(ADAPTERS)}, got {name!r}")
         check_arguments(ADAPTERS[name], config, f"adapter {name!r}", given=("trunk", "depth"), further=("type",))
         place = ADAPTERS[name].place
         if place in places:
-            raise ValueError(
+            raise InputError(
                 f"adapters {places[place]!r} and {name!r} both change {place}, and which comes first is not defined: "
                 "choose one"
             )

@@ -8,6 +8,7 @@ from typing import Any, Optional
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
+from ...errors import InputError
 from ..annotations import Count, Positive, Probability
 from ..arguments import checked
 from .base import Adapter
@@ -95,7 +96,7 @@ def _check_targets(trunk: VisionTransformer, targets: Sequence[str]) -> None:
     known = [name for name, module in trunk.blocks[0].named_modules() if isinstance(module, nn.Linear)]
     wrong = [name for name in targets if name not in known]
     if wrong or not targets:
-        raise ValueError(f"lora targets {list(targets)} must be linear layers of a block, one or more of {known}")
+        raise InputError(f"lora targets {list(targets)} must be linear layers of a block, one or more of {known}")
 
 
 def _wrapped(trunk: nn.Module) -> dict[str, nn.Module]:

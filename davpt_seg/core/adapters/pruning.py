@@ -52,10 +52,10 @@ def prompt_importance(
     """
     learned: list[Tensor] = list(prompts.values.values())
     if len({len(values) for values in learned}) != 1 or prompts.segments is not None:
-        raise ValueError(f"pruning needs prompts that were not pruned, as many in each block, got {prompts.counts}")
+        raise InputError(f"pruning needs prompts that were not pruned, as many in each block, got {prompts.counts}")
     count, width = learned[0].shape
     if width % segments:
-        raise ValueError(f"pruning: {segments} segments do not divide the width {width}")
+        raise InputError(f"pruning: {segments} segments do not divide the width {width}")
     total = torch.zeros(count, segments + 1, dtype=torch.float64)
     number = 0
     for batch in batches:
@@ -67,7 +67,7 @@ def prompt_importance(
         total += gradient if signed else gradient.abs()
         number += 1
     if not number:
-        raise ValueError("pruning needs at least one batch of held-out data")
+        raise InputError("pruning needs at least one batch of held-out data")
     return Importance(total[:, 0] / number, total[:, 1:] / number)
 
 

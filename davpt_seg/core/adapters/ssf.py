@@ -11,6 +11,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from ...errors import InputError
 from ..annotations import Count, Range
 from ..arguments import checked
 from .base import Adapter
@@ -111,7 +112,7 @@ def _places(trunk: VisionTransformer, depth: Optional[int]) -> Iterator[tuple[st
         if isinstance(module, (nn.Linear, nn.LayerNorm)):
             yield name, module
         elif name and next(module.parameters(recurse=False), None) is not None:
-            raise ValueError(
+            raise InputError(
                 f"adapter 'ssf' scales and shifts linear layers and layer norms; the ViT's {name!r} is a "
                 f"{type(module).__name__}"
             )

@@ -9,6 +9,7 @@ from typing import Any, Callable
 
 from torch import Tensor
 
+from ...errors import InputError
 from ..arguments import check_arguments
 from .proxy_anchor import proxy_anchor
 from .proxy_nca import proxy_nca
@@ -29,13 +30,13 @@ def metric_loss(name: str, arguments: Mapping[str, Any]) -> Callable[..., Tensor
         ValueError: an unknown name, an argument that is not this metric's, or a value that it refuses.
     """
     if name not in METRICS:
-        raise ValueError(f"metric must be one of {tuple(METRICS)}, got {name!r}")
+        raise InputError(f"metric must be one of {tuple(METRICS)}, got {name!r}")
     loss = METRICS[name]
     arguments = {argument: value for argument, value in arguments.items() if value is not None}
     for argument in arguments:
         if argument not in METRIC_ARGUMENTS[name]:
             others = [other for other, names in METRIC_ARGUMENTS.items() if argument in names]
-            raise ValueError(
+            raise InputError(
                 f"{argument!r} is no argument of metric {name!r}, which takes {', '.join(METRIC_ARGUMENTS[name])}"
                 + (f"; it is one of {' and of '.join(map(repr, others))}" if others else "")
             )

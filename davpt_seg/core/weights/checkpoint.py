@@ -9,6 +9,7 @@ from typing import Optional, Union
 
 from torch import Tensor
 
+from ...errors import InputError
 from .files import checked_path, read_tensors
 from .formats import Format
 from .jax import read_npz
@@ -70,7 +71,7 @@ def open_checkpoint(path: Union[str, Path], which: Optional[str] = None, trust_p
     path = checked_path(path)
     if path.suffix == ".npz":
         if which is not None:
-            raise ValueError(f"which={which!r}: a JAX .npz file ({str(path)!r}) holds one ViT; leave it out")
+            raise InputError(f"which={which!r}: a JAX .npz file ({str(path)!r}) holds one ViT; leave it out")
         tensors, left_out, unexpected = read_npz(path)
         return Checkpoint(path, "JAX", "", tensors, left_out, unexpected)
     tensors = read_tensors(path, trust_pickle)
@@ -82,7 +83,7 @@ def open_checkpoint(path: Union[str, Path], which: Optional[str] = None, trust_p
 def _choose(networks: dict[str, str], which: Optional[str], format_: Format, path: Path) -> str:
     if which is not None and which not in networks:
         there = ", ".join(repr(name) for name in networks if name) or "one only, so leave which out"
-        raise ValueError(f"which={which!r}: weights file {str(path)!r} (format {format_.name}) has networks: {there}")
+        raise InputError(f"which={which!r}: weights file {str(path)!r} (format {format_.name}) has networks: {there}")
     return networks[which] if which is not None else next(iter(networks.values()))
 
 

@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from ...errors import InputError
 from .checksum import differs
 from .damage import is_zip, zip_damage
 from .unpickling import NAMES, MoreThanDataError, load_as_data
@@ -61,14 +62,14 @@ def checked_path(path: Union[str, Path]) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"weights file {str(path)!r} does not exist (seen from {Path.cwd()})")
     if path.suffix not in ENDINGS:
-        raise ValueError(f"weights file {str(path)!r} must end in one of {', '.join(ENDINGS)}")
+        raise InputError(f"weights file {str(path)!r} must end in one of {', '.join(ENDINGS)}")
     with path.open("rb") as file:
         start = file.read(64)
     if not start:
-        raise ValueError(f"weights file {str(path)!r} is empty; the download or copy failed, get it again")
+        raise InputError(f"weights file {str(path)!r} is empty; the download or copy failed, get it again")
     for bytes_, what in IMPOSTORS.items():
         if start.startswith(bytes_):
-            raise ValueError(f"weights file {str(path)!r} {what}")
+            raise InputError(f"weights file {str(path)!r} {what}")
     return path
 
 
@@ -95,9 +96,9 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
             metadata = file.metadata()
         tensors = safetensors.torch.load_file(path)
     except SafetensorError as error:
-        raise ValueError(f"weights file {str(path)!r} is not a whole safetensors file: {error}") from error
+        raise InputError(f"weights file {str(path)!r} is not a whole safetensors file: {error}") from error
     if differs(tensors, metadata):
-        raise ValueError(f"weights file {str(path)!r} is damaged: its checksum is wrong; make or copy it again")
+        raise InputError(f"weights file {str(path)!r} is damaged: its checksum is wrong; make or copy it again")
     return tensors
 
 
@@ -106,7 +107,7 @@ def _flatten(entry: object, path: Path, name: str = "", depth: int = 0) -> Itera
         yield name, entry
     elif isinstance(entry, (Mapping, nn.Module)):
         if depth > MOST_NESTED:
-            raise ValueError(f"weights file {str(path)!r} nests more than {MOST_NESTED} dicts; it is no state dict")
+            raise InputError(f"weights file {str(path)!r} nests more than {MOST_NESTED} dicts; it is no state dict")
         items = entry.state_dict() if isinstance(entry, nn.Module) else entry
         for key, value in items.items():
             if isinstance(key, str):  # an optimizer's state is keyed by numbers
@@ -115,34 +116,36 @@ def _flatten(entry: object, path: Path, name: str = "", depth: int = 0) -> Itera
 
 def _read_pickle(path: Path, trust_pickle: bool) -> Any:
     if is_zip(path) and (reason := zip_damage(path)):
-        raise ValueError(f"weights file {str(path)!r} is broken or cut off, get it again: it {reason}")
+        raise InputError(f"weights file {str(path)!r} is broken or cut off, get it again: it {reason}")
     try:
         if trust_pickle:
             logger.warning("Reading %s with trust_pickle: code that it names may run", path)
             return torch.load(path, map_location="cpu", weights_only=False)
         return load_as_data(str(path))
     except ImportError as error:
-        raise ValueError(
+        raise InputError(
             f"weights file {str(path)!r} holds objects of a package that is not here ({error}); install it, or save "
             "the state dict alone where it is"
         ) from error
     except UNREADABLE as error:
         if trust_pickle and isinstance(error, AttributeError):
-            raise ValueError(
+            raise InputError(
                 f"weights file {str(path)!r} holds objects that their package no longer has ({error}); install the "
                 "version that wrote them, or save the state dict alone where it is"
             ) from error
-        refused = [] if trust_pickle else _refused(path, error)
+        refused = [] if trust_pickle else refused_names(path, error)
         if refused:
-            raise ValueError(
+            raise InputError(
                 f"weights file {str(path)!r} holds more than plain tensors, and reading it could run code; refused: "
                 f"{', '.join(refused)}. If you trust its maker: weights=dict(path={str(path)!r}, trust_pickle=True) "
                 "in a config, --trust-pickle of tools/model_converters/to_timm.py"
             ) from error
-        raise ValueError(f"weights file {str(path)!r} is broken or cut off, get it again: {_reason(error)}") from error
+        raise InputError(
+            f"weights file {str(path)!r} is broken or cut off, get it again: {telling_line(error)}"
+        ) from error
 
 
-def _refused(path: Path, error: Exception) -> list[str]:
+def refused_names(path: Path, error: BaseException) -> list[str]:
     """Return the names of what the safe reader refused; none if it failed for another reason."""
     if "TorchScript" in str(error):
         return ["a TorchScript archive, which is a program"]
@@ -155,11 +158,11 @@ def _refused(path: Path, error: Exception) -> list[str]:
         named += torch.serialization.get_unsafe_globals_in_checkpoint(path)
     with path.open("rb") as file:
         if not named and file.read(1) == pickle.PROTO:
-            return [f"a pickle that was not written by torch.save ({_reason(error)})"]
+            return [f"a pickle that was not written by torch.save ({telling_line(error)})"]
     return sorted(set(named) - set(NAMES))
 
 
-def _reason(error: Exception) -> str:
-    """The telling line of torch's long messages."""
+def telling_line(error: BaseException) -> str:
+    """Return the line of torch's long messages that says what is wrong."""
     lines = [line for line in str(error).rpartition("WeightsUnpickler error:")[2].splitlines() if line.strip()]
     return lines[0].strip() if lines else type(error).__name__

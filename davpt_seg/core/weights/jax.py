@@ -11,6 +11,7 @@ import numpy as np
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
+from ...errors import InputError
 from .damage import BROKEN
 from .files import UNREADABLE
 
@@ -45,18 +46,18 @@ def read_npz(path: Path) -> tuple[dict[str, Tensor], dict[str, list[str]], list[
     try:
         archive = np.load(path, allow_pickle=False)
         if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("it is a single array")
+            raise InputError("it is a single array")
         with archive:
             names = list(archive.files)
             prefix = next((prefix for prefix in PREFIXES if f"{prefix}embedding/kernel" in names), None)
             if prefix is None:
-                raise ValueError(f"it has no ViT's embedding/kernel, but {', '.join(names[:8]) or 'nothing'}")
+                raise InputError(f"it has no ViT's embedding/kernel, but {', '.join(names[:8]) or 'nothing'}")
             model = _like(archive, prefix)
         model.load_pretrained(str(path))
     except KeyError as error:
-        raise ValueError(f"weights file {str(path)!r} (format JAX) lacks a part of a ViT: {error}") from error
+        raise InputError(f"weights file {str(path)!r} (format JAX) lacks a part of a ViT: {error}") from error
     except (*UNREADABLE, *BROKEN, ArithmeticError) as error:
-        raise ValueError(f"weights file {str(path)!r} is not a whole JAX .npz file of a ViT: {error}") from error
+        raise InputError(f"weights file {str(path)!r} is not a whole JAX .npz file of a ViT: {error}") from error
     left_out, unexpected = _unread(names, prefix)
     return dict(model.state_dict()), left_out, unexpected
 
@@ -65,7 +66,7 @@ def _like(archive: np.lib.npyio.NpzFile, prefix: str) -> VisionTransformer:
     """A ViT of the very sizes that the file has, so that timm's loader copies all of it and resamples nothing."""
     blocks = {found["index"] for name in archive.files if (found := re.match(prefix + BLOCK, name))}
     if not blocks:
-        raise ValueError("it has no Transformer/encoderblock")
+        raise InputError("it has no Transformer/encoderblock")
     stacked = None in blocks  # big_vision's scan keeps all blocks in one array
     block = f"{prefix}Transformer/encoderblock" + ("/" if stacked else f"_{min(blocks, key=int)}/")
 

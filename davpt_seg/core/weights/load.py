@@ -10,6 +10,7 @@ from typing import Any, Optional, Union, cast
 
 from timm.models.vision_transformer import VisionTransformer
 
+from ...errors import InputError
 from ..arguments import check_arguments
 from .checkpoint import Checkpoint, open_checkpoint
 from .fit import describe, differences, fit
@@ -45,7 +46,7 @@ class WeightsFile:
             return cls(str(weights))
         options = [option.name for option in dataclasses.fields(cls)]
         if "path" not in weights or weights.keys() - set(options):
-            raise ValueError(f"weights={dict(weights)} must be a path, or a dict of path and any of {options[1:]}")
+            raise InputError(f"weights={dict(weights)} must be a path, or a dict of path and any of {options[1:]}")
         check_arguments(cls, weights, "weights")
         return cls(**{**weights, "path": str(weights["path"])})
 
@@ -75,13 +76,13 @@ def load_weights(trunk: VisionTransformer, weights: Union[str, Path, Mapping[str
     checkpoint.notes += fit(checkpoint.tensors, trunk, source.resample_patch)
     if problems := differences(checkpoint.tensors, checkpoint.unexpected, trunk):
         description = cast(dict[str, Any], trunk.pretrained_cfg or {})
-        raise ValueError(
+        raise InputError(
             f"weights file {source.path!r} (format {checkpoint.format}) does not fit "
             f"{description.get('architecture', 'the trunk')}; check model_name and timm_kwargs\n"
             f"  file:  {described}\n  model: {describe(trunk.state_dict())}\n{problems}"
         )
     if wrong := faults(checkpoint.tensors, floating=trunk.state_dict()):
-        raise ValueError(
+        raise InputError(
             f"weights file {source.path!r} (format {checkpoint.format}) holds values that no trained ViT has: "
             f"{some(wrong)}. The file is damaged, was written by a training that diverged, or was never trained"
         )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from ...errors import InputError
 from . import names
 from .formats import Format
 
@@ -128,7 +129,7 @@ def identify(tensors: Mapping[str, Tensor], path: str) -> tuple[Format, dict[str
             return format_, networks
     known = "\n".join(f"  {name}: {about}" for name, about in known_formats())
     first = ", ".join(list(tensors)[:8]) or "none"
-    raise ValueError(
+    raise InputError(
         f"weights file {path!r} is of no known format, or holds no plain ViT. The first of its tensors "
         f"({len(tensors)}) are: {first}\nKnown formats:\n{known}"
     )

@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...errors import InputError
+
 STATISTICS = ("min", "max", "mean", "current")
 MOST_PRETENDED = 2**30  # bytes of a tensor whose storage is smaller, as of one that was expanded
 CODES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "b1")  # of NumPy's numbers, as it pickles them
@@ -47,9 +49,9 @@ class History:
         self.max_length = state["max_length"]
         arrays = (self.values, self.counts)
         if not all(array.dtype.kind in "biuf" for array in arrays):
-            raise ValueError("a logged history holds no arrays of numbers")
+            raise InputError("a logged history holds no arrays of numbers")
         if self.values.ndim != 1 or self.values.shape != self.counts.shape or type(self.max_length) is not int:
-            raise ValueError("a logged history holds arrays of different lengths")
+            raise InputError("a logged history holds arrays of different lengths")
 
 
 def _statistic(owner: Any, name: Any) -> str:
@@ -156,7 +158,7 @@ def load_as_data(file: Union[str, IO[bytes]], map_location: Any = "cpu") -> Any:
         See :data:`~davpt_seg.core.weights.files.UNREADABLE` for what torch raises on files that are cut off.
     """
     if torch.__version__ < "2.6":  # a TorchVersion, which compares as a version
-        raise ValueError(
+        raise InputError(
             f"torch {torch.__version__} runs code of a file even with weights_only=True (CVE-2025-32434); install "
             "torch>=2.6, best torch>=2.10"
         )
@@ -164,10 +166,10 @@ def load_as_data(file: Union[str, IO[bytes]], map_location: Any = "cpu") -> Any:
         content = torch.load(file, map_location=map_location, weights_only=True)
     for name, tensor in tensors_of(content):
         if tensor.is_meta:
-            raise ValueError(f"its tensor {name!r} has no values (torch's meta device)")
+            raise InputError(f"its tensor {name!r} has no values (torch's meta device)")
         size = tensor.numel() * tensor.element_size()
         if tensor.layout == torch.strided and size > max(tensor.untyped_storage().nbytes(), MOST_PRETENDED):
-            raise ValueError(f"its tensor {name!r} of shape {tuple(tensor.shape)} is larger than what the file holds")
+            raise InputError(f"its tensor {name!r} of shape {tuple(tensor.shape)} is larger than what the file holds")
     return content
 
 

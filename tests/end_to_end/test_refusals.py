@@ -1,0 +1,95 @@
+"""What is refused ends in one message and exit status 2, in real runs and not in a dry run alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+import torch
+from PIL import Image
+
+from davpt_seg.apis import main_test, main_train
+from davpt_seg.apis.check import main_check_dataset
+from davpt_seg.apis.parameters import main_count
+
+from ..checkpoints import Trained
+from ..scenes import write_camvid
+from ..training import by_iterations, config_file, tiny_camvid
+
+RANDOM = "model.backbone.weights=None"
+
+
+def not_weights(path: Path) -> None:
+    path.write_text("<html>Not found</html>")
+
+
+def cut_off(path: Path) -> None:
+    torch.save({"cls_token": torch.ones(1, 1, 32)}, path)
+    path.write_bytes(path.read_bytes()[:300])
+
+
+def not_finite(path: Path) -> None:
+    torch.save({"cls_token": torch.full((1, 1, 32), torch.nan)}, path)
+
+
+def refused(run: Callable[[], Any], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run()
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert words in said.rpartition("error: ")[2]
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("model.backbone.out_indices=[5]", "out_indices [5]"),
+        ("model.backbone.prompts.num_prompts=[5,5,5]", "one per block"),
+        ("model.backbone.prompts.num_prompts=-1", "num_prompts"),
+        ("model.backbone.tuned=['blocks.0.atn.proj.bias']", "did you mean"),
+    ],
+)
+def test_a_wrong_backbone_ends_training_test_and_count_with_its_message(
+    option: str, words: str, trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = ["--work-dir", str(tmp_path), "--cfg-options", RANDOM, option]
+    refused(lambda: main_train([trained.config, *work]), words, capsys)
+    refused(lambda: main_test([trained.config, trained.checkpoint, *work]), words, capsys)
+    refused(lambda: main_count([trained.config, "--cfg-options", RANDOM, option]), words, capsys)
+
+
+@pytest.mark.parametrize(
+    ("write", "words"), [(not_weights, "web page"), (cut_off, "broken or cut off"), (not_finite, "cls_token")]
+)
+def test_wrong_weights_end_a_training_with_their_message(
+    write: Callable[[Path], None], words: str, trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "vit.pth"
+    write(file)
+    arguments = [trained.config, "--work-dir", str(tmp_path / "w"), "--cfg-options", f"model.backbone.weights={file}"]
+    refused(lambda: main_train(arguments), words, capsys)
+
+
+def test_files_that_cannot_be_used_end_training_and_test_with_their_message(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_camvid(tmp_path / "camvid")
+    mask = root / "annotations" / "train" / "0003.png"
+    Image.open(mask).resize((32, 24), Image.Resampling.NEAREST).save(mask)
+    cut = root / "annotations" / "val" / "0000.png"
+    cut.write_bytes(cut.read_bytes()[:-40])
+    data = [f"{split}_dataloader.dataset.data_root={root}" for split in ("train", "val", "test")]
+    options = ["--work-dir", str(tmp_path / "w"), "--cfg-options", RANDOM, *data]
+    refused(lambda: main_train([trained.config, *options]), "0003.png", capsys)
+    refused(lambda: main_test([trained.config, trained.checkpoint, *options]), "check_dataset.py", capsys)
+    image = root / "images" / "val" / "0000.jpg"
+    image.write_bytes(image.read_bytes()[:200])
+    refused(lambda: main_test([trained.config, trained.checkpoint, *options]), "check_dataset.py", capsys)
+
+
+def test_one_class_with_softmax_is_refused_by_the_check_too(
+    camvid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = config_file(by_iterations(tiny_camvid(camvid, tmp_path), 1), tmp_path / "mine.py")
+    refused(lambda: main_check_dataset([config, "--cfg-options", "model.decode_head.num_classes=1"]), "softmax", capsys)
