@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Optional
+from typing import Any, Optional, cast
 
+from timm.layers import Attention
 from timm.models.vision_transformer import VisionTransformer
 
 from ..errors import InputError
@@ -92,6 +93,8 @@ def build_guidance(
         config.update(_guided_prompts(counts))
     else:
         config.update(_guided_proxies(counts, proxies, config.get("prompt_side", "prompt")))
+    if config.get("metric") == "attention":
+        config.setdefault("heads", cast(Attention, trunk.blocks[blocks[0]].attn).num_heads)
     guidance = Guidance(blocks=blocks, embed_dim=trunk.embed_dim, patch_size=patch_size(trunk), **config)
     if guidance.needs_class_token() and not trunk.has_class_token:
         raise InputError(

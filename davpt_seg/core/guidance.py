@@ -75,9 +75,10 @@ class Guidance(nn.Module):
             own would be other losses. Costs the guided tokens' exchange; False leaves each process its own batch.
         learned_proxies: the guided blocks have no prompts, so make proxies. Each stands for itself: it has no query.
             They start normally distributed, as Proxy-Anchor's do.
-        metric: L_ML: ``proxy_anchor`` (the paper's), ``proxy_nca`` or ``triplet``.
+        metric: L_ML: ``proxy_anchor`` (the paper's), ``proxy_nca`` or ``triplet``; or ``attention``, on the scores of
+            attention themselves, which wants ``prompt_side="key"``, ``token_side="query"`` and ``cls_weight=0``.
         **metric_arguments: of that function in :mod:`davpt_seg.core.losses`: ``scale``, ``margin``, ``prompt_scale``
-            and ``divisor`` of the first, ``scale`` of the second, ``margin`` of the third.
+            and ``divisor`` of the first, ``scale`` of the second and last, ``margin`` of the third.
 
     Raises:
         ValueError: an unknown choice, an argument that is not the metric's, or a value out of range.
@@ -116,6 +117,11 @@ class Guidance(nn.Module):
                 "labels='image'"
             )
         self.check({"metric": metric, **metric_arguments})
+        if metric == "attention" and (prompt_side, token_side, cls_weight) != ("key", "query", 0):
+            raise InputError(
+                "guidance metric='attention' is of the scores of attention: set prompt_side='key', token_side='query' "
+                f"and cls_weight=0, got {prompt_side!r}, {token_side!r} and {cls_weight}"
+            )
         self.blocks = tuple(blocks)
         self.num_classes = num_classes
         self.patch_weight, self.cls_weight = patch_weight, cls_weight

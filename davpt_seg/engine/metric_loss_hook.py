@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any, Optional
+from typing import Annotated, Any, Optional
 
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from ..core.annotations import Range
 from ..core.arguments import checked
 from .batch_labels import batch_labels
 from .guided import bare_model, guided_backbone
@@ -35,11 +36,16 @@ class MetricLossHook(Hook):
             ``patch_cos_negative``, ``patch_nearest_right`` and ``patch_labelled``
             (:func:`~davpt_seg.core.statistics.pair_statistics`), of the images of all
             processes (with the guidance's ``gather=False``: of each process's own).
+        begin: the share of the training's steps after which guidance counts, in [0, 1). Before, its losses are
+            multiplied by 0, and class means are gathered all the same.
     """
 
     @checked("MetricLossHook")
-    def __init__(self, log_stats: bool = False) -> None:
+    def __init__(self, log_stats: bool = False, begin: Annotated[float, Range(least=0, below=1)] = 0.0) -> None:
         self.log_stats = log_stats
+        self.begin = begin
+
+    _counts = True
 
     _handle: Optional[RemovableHandle] = None
 
@@ -60,6 +66,10 @@ class MetricLossHook(Hook):
             )
         self._handle = model.register_forward_hook(self._add_losses, with_kwargs=True)
 
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Learn whether guidance counts already; a resumed run learns it from its step."""
+        self._counts = runner.iter >= self.begin * runner.max_iters
+
     def after_train(self, runner: Runner) -> None:
         """Detach from the model."""
         if self._handle is not None:
@@ -77,4 +87,7 @@ class MetricLossHook(Hook):
         if not records:
             raise RuntimeError("MetricLossHook: the model returned losses without running its guided backbone")
         labels = batch_labels(named["inputs"], named.get("data_samples"), self._guidance.labelling)
-        return {**outputs, **self._guidance(records, labels, statistics=self.log_stats)}
+        losses = self._guidance(records, labels, statistics=self.log_stats)
+        if not self._counts:  # not left out: DistributedDataParallel wants a gradient for the proxies in every step
+            losses = {name: value * 0.0 if "loss" in name else value for name, value in losses.items()}
+        return {**outputs, **losses}

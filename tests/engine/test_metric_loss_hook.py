@@ -125,3 +125,9 @@ def test_shared_prompts_that_nobody_clusters_are_warned_of(
     cfg.custom_hooks = [dict(type="MetricLossHook"), *([dict(type="PromptMappingHook")] if with_hook else [])]
     train(cfg)
     assert caplog.text.count("nobody clusters them") == warned
+
+
+def test_guidance_that_begins_later_counts_nothing_before_and_everything_after(camvid: Path, tmp_path: Path) -> None:
+    rows = logged(train(by_iterations(tiny_camvid(camvid, tmp_path, **{"custom_hooks.0.begin": 0.5}), 4)))
+    assert [row["loss_metric_patch"] > 0 for row in rows] == [False, False, True, True]
+    assert [row["loss_metric_cls"] > 0 for row in rows] == [False, False, True, True]

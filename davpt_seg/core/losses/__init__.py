@@ -11,15 +11,21 @@ from torch import Tensor
 
 from ...errors import InputError
 from ..arguments import check_arguments
+from .attention import attention
 from .proxy_anchor import proxy_anchor
 from .proxy_nca import proxy_nca
 from .similarity import cosines
 from .triplet import triplet
 
-__all__ = ["METRICS", "METRIC_ARGUMENTS", "cosines", "metric_loss", "proxy_anchor", "proxy_nca", "triplet"]
+__all__ = ["METRICS", "METRIC_ARGUMENTS", "attention", "cosines", "metric_loss", "proxy_anchor", "proxy_nca", "triplet"]
 
 #: Each takes proxies (P, D), tokens (T, D), and who is positive and negative to whom, (T, P) bool.
-METRICS: dict[str, Callable[..., Tensor]] = {"proxy_anchor": proxy_anchor, "proxy_nca": proxy_nca, "triplet": triplet}
+METRICS: dict[str, Callable[..., Tensor]] = {
+    "proxy_anchor": proxy_anchor,
+    "proxy_nca": proxy_nca,
+    "triplet": triplet,
+    "attention": attention,
+}
 METRIC_ARGUMENTS = {name: list(inspect.signature(loss).parameters)[4:] for name, loss in METRICS.items()}
 
 

@@ -36,14 +36,27 @@ def proxy_nca(
         ValueError: a scale that is not above 0.
     """
     logits = scale * (2 * cosines(proxies, tokens) - 2)  # (T, P): |a - b|^2 = 2 - 2 cos(a, b)
-    if not len(proxies):
+    return missing_share(logits, positive, negative)
+
+
+def missing_share(logits: Tensor, positive: Tensor, negative: Optional[Tensor] = None) -> Tensor:
+    """Mean over tokens of minus the log of what the proxies of a token's class hold of a softmax over its proxies.
+
+    Args:
+        logits: (..., T, P).
+        positive, negative: (T, P) bool, as in :func:`proxy_nca`.
+
+    Returns:
+        The loss, a scalar, a mean over the dimensions before T as well.
+    """
+    if not logits.shape[-1]:
         return logits.sum()  # zero, and part of the graph
     counted = positive.any(dim=1)
     # A token that does not count takes every proxy on both sides, so that its zero has a gradient of zero, not NaN.
     own = positive | ~counted[:, None]
     every = own | (~positive if negative is None else negative)
     missed = (
-        logits.masked_fill(~every, float("-inf")).logsumexp(dim=1)
-        - logits.masked_fill(~own, float("-inf")).logsumexp(dim=1)
+        logits.masked_fill(~every, float("-inf")).logsumexp(dim=-1)
+        - logits.masked_fill(~own, float("-inf")).logsumexp(dim=-1)
     ) * counted
-    return missed.sum() / counted.sum().clamp(min=1)
+    return missed.sum(dim=-1).mean() / counted.sum().clamp(min=1)

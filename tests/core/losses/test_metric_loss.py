@@ -14,7 +14,12 @@ from davpt_seg.core.losses import METRICS, metric_loss
 def test_the_chosen_metric_gets_its_arguments(name: str) -> None:
     torch.manual_seed(0)
     proxies, tokens, same = torch.randn(3, 8), torch.randn(9, 8), torch.randint(3, (9, 1)) == torch.arange(3)
-    argument = {"proxy_anchor": dict(scale=7.0), "proxy_nca": dict(scale=7.0), "triplet": dict(margin=0.7)}[name]
+    argument = {
+        "proxy_anchor": dict(scale=7.0),
+        "proxy_nca": dict(scale=7.0),
+        "triplet": dict(margin=0.7),
+        "attention": dict(heads=2),
+    }[name]
     chosen, plain = metric_loss(name, argument)(proxies, tokens, same), metric_loss(name, {})(proxies, tokens, same)
     assert torch.equal(chosen, METRICS[name](proxies, tokens, same, ~same, **argument))
     assert not torch.isclose(chosen, plain)
@@ -57,7 +62,11 @@ def test_no_token_and_no_proxy_give_zero(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("contrastive", {}, r"metric must be one of \('proxy_anchor', 'proxy_nca', 'triplet'\), got 'contrastive'"),
+        (
+            "contrastive",
+            {},
+            r"metric must be one of \('proxy_anchor', 'proxy_nca', 'triplet', 'attention'\), got 'contrastive'",
+        ),
         ("triplet", dict(scale=32.0), r"'scale' is no argument of metric 'triplet', which takes margin; it is one of "),
         ("proxy_nca", dict(divisor="all"), r"'divisor' is no .* takes scale; it is one of 'proxy_anchor'"),
         ("proxy_anchor", dict(temperature=0.1), r"'temperature' is no .* scale, margin, prompt_scale, divisor$"),

@@ -27,6 +27,7 @@ GUIDANCE: list[dict[str, Any]] = [
     dict(labels="image", class_means="image", patch_tokens="mean", prompt_scale=1.0),
     dict(metric="triplet", margin=0.2, token_side="key", cls_side="input", purity=0.9),
     dict(metric="proxy_nca", scale=16.0, image_token="mean", gather=False, ignore_index=-1),
+    dict(metric="attention", scale=2.0, prompt_side="key", token_side="query", cls_weight=0.0),
 ]
 PROXIES = dict(blocks=[1], num_prompts=2)
 ADAPTERS: list[list[dict[str, Any]]] = [
