@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from typing import Optional
+
+from scipy.stats import t
 
 from .drawings import TableSpec
 from .lines import score_at
@@ -15,8 +18,8 @@ from .tasks import score_of_task
 CHECK = "✓"
 NOTE = """\
 Mean ± sample standard deviation over seeds. Differences are to the first row, seed by seed, over the seeds that both
-have: their mean ± deviation. Parameters are those tuned, without the head; ms per image is training, on one device,
-and depends on what else the machine did."""
+have: their mean ± deviation, and the 95 % interval of that mean (paired t). Parameters are those tuned, without the
+head; ms per image is training, on one device, and depends on what else the machine did."""
 
 
 def paired(column: Column, first: Column, row: str) -> Optional[str]:
@@ -25,8 +28,12 @@ def paired(column: Column, first: Column, row: str) -> Optional[str]:
     found = [own[seed] - other[seed] for seed in own if seed in other]
     if not found:
         return None
-    text = f"{statistics.mean(found):+.2f}"
-    return text if len(found) == 1 else f"{text} ± {statistics.stdev(found):.2f}"
+    mean = statistics.mean(found)
+    if len(found) == 1:
+        return f"{mean:+.2f}"
+    deviation = statistics.stdev(found)
+    reach = t.ppf(0.975, len(found) - 1) * deviation / math.sqrt(len(found))
+    return f"{mean:+.2f} ± {deviation:.2f} ({mean - reach:+.1f} to {mean + reach:+.1f}; {len(found)} pairs)"
 
 
 def component_table(spec: TableSpec, columns: Sequence[Column]) -> str:

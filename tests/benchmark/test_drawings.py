@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.container import ErrorbarContainer
+from scipy.stats import ttest_1samp
 
 from davpt_seg.benchmark.components import component_text
 from davpt_seg.benchmark.drawings import FigureSpec, TableSpec
@@ -77,6 +78,13 @@ def test_words_on_an_axis_stay_in_their_order_and_missing_points_are_left_out() 
     assert list(line.lines[0].get_xdata()) == [0, 1]
 
 
+def told(differences: np.ndarray) -> str:
+    """The paired difference as a table writes it, its interval from scipy's paired t-test."""
+    low, high = ttest_1samp(differences, 0).confidence_interval(0.95)
+    deviation = differences.std(ddof=1)
+    return f"{differences.mean():+.2f} ± {deviation:.2f} ({low:+.1f} to {high:+.1f}; {len(differences)} pairs)"
+
+
 def test_a_table_of_components_checks_them_and_compares_seed_by_seed() -> None:
     lines = component_text(TABLE, COLUMNS).splitlines()
     assert lines[0] == "# What it brings"
@@ -85,8 +93,9 @@ def test_a_table_of_components_checks_them_and_compares_seed_by_seed() -> None:
         "|  | loss | bias | vtab/dtd, accuracy (%) | difference | tuned (M) | ms per image |",
         "| --- | --- | --- | --- | --- | --- | --- |",
         "| plain |  |  | 52.00 ± 2.00 | - | 0.100 | 1.50 |",
-        "| one_5 | ✓ |  | 60.50 ± 0.71 (2 of 3) | +8.50 ± 2.12 | 0.100 | 1.75 |",  # 10 and 7, of seeds 0 and 2
-        f"| one_20 | ✓ | ✓ | 54.67 ± 3.51 | +{by_seed.mean():.2f} ± {by_seed.std(ddof=1):.2f} | 0.100 | 2.00 |",
+        # 10 and 7, of seeds 0 and 2
+        "| one_5 | ✓ |  | 60.50 ± 0.71 (2 of 3) | +8.50 ± 2.12 (-10.6 to +27.6; 2 pairs) | 0.100 | 1.75 |",
+        f"| one_20 | ✓ | ✓ | 54.67 ± 3.51 | {told(by_seed)} | 0.100 | 2.00 |",
     ]
 
 
@@ -98,8 +107,7 @@ def test_means_over_tasks_are_compared_seed_by_seed_too() -> None:
     assert first.seed_scores("fgvc") == pytest.approx({0: 52.0, 1: 60.0})
     text = component_text(TableSpec("x", {"plain": (), "one_5": ("loss",)}, ""), [first, second])
     differences = np.array([np.mean([1 + i for i in range(5)]), 3.0])
-    told = f"+{differences.mean():.2f} ± {differences.std(ddof=1):.2f}"
-    assert told in next(line for line in text.splitlines() if line.startswith("| one_5"))
+    assert told(differences) in next(line for line in text.splitlines() if line.startswith("| one_5"))
     del more[tasks[0]][1]
     assert column("one_5", more).seed_scores("fgvc").keys() == {0}
 
