@@ -128,7 +128,7 @@ def check_same(run: Run, folder: Path) -> Optional[dict[str, Any]]:
         ProtocolError: another run than this one.
     """
     before = read_json(folder / "run.json")
-    if before is not None and before != run.definition():
+    if before is not None and _comparable(before) != _comparable(run.definition()):
         raise ProtocolError(
             f"{folder} holds a run of {before}, but the plan and chosen.json ask for {run.definition()} there; give "
             "another --work-dir, or, of final runs, put the chosen.json back that they were made for"
@@ -141,3 +141,8 @@ def folder_name(parameters: Parameters, limit: Optional[int] = 150) -> str:
     name = ",".join(f"{key}={value}" for key, value in parameters.items()) or "default"
     plain = re.sub(r"[^\w=,.+-]", "_", name)[:limit]
     return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _comparable(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the order out of a run's words, which changes nothing that is trained."""
+    return {**definition, "words": sorted(str(definition.get("words")).split(","))}

@@ -139,6 +139,13 @@ def test_trials_of_other_words_are_not_taken_for_the_plans(bench: Bench, monkeyp
         bench.run("w", "--set", "epochs=7")
 
 
+def test_words_in_another_order_are_the_same_plan(bench: Bench) -> None:
+    assert bench.run("w", "--set", "epochs=7", "batch_size=4") == 0
+    before = bench.started()
+    assert bench.run("w", "--set", "batch_size=4", "epochs=7") == 0
+    assert bench.started() == before
+
+
 def test_without_anything_to_search_only_final_runs_are_made(bench: Bench) -> None:
     assert bench.run("w", "--set", "lr=0.002", what=SMALL[:7] + ("--seeds", "3")) == 0
     assert len(bench.started()) == 6
