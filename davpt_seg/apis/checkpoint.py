@@ -13,7 +13,9 @@ from ..core.weights.values import other_kinds, some
 from ..errors import InputError
 from ..trust.checkpoints import read
 from ..trust.config_check import check_config
+from ..trust.config_parts import parts_that_predict
 from ..trust.config_text import evaluate
+from .testing import is_recognition
 
 
 def read_checkpoint(path: str) -> Mapping[str, Any]:
@@ -42,32 +44,55 @@ def config_text(checkpoint: Mapping[str, Any], path: str) -> str:
 
 
 def embedded_config(checkpoint: Mapping[str, Any], path: str, trust: bool = False) -> Config:
-    """Read the config that a checkpoint was trained with, from the checkpoint itself.
+    """Read the config that a segmentor's checkpoint was trained with, from the checkpoint itself.
 
-    The text is evaluated to plain values and not run, and what it names is checked: a stranger's checkpoint imports
-    nothing, calls no function that is not registered, and reads no other file.
+    The text is evaluated to plain values and not run. Only what prediction builds is kept, and what that names is
+    checked: a stranger's checkpoint imports nothing, calls no function that is not registered, and reads no other file.
 
     Args:
         checkpoint: as :func:`read_checkpoint` returns it.
         path: the file, for messages.
-        trust: run the text as Python and import what it names, as MMEngine does with a config file.
+        trust: run the text as Python and import what it names, as MMEngine does with a config file; keep all of it.
 
     Raises:
-        InputError: there is no config, or it does more than a config of registered classes.
+        InputError: there is no config, it is a classifier's, or it does more than a config of registered classes.
     """
     text = config_text(checkpoint, path)
     if trust:
         return Config.fromstring(text, file_format=".py")
     try:
         config = evaluate(text)
-        check_config(config)
-        return Config(config)
+    except InputError as error:
+        raise _not_used(path, error) from error
+    refuse_classifier(config, path)
+    try:
+        kept = parts_that_predict(config)
+        check_config(kept)
+        return Config(kept)
     except (InputError, KeyError) as error:  # the latter for keys that MMEngine reserves
+        raise _not_used(path, error) from error
+
+
+def _not_used(path: str, error: Exception) -> InputError:
+    return InputError(
+        f"the config inside checkpoint {path!r} holds code, or more than registered classes, so it is not used: "
+        f"{error}. Give a config that you trust before the checkpoint: CONFIG CHECKPOINT. If you trust the "
+        "checkpoint's maker: --trust-config, Predictor(trust_config=True)"
+    )
+
+
+def refuse_classifier(config: Any, path: str) -> None:
+    """Refuse the config of a classifier, which labels no pixels.
+
+    Raises:
+        InputError: the message says what predicts with it.
+    """
+    if is_recognition(config):
         raise InputError(
-            f"the config inside checkpoint {path!r} holds code, or more than registered classes, so it is not used: "
-            f"{error}. Give a config that you trust before the checkpoint: CONFIG CHECKPOINT. If you trust the "
-            "checkpoint's maker: --trust-config, Predictor(trust_config=True)"
-        ) from error
+            f"checkpoint {path!r} is a classifier's, and this labels every pixel. For the class of whole images: "
+            "mmpretrain.ImageClassificationInferencer(CONFIG, CHECKPOINT)(IMAGES), after import davpt_seg "
+            "(docs/classification.md)"
+        )
 
 
 def class_names_and_colours(checkpoint: Mapping[str, Any], path: str) -> tuple[tuple[str, ...], np.ndarray]:
@@ -114,6 +139,12 @@ def load_strictly(model: nn.Module, checkpoint: Mapping[str, Any], path: str, co
 
 def mismatch(error: RuntimeError, path: str, config: str) -> str:
     """Shorten what torch says of a checkpoint that is not a model's."""
-    lines = [line[:300] for line in str(error).splitlines()]
+    lines = [_shortened(line)[:300] for line in str(error).splitlines()]
     more = [f"... and {len(lines) - 6} lines like these"] * (len(lines) > 6)
     return "\n".join([f"checkpoint {path!r} is not of {config}:", *lines[1:6], *more])
+
+
+def _shortened(line: str) -> str:
+    """Cut the list of keys in a line of torch's or MMEngine's: 'Missing key(s) in state_dict: ...'."""
+    what, colon, names = line.partition(": ")
+    return f"{what}{colon}{some(names.rstrip('. ').split(', '))}" if "key" in what and colon else line

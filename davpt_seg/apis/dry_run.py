@@ -6,7 +6,6 @@ import math
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
 from typing import Any, NoReturn
 
 import torch
@@ -16,6 +15,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader, IterableDataset
 
 from ..core.tuning import trained_table
+from ..core.weights.values import some
 from ..engine import MetricLossHook
 from ..engine.guided import bare_model
 from ..errors import InputError
@@ -126,7 +126,7 @@ def _learn(runner: Runner, batch: Any) -> None:
     bad = [f"{name} is {value}" for name, value in listed.items() if not math.isfinite(value)]
     if bad:
         raise InputError(
-            f"the loss of the first batch is not finite: {', '.join(bad)}. Check the images and masks "
+            f"the loss of the first batch is not finite: {some(bad)}. Check the images and masks "
             "(tools/check_dataset.py CONFIG), the starting weights and the arguments of the losses"
         )
     runner.logger.info("Losses of one batch: %s", ", ".join(f"{name} {value:.4g}" for name, value in listed.items()))
@@ -137,9 +137,8 @@ def _learn(runner: Runner, batch: Any) -> None:
     unused = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
     if unused:
         runner.logger.warning(
-            f"{len(unused)} trained parameters got no gradient ({', '.join(islice(unused, SHOWN))}"
-            f"{', ...' if len(unused) > SHOWN else ''}): nothing that the loss reads depends on them. Several "
-            "processes would need find_unused_parameters=True"
+            f"{len(unused)} trained parameters got no gradient ({some(unused)}): nothing that the loss reads depends "
+            "on them. Several processes would need find_unused_parameters=True"
         )
 
 

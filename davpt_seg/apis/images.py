@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from ..core.weights.values import some
 from ..errors import InputError
 from ..visualization.output_names import output_names
 
@@ -29,8 +30,7 @@ def find_images(arguments: Sequence[str]) -> list[Path]:
         files.setdefault(path.parent.resolve() / path.name, path)
     found = list(files.values())
     if not any(cv2.haveImageReader(str(path)) for path in found):
-        names = ", ".join(map(str, found[:3])) + ", ..." * (len(found) > 3)
-        raise InputError(f"none of these files is an image that OpenCV can read: {names}")
+        raise InputError(f"none of these files is an image that OpenCV can read: {some(found)}")
     return found
 
 

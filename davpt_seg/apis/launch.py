@@ -6,8 +6,8 @@ import argparse
 import logging
 import os
 import os.path as osp
-from collections.abc import Sequence
-from typing import Optional
+from collections.abc import Mapping, Sequence
+from typing import Any, Optional
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -19,6 +19,7 @@ from ..datasets.label_scan import check_labels
 from ..datasets.pk_sampler import check_batch_size
 from ..datasets.preflight import check_dataset
 from ..errors import DIVERGED, DivergedError, InputError
+from ..trust.checkpoints import require_averaged
 from .check import advise_check
 from .checkpoint import mismatch, read_checkpoint
 from .classes import check_built_classes, check_classes
@@ -26,6 +27,7 @@ from .compose import EXAMPLE, RECOGNITION_EXAMPLE
 from .configs import read_config
 from .dry_run import dry_run
 from .option_values import OptionsAction
+from .resume import last_checkpoint
 from .scores import draw_matrix, write_scores
 from .start import check_start, stop_where_diverged, use_resume
 from .sync_bn import replace_sync_bn, single_process_or_cpu
@@ -82,7 +84,7 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
         write_scores(runner, runner.test(), args.test, args.config)
     runner.logger.info(
         f"Done. Checkpoints and logs: {runner.work_dir}. Next: python tools/test.py {args.config} "
-        f"{_last_checkpoint(runner.work_dir)}"
+        f"{last_checkpoint(runner.work_dir) or 'CHECKPOINT'}"
     )
 
 
@@ -131,7 +133,7 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
     try:
         change_test(cfg, args)
         # Before the model is built; it is read again, with the hooks' part in it.
-        trained = read_checkpoint(args.checkpoint).get("meta") or {}
+        trained = _meta(cfg, args.checkpoint)
     except InputError as error:
         parser.error(str(error))
     check_data(parser, cfg, ("test",))
@@ -265,7 +267,9 @@ def check_data(parser: argparse.ArgumentParser, cfg: Config, splits: Sequence[st
         parser.error(str(error))
 
 
-def _last_checkpoint(work_dir: str) -> str:
-    from mmengine.runner import find_latest_checkpoint
-
-    return find_latest_checkpoint(work_dir) or "CHECKPOINT"
+def _meta(cfg: Config, path: str) -> Mapping[str, Any]:
+    """Check the checkpoint to test, and return what it holds besides weights."""
+    checkpoint = read_checkpoint(path)
+    if any(hook.get("type") == "EMAHook" for hook in cfg.get("custom_hooks") or ()):
+        require_averaged(checkpoint, path)
+    return checkpoint.get("meta") or {}

@@ -11,12 +11,12 @@ from mmengine.runner import CheckpointLoader, Runner
 from torch import Tensor, nn
 
 from ..core.weights import UNREADABLE
+from ..core.weights.values import some
 from ..engine.guided import bare_model
 from ..errors import InputError
 from ..models import PromptedViTBackbone
 
 logger = logging.getLogger("davpt_seg")
-SHOWN = 3
 
 
 def check_load_from(runner: Runner, path: str) -> None:
@@ -49,14 +49,14 @@ def check_load_from(runner: Runner, path: str) -> None:
         if trunk and not backbone.has_source:
             raise InputError(
                 f"{counts}. The ViT gets no other weights, so {len(trunk)} of its tensors would stay random "
-                f"({', '.join(trunk[:SHOWN])}). {_advice(path, state, model)}"
+                f"({some(trunk)}). {_advice(path, state, model)}"
             )
     log = logger.warning if other_shape else logger.info
     log("%s", counts)
 
 
 def _read(path: str) -> dict[str, Tensor]:
-    """Read named tensors as MMEngine does, with its removal of ``module.``."""
+    """Read named tensors as MMEngine does."""
     try:
         content = CheckpointLoader.load_checkpoint(path, map_location="cpu")
     except UNREADABLE as error:
@@ -65,7 +65,7 @@ def _read(path: str) -> dict[str, Tensor]:
     state = content.get("state_dict", content) if isinstance(content, Mapping) else None
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"load_from: file {path!r} holds no named tensors; give a checkpoint of tools/train.py")
-    return {name.removeprefix("module."): value for name, value in state.items()}
+    return dict(state)
 
 
 def _backbones(model: nn.Module) -> list[tuple[str, PromptedViTBackbone]]:
@@ -92,8 +92,7 @@ def _advice(path: str, state: Mapping[str, Tensor], model: nn.Module) -> str:
             f"A file of a ViT alone (timm, DINOv2, MAE, CLIP, ...) belongs in model.{backbones[0][0]}.weights: "
             f"--cfg-options model.{backbones[0][0]}.weights={path} and no load_from (docs/weights.md)"
         )
-    example = ", ".join(list(own)[:SHOWN])
-    return f"The model's names are like {example}"
+    return f"The model's names are {some(own)}"
 
 
 def _prefixes(names: Iterable[str]) -> list[str]:
@@ -102,5 +101,4 @@ def _prefixes(names: Iterable[str]) -> list[str]:
 
 
 def _some(what: str, names: list[str]) -> str:
-    more = ", ..." if len(names) > SHOWN else ""
-    return f"; {len(names)} {what} ({', '.join(names[:SHOWN])}{more})" if names else ""
+    return f"; {len(names)} {what} ({some(names)})" if names else ""

@@ -11,6 +11,7 @@ from typing import Optional
 from rich.console import Console
 
 from ..core.mapping_log import FILE_NAME, read_clusterings
+from ..core.weights.values import some
 from ..visualization.class_mapping import history_in_words, mapping_picture, mapping_table, moves_in_words
 
 WIDE = 1000  # columns where no terminal wraps the lines: a Markdown table
@@ -53,7 +54,7 @@ def _log(parser: argparse.ArgumentParser, work_dir: Path) -> Path:
     log = work_dir / FILE_NAME
     if not log.is_file():
         below = sorted(str(path.parent) for path in work_dir.rglob(FILE_NAME))
-        found = f"; below it, these have one: {', '.join(below[:8])}" if below else ""
+        found = f"; below it, these have one: {some(below)}" if below else ""
         parser.error(
             f"{log} does not exist{found}. Classes are clustered where they outnumber the prompts of a guided block, "
             "guidance weighs something and its mapping is not 'random'; tools/train.py's log says what was done"

@@ -10,11 +10,14 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
+from ..core.weights.values import some
+
 # What Runner.from_cfg and MMEngine's model wrapping read besides Runner's own arguments, and what our scripts read.
 READ_BY_OTHERS = {
     "activation_checkpointing", "compile", "custom_imports", "data_check", "efficient_conv_bn_eval",
     "find_unused_parameters", "model_wrapper_cfg", "sync_bn", "tta_model", "tta_pipeline",
 }  # fmt: skip
+MOST_KEYS = 20  # shown of a config that has others
 NEAR = 0.85  # 'promts' and 'prompts' are 0.92 alike, 'prompt_side' and 'prompt_scale' 0.78
 
 
@@ -103,7 +106,7 @@ def _check_new_key(key: str, node: Mapping[str, Any], path: str, option: str) ->
         return
     near = difflib.get_close_matches(key, known, n=3, cutoff=NEAR)
     if near or not path:
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"it has {', '.join(sorted(node))}"
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"it has {some(sorted(node), MOST_KEYS)}"
         raise ValueError(
             f"--cfg-options {option}: {path or 'the config'} has no {key!r}, {hint} (A new key that is meant so can be "
             "set in a config file.)"
@@ -118,7 +121,7 @@ def _check_variable(cfg: Mapping[str, Any], name: str, option: str) -> None:
     if copies:
         raise ValueError(
             f"--cfg-options {option}: {name} is a variable of the config file, read before options are; set it where "
-            f"it is used: {', '.join(sorted(copies))}"
+            f"it is used: {some(sorted(copies))}"
         )
 
 

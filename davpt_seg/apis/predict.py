@@ -33,6 +33,8 @@ Examples:
   python tools/predict.py configs/davpt/linear_vits14_camvid.py epoch_15.pth street.jpg --show
   python tools/predict.py epoch_15.pth photos/ 'more/**/*.png' --out predictions --tta"""
 
+CONFIGS = (".py", ".json", ".yaml", ".yml")  # endings that MMEngine reads
+
 
 def main_predict(argv: Optional[Sequence[str]] = None) -> None:
     """Predict images: ``tools/predict.py [CONFIG] CHECKPOINT IMAGE...``.
@@ -43,7 +45,7 @@ def main_predict(argv: Optional[Sequence[str]] = None) -> None:
     parser = _parser()
     args = parser.parse_intermixed_args(argv)
     warnings.filterwarnings("ignore", module="mmseg|mmengine")  # what they tell their own developers
-    if args.config and args.config.endswith(".pth"):  # CONFIG was left out, so all stand one place too early
+    if args.config and not _is_config(args.config):  # CONFIG was left out, so all stand one place too early
         args.config, args.checkpoint, args.images = None, args.config, [args.checkpoint, *args.images]
     if args.checkpoint.endswith(".py"):
         parser.error("no IMAGE is given: CONFIG CHECKPOINT IMAGE...")
@@ -99,6 +101,11 @@ def _parser() -> argparse.ArgumentParser:
     # what load_config asks for besides
     parser.set_defaults(work_dir=None, launcher="none", local_rank=0, print_config=False)
     return parser
+
+
+def _is_config(argument: str) -> bool:
+    """Tell CONFIG, a file or words, from a CHECKPOINT in its place."""
+    return not argument.endswith(".pth") and (not Path(argument).is_file() or argument.endswith(CONFIGS))
 
 
 def _check_options(args: argparse.Namespace) -> None:

@@ -17,11 +17,18 @@ from ..datasets.data_check import DataCheck, read_as_stored
 from ..datasets.pipelines import MASK_LOADERS, step_name
 from ..errors import InputError
 from ..trust.config_check import without_sources
-from .checkpoint import class_names_and_colours, embedded_config, load_strictly, read_checkpoint
+from ..trust.config_parts import innermost
+from .checkpoint import (
+    class_names_and_colours,
+    embedded_config,
+    load_strictly,
+    read_checkpoint,
+    refuse_classifier,
+)
 from .options import put_options
 from .pixels import ImageReader
 from .sync_bn import replace_sync_bn
-from .testing import is_recognition, set_mode, use_tta
+from .testing import set_mode, use_tta
 
 
 class Predictor:
@@ -68,12 +75,7 @@ class Predictor:
             config = embedded = embedded_config(loaded, checkpoint, trust_config)
             without_sources(embedded._cfg_dict)  # all weights come from the checkpoint
         cfg = config if isinstance(config, Config) else Config.fromfile(config)
-        if is_recognition(cfg):
-            raise InputError(
-                f"checkpoint {checkpoint!r} is a classifier's, and this labels every pixel. For the class of whole "
-                "images: mmpretrain.ImageClassificationInferencer(CONFIG, CHECKPOINT)(IMAGES), after import davpt_seg "
-                "(docs/classification.md)"
-            )
+        refuse_classifier(cfg, checkpoint)
         self.classes, self.palette = class_names_and_colours(loaded, checkpoint)
         try:
             put_options(cfg, options or {})
@@ -84,6 +86,8 @@ class Predictor:
         if mode:
             set_mode(cfg, mode)
         replace_sync_bn(cfg.model)
+        if cfg.get("data_preprocessor"):  # where MMEngine's Runner looks, too
+            cfg.model.setdefault("data_preprocessor", cfg.data_preprocessor)
         model = init_model(cfg, device=device or get_device())  # whose own loading would forgive missing weights
         load_strictly(model, loaded, checkpoint, name)
         if tta:
@@ -91,7 +95,7 @@ class Predictor:
             model = MODELS.build(dict(cfg.tta_model, module=model)).eval()
         self.model = model
         init_default_scope(cfg.get("default_scope", "mmseg"))
-        steps = cfg.test_dataloader.dataset.pipeline
+        steps = test_steps(cfg)
         self.pipeline = Compose(image_steps(steps))
         self.reader = ImageReader(steps)
 
@@ -120,6 +124,21 @@ class Predictor:
         """Return the class of every pixel, (H, W), of what ``read`` returned."""
         (sample,) = self.model.test_step(pseudo_collate([self.pipeline(dict(img=pixels))]))
         return sample.pred_sem_seg.data.reshape(pixels.shape[:2]).cpu().numpy().astype(np.int64)
+
+
+def test_steps(cfg: Config) -> list[dict[str, Any]]:
+    """Return the test pipeline of a config: its test data set's, or its validation data set's.
+
+    Raises:
+        InputError: there is neither.
+    """
+    loader = cfg.get("test_dataloader") or cfg.get("val_dataloader") or {}
+    steps = innermost(loader.get("dataset")).get("pipeline")
+    if not steps or not isinstance(steps, list) or not all(isinstance(step, dict) and "type" in step for step in steps):
+        raise InputError(
+            "the config has no test pipeline: test_dataloader.dataset.pipeline must be a list of transforms with types"
+        )
+    return steps
 
 
 def image_steps(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:

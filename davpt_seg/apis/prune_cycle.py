@@ -13,6 +13,7 @@ from mmengine.config import Config
 
 from ..benchmark.files import read_json, write_json
 from ..core.adapters.pruning import pruned
+from ..core.weights.values import some
 from ..errors import InputError
 from .prune_check import Shares
 from .prune_data import loader_to_measure
@@ -73,11 +74,13 @@ class Cycle:
         begun = read_json(self.folder / "cycle.json") or asked
         told = [f"{key} was {begun.get(key)} and is {asked[key]}" for key in asked if begun.get(key) != asked[key]]
         if told:
-            raise InputError(f"{self.folder} holds another cycle: {'; '.join(told)}. Give another --work-dir")
+            raise InputError(
+                f"{self.folder} holds another cycle: {some(told, separator='; ')}. Give another --work-dir"
+            )
         chosen = read_json(self.folder / "chosen.json")
         if chosen and self.final.work_dir.exists() and set(chosen["scores"]) != set(map(str, self.shares)):
             raise InputError(
-                f"{self.folder}: {chosen['shares']} was chosen among {', '.join(chosen['scores'])}, and its test has "
+                f"{self.folder}: {chosen['shares']} was chosen among {some(chosen['scores'])}, and its test has "
                 "begun; other shares would be chosen on test images. Give the same shares, or another --work-dir"
             )
 
@@ -133,7 +136,7 @@ class Cycle:
         metric = next((name for name in METRICS if all(name in scores for scores in found.values())), None)
         if metric is None:
             given = sorted({name for scores in found.values() for name in scores if name != "about"})
-            raise InputError(f"nothing to choose by: scores are {', '.join(given)}, but none of {', '.join(METRICS)}")
+            raise InputError(f"nothing to choose by: scores are {some(given)}, but none of {', '.join(METRICS)}")
         best = max(found, key=lambda shares: (found[shares][metric], -found[shares]["about"]["trained"]))
         scores = {str(shares): found[shares][metric] for shares in self.shares}
         write_json(self.folder / "chosen.json", dict(shares=str(best), metric=metric, scores=scores))

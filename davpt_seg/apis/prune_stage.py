@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 from mmengine.config import Config
-from mmengine.runner import find_latest_checkpoint
 
 from ..benchmark.attempts import claim
 from ..errors import InputError
+from .resume import last_checkpoint
 
 
 class Stage(NamedTuple):
@@ -46,7 +46,7 @@ class Stage(NamedTuple):
         Raises:
             InputError: it was removed.
         """
-        found = find_latest_checkpoint(str(self.work_dir))
+        found = last_checkpoint(str(self.work_dir))
         if found is None:
             raise InputError(f"{self.work_dir} has no checkpoint any more; remove {self.work_dir} to train it again")
         return found

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Optional
 
 from ..core.weights.damage import zip_damage
+from ..core.weights.impostors import impostor
+from ..core.weights.values import some
 from ..errors import InputError
 
 logger = logging.getLogger("davpt_seg")
@@ -18,7 +20,7 @@ def damage(path: str) -> str:
     """Describe what is wrong with a checkpoint file; return nothing where it is intact. Reads all of it once."""
     if not osp.isfile(path):
         return "does not exist"
-    return zip_damage(path) if osp.getsize(path) else "is empty"
+    return impostor(path) or zip_damage(path) if osp.getsize(path) else "is empty"
 
 
 def checkpoint_to_resume(work_dir: str, wanted: Optional[str] = None) -> Optional[str]:
@@ -41,13 +43,10 @@ def checkpoint_to_resume(work_dir: str, wanted: Optional[str] = None) -> Optiona
         whole = next((path for path in _checkpoints(folder) if not damage(path)), None)
         hint = f"the newest whole one beside it is {whole}" if whole else f"there is no whole one in {folder}"
         raise InputError(f"checkpoint {wanted!r} {reason}; {hint}")
-    pointer = Path(work_dir) / "last_checkpoint"
-    last = pointer.read_text().strip() if pointer.is_file() else ""
-    if "://" in last:
-        return last
-    candidates = ([last] if last else []) + _checkpoints(work_dir)
-    if last:
-        candidates += _checkpoints(osp.dirname(last))
+    last = last_written(work_dir)
+    if last and "://" in last[0]:
+        return last[0]
+    candidates = [*last, *_checkpoints(work_dir), *(path for name in last for path in _checkpoints(osp.dirname(name)))]
     reasons: dict[str, str] = {}
     for path in candidates:
         if osp.realpath(path) in reasons:
@@ -58,12 +57,38 @@ def checkpoint_to_resume(work_dir: str, wanted: Optional[str] = None) -> Optiona
                 logger.warning("CHECKPOINT NOT USED: %s %s.", name, why)
             if reasons:
                 logger.warning("RESUMING FROM %s INSTEAD: what was trained after it is trained again.", path)
+            elif osp.realpath(osp.dirname(path)) != osp.realpath(work_dir):
+                logger.warning("RESUMING FROM %s, which is not in %s", path, work_dir)
             return path
         reasons[osp.realpath(path)] = reason
     if reasons:
-        told = "; ".join(f"{name} {why}" for name, why in reasons.items())
+        told = some([f"{name} {why}" for name, why in reasons.items()], separator="; ")
         raise InputError(f"no checkpoint to resume from: {told}. Omit --resume to start from scratch")
     return None
+
+
+def last_checkpoint(work_dir: str) -> Optional[str]:
+    """Return the checkpoint that a work dir wrote last; None where it is not there."""
+    return next((path for path in last_written(work_dir) if "://" in path or osp.isfile(path)), None)
+
+
+def last_written(work_dir: str) -> list[str]:
+    """Return where the checkpoint that a work dir names as its last may be, the likeliest first; none without a name.
+
+    A copied or moved work dir names it where it was: the file of that name in the work dir itself takes precedence, and
+    is logged. Checkpoints that are written elsewhere (``checkpoint.out_dir``) have no such file.
+    """
+    pointer = Path(work_dir) / "last_checkpoint"
+    named = pointer.read_text().strip() if pointer.is_file() else ""
+    if not named or "://" in named:
+        return [named] if named else []
+    here = osp.join(work_dir, osp.basename(named))
+    if osp.realpath(here) == osp.realpath(named):
+        return [named]
+    if not osp.isfile(here):
+        return [named, here]
+    logger.warning("%s names %s; %s is taken, which has the same name", pointer, named, here)
+    return [here]
 
 
 def _checkpoints(folder: str) -> list[str]:

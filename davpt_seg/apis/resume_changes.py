@@ -6,12 +6,15 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Optional
 
+from mmengine.hooks import EMAHook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
+from ..core.weights.values import some
 from ..engine.guided import bare_model
 from ..errors import InputError
+from ..trust.checkpoints import require_averaged, require_finite_optimizer
 from ..trust.config_text import evaluate
 from .checkpoint import config_text, mismatch, read_checkpoint
 
@@ -67,25 +70,29 @@ def check_resume(runner: Runner, path: str) -> None:
         path: of the checkpoint.
 
     Raises:
-        InputError: parameters differ in name or shape, or the optimizer differs in type or in what it trains; the
-            message lists what differs from the config in the checkpoint.
+        InputError: NaN in the optimizer's state or in averaged weights; parameters differ in name or shape, or the
+            optimizer differs in type or in what it trains; the message lists what differs from the config in the
+            checkpoint.
     """
     checkpoint = read_checkpoint(path)
+    require_finite_optimizer(checkpoint, path)
+    if any(isinstance(hook, EMAHook) for hook in runner.hooks):
+        require_averaged(checkpoint, path)
     old = _config(checkpoint, path)
     changed = [] if old is None else changes(old, runner.cfg.to_dict())
     reason = _other_model(runner, checkpoint, path) or _other_optimizer(runner, checkpoint, changed)
     if reason:
-        listed = "; ".join(map(str, _shown(changed))) or "its config names no difference"
+        listed = some(changed, separator="; ") or "its config names no difference"
         raise InputError(
             f"{reason} What differs from the checkpoint's config: {listed}. Resume with the experiment that wrote it, "
             "start another one in a new --work-dir, or take its weights alone with load_from=FILE"
         )
     kept = [change for change in changed if change.key.startswith(KEPT)]
     used = [change for change in changed if change not in kept]
-    parts = [f"Used from now on: {'; '.join(map(str, used))}"] if used else []
-    parts += [f"NOT used, since the checkpoint's are restored: {'; '.join(map(str, kept))}"] if kept else []
-    if parts:
-        logger.warning("This experiment differs from the one that wrote %s. %s", path, ". ".join(parts))
+    told = [f"used from now on: {some(used, SHOWN, '; ')}"] if used else []
+    told += [f"NOT used, because the checkpoint's are restored: {some(kept, SHOWN, '; ')}"] if kept else []
+    if told:
+        logger.warning("this experiment differs from the one that wrote %s; %s", path, "; ".join(told))
 
 
 def _config(checkpoint: Mapping[str, Any], path: str) -> Optional[dict[str, Any]]:
@@ -99,10 +106,8 @@ def _config(checkpoint: Mapping[str, Any], path: str) -> Optional[dict[str, Any]
 
 
 def _other_model(runner: Runner, checkpoint: Mapping[str, Any], path: str) -> str:
-    model = bare_model(runner)
-    state = {name.removeprefix("module."): value for name, value in checkpoint["state_dict"].items()}
     try:
-        model.load_state_dict(state, strict=True)
+        bare_model(runner).load_state_dict(checkpoint["state_dict"], strict=True)
     except RuntimeError as error:
         return f"{mismatch(error, path, 'this experiment')}\n"
     return ""
@@ -149,10 +154,6 @@ def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield path, list(node)
     elif node is not None:
         yield path, node
-
-
-def _shown(changed: list[Change]) -> list[Any]:
-    return [*changed[:SHOWN], *([f"and {len(changed) - SHOWN} more"] if len(changed) > SHOWN else [])]
 
 
 def _short(value: Any) -> str:

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from ..datasets.pipelines import loading_steps
 from ..datasets.preflight import open_dataset, unwrapped
 from ..errors import InputError
+from ..trust.config_parts import dicts
 from ..visualization.output_names import output_names
 from .scores import ask_for_matrix
 from .void import MOST_IN_METRIC, most_classes
@@ -84,7 +85,9 @@ def use_tta(cfg: Config) -> None:
     missing = [key for key in ("tta_pipeline", "tta_model") if key not in cfg]
     if missing:
         raise InputError(f"--tta needs {' and '.join(missing)}, which the config does not have")
-    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    dataset = cfg.test_dataloader.dataset
+    for part in [part for part in dicts(dataset) if "pipeline" in part] or [dataset]:  # also in wrappers
+        part["pipeline"] = cfg.tta_pipeline
     cfg.tta_model.module = cfg.model
     cfg.model = cfg.tta_model
 

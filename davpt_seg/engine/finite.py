@@ -8,10 +8,9 @@ from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
 from torch import nn
 
+from ..core.weights.values import some
 from .divergence import diverged
 from .guided import bare_model
-
-SHOWN = 3  # names in a message
 
 
 def non_finite(model: nn.Module) -> list[str]:
@@ -63,10 +62,8 @@ def require_finite(runner: Runner, moment: str) -> None:
     if get_world_size() > 1:
         names = list(dict.fromkeys(name for each in all_gather_object(names) for name in each))
     iteration = runner.message_hub.runtime_info.get("iter", runner.iter) + 1  # of the last step
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     raise diverged(
         runner,
-        f"after iteration {iteration}, {moment}, parameters or buffers are NaN, infinite or close to it: "
-        f"{', '.join(names[:SHOWN])}{more}",
+        f"after iteration {iteration}, {moment}, parameters or buffers are NaN, infinite or close to it: {some(names)}",
         ["a learning rate that is too high, or gradients that overflowed"],
     )

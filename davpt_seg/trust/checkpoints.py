@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import os.path as osp
-from collections import deque
+from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, Optional
 
-from mmengine.logging import print_log
-
 from ..core.weights.damage import is_zip, zip_damage
 from ..core.weights.files import UNREADABLE, refused_names, telling_line
+from ..core.weights.impostors import impostor
 from ..core.weights.unpickling import load_as_data, tensors_of
-from ..core.weights.values import faults, some
+from ..core.weights.values import faults, not_finite, some
 from ..errors import InputError
-from .config_check import check_config
-from .config_text import evaluate
 from .history import from_plain
+
+WRAPPER = "module."
 
 
 def read(path: str, map_location: Any = "cpu", content: Optional[IO[bytes]] = None) -> Any:
     """Read a checkpoint, of MMEngine or another; as data, whatever it is.
+
+    Names of weights lose the prefix ``module.`` of a model that was saved inside DistributedDataParallel.
 
     Args:
         path: the file, or the name for messages where ``content`` is given.
@@ -35,6 +37,8 @@ def read(path: str, map_location: Any = "cpu", content: Optional[IO[bytes]] = No
     if content is None and not osp.getsize(path):
         raise InputError(f"checkpoint {path!r} is empty; copy it again")
     source = path if content is None else content
+    if what := impostor(source) or _other_weights(path):
+        raise InputError(f"checkpoint {path!r} {what}")
     if is_zip(source) and (reason := zip_damage(source)):
         raise InputError(f"checkpoint {path!r} {reason}; copy it again, or take another one")
     try:
@@ -44,64 +48,74 @@ def read(path: str, map_location: Any = "cpu", content: Optional[IO[bytes]] = No
     except (ImportError, *UNREADABLE) as error:
         refused = refused_names(Path(path), error) if content is None else []
         if refused:
-            reason = f"holds more than data, which is not run: {', '.join(refused)}"
+            reason = f"holds more than data, which is not run: {some(refused)}"
         else:
             reason = f"is broken, no checkpoint, or holds more than data, which is not run: {_own_words(error)}"
         raise InputError(f"checkpoint {path!r} {reason}") from error
-    weights = dict(tensors_of(found.get("state_dict", found) if isinstance(found, dict) else found))
-    if wrong := faults(weights):
+    if isinstance(found, dict):
+        if isinstance(found.get("state_dict"), Mapping):
+            found["state_dict"] = _without_wrapper(found["state_dict"], path)
+        elif "state_dict" not in found:
+            found = _without_wrapper(found, path)
+    _require_trained(found.get("state_dict", found) if isinstance(found, dict) else found, path)
+    return found
+
+
+def _require_trained(weights: Any, path: str, what: str = "weights") -> None:
+    if wrong := faults(dict(tensors_of(weights))):
         raise InputError(
-            f"checkpoint {path!r} holds weights that no training leaves: {some(wrong)}. It was written by a training "
+            f"checkpoint {path!r} holds {what} that no training leaves: {some(wrong)}. It was written by a training "
             "that diverged, or is damaged; take an earlier one"
         )
-    return found
+
+
+def require_averaged(checkpoint: Mapping[str, Any], path: str) -> None:
+    """Refuse a checkpoint whose second set of weights, which ``EMAHook`` reads, has values that no training leaves.
+
+    Raises:
+        InputError: such weights, by name.
+    """
+    _require_trained(checkpoint.get("ema_state_dict"), path, "weights in ema_state_dict, for EMAHook,")
+
+
+def require_finite_optimizer(checkpoint: Mapping[str, Any], path: str) -> None:
+    """Refuse to resume from an optimizer's state that is not finite: the first step would spoil all weights.
+
+    Raises:
+        InputError: such values, by place.
+    """
+    if wrong := not_finite(tensors_of(checkpoint.get("optimizer"))):
+        raise InputError(
+            f"checkpoint {path!r} holds an optimizer's state with NaN or infinite values: {some(wrong)}. It was "
+            "written by a training that diverged, or is damaged; take an earlier one, or its weights alone: "
+            f"load_from={path}"
+        )
+
+
+def _without_wrapper(weights: Mapping[Any, Any], path: str) -> Mapping[Any, Any]:
+    """Return weights without the prefix that DistributedDataParallel gives their names; MMEngine removes it, too."""
+    if not any(isinstance(name, str) and name.startswith(WRAPPER) for name in weights):
+        return weights
+    names = {name: name.removeprefix(WRAPPER) if isinstance(name, str) else name for name in weights}
+    twice = [own for name, own in names.items() if own != name and own in weights]
+    if twice:
+        raise InputError(f"checkpoint {path!r} holds weights twice, with and without {WRAPPER!r}: {some(twice)}")
+    renamed = OrderedDict((names[name], value) for name, value in weights.items())
+    if hasattr(weights, "_metadata"):
+        renamed._metadata = weights._metadata  # type: ignore[attr-defined]  # versions of modules, which torch reads
+    return renamed
+
+
+def _other_weights(path: str) -> str:
+    if not path.endswith((".safetensors", ".npz")):
+        return ""
+    return (
+        "is a file of weights alone, not a checkpoint of tools/train.py; a ViT's belong in "
+        f"model.backbone.weights={path} (docs/weights.md)"
+    )
 
 
 def _own_words(error: BaseException) -> str:
     """Return what torch says is wrong, without its advice to read the file unsafely."""
     line = telling_line(error)
     return line.partition("Please use `torch")[0].partition("Re-running `torch")[0].strip() or type(error).__name__
-
-
-def for_mmengine(checkpoint: Any, path: str) -> Any:
-    """Take out of a checkpoint, in place, what MMEngine would run, or delete files by.
-
-    MMEngine runs the config texts in a checkpoint as Python: ``meta.config`` when it resumes, ``meta.cfg`` and the one
-    in the message hub where an inferencer is given no config. It deletes the files that ``best_ckpt`` and
-    ``keep_ckpt_ids`` name when it writes better or newer ones.
-    """
-    meta, known = _dict_in(checkpoint, "meta"), _dict_in(_dict_in(checkpoint, "message_hub"), "runtime_info")
-    for place, key in ((meta, "config"), (meta, "cfg"), (known, "cfg")):
-        if key in place and (reason := _runs(place[key])):
-            del place[key]
-            print_log(f"The config inside {path} is not used: {reason}", logger="current")
-    for key in list(known):
-        if not _is_beside(key, known[key], path):
-            print_log(f"{key} inside {path} is not used: it names files elsewhere", logger="current")
-            del known[key]
-    return checkpoint
-
-
-def _dict_in(content: Any, key: str) -> dict[str, Any]:
-    """Return the dict under a key; an empty one where there is none."""
-    found = content.get(key) if isinstance(content, dict) else None
-    return found if isinstance(found, dict) else {}
-
-
-def _runs(text: Any) -> str:
-    """Return why MMEngine must not evaluate a config's text; nothing where it may."""
-    try:
-        check_config(evaluate(text))
-    except InputError as error:
-        return str(error)
-    return "it holds a template, {{...}}" if "{{" in text else ""
-
-
-def _is_beside(key: str, value: Any, path: str) -> bool:
-    """Return whether what MMEngine would delete are numbered checkpoints, or best ones beside this file."""
-    if key == "keep_ckpt_ids":
-        return isinstance(value, (list, tuple, deque)) and all(type(number) is int for number in value)
-    if key.startswith("best_ckpt") and isinstance(value, str):
-        is_best = osp.basename(value).startswith("best_") and value.endswith(".pth")
-        return is_best and osp.dirname(osp.realpath(value)) == osp.dirname(osp.realpath(path))
-    return not key.startswith("best_ckpt") or value is None

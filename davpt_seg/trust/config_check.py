@@ -7,7 +7,6 @@ name, calls any type, and some registered classes read files, addresses or code 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os.path as osp
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -17,20 +16,8 @@ from mmengine.registry import Registry, root
 
 from ..core.adapters import ADAPTERS
 from ..errors import InputError
+from .packages import PACKAGES, SCOPES, UNSAFE_MODULES, folder_of, is_module, may_be_in_working_folder
 
-SCOPES = ("davpt_seg", "mmengine", "mmseg", "mmpretrain", "mmdet")
-# What configs of these packages import to register their classes.
-IMPORTS = {
-    *("davpt_seg", "mmengine", "mmseg", "mmseg.models", "mmseg.datasets", "mmseg.engine", "mmseg.evaluation"),
-    *("mmpretrain", "mmpretrain.models", "mmpretrain.datasets", "mmpretrain.evaluation", "mmdet", "mmdet.models"),
-}
-# Registered, but they read pickles, run code of a model hub, or instantiate what a file names.
-UNSAFE_MODULES = (
-    *("mmpretrain.models.multimodal", "mmpretrain.models.utils.huggingface", "mmpretrain.models.utils.tokenizer"),
-    *("mmpretrain.models.utils.vector_quantizer", "mmpretrain.models.classifiers.hugging_face", "transformers"),
-    *("mmpretrain.models.retrievers", "mmpretrain.utils.dependency"),
-    *("mmseg.models.backbones.vpd", "mmseg.utils.tokenizer", "mmengine._strategy"),
-)
 # Parts that are built to predict, and the registries that build them. Their strings are names of things, never files or
 # addresses.
 MODEL_PARTS = ("model", "task util", "weight initializer", "batch augment")
@@ -43,6 +30,9 @@ BUILT = {
 }
 FILE = re.compile(r".*[/\\:].*|.*\.(?:pkl|pickle|pth?|bin|ckpt|tar|np[yz]|py|ya?ml|json|onnx|so|txt|gz)", re.S)
 SOURCES = ("pretrained", "init_cfg")  # of weights; those of a checkpoint take their place
+DOWNLOADS = ("TIMMBackbone", "mmseg.TIMMBackbone", "mmpretrain.TIMMBackbone")  # unless told pretrained=False
+# Values that MMEngine takes for names of registered things, and imports where they are none.
+NAMED = {"norm_layer": ("model",), "collate_fn": ("function",), "worker_init_fn": ("function",)}
 
 
 def check_config(config: Mapping[str, Any]) -> None:
@@ -54,7 +44,7 @@ def check_config(config: Mapping[str, Any]) -> None:
     Raises:
         InputError: the first such key, with its place and value.
     """
-    scope = config.get("default_scope", "mmseg")
+    scope = "mmseg" if config.get("default_scope") is None else config["default_scope"]
     _check_scope(scope, "default_scope")
     for node in _nodes(config, scope):
         _check_node(node)
@@ -67,6 +57,8 @@ def without_sources(config: Mapping[str, Any]) -> None:
             for key in SOURCES:
                 if key in node.entries:
                     node.entries[key] = False if isinstance(node.entries[key], bool) else None
+            if node.entries.get("type") in DOWNLOADS:
+                node.entries["pretrained"] = False
 
 
 class _Node(NamedTuple):
@@ -101,6 +93,8 @@ def _check_node(node: _Node) -> None:
         if key == "custom_imports":
             _check_imports(value, at)
         if isinstance(value, str):
+            if key in NAMED and not _is_for_timm(node):
+                _check_name(value, node.scope, NAMED[key], at)
             if part and key != "type" and _is_file(value) and not _is_source(node, key):
                 raise InputError(f"{at} = {value!r} names a file or an address")
             if (key, value) in (("backend", "memcached"), ("decode_backend", "pickle")):
@@ -111,6 +105,11 @@ def _check_node(node: _Node) -> None:
             for entry in value:
                 if isinstance(entry, str) and _is_file(entry):
                     raise InputError(f"{at} holds {entry!r}, which names a file or an address")
+
+
+def _is_for_timm(node: _Node) -> bool:
+    """Return whether a dict holds arguments that timm reads, which has names of its own and imports none."""
+    return node.place.endswith(".timm_kwargs") and "type" not in node.entries
 
 
 def _is_file(value: str) -> bool:
@@ -125,7 +124,7 @@ def _is_source(node: _Node, key: str) -> bool:
 
 
 def _check_scope(scope: Any, at: str) -> None:
-    if scope not in SCOPES:
+    if scope not in SCOPES or may_be_in_working_folder(scope):
         raise InputError(f"{at} = {scope!r} would import that package; known are {', '.join(SCOPES)}")
 
 
@@ -133,30 +132,33 @@ def _check_imports(value: Any, at: str) -> None:
     imports = value.get("imports") if isinstance(value, Mapping) else value
     names = list(imports) if isinstance(imports, (list, tuple)) else [imports] if imports else []
     for name in names:
-        if not isinstance(name, str) or name not in IMPORTS:
-            raise InputError(f"{at} would import {name!r}; only these are imported: {', '.join(sorted(IMPORTS))}")
+        if not is_module(name):
+            raise InputError(f"{at} would import {name!r}; only modules of {', '.join(PACKAGES)} are imported")
 
 
 def _check_type(node: _Node, registries: Optional[Collection[str]]) -> None:
     kind, at = node.entries["type"], node.at("type")
     if not isinstance(kind, str):
         raise InputError(f"{at} = {kind!r} must be the name of a registered class")
-    if kind in ADAPTERS and re.fullmatch(r".*\.adapters\.\d+", node.place):
-        return
-    prefix, _, name = kind.rpartition(".")
-    if "/" not in kind and (not prefix or prefix in SCOPES):
-        registered = list(_registered(name, prefix or node.scope, registries))
+    if not (kind in ADAPTERS and re.fullmatch(r".*\.adapters\.\d+", node.place)):
+        _check_name(kind, node.scope, registries, at)
+
+
+def _check_name(name: str, scope: str, registries: Optional[Collection[str]], at: str) -> None:
+    prefix, _, own = name.rpartition(".")
+    if "/" not in name and (not prefix or (prefix in SCOPES and not may_be_in_working_folder(prefix))):
+        registered = list(_registered(own, prefix or scope, registries))
         if any(getattr(found, "__module__", "").startswith(UNSAFE_MODULES) for found in registered):
-            raise InputError(f"{at} = {kind!r} may read files or run code by its arguments")
+            raise InputError(f"{at} = {name!r} may read files or run code by its arguments")
         if registered:
             return
-    raise InputError(f"{at} = {kind!r} is no class that {', '.join(SCOPES)} register for it")
+    raise InputError(f"{at} = {name!r} is no class that {', '.join(SCOPES)} register for it")
 
 
 def _registered(name: str, scope: str, registries: Optional[Collection[str]]) -> Iterator[Any]:
     """Yield the classes of a name that a scope's configs can build."""
     modules = [root]
-    if scope in ("mmseg", "mmpretrain", "mmdet") and importlib.util.find_spec(scope):
+    if scope in ("mmseg", "mmpretrain", "mmdet") and folder_of(scope):
         modules.insert(0, importlib.import_module(f"{scope}.registry"))
     for registry in [value for module in modules for value in vars(module).values() if isinstance(value, Registry)]:
         if registries is None or registry.name.replace("_", " ") in registries:

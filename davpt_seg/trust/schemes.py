@@ -22,7 +22,8 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..errors import InputError
-from .checkpoints import for_mmengine, read
+from .checkpoints import read
+from .for_mmengine import for_mmengine
 
 
 @CheckpointLoader.register_scheme(prefixes="", force=True)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from davpt_seg.apis.checkpoint import load_strictly
 from davpt_seg.apis.images import find_images, output_stems
 from davpt_seg.apis.predict import main_predict, show
 from davpt_seg.apis.predictor import Predictor
@@ -106,6 +107,8 @@ def test_a_broken_checkpoint_and_one_without_weights_are_refused(
 ) -> None:
     image, checkpoint = str(folder / "a.jpg"), folder / "epoch_1.pth"
     checkpoint.write_bytes(b"not a checkpoint")
+    assert f"checkpoint '{checkpoint}' is a text ('not a checkpoint')" in error_of([str(checkpoint), image], capsys)
+    checkpoint.write_bytes(b"\0not a checkpoint")
     assert f"checkpoint '{checkpoint}' is broken, no checkpoint, or holds more than data" in error_of(
         [str(checkpoint), image], capsys
     )
@@ -178,3 +181,16 @@ def test_show_opens_a_window_where_there_is_a_display(tmp_path: Path, monkeypatc
     assert show(picture)
     assert shown[0].shape == (6, 8, 3) and shown[0][0, 0].tolist() == [1, 0, 0]
     plt.close("all")
+
+
+def test_hundreds_of_names_that_do_not_fit_are_cut(tmp_path: Path) -> None:
+    model = torch.nn.ModuleList(torch.nn.Linear(2, 2) for _ in range(100))
+    with pytest.raises(InputError) as error:
+        load_strictly(model, {"state_dict": {f"other.{i}": torch.ones(2) for i in range(300)}}, "a.pth", "the config")
+    lines = str(error.value).splitlines()
+    assert lines[0] == "checkpoint 'a.pth' is not of the config:"
+    assert lines[1].strip() == (
+        'Missing key(s) in state_dict: "0.weight", "0.bias", "1.weight", "1.bias", "2.weight" and 195 more'
+    )
+    assert lines[2].strip().endswith('"other.4" and 295 more')
+    assert len(lines) == 3

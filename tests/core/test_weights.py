@@ -22,6 +22,7 @@ from torch import Tensor
 
 from davpt_seg.core import PromptedViT
 from davpt_seg.core.weights import load_weights, open_checkpoint, read_tensors
+from davpt_seg.core.weights.values import some
 
 from . import checkpoint_writers as write
 
@@ -167,13 +168,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_folder_is_refused_with_the_files_in_it(tmp_path: Path) -> None:
     for name in ("model.safetensors", "config.json"):
         (tmp_path / name).touch()
-    with pytest.raises(IsADirectoryError, match=r"is a folder; give a file in it, of these: \['model.safetensors'\]"):
+    with pytest.raises(IsADirectoryError, match=r"is a folder; give a file in it, of these: model\.safetensors$"):
         open_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["weights.onnx", "weights", "weights.safetensors.gz"])
 def test_another_ending_is_refused_with_those_that_fit(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_bytes(b"anything")
+    (tmp_path / name).write_bytes(b"\0anything")
     with pytest.raises(ValueError, match=r"must end in one of \.safetensors, \.npz, \.pth, \.pt, \.bin, \.tar, \.ckpt"):
         open_checkpoint(tmp_path / name)
 
@@ -187,7 +188,7 @@ NOT_WEIGHTS = {
     ),
     "json": (b'{"error": "not found"}', "is a JSON text"),
     "zeros": (b"\0" * 500, "is (broken|not a whole)"),
-    "text": (b"hello", "is (broken|not a whole)"),
+    "text": (b"hello", r"is a text \('hello'\)"),
 }
 
 
@@ -268,7 +269,7 @@ def test_a_trusted_pickle_is_read_with_a_warning(tmp_path: Path, caplog: pytest.
 def test_a_pickled_module_needs_trust_and_gives_its_tensors(tmp_path: Path) -> None:
     source = vit()
     path = save({"model": source}, tmp_path / "module.pth")
-    with pytest.raises(ValueError, match=r"refused: .*timm\.models\.vision_transformer\.VisionTransformer"):
+    with pytest.raises(ValueError, match=r"refused: timm\.layers\.attention\.Attention, .* and \d+ more"):
         open_checkpoint(path)
     trunk = vit()
     load_weights(trunk, dict(path=path, trust_pickle=True))
@@ -382,6 +383,44 @@ def arrays(change: Callable[[dict[str, np.ndarray]], Any]) -> dict[str, np.ndarr
     return content
 
 
+def test_a_jax_file_that_expands_without_limit_is_refused_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, **arrays(lambda a: a.update({"bomb": np.zeros(30 * 2**20, np.uint8)})))
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_, **__: pytest.fail("a part was unpacked"))
+    with pytest.raises(ValueError, match=r"bomb\.npz' .*its [\d,]+ bytes expand to [\d,]+, and no weights shrink more"):
+        load_weights(vit(), path)
+
+
+def test_a_jax_file_that_was_compressed_is_read(tmp_path: Path) -> None:
+    content = arrays(lambda a: None)
+    np.savez_compressed(tmp_path / "jax.npz", **content)
+    trunk = vit()
+    load_weights(trunk, tmp_path / "jax.npz")
+    np.savez(tmp_path / "plain.npz", **content)
+    other = vit()
+    load_weights(other, tmp_path / "plain.npz")
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in trunk.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "said"),
+    [
+        ("embedding/kernel", (1, 1, 1, 200_000), "a ViT of its parts' shapes has [0-9,]+ parameters"),
+        ("Transformer/encoderblock_0/MlpBlock_3/Dense_0/kernel", (0, 10**12), "Dense_0/kernel is empty"),
+        ("Transformer/encoderblock_0/MlpBlock_3/Dense_0/kernel", (1, 10**6), "a ViT of its parts' shapes has"),
+    ],
+    ids=["width", "nothing", "hidden width"],
+)
+def test_shapes_that_no_file_of_its_size_fills_build_no_vit(
+    tmp_path: Path, name: str, shape: tuple[int, ...], said: str
+) -> None:
+    """A few bytes would make timm allocate terabytes."""
+    with pytest.raises(ValueError, match=rf"jax\.npz' is not a whole JAX .*{said}"):
+        load_weights(vit(), save(arrays(lambda a: a.update({name: np.ones(shape, np.int8)})), tmp_path / "jax.npz"))
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -430,3 +469,9 @@ def test_which_of_a_file_with_one_network_is_refused(
     path = save(content(dict(vit().state_dict())), tmp_path / name)
     with pytest.raises(ValueError, match=rf"which='teacher'.*{said}"):
         open_checkpoint(path, which="teacher")
+
+
+def test_long_lists_in_messages_are_cut() -> None:
+    assert some([]) == "" and some(["a"]) == "a" and some(list("abcde")) == "a, b, c, d, e"
+    assert some(range(400)) == "0, 1, 2, 3, 4 and 395 more"
+    assert some(list("abc"), 2, "; ") == "a; b and 1 more"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,8 +110,8 @@ def test_another_rate_seed_and_weight_are_one_warning_and_the_rate_is_used(
 
     with caplog.at_level(logging.WARNING, logger="davpt_seg"):
         resume(run, resumed(run, tmp_path, change), tmp_path)
-    (warning,) = [r.getMessage() for r in caplog.records if "This experiment differs" in r.getMessage()]
-    used, _, kept = warning.partition("NOT used, since the checkpoint's are restored: ")
+    (warning,) = [r.getMessage() for r in caplog.records if "this experiment differs" in r.getMessage()]
+    used, _, kept = warning.partition("NOT used, because the checkpoint's are restored: ")
     assert "guidance.patch_weight: 0.05 -> 0.07" in used
     assert "optim_wrapper.optimizer.weight_decay: " in used
     assert "train_cfg.max_iters: 2 -> 3" in used
@@ -120,6 +121,28 @@ def test_another_rate_seed_and_weight_are_one_warning_and_the_rate_is_used(
     for old, new in zip(before, after):  # linear from 1 to 0 in seven steps, of which three are done
         assert new["initial_lr"] == pytest.approx(old["initial_lr"] / 10)
         assert new["lr"] == pytest.approx(old["initial_lr"] / 10 * 4 / 7)
+
+
+def test_a_copied_work_dir_goes_on_by_itself(run: Config, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """``--resume`` without a path; the original is untouched, and may change."""
+    shutil.copytree(run.work_dir, tmp_path / "work")
+    name = "decode_head.conv_seg.bias"
+    copied = torch.load(tmp_path / "work/iter_2.pth")
+    copied["state_dict"][name] = copied["state_dict"][name] + 5
+    torch.save(copied, tmp_path / "work/iter_2.pth")
+    before = {path.name: path.stat().st_mtime_ns for path in Path(run.work_dir).glob("*.pth")}
+
+    def longer(cfg: Config) -> None:
+        cfg.train_cfg.max_iters = 3
+
+    cfg = resumed(run, tmp_path, longer)
+    with caplog.at_level(logging.WARNING, logger="davpt_seg"):
+        main_train([config_file(cfg, tmp_path / "config.py"), "--resume"])
+    assert f"{tmp_path}/work/iter_2.pth is taken, which has the same name" in caplog.text
+    written = torch.load(tmp_path / "work/iter_3.pth")
+    assert (written["state_dict"][name] - copied["state_dict"][name]).abs().max() < 1
+    assert written["message_hub"]["runtime_info"]["last_ckpt"] == str(tmp_path / "work/iter_3.pth")
+    assert {path.name: path.stat().st_mtime_ns for path in Path(run.work_dir).glob("*.pth")} == before
 
 
 def test_the_same_experiment_resumes_without_a_word(

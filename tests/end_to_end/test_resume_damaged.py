@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import shutil
 import warnings
 import zipfile
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 import torch
 
 from davpt_seg.apis import main_train
-from davpt_seg.apis.resume import checkpoint_to_resume, damage
+from davpt_seg.apis.resume import checkpoint_to_resume, damage, last_checkpoint
 from davpt_seg.errors import InputError
 
 
@@ -103,6 +105,38 @@ def test_addresses_are_left_to_mmengine(run: Path) -> None:
 def test_a_moved_work_dir_is_resumed_from(run: Path) -> None:
     moved = run.rename(run.parent / f"{run.name}_moved")
     assert checkpoint_to_resume(str(moved)) == str(moved / "iter_4.pth")
+
+
+def test_a_copied_work_dir_is_resumed_from_its_own_file(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Its pointer names the original, which is still there."""
+    copy = Path(shutil.copytree(run, run.parent / f"{run.name}_copy"))
+    with caplog.at_level(logging.WARNING, logger="davpt_seg"):
+        assert checkpoint_to_resume(str(copy)) == last_checkpoint(str(copy)) == str(copy / "iter_4.pth")
+    assert f"names {run / 'iter_4.pth'}; {copy / 'iter_4.pth'} is taken, which has the same name" in caplog.text
+    cut_off(copy / "iter_4.pth")
+    assert checkpoint_to_resume(str(copy)) == str(copy / "iter_2.pth")  # and not the original's
+
+
+def test_where_neither_is_there_both_are_named(run: Path) -> None:
+    copy = run.parent / f"{run.name}_copy"
+    copy.mkdir()
+    shutil.move(run / "last_checkpoint", copy)
+    (run / "iter_4.pth").unlink()
+    (run / "iter_2.pth").unlink()
+    both = f"{re.escape(str(run / 'iter_4.pth'))} does not exist; {re.escape(str(copy / 'iter_4.pth'))} does not exist"
+    with pytest.raises(InputError, match=f"no checkpoint to resume from: {both}"):
+        checkpoint_to_resume(str(copy))
+    assert last_checkpoint(str(copy)) is None
+
+
+def test_checkpoints_that_are_written_elsewhere_are_resumed_from(
+    run: Path, tmp_path_factory: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    work = tmp_path_factory.mktemp("work")
+    shutil.move(run / "last_checkpoint", work)
+    with caplog.at_level(logging.WARNING, logger="davpt_seg"):
+        assert checkpoint_to_resume(str(work)) == str(run / "iter_4.pth")
+    assert f"RESUMING FROM {run / 'iter_4.pth'}, which is not in {work}" in caplog.text
 
 
 def test_the_command_line_ends_with_the_message(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -113,11 +113,23 @@ CONFIGS: dict[str, Callable[[Path], str]] = {
         rf"x = '{{{{$NO_SUCH_VARIABLE:\47 + str(open(\47{target}\47, \47w\47)) + \47}}}}'"
     ),
     "dotted type": lambda target: f"model = dict(type='os.system', command='touch {target}')",
-    "dotted type of a hook": lambda target: f"custom_hooks = [dict(type='os.mkdir', path='{target}')]",
     "dotted type in an allowed package": lambda target: (
         f"data_preprocessor = dict(type='mmengine.fileio.dump', obj=1, file='{target}.json')"
     ),
     "custom import": lambda target: "custom_imports = dict(imports=['creates_a_file'])",
+    "custom import of an allowed package that lies in the working folder": lambda target: (
+        "custom_imports = dict(imports=['mmdet'])"
+    ),
+    "scope that lies in the working folder": lambda target: "default_scope = 'mmdet'",
+    "import by the name of a layer": lambda target: (
+        "model = dict(type='EncoderDecoder', decode_head=dict(type='FCNHead', in_channels=8, channels=8, "
+        "num_classes=2), "
+        "backbone=dict(type='TIMMBackbone', model_name='resnet18', norm_layer='creates_a_file.Norm'))"
+    ),
+    "import by the name of a function": lambda target: (
+        "test_dataloader = dict(dataset=dict(pipeline=[dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]), "
+        "collate_fn='creates_a_file.collate')"
+    ),
     "custom import as text": lambda target: "custom_imports = dict(imports='creates_a_file')",
     "module as type": lambda target: "model = dict(type='creates_a_file')",
     "scope": lambda target: "model = dict(type='EncoderDecoder', _scope_='creates_a_file')",
@@ -158,6 +170,31 @@ CONFIGS: dict[str, Callable[[Path], str]] = {
     "lambda": lambda target: f"x = (lambda: {creates(target)})()",
     "starred dict": lambda target: "x = dict(**{'a': 1})",
     "attribute target": lambda target: "x.y = 1",
+}
+
+
+# The same, in keys that only a training builds: they are dropped.
+DROPPED: dict[str, Callable[[Path], str]] = {
+    "dotted type of a hook": lambda target: f"custom_hooks = [dict(type='os.mkdir', path='{target}')]",
+    "dotted type of a default hook": lambda target: f"default_hooks = dict(a=dict(type='os.mkdir', path='{target}'))",
+    "optimizer": lambda target: (
+        f"optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='os.system', command='touch {target}'))"
+    ),
+    "training data": lambda target: (
+        "train_dataloader = dict(batch_size=2, collate_fn='creates_a_file.collate', "
+        "dataset=dict(type='creates_a_file.Data', backend_args=dict(backend='memcached', sys_path='.')))"
+    ),
+    "validation data": lambda target: "val_dataloader = dict(dataset=dict(type='creates_a_file.Data'))",
+    "evaluator": lambda target: f"test_evaluator = [dict(type='os.mkdir', path='{target}')]",
+    "schedule": lambda target: f"param_scheduler = [dict(type='os.mkdir', path='{target}')]",
+    "strategy": lambda target: f"runner_type = 'os.mkdir'\nstrategy = dict(type='os.mkdir', path='{target}')",
+    "loop": lambda target: f"train_cfg = dict(type='os.mkdir', path='{target}')",
+    "logs": lambda target: f"log_processor = dict(type='os.mkdir', path='{target}')",
+    "backend of logs": lambda target: (
+        f"visualizer = dict(type='SegLocalVisualizer', vis_backends=[dict(type='os.mkdir', path='{target}')])"
+    ),
+    "notes": lambda target: f"notes = [dict(type='os.mkdir', path='{target}'), [dict(_scope_='creates_a_file')]]",
+    "wrapper of the model": lambda target: "model_wrapper_cfg = dict(type='creates_a_file.Wrapper')",
 }
 
 

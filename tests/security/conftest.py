@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from mmengine.registry import Registry
 
 from ..checkpoints import Trained
 
@@ -20,13 +22,24 @@ def content(trained: Trained) -> dict[str, Any]:
     return torch.load(trained.checkpoint)
 
 
+@pytest.fixture(scope="session")
+def imported() -> None:
+    """All of OpenMMLab's packages, which look for mmdet themselves when they are imported."""
+    for scope in ("mmseg", "mmpretrain"):
+        for registry in vars(importlib.import_module(f"{scope}.registry")).values():
+            if isinstance(registry, Registry):
+                registry.import_from_location()
+
+
 @pytest.fixture
-def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def trap(imported: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A file that must not come to be. The working folder has a module that would create it, and a file ``evil``."""
     folder, target = tmp_path / "working", tmp_path / "created"
     folder.mkdir()
     (folder / "evil").touch()
     (folder / "creates_a_file.py").write_text(f"open({str(target)!r}, 'w').close()\n")
+    (folder / "mmdet").mkdir()  # a package that is allowed, and not installed here
+    (folder / "mmdet" / "__init__.py").write_text("import creates_a_file\n")
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
     before = set(os.listdir(tmp_path))

@@ -13,9 +13,11 @@ import pytest
 import safetensors.torch
 import timm
 import torch
+from mmengine.config import Config
 from mmengine.runner import load_checkpoint
 from torch import Tensor
 
+from davpt_seg.apis.predictor import Predictor
 from davpt_seg.core.weights import load_weights, read_tensors, with_checksum
 from davpt_seg.core.weights.damage import zip_damage
 from davpt_seg.core.weights.values import faults
@@ -23,6 +25,7 @@ from davpt_seg.errors import InputError
 from davpt_seg.trust.checkpoints import read
 
 from ..checkpoints import Trained
+from ..training import config_file
 from .attacks import Call
 from .test_entry_points import READERS, refusal
 
@@ -99,6 +102,67 @@ def test_a_part_that_could_expand_without_limit_is_refused(part: str, tmp_path: 
             packed.writestr(shown, intact.read(name), 8 if shown == f"{folder}/{part}" else 0)
     with pytest.raises(InputError, match=rf"packed\.pth' was packed again: its part '\w+/{re.escape(part)}'"):
         read(str(tmp_path / "packed.pth"))
+
+
+def test_parts_that_share_their_bytes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small file whose parts overlap expands to a large one. Python 3.11.7 reads it; torch, too."""
+    torch.save({"state_dict": {"a": torch.arange(1000.0), "b": torch.arange(1000.0)}}, tmp_path / "a.pth")
+    content = bytearray((tmp_path / "a.pth").read_bytes())
+    with zipfile.ZipFile(tmp_path / "a.pth") as archive:
+        first, second = (archive.getinfo(f"a/data/{i}") for i in range(2))
+    entry = content.index(b"PK\x01\x02", content.index(b"PK\x01\x02", second.header_offset))
+    while content[entry + 46 : entry + 46 + len("a/data/1")] != b"a/data/1":
+        entry = content.index(b"PK\x01\x02", entry + 4)
+    content[entry + 42 : entry + 46] = (first.header_offset + 100).to_bytes(4, "little")
+    (tmp_path / "bomb.pth").write_bytes(content)
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_, **__: pytest.fail("a part was unpacked"))
+    with pytest.raises(InputError, match=r"bomb\.pth' is damaged: its part 'a/data/1' overlaps the one before"):
+        read(str(tmp_path / "bomb.pth"))
+
+
+def test_weights_that_were_saved_in_a_ddp_model_are_read_the_same_way_by_all(
+    trained: Trained, content: dict[str, Any], tmp_path: Path
+) -> None:
+    wrapped = {f"module.{name}": value for name, value in content["state_dict"].items()}
+    torch.save({**content, "state_dict": wrapped}, tmp_path / "ddp.pth")
+    plain, ddp = (Predictor(path, device="cpu") for path in (trained.checkpoint, str(tmp_path / "ddp.pth")))
+    assert (plain(trained.images[0]) == ddp(trained.images[0])).all()
+    for reader in ("test", "--resume", "load_from", "prune"):
+        READERS[reader](trained, str(tmp_path / "ddp.pth"), tmp_path / reader.strip("-"))
+    torch.save({**content, "state_dict": {**content["state_dict"], **wrapped}}, tmp_path / "twice.pth")
+    with pytest.raises(InputError, match=r"holds weights twice, with and without 'module\.': .* and \d+ more"):
+        read(str(tmp_path / "twice.pth"))
+    torch.save(wrapped, tmp_path / "bare.pth")
+    assert set(read(str(tmp_path / "bare.pth"))) == set(content["state_dict"])
+
+
+def test_an_optimizer_that_diverged_is_not_resumed_from(
+    trained: Trained, content: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    optimizer = content["optimizer"]
+    states = {index: {**state, "exp_avg_sq": nan(state["exp_avg_sq"])} for index, state in optimizer["state"].items()}
+    torch.save({**content, "optimizer": {**optimizer, "state": states}}, tmp_path / "diverged.pth")
+    said = refusal(lambda: READERS["--resume"](trained, str(tmp_path / "diverged.pth"), tmp_path), capsys)
+    assert re.search(r"an optimizer's state with NaN or infinite values: state\.\d+\.exp_avg_sq, .* and \d+ more", said)
+    Predictor(str(tmp_path / "diverged.pth"), device="cpu")  # which reads no optimizer
+
+
+def test_averaged_weights_are_checked_where_they_are_used(
+    trained: Trained, content: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "decode_head.conv_seg.weight"
+    averaged = {f"module.{key}": value for key, value in content["state_dict"].items()}
+    averaged.update({"steps": torch.tensor(3), f"module.{name}": nan(averaged[f"module.{name}"])})
+    path = str(tmp_path / "averaged.pth")
+    torch.save({**content, "ema_state_dict": averaged}, path)
+    Predictor(path, device="cpu")
+    READERS["test"](trained, path, tmp_path)
+    cfg = Config.fromfile(trained.config)
+    cfg.custom_hooks.append(dict(type="EMAHook"))
+    averaging = trained._replace(config=config_file(cfg, tmp_path / "averaging.py"))
+    for reader in ("test", "--resume"):
+        said = refusal(lambda name=reader: READERS[name](averaging, path, tmp_path / name.strip("-")), capsys)
+        assert f"holds weights in ema_state_dict, for EMAHook, that no training leaves: module.{name} has 1 NaN" in said
 
 
 def test_our_safetensors_files_carry_a_checksum_that_is_compared(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from davpt_seg.core.weights import open_checkpoint
 from davpt_seg.errors import InputError
 
 from ..checkpoints import Trained
-from .attacks import CALLS, CONFIGS, as_extra, as_history, as_weight, with_config
+from .attacks import CALLS, CONFIGS, DROPPED, as_extra, as_history, as_weight, with_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -142,8 +142,28 @@ def test_an_embedded_config_that_reaches_further_is_refused(
     if "template" in attack:  # text, and nothing else
         assert "{{$NO_SUCH_VARIABLE" in Predictor(evil, device="cpu").model.cfg.x
     else:
-        with pytest.raises(InputError, match=r"the config inside checkpoint '.*evil.pth' holds code, or more than"):
+        said = r"the config inside checkpoint '.*evil.pth' holds code, or more than"
+        if "default_scope = 'mmpretrain'" in CONFIGS[attack](trap):
+            said = r"checkpoint '.*evil.pth' is a classifier's"
+        with pytest.raises(InputError, match=said):
             Predictor(evil, device="cpu")
+
+
+@pytest.mark.parametrize("attack", DROPPED)
+def test_what_prediction_does_not_build_is_dropped(
+    attack: str, trained: Trained, content: dict[str, Any], trap: Path, tmp_path: Path
+) -> None:
+    from mmseg.apis import MMSegInferencer
+
+    evil = str(tmp_path / "evil.pth")
+    torch.save(with_config(content, DROPPED[attack](trap)), evil)
+    predictor = Predictor(evil, device="cpu")
+    assert predictor(trained.images[0]).shape == (48, 64)
+    assert not re.search(
+        "os\\.(mkdir|system)|creates_a_file|memcached", re.sub("runner_type.*", "", str(predictor.model.cfg))
+    )
+    inferencer = MMSegInferencer(None, weights=evil, device="cpu")
+    assert inferencer(trained.images[0])["predictions"].shape == (48, 64)
 
 
 @pytest.mark.parametrize("attack", CONFIGS)
@@ -163,12 +183,12 @@ def test_mmengine_does_not_see_a_config_that_it_would_run(
         MMSegInferencer(None, weights=evil, device="cpu")
 
 
-@pytest.mark.parametrize("attack", ["code", "template with octal escapes", "custom import"])
+@pytest.mark.parametrize("attack", ["code", "template with octal escapes", "custom import", "dotted type of a hook"])
 def test_a_resumed_run_does_not_run_the_config_of_its_checkpoint(
     attack: str, trained: Trained, content: dict[str, Any], trap: Path, tmp_path: Path
 ) -> None:
     evil = str(tmp_path / "evil.pth")
-    torch.save(with_config(content, CONFIGS[attack](trap)), evil)
+    torch.save(with_config(content, {**CONFIGS, **DROPPED}[attack](trap)), evil)
     resume(trained, evil, tmp_path)  # complete already: nothing is left to train
 
 
@@ -205,6 +225,47 @@ def test_a_file_that_a_checkpoint_names_is_not_deleted(
     beside = dict(best_ckpt=str(tmp_path / "notes.txt"))
     torch.save({**content, "message_hub": {**hub, "runtime_info": beside}}, evil)
     assert load_checkpoint(torch.nn.Module(), evil)["message_hub"]["runtime_info"] == {}
-    beside = dict(best_ckpt=str(tmp_path / "best_mIoU_epoch_1.pth"), keep_ckpt_ids=[1, 2])
+    beside = dict(best_ckpt=str(tmp_path / "best_mIoU_epoch_1.pth"), keep_ckpt_ids=[1, 2], last_ckpt=evil)
     torch.save({**content, "message_hub": {**hub, "runtime_info": beside}}, evil)
     assert load_checkpoint(torch.nn.Module(), evil)["message_hub"]["runtime_info"] == beside
+
+
+def test_a_copied_work_dir_has_its_own_best_and_last_checkpoint(
+    content: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whether the original is still there or not; a best one that was not copied is forgotten."""
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    for folder in (original, copy):
+        folder.mkdir()
+    hub = content["message_hub"]
+    known = dict(best_ckpt=str(original / "best_mIoU_epoch_1.pth"), last_ckpt=str(original / "epoch_2.pth"))
+    (original / "best_mIoU_epoch_1.pth").touch()
+    torch.save({**content, "message_hub": {**hub, "runtime_info": known}}, copy / "epoch_2.pth")
+
+    def read_there() -> dict[str, Any]:
+        return load_checkpoint(torch.nn.Module(), str(copy / "epoch_2.pth"))["message_hub"]["runtime_info"]
+
+    with caplog.at_level(logging.INFO):
+        assert read_there() == dict(last_ckpt=str(copy / "epoch_2.pth"))
+    (copy / "best_mIoU_epoch_1.pth").touch()
+    assert read_there() == dict(best_ckpt=str(copy / "best_mIoU_epoch_1.pth"), last_ckpt=str(copy / "epoch_2.pth"))
+    (original / "best_mIoU_epoch_1.pth").unlink()
+    assert read_there()["best_ckpt"] == str(copy / "best_mIoU_epoch_1.pth")
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_web_page_is_named_by_every_reader(
+    reader: str, trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "page.pth").write_text("\n<!DOCTYPE html>\n<html><body>404 Not Found</body></html>")
+    said = refusal(lambda: READERS[reader](trained, str(tmp_path / "page.pth"), tmp_path), capsys)
+    assert "page.pth' is a web page, not weights; open it to see why, and download again" in said, said
+
+
+def test_predict_takes_any_file_but_a_config_for_the_checkpoint(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("page.html", "model.ckpt", "model.safetensors", "model"):
+        (tmp_path / name).write_text("<html></html>")
+        said = refusal(lambda name=name: main_predict([str(tmp_path / name), trained.images[0]]), capsys)
+        assert f"{name}' is a web page" in said, said

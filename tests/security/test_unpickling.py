@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,24 @@ def test_what_a_user_allowed_is_there_again_after_a_read(tmp_path: Path) -> None
     with pytest.raises(RuntimeError):
         load_as_data(str(tmp_path / "broken.pth"))
     assert set(torch.serialization.get_safe_globals()) == before
+
+
+def test_what_another_thread_allows_during_a_read_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save({"a": 1}, tmp_path / "a.pth")
+    real = torch.load
+
+    def meanwhile(*args: Any, **kwargs: Any) -> Any:
+        thread = threading.Thread(target=torch.serialization.add_safe_globals, args=([dict.fromkeys],))
+        thread.start()
+        thread.join()
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(torch, "load", meanwhile)
+    before = set(torch.serialization.get_safe_globals())
+    load_as_data(str(tmp_path / "a.pth"))
+    after = set(torch.serialization.get_safe_globals())
+    torch.serialization.safe_globals([dict.fromkeys]).__exit__(None, None, None)
+    assert after == before | {dict.fromkeys}
 
 
 def test_bytes_of_a_file_become_no_objects_of_numpy(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from .files import checked_path, read_tensors
 from .formats import Format
 from .jax import read_npz
 from .table import identify
+from .values import some
 
 # What a ViT's file may hold that no backbone needs, by timm's name of it.
 LEFT_OUT = {
@@ -52,7 +53,7 @@ class Checkpoint:
         """Say in one line what the file is and what was done with it."""
         network = f", network {self.network[:-1]!r}" if self.network else ""
         parts = [f"format {self.format}{network}", *self.notes]
-        parts += [f"left out: {reason} ({_some(names)})" for reason, names in self.left_out.items()]
+        parts += [f"left out: {reason} ({some(names)})" for reason, names in self.left_out.items()]
         return "; ".join(parts)
 
 
@@ -82,7 +83,7 @@ def open_checkpoint(path: Union[str, Path], which: Optional[str] = None, trust_p
 
 def _choose(networks: dict[str, str], which: Optional[str], format_: Format, path: Path) -> str:
     if which is not None and which not in networks:
-        there = ", ".join(repr(name) for name in networks if name) or "one only, so leave which out"
+        there = some([repr(name) for name in networks if name]) or "one only, so leave which out"
         raise InputError(f"which={which!r}: weights file {str(path)!r} (format {format_.name}) has networks: {there}")
     return networks[which] if which is not None else next(iter(networks.values()))
 
@@ -115,8 +116,3 @@ def _taken(
 
 def _needless(name: str) -> Optional[str]:
     return next((reason for reason, pattern in LEFT_OUT.items() if re.fullmatch(pattern, name)), None)
-
-
-def _some(names: list[str], count: int = 4) -> str:
-    more = f" and {len(names) - count} more" if len(names) > count else ""
-    return ", ".join(names[:count]) + more

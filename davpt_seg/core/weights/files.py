@@ -19,7 +19,9 @@ from torch import Tensor, nn
 from ...errors import InputError
 from .checksum import differs
 from .damage import is_zip, zip_damage
+from .impostors import impostor
 from .unpickling import NAMES, MoreThanDataError, load_as_data
+from .values import some
 
 logger = logging.getLogger("davpt_seg")
 
@@ -40,12 +42,6 @@ UNREADABLE = (
     AssertionError,
     MemoryError,
 )
-# First bytes of what a download often leaves in the place of weights.
-IMPOSTORS = {
-    b"version https://git-lfs": "is a Git LFS pointer, not the weights; fetch them with: git lfs pull",
-    b"<": "is a web page, not the weights; open it to see why, and download again",
-    b'{"': "is a JSON text, not the weights; open it to see why, and download again",
-}
 
 
 def checked_path(path: Union[str, Path]) -> Path:
@@ -53,23 +49,22 @@ def checked_path(path: Union[str, Path]) -> Path:
 
     Raises:
         FileNotFoundError, IsADirectoryError: no such file; the message lists what is there instead.
-        ValueError: another ending, an empty file, a Git LFS pointer or a web page.
+        ValueError: another ending, an empty file, or what is no weights file: a web page, a Git LFS pointer, ...
     """
     path = Path(path)
     if path.is_dir():
         inside = sorted(file.name for file in path.iterdir() if file.suffix in ENDINGS)
-        raise IsADirectoryError(f"weights file {str(path)!r} is a folder; give a file in it, of these: {inside}")
+        raise IsADirectoryError(
+            f"weights file {str(path)!r} is a folder; give a file in it, of these: {some(inside) or 'none'}"
+        )
     if not path.is_file():
         raise FileNotFoundError(f"weights file {str(path)!r} does not exist (seen from {Path.cwd()})")
+    if not path.stat().st_size:
+        raise InputError(f"weights file {str(path)!r} is empty; the download or copy failed, get it again")
+    if what := impostor(path):
+        raise InputError(f"weights file {str(path)!r} {what}")
     if path.suffix not in ENDINGS:
         raise InputError(f"weights file {str(path)!r} must end in one of {', '.join(ENDINGS)}")
-    with path.open("rb") as file:
-        start = file.read(64)
-    if not start:
-        raise InputError(f"weights file {str(path)!r} is empty; the download or copy failed, get it again")
-    for bytes_, what in IMPOSTORS.items():
-        if start.startswith(bytes_):
-            raise InputError(f"weights file {str(path)!r} {what}")
     return path
 
 
@@ -137,7 +132,7 @@ def _read_pickle(path: Path, trust_pickle: bool) -> Any:
         if refused:
             raise InputError(
                 f"weights file {str(path)!r} holds more than plain tensors, and reading it could run code; refused: "
-                f"{', '.join(refused)}. If you trust its maker: weights=dict(path={str(path)!r}, trust_pickle=True) "
+                f"{some(refused)}. If you trust its maker: weights=dict(path={str(path)!r}, trust_pickle=True) "
                 "in a config, --trust-pickle of tools/model_converters/to_timm.py"
             ) from error
         raise InputError(

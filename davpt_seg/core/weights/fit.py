@@ -11,6 +11,7 @@ from timm.layers import resample_abs_pos_embed, resample_patch_embed
 from timm.models.vision_transformer import VisionTransformer
 
 from .names import PATCH_KERNEL, State
+from .values import some
 
 SHOWN = 10
 # What a name among the problems most often means.
@@ -94,8 +95,7 @@ def differences(tensors: State, unexpected: list[str], trunk: VisionTransformer)
         ("of another shape", list(shapes.values())),
     ):
         if listed:
-            more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
-            lines.append(f"  {kind} ({len(listed)}): {', '.join(listed[:SHOWN])}{more}")
+            lines.append(f"  {kind} ({len(listed)}): {some(listed, SHOWN)}")
     problems = (
         [f"missing {n}" for n in missing] + [f"unexpected {n}" for n in unexpected] + [f"shape {n}" for n in shapes]
     )

@@ -6,14 +6,17 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
 from ...errors import InputError
-from .damage import BROKEN
+from .damage import BROKEN, expansion
 from .files import UNREADABLE
+from .values import some
 
 PREFIXES = ("params/img/", "params/", "opt/target/", "")
 BLOCK = r"Transformer/encoderblock(?:_(?P<index>\d+))?/"
@@ -27,6 +30,7 @@ READ = (
     rf"{BLOCK}MlpBlock_\d/Dense_[01]/(?:kernel|bias)",
     rf"{BLOCK}MultiHeadDotProductAttention_\d/(?:query|key|value|out)/(?:kernel|bias)",
 )
+MOST_BLOCKS = 1000
 LEFT_OUT = {
     "classifier or projection head": r"head/.*",
     "pre-logits layer": r"pre_logits/.*",
@@ -44,6 +48,8 @@ def read_npz(path: Path) -> tuple[dict[str, Tensor], dict[str, list[str]], list[
         ValueError: a broken file, or one that holds no whole ViT.
     """
     try:
+        if reason := expansion(path):
+            raise InputError(reason)
         archive = np.load(path, allow_pickle=False)
         if not isinstance(archive, np.lib.npyio.NpzFile):
             raise InputError("it is a single array")
@@ -51,7 +57,7 @@ def read_npz(path: Path) -> tuple[dict[str, Tensor], dict[str, list[str]], list[
             names = list(archive.files)
             prefix = next((prefix for prefix in PREFIXES if f"{prefix}embedding/kernel" in names), None)
             if prefix is None:
-                raise InputError(f"it has no ViT's embedding/kernel, but {', '.join(names[:8]) or 'nothing'}")
+                raise InputError(f"it has no ViT's embedding/kernel, but {some(names) or 'nothing'}")
             model = _like(archive, prefix)
         model.load_pretrained(str(path))
     except KeyError as error:
@@ -74,6 +80,8 @@ def _like(archive: np.lib.npyio.NpzFile, prefix: str) -> VisionTransformer:
         name = next((name for name in archive.files if re.fullmatch(pattern, name)), None)
         if name is None:
             raise KeyError(pattern)
+        if not archive[name].size:
+            raise InputError(f"its part {name} is empty")
         return archive[name].shape
 
     *patch, channels, width = shape(f"{prefix}embedding/kernel")
@@ -81,9 +89,9 @@ def _like(archive: np.lib.npyio.NpzFile, prefix: str) -> VisionTransformer:
     class_token = f"{prefix}cls" in archive.files
     embed_class = class_token and math.isqrt(positions - 1) ** 2 == positions - 1 > 0
     side = math.isqrt(positions - embed_class)
-    return VisionTransformer(
+    sizes: dict[str, Any] = dict(
         img_size=(patch[0] * side, patch[1] * side),
-        patch_size=tuple(patch),  # type: ignore[arg-type]
+        patch_size=tuple(patch),
         in_chans=channels,
         embed_dim=width,
         depth=shape(f"{block}LayerNorm_0/scale")[0] if stacked else len(blocks),
@@ -95,6 +103,15 @@ def _like(archive: np.lib.npyio.NpzFile, prefix: str) -> VisionTransformer:
         num_classes=0,
         weight_init="skip",
     )
+    if sizes["depth"] > MOST_BLOCKS:
+        raise InputError(f"it has {sizes['depth']} blocks; at most {MOST_BLOCKS} are read")
+    with torch.device("meta"):  # which holds no values
+        needed = sum(int(value.numel()) for value in VisionTransformer(**sizes).parameters())
+    parts = archive.zip.infolist() if archive.zip else []
+    held = sum(part.file_size for part in parts) // 2  # numbers of 16 bits
+    if needed > held:
+        raise InputError(f"a ViT of its parts' shapes has {needed:,} parameters, and the file holds {held:,} at most")
+    return VisionTransformer(**sizes)
 
 
 def _unread(names: Sequence[str], prefix: str) -> tuple[dict[str, list[str]], list[str]]:

@@ -9,6 +9,7 @@ from torch import Tensor
 from ...errors import InputError
 from . import names
 from .formats import Format
+from .values import some
 
 WRAPPED = r"(?:module\.|_orig_mod\.)*"  # by DistributedDataParallel, by torch.compile
 OPENMMLAB = rf"(?:(?P<which>state_dict|ema_state_dict)\.)?{WRAPPED}"
@@ -128,10 +129,9 @@ def identify(tensors: Mapping[str, Tensor], path: str) -> tuple[Format, dict[str
         if networks := format_.networks(tensors):
             return format_, networks
     known = "\n".join(f"  {name}: {about}" for name, about in known_formats())
-    first = ", ".join(list(tensors)[:8]) or "none"
     raise InputError(
         f"weights file {path!r} is of no known format, or holds no plain ViT. The first of its tensors "
-        f"({len(tensors)}) are: {first}\nKnown formats:\n{known}"
+        f"({len(tensors)}) are: {some(tensors) or 'none'}\nKnown formats:\n{known}"
     )
 
 

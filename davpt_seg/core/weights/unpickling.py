@@ -125,24 +125,25 @@ NAMES = _names()
 
 @contextmanager
 def _only_for_now() -> Iterator[None]:
-    """Let torch's safe reader know the names of this module, and put its list back."""
+    """Let torch's safe reader know the names of this module, in the place of what else is allowed under them.
+
+    ``safe_globals`` adds entries when it is entered and removes these, and no others, when it is left: what another
+    thread allows meanwhile stays. Entries of the user under the same names are taken out by the reverse, because torch
+    chooses among entries of one name by chance.
+    """
     with _reading:
-        before = torch.serialization.get_safe_globals()
-        others = [entry for entry in before if _name(entry) not in NAMES]
-        _list(others + [(value, name) for name, value in NAMES.items()])
+        same = [entry for entry in torch.serialization.get_safe_globals() if _name(entry) in NAMES]
+        replaced = torch.serialization.safe_globals(same)
+        replaced.__exit__(None, None, None)
         try:
-            yield
+            with torch.serialization.safe_globals([(value, name) for name, value in NAMES.items()]):
+                yield
         finally:
-            _list(before)
+            replaced.__enter__()
 
 
 def _name(entry: Any) -> str:
     return entry[1] if isinstance(entry, tuple) else f"{entry.__module__}.{entry.__qualname__}"
-
-
-def _list(entries: list[Any]) -> None:
-    torch.serialization.clear_safe_globals()
-    torch.serialization.add_safe_globals(entries)
 
 
 def load_as_data(file: Union[str, IO[bytes]], map_location: Any = "cpu") -> Any:

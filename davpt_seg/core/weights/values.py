@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -39,9 +40,7 @@ def _fault(name: str, value: Tensor, floating: bool) -> str:
         return f"is {str(value.dtype)[6:]}, not floating-point" if floating or FLOATING.fullmatch(name) else ""
     if not _dense(value):
         return ""
-    value = value.detach()
-    if value.element_size() == 1:  # float8, which has no isfinite
-        value = value.float()
+    value = _with_isfinite(value.detach())
     finite = torch.isfinite(value)
     if not finite.all():
         nan, count = int(value.isnan().sum()), int((~finite).sum())
@@ -50,6 +49,19 @@ def _fault(name: str, value: Tensor, floating: bool) -> str:
     elif NEVER_ZERO.fullmatch(name) and value.numel() and not value.any():
         return "is zero everywhere"
     return ""
+
+
+def not_finite(tensors: Iterable[tuple[str, Tensor]]) -> list[str]:
+    """Return the names of floating-point tensors that hold NaN or infinite values."""
+    return [
+        name
+        for name, value in tensors
+        if value.is_floating_point() and _dense(value) and not torch.isfinite(_with_isfinite(value.detach())).all()
+    ]
+
+
+def _with_isfinite(value: Tensor) -> Tensor:
+    return value.float() if value.element_size() == 1 else value  # float8 has no isfinite
 
 
 def _dense(value: Tensor) -> bool:
@@ -65,7 +77,7 @@ def other_kinds(found: Mapping[str, Any], wanted: Mapping[str, Tensor]) -> list[
     ]
 
 
-def some(listed: list[str]) -> str:
-    """Join the first entries of a list, and count the others."""
-    more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
-    return ", ".join(listed[:SHOWN]) + more
+def some(listed: Collection[object], most: int = SHOWN, separator: str = ", ") -> str:
+    """Join the first entries of what may be hundreds, for a message, and count the others."""
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return separator.join(map(str, itertools.islice(listed, most))) + more
