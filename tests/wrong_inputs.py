@@ -293,7 +293,7 @@ def _(folder: Path) -> None:
         training_set(folder)[3]
 
 
-@wrong("Data", "a mask with a class that the data set does not have", "0003.png' holds label [11]", "11 classes")
+@wrong("Data", "a mask with a class that the data set does not have", "0003.png' holds label 11, but", "11 classes")
 def _(folder: Path) -> None:
     mask = write_camvid(folder) / "annotations" / "train" / "0003.png"
     Image.fromarray(np.full((48, 64), 11, np.uint8)).save(mask)

@@ -13,7 +13,7 @@ from ..datasets.exif import STORED, Readers, said_of
 from ..datasets.exif_tag import drop_orientation
 from ..datasets.overlays import write_overlays
 from ..datasets.preflight import open_dataset
-from ..datasets.preflight_exif import tagged_images
+from ..datasets.preflight_exif import read_headers, tagged_images
 from ..errors import DataError
 
 
@@ -37,7 +37,8 @@ def look_at_tags(config: Mapping[str, Any], split: str, args: argparse.Namespace
     if dataset is None:
         return
     readers = Readers(config.get("pipeline") or ())
-    tagged = tagged_images(dataset.load_data_list(), readers)
+    items = dataset.load_data_list()
+    tagged = tagged_images(items, readers, read_headers(items))
     if args.overlays:
         tagged, again = itertools.tee(tagged)
         written = write_overlays(list(itertools.islice(again, args.show)), Path(args.overlays) / split)

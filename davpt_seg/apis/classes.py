@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Optional
 
 from mmengine.config import Config
@@ -14,28 +14,34 @@ from ..errors import InputError
 HEADS = ("decode_head", "auxiliary_head", "head")
 OF_EDGES = ("STDCHead",)  # auxiliary heads whose classes are edge and no edge
 SIGMOID = "; then out_channels=1 with use_sigmoid=True in its loss_decode is possible, too"
+DATA = dict(train="training", val="validation", test="test")
 SIGMOID_BY_DEFAULT = ("DiceLoss", "FocalLoss", "AsymmetricLoss")
 
 
-def check_classes(cfg: Config, num_classes: Optional[int] = None) -> None:
+def check_classes(cfg: Config, splits: Sequence[str] = tuple(DATA)) -> None:
     """Refuse heads or guidance with another number of classes than the data, and one class with softmax.
 
     Args:
         cfg: of mmseg or mmpretrain.
-        num_classes: of the training data; None reads it from the config's training data set, if that is of mmseg or of
-            ours.
+        splits: whose data sets are asked, if they are of mmseg or of ours.
 
     Raises:
         InputError: the message says what to set.
     """
     check_one_class(cfg)
-    parts = dict(_parts(cfg.model))
-    num_classes = num_classes or classes_of(cfg.get("train_dataloader"))
-    wrong = {f"{key}.num_classes": part["num_classes"] for key, part in parts.items()}
-    wrong = {key: value for key, value in wrong.items() if num_classes and value != num_classes}
+    for split in splits:
+        _compare(cfg, split, classes_of(cfg.get(f"{split}_dataloader")))
+
+
+def _compare(cfg: Config, split: str, num_classes: Optional[int]) -> None:
+    model = cfg.model.get("module", cfg.model)  # inside of a test-time augmentation
+    parts = {f"{key}.num_classes": part["num_classes"] for key, part in _parts(model)}
+    wrong = {key: value for key, value in parts.items() if num_classes and value != num_classes}
+    if split != "train":  # which alone guides
+        wrong = {key: value for key, value in wrong.items() if "guidance" not in key}
     if wrong:
         raise InputError(
-            f"the training data set has {num_classes} classes, but "
+            f"the {DATA[split]} data set has {num_classes} classes, but "
             f"{' and '.join(f'{key} is {value}' for key, value in wrong.items())}. Make them equal: --cfg-options "
             f"{' '.join(f'{key}={num_classes}' for key in wrong)}, or give the data set the right metainfo.classes"
         )
@@ -47,7 +53,8 @@ def check_one_class(cfg: Config) -> None:
     Raises:
         InputError: the message says what to set.
     """
-    for key, head in _parts(cfg.get("model") or {}):
+    model = cfg.get("model") or {}
+    for key, head in _parts(model.get("module", model)):
         if head["num_classes"] == 1 and "guidance" not in key and not _has_sigmoid(head):
             raise InputError(
                 f"{key}.num_classes is 1 with a softmax loss: the softmax of one class is always 1, the loss 0 and the "
@@ -56,14 +63,15 @@ def check_one_class(cfg: Config) -> None:
             )
 
 
-def check_built_classes(runner: Runner) -> None:
-    """Do the same for the data set of a runner, of any kind; its training loop is built for that.
+def check_built_classes(runner: Runner, split: str) -> None:
+    """Do the same for the built data set of a split, of any kind.
 
     Raises:
         InputError: as :func:`check_classes`.
     """
-    metainfo = getattr(runner.train_dataloader.dataset, "metainfo", {})
-    check_classes(runner.cfg, len(metainfo.get("classes") or ()) or None)
+    loop = getattr(runner, f"{split}_loop")
+    metainfo = getattr(loop.dataloader.dataset, "metainfo", {})
+    _compare(runner.cfg, split, len(metainfo.get("classes") or ()) or None)
 
 
 def classes_of(loader: Any) -> Optional[int]:

@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import math
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
 from ..core.tuning import trained_table
 from ..core.weights.values import some
 from ..engine import MetricLossHook
 from ..engine.guided import bare_model
 from ..errors import InputError
+from .build_training import build_training, step
 from .check import advise_check
-from .classes import check_built_classes
-from .start import check_start
+from .dry_evaluation import evaluate_batch, first_batch
 
-# What OpenMMLab, torch and timm raise for what they cannot build or run.
-REFUSALS = (ValueError, TypeError, LookupError, AttributeError, AssertionError, RuntimeError, ImportError, OSError)
-SHOWN = 3
+MEMORY = "lower train_dataloader.batch_size, use --amp, or set model.backbone.with_cp=True"
 
 
 def dry_run(cfg: Config, name: str) -> None:
-    """Go through the start of a training: build it, read, one forward and one backward pass.
+    """Go through a training's start, one forward and backward pass, and one batch of validation and of test.
 
-    Hooks are built, and only ``MetricLossHook`` is called. Validation and test data are built, and one item is read.
+    Hooks are built, and only ``MetricLossHook`` is called. A test that has the data and metric of validation is built
+    and not run.
 
     Args:
         cfg: of the training.
@@ -40,73 +36,25 @@ def dry_run(cfg: Config, name: str) -> None:
     Raises:
         InputError: a part that cannot be built or run; the message names the part, and where it failed.
     """
-    with step("the model, the hooks or the log cannot be built (model, default_hooks, custom_hooks, visualizer)"):
-        runner = Runner.from_cfg(cfg)
-    check_start(runner)
-    with step("the training data loader cannot be built (train_dataloader, train_cfg)"):
-        loader = runner.train_dataloader
-    check_built_classes(runner)
-    kind = (cfg.optim_wrapper.get("optimizer") or {}).get("type")
-    with step(f"the optimizer {kind} cannot be built (optim_wrapper)"):
-        runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
-        runner.scale_lr(runner.optim_wrapper, runner.auto_scale_lr)
-    if runner.param_schedulers is not None:
-        with step("the schedule of the rate cannot be built (param_scheduler)"):
-            runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
+    runner = build_training(cfg, name, ("val", "test"))
     with step("no training batch can be read (train_dataloader)"), advise_check(name):
-        batch = _first_batch(loader)
-    _read_other_data(runner, name)
+        batch = first_batch(runner.train_dataloader)
     with step("the starting weights cannot be read (model)"):
         bare_model(runner).init_weights()
     _learn(runner, batch)
     runner.logger.info(trained_table(bare_model(runner)))
-    _report_memory(runner, loader)
+    _report_memory(runner, runner.train_dataloader)
+    for split in ("val", "test"):
+        if not (split == "test" and _tests_as_it_validates(cfg)):
+            evaluate_batch(runner, split, name)
     runner.logger.info(
-        "Dry run: data, model, optimizer and one forward and backward pass are fine; omit --dry-run to train."
+        "Dry run: data, model, optimizer, one forward and backward pass and one batch of each evaluation are fine; "
+        "omit --dry-run to train."
     )
 
 
-@contextmanager
-def step(what: str) -> Iterator[None]:
-    """Turn what a part of the run raises into an error that names the part."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{what}: {error}") from error
-    except REFUSALS as error:
-        _refuse(what, error)
-
-
-def _refuse(what: str, error: Exception) -> NoReturn:
-    if isinstance(error, torch.cuda.OutOfMemoryError):
-        raise InputError(
-            "the GPU's memory is too small for one training batch: lower train_dataloader.batch_size, use --amp, or "
-            f"set model.backbone.with_cp=True ({str(error).splitlines()[0]})"
-        ) from error
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    text = error.args[0] if isinstance(error, KeyError) and error.args else error
-    reason = " ".join(str(text).split()) or f"not fulfilled: {place.line}"
-    raise InputError(f"{what}: {type(error).__name__}: {reason} (at {place.filename}:{place.lineno})") from error
-
-
-def _first_batch(loader: DataLoader) -> Any:
-    """Read the first batch in this process, without data workers."""
-    if isinstance(loader.dataset, IterableDataset) or loader.batch_sampler is None:
-        return next(iter(loader))
-    indices = next(iter(loader.batch_sampler))
-    return loader.collate_fn([loader.dataset[index] for index in indices])
-
-
-def _read_other_data(runner: Runner, name: str) -> None:
-    for split, build in (("val", runner.build_val_loop), ("test", runner.build_test_loop)):
-        loop = getattr(runner, f"_{split}_loop")
-        if loop is None:
-            continue
-        what = f"the {split} data or its metric cannot be built or read ({split}_dataloader, {split}_evaluator)"
-        with step(what), advise_check(name):
-            loop = build(loop)
-            setattr(runner, f"_{split}_loop", loop)
-            loop.dataloader.collate_fn([loop.dataloader.dataset[0]])
+def _tests_as_it_validates(cfg: Config) -> bool:
+    return all(cfg.get(f"test_{part}") == cfg.get(f"val_{part}") for part in ("dataloader", "evaluator"))
 
 
 def _learn(runner: Runner, batch: Any) -> None:
@@ -114,7 +62,7 @@ def _learn(runner: Runner, batch: Any) -> None:
     model, wrapper = bare_model(runner), runner.optim_wrapper
     model.train()
     hooks = [hook for hook in runner.hooks if isinstance(hook, MetricLossHook)]
-    with step("the forward pass of one training batch fails (model, train_dataloader)"):
+    with step("the forward pass of one training batch fails (model, train_dataloader)", MEMORY):
         for hook in hooks:
             hook.before_train(runner)
         context = wrapper if isinstance(wrapper, OptimWrapper) else next(iter(wrapper.values()))
@@ -130,7 +78,7 @@ def _learn(runner: Runner, batch: Any) -> None:
             "(tools/check_dataset.py CONFIG), the starting weights and the arguments of the losses"
         )
     runner.logger.info("Losses of one batch: %s", ", ".join(f"{name} {value:.4g}" for name, value in listed.items()))
-    with step("the backward pass of one training batch fails (model, optim_wrapper)"):
+    with step("the backward pass of one training batch fails (model, optim_wrapper)", MEMORY):
         context.backward(context.scale_loss(loss))
     for hook in hooks:
         hook.after_train(runner)

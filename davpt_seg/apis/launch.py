@@ -10,26 +10,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from .. import compat
-from ..datasets.data_check import DataCheck, read_as_stored
-from ..datasets.label_scan import check_labels
-from ..datasets.pk_sampler import check_batch_size
-from ..datasets.preflight import check_dataset
 from ..errors import DIVERGED, DivergedError, InputError
 from ..trust.checkpoints import require_averaged
+from .build_training import build_evaluation, build_training, step
 from .check import advise_check
+from .check_splits import check_splits, use_data_check
 from .checkpoint import mismatch, read_checkpoint
-from .classes import check_built_classes, check_classes
+from .classes import check_one_class
 from .compose import EXAMPLE, RECOGNITION_EXAMPLE
 from .configs import read_config
 from .dry_run import dry_run
+from .first_process import first_process_alone
 from .option_values import OptionsAction
 from .resume import last_checkpoint
 from .scores import draw_matrix, write_scores
-from .start import check_start, stop_where_diverged, use_resume
+from .start import stop_where_diverged, use_resume
 from .sync_bn import replace_sync_bn, single_process_or_cpu
 from .testing import change_test, check_files, is_recognition
 from .void import check_void
@@ -66,10 +64,7 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
         if args.dry_run:
             dry_run(cfg, args.config)
             return
-        check_classes(cfg)
-        runner = Runner.from_cfg(cfg)
-        check_built_classes(runner)
-        check_start(runner)
+        runner = build_training(cfg, args.config, ("val", "test") if args.test else ("val",))
     except InputError as error:
         parser.error(str(error))
     try:
@@ -109,7 +104,7 @@ def _prepare_training(parser: argparse.ArgumentParser, cfg: Config, args: argpar
             use_resume(cfg, args.resume or cfg.get("load_from") or "auto")
         except InputError as error:
             parser.error(f"--resume: {error}")
-    check_data(parser, cfg, ("train", "val", "test") if args.test else ("train", "val"))
+    check_data(parser, cfg, ("train", "val", "test") if args.test else ("train", "val"), args.launcher)
     try:
         check_weights(cfg)
     except InputError as error:
@@ -136,9 +131,12 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
         trained = _meta(cfg, args.checkpoint)
     except InputError as error:
         parser.error(str(error))
-    check_data(parser, cfg, ("test",))
+    check_data(parser, cfg, ("test",), args.launcher)
     try:
-        runner = Runner.from_cfg(cfg)
+        check_one_class(cfg)
+        with step("the model or the hooks cannot be built (model, default_hooks, custom_hooks)"):
+            runner = Runner.from_cfg(cfg)
+        build_evaluation(runner, "test", args.config)
         runner.call_hook("before_run")  # EMAHook makes its copy there, and loading a checkpoint asks for it
         runner.load_checkpoint(args.checkpoint, strict=True)  # MMEngine's own load_from forgives missing keys
     except InputError as error:
@@ -237,34 +235,20 @@ def use_amp(cfg: Config) -> None:
             loop.fp16 = True
 
 
-def check_data(parser: argparse.ArgumentParser, cfg: Config, splits: Sequence[str]) -> None:
-    """Check the data sets of a config before anything is built; end with the parser's error where one is not whole."""
-    init_default_scope(cfg.get("default_scope", "mmseg"))
+def check_data(parser: argparse.ArgumentParser, cfg: Config, splits: Sequence[str], launcher: str = "none") -> None:
+    """Check the data sets of a config before anything is built; end with the parser's error where one is not whole.
+
+    Of several processes that a launcher started, the first one reads the files, and all end where it finds a problem.
+    """
     try:
-        settings = DataCheck.from_config(cfg)
-    except InputError as error:
-        parser.error(str(error))
-    if settings.exif == "stored":
-        read_as_stored(cfg)
-    if not is_recognition(cfg):
-        try:
+        settings = use_data_check(cfg)
+        if not is_recognition(cfg):
             check_void(cfg)
-        except InputError as error:
-            parser.error(str(error))
-    for split in splits:
-        loader = cfg.get(f"{split}_dataloader")
-        if loader is not None:
-            try:
-                check_batch_size(loader)
-                count = check_dataset(loader["dataset"], settings)
-            except ValueError as error:
-                parser.error(f"{split}: {error}")
-            logger.info("%s: %s", split, f"{count} images, each with its label" if count else "not checked")
-    loaders = {split: cfg.get(f"{split}_dataloader") for split in splits}
-    try:
-        check_labels({split: loader["dataset"] for split, loader in loaders.items() if loader}, settings)
     except InputError as error:
         parser.error(str(error))
+    with first_process_alone(cfg, launcher) as first:
+        for problem in check_splits(cfg, splits, settings) if first else ():
+            parser.error(problem)
 
 
 def _meta(cfg: Config, path: str) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from mmengine.runner import CheckpointLoader, Runner
 from torch import Tensor, nn
 
 from ..core.weights import UNREADABLE
+from ..core.weights.table import identify
 from ..core.weights.values import some
 from ..engine.guided import bare_model
 from ..errors import InputError
@@ -78,7 +79,7 @@ def _trunk_names(own: Mapping[str, Any], name: str) -> list[str]:
 
 
 def _advice(path: str, state: Mapping[str, Tensor], model: nn.Module) -> str:
-    """Say what to do with a file whose names are not the model's."""
+    """Say what to do with a file by what it holds: a whole model, a ViT alone, heads or prompts alone."""
     if not state:
         return "The file holds no weights; give another one"
     own = model.state_dict()
@@ -86,13 +87,40 @@ def _advice(path: str, state: Mapping[str, Tensor], model: nn.Module) -> str:
         named = [name for name in state if name.startswith(prefix)]
         if sum(name.removeprefix(prefix) in own for name in named) > len(state) / 2:
             return f"Its names begin with {prefix!r}, the model's do not: write a file without it"
-    backbones = _backbones(model)
-    if backbones:
-        return (
-            f"A file of a ViT alone (timm, DINOv2, MAE, CLIP, ...) belongs in model.{backbones[0][0]}.weights: "
-            f"--cfg-options model.{backbones[0][0]}.weights={path} and no load_from (docs/weights.md)"
-        )
-    return f"The model's names are {some(own)}"
+    taken = [name for name in state if name in own and own[name].shape == state[name].shape]
+    for name, _ in _backbones(model):
+        key = f"model.{name}" if name else "model"
+        beside = f"name the ViT's weights beside load_from: --cfg-options {key}.weights=PATH or {key}.pretrained=True"
+        trunk = _trunk_names(own, name)
+        if any(each in state for each in trunk):
+            return (
+                f"The file holds {sum(each in taken for each in trunk)} of the ViT's {len(trunk)} tensors in the "
+                f"model's shapes: it is incomplete, or of another ViT. Give the complete file, set {key}.model_name "
+                f"and {key}.timm_kwargs to those of the file, or {beside}"
+            )
+        if _holds_a_vit(state, path):
+            return (
+                f"A file of a ViT alone (timm, DINOv2, MAE, CLIP, ...) belongs in {key}.weights: --cfg-options "
+                f"{key}.weights={path} and no load_from (docs/weights.md)"
+            )
+        if taken:
+            return f"The file holds {some(_parts(taken, name))} and no ViT: keep it, and {beside}"
+    return f"The file's names are {some(state)}, the model's {some(own)}: give a file of a model like this one"
+
+
+def _holds_a_vit(state: Mapping[str, Tensor], path: str) -> bool:
+    try:
+        identify(state, path)
+    except InputError:
+        return False
+    return True
+
+
+def _parts(names: Iterable[str], backbone: str) -> list[str]:
+    """Name the parts of a model that parameters are in: its heads, and what its backbone has beside the ViT."""
+    deep = len(backbone.split(".")) + 1 if backbone else 1
+    found = (name.split(".")[: deep if name.startswith(f"{backbone}.") else 1] for name in names)
+    return list(dict.fromkeys(".".join(part) for part in found))
 
 
 def _prefixes(names: Iterable[str]) -> list[str]:

@@ -65,8 +65,11 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
 def check_resume(runner: Runner, path: str) -> None:
     """Refuse to resume from a checkpoint of another model or optimizer; warn once of all else that differs.
 
+    The config that the run keeps, in its work dir and its checkpoints, gets the checkpoint's seed, which MMEngine
+    restores.
+
     Args:
-        runner: before its training; its optimizer is built here.
+        runner: before its training.
         path: of the checkpoint.
 
     Raises:
@@ -87,12 +90,21 @@ def check_resume(runner: Runner, path: str) -> None:
             f"{reason} What differs from the checkpoint's config: {listed}. Resume with the experiment that wrote it, "
             "start another one in a new --work-dir, or take its weights alone with load_from=FILE"
         )
-    kept = [change for change in changed if change.key.startswith(KEPT)]
-    used = [change for change in changed if change not in kept]
-    told = [f"used from now on: {some(used, SHOWN, '; ')}"] if used else []
-    told += [f"NOT used, because the checkpoint's are restored: {some(kept, SHOWN, '; ')}"] if kept else []
-    if told:
-        logger.warning("this experiment differs from the one that wrote %s; %s", path, "; ".join(told))
+    used = [change for change in changed if not change.key.startswith(KEPT)]
+    kept = [change for change in changed if change.key.startswith(KEPT) and change.new is not ...]
+    parts = [f"used from now on: {some(used, SHOWN, '; ')}"] if used else []
+    parts += [f"NOT used, because the checkpoint's are restored: {some(kept, SHOWN, '; ')}"] if kept else []
+    if parts:
+        logger.warning("this experiment differs from the one that wrote %s; %s", path, "; ".join(parts))
+    _keep_seed(runner, (checkpoint.get("meta") or {}).get("seed"))
+
+
+def _keep_seed(runner: Runner, seed: Optional[int]) -> None:
+    randomness = runner.cfg.get("randomness") or {}
+    if seed is not None and randomness.get("seed") != seed:
+        runner.cfg.randomness = dict(randomness, seed=seed)
+        runner.dump_config()
+        runner.visualizer.add_config(runner.cfg)
 
 
 def _config(checkpoint: Mapping[str, Any], path: str) -> Optional[dict[str, Any]]:

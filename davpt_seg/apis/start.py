@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from mmengine.config import Config
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
@@ -13,15 +15,27 @@ from .load_from import check_load_from
 from .resume import checkpoint_to_resume
 from .resume_changes import check_resume
 
+logger = logging.getLogger("davpt_seg")
+
 
 def stop_where_diverged(cfg: Config) -> None:
-    """Give a config without them the hooks that end a diverged training and keep its last finite checkpoint."""
+    """Give a config without them the hooks that end a diverged training and keep its last finite checkpoint.
+
+    A config that switches the first one off, by ``default_hooks.finite_loss=None``, trains without it.
+    """
     if not cfg.get("default_hooks"):
         cfg.default_hooks = {}
     hooks = cfg.default_hooks
     checkpoint = hooks.setdefault("checkpoint", dict(type="CheckpointHook", interval=1))  # MMEngine's own default
     if checkpoint and checkpoint.get("type") in ("CheckpointHook", CheckpointHook):
         checkpoint.type = "AtomicCheckpointHook"
+    if "finite_loss" in hooks and hooks.finite_loss is None:
+        del hooks["finite_loss"]  # MMEngine knows None for hooks of its own alone
+        logger.warning(
+            "default_hooks.finite_loss=None: a loss that is NaN or infinite does not end this training; only a "
+            "checkpoint of parameters that are not finite is still refused"
+        )
+        return
     kinds = {hook.get("type") for hook in (*hooks.values(), *(cfg.get("custom_hooks") or ())) if hook}
     if not kinds & {"FiniteLossHook", FiniteLossHook}:
         hooks.finite_loss = dict(type="FiniteLossHook")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.request
 from typing import Optional
 
 SECONDS = 10  # that the hub may take to answer
@@ -20,20 +19,29 @@ def hub_problem(model_name: str) -> Optional[str]:
     files = (found.hf_hub_filename,) if found.hf_hub_filename else FILES
     if any(isinstance(try_to_load_from_cache(found.hf_hub_id, file), str) for file in files):
         return None
-    why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else refusal(hf_hub_url(found.hf_hub_id, files[0]))
-    if why is None:
-        return None
+    reasons: list[str] = []
+    for file in files:
+        why = refusal(hf_hub_url(found.hf_hub_id, file))
+        if why is None:
+            return None
+        reasons.append(why)
     return (
         f"timm's weights of {model_name!r} are not in the Hugging Face cache ({constants.HF_HUB_CACHE}) and cannot be "
-        f"downloaded ({why}). Fill the cache where there is a network (HF_HOME), or name a local file under "
+        f"downloaded ({reasons[0]}). Fill the cache where there is a network (HF_HOME), or name a local file under "
         "cfg_options: model.backbone.pretrained=False model.backbone.weights=PATH"
     )
 
 
 def refusal(url: str) -> Optional[str]:
-    """Ask a server for a file without fetching it; return why it cannot be had, None if it can."""
+    """Ask a hub for a file without fetching it; return why it cannot be had, None if it can.
+
+    The question is that of a download: ``HF_ENDPOINT``, ``HF_TOKEN``, ``HF_HUB_OFFLINE`` and proxies count.
+    """
+    from huggingface_hub import get_hf_file_metadata
+    from huggingface_hub.errors import HfHubHTTPError
+
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=SECONDS):
-            return None
-    except OSError as error:  # no network, no such host, a status of 400 or above, a time-out
-        return str(error) or type(error).__name__
+        get_hf_file_metadata(url, timeout=SECONDS)
+    except (OSError, *HfHubHTTPError.__bases__) as error:  # type: ignore[misc]  # whatever HTTP library the hub has
+        return (str(error) or type(error).__name__).splitlines()[0]
+    return None

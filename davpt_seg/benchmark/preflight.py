@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
 import os.path as osp
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any, Optional
 
+from ..quiet import without_notes
 from .devices import check_gpus
 from .errors import PlanError
 from .hub import hub_problem
 from .study import Run, Study
 from .tasks import data_folder, data_variable, missing_data
 
+SPLITS = ("train", "val", "test")
 PACKAGES = {"optuna": "the search needs it", "matplotlib": "tables and figures need it"}
 
 
@@ -32,7 +32,7 @@ def check_plan(studies: Sequence[Study], compose: bool = True, gpus: Optional[Se
     """
     found = [*missing_packages(PACKAGES), *missing_data(dict.fromkeys(study.task for study in studies))]
     if compose:
-        with _without_notes():
+        with without_notes():  # MMEngine would note, hundreds of times, that a config reads VTAB_ROOT
             found += _of_experiments(studies)
     if gpus is not None:
         try:
@@ -113,60 +113,28 @@ def _problems(run: Run, checked: set[Any]) -> Iterator[str]:
 
 def _data_problems(run: Run, cfg: Any, checked: set[Any]) -> Iterator[str]:
     """Look for lists, images and masks of a run's splits; a split of a task is looked at once."""
-    from mmengine.registry import init_default_scope
-
+    from ..apis.check_splits import check_splits, use_data_check
     from ..apis.classes import check_classes
-    from ..datasets.data_check import DataCheck, read_as_stored
-    from ..datasets.label_scan import check_labels
-    from ..datasets.pk_sampler import check_batch_size
-    from ..datasets.preflight import check_dataset
     from ..errors import DataError
 
     task = run.study.task
     folder, variable = data_folder(task), data_variable(task)
     where = f" {variable} says where the data are." if variable else ""
-    init_default_scope(cfg.get("default_scope", "mmseg"))
+    there = folder is None or osp.isdir(folder)  # or missing_data names it
     try:
-        settings = DataCheck.from_config(cfg)
+        settings = use_data_check(cfg)
     except ValueError as error:
         yield f"{error}; a plan lists such options under cfg_options"
         return
-    if settings.exif == "stored":
-        read_as_stored(cfg)
-    fit = {}
-    for split in ("train", "val", "test"):
-        loader = cfg.get(f"{split}_dataloader")
-        if loader is None:
-            continue
-        key = (task, run.stage, split)
-        try:
-            check_batch_size(loader)
-            if key not in checked and (folder is None or osp.isdir(folder)):  # or missing_data names it
-                checked.add(key)
-                check_dataset(loader["dataset"], settings)
-                fit[split] = loader["dataset"]
-        except ValueError as error:
-            yield f"images of {split} ({run.stage} runs): {error}.{where}"
-    if fit:
-        try:
-            check_labels(fit, settings)
-        except ValueError as error:
-            yield f"{error} ({run.stage} runs).{where}"
-    if folder is None or osp.isdir(folder):
-        try:
-            check_classes(cfg)
-        except DataError:  # named above, once for all runs
-            return
-        except ValueError as error:
-            yield str(error)
-
-
-@contextmanager
-def _without_notes() -> Iterator[None]:
-    """Keep MMEngine from noting, hundreds of times, that a config reads VTAB_ROOT."""
-    before = logging.root.manager.disable
-    logging.disable(logging.INFO)
+    known = [split for split in SPLITS if not there or (task, run.stage, split) in checked]
+    for problem in check_splits(cfg, SPLITS, settings, known):
+        yield f"data of {run.stage} runs: {problem}.{where}"
+    if not there:
+        return
+    checked.update((task, run.stage, split) for split in SPLITS)
     try:
-        yield
-    finally:
-        logging.disable(before)
+        check_classes(cfg)
+    except DataError:  # named above, once for all runs
+        return
+    except ValueError as error:
+        yield str(error)

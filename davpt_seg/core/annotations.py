@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import math
+import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Optional, Union, get_args, get_origin
@@ -52,6 +53,7 @@ Seed = Annotated[int, Range(least=0, most=2**32 - 1)]
 Positive = Annotated[float, Range(above=0)]
 NotNegative = Annotated[float, Range(least=0)]
 Probability = Annotated[float, Range(least=0, below=1)]
+UNIONS = (Union, getattr(types, "UnionType", Union))  # Optional[int]; from Python 3.10 on, int | None
 
 
 class Unfit(Exception):
@@ -76,7 +78,7 @@ def read(value: Any, annotation: Any) -> Any:
             _require(not isinstance(limit, Range) or limit.holds(value))
             _require(not isinstance(limit, OneOf) or value in limit.choices)
         return value
-    if kind is Union:
+    if kind in UNIONS:
         for each in arguments:
             try:
                 return read(value, each)
@@ -131,7 +133,7 @@ def describe(annotation: Any, plural: bool = False) -> str:
             if isinstance(limit, OneOf):
                 return f"{'any' if plural else 'one'} of {tuple(limit.choices)}"
         return describe(arguments[0], plural) + "".join(str(limit) for limit in arguments[1:] if type(limit) is Range)
-    if kind is Union:
+    if kind in UNIONS:
         return " or ".join(describe(each, plural) for each in arguments)
     if kind is Literal:
         return f"one of {arguments}"

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..errors import InputError
 from . import clustering
 from .distributed import sum_over_processes
+from .weights.values import some
 
 logger = logging.getLogger("davpt_seg")
 
@@ -190,7 +191,9 @@ class ClassPromptMapping(nn.Module):
         self.forget_means()
         never = (~self.ever_seen).nonzero().flatten().tolist()
         if never:
-            logger.warning("Classes %s were never seen; class c goes to prompt c mod %d.", never, self.num_prompts)
+            logger.warning(
+                "Classes %s were never seen; class c goes to prompt c mod %d.", some(never), self.num_prompts
+            )
 
     def _directions(self, seen: np.ndarray) -> np.ndarray:
         """Take the shift that the seen classes share out of the known means; return the seen ones' directions (n, D).

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
+from ..core.weights.values import some
 from ..errors import DataError
 from .data_check import STRICT, DataCheck
 from .depth import check_depth, cuts_images, cuts_masks
@@ -21,7 +22,7 @@ from .official import expected_images
 from .pairing import pairing
 from .palettes import Palettes
 from .pictures import UNREADABLE, read_picture
-from .pipelines import MASK_LOADERS, find_step
+from .pipelines import MASK_LOADERS, find_step, loads_masks_otherwise
 from .preflight import open_dataset, whereabouts, without_images
 from .progress import in_parallel
 from .stray_files import JPEG_SUFFIXES, stray_files
@@ -75,6 +76,10 @@ def audit_split(
     seen = SeenValues(Scheme(labels, classes, bool(dataset.reduce_zero_label)), complete=decode)
     pixels, seen_in = np.zeros(len(classes), np.int64), np.zeros(len(classes), np.int64)
     whole = [item for item in items if all(os.path.isfile(item[k]) for k in ("img_path", "seg_map_path") if k in item)]
+    judged = not loads_masks_otherwise(pipeline)
+    if not judged:
+        result.notes.append(Finding("not judged", str(dataset.data_prefix.get("seg_map_path"))))
+        whole = [{key: value for key, value in item.items() if key != "seg_map_path"} for item in whole]
     readers = Readers(pipeline)
     said, deep = said_of(readers, settings.exif), not cuts_images(pipeline)
     look = partial(examine, labels=labels, decode=decode, readers=readers, said=said, deep=deep)
@@ -93,9 +98,11 @@ def audit_split(
             differing += palettes.compare(item["seg_map_path"], pair.palette, pair.histogram)
     refused = settings.labels == "refuse"
     (result.findings if refused and len(mixed) > MIXED * seen.masks else result.notes).extend(mixed)
-    (result.findings if refused else result.notes).extend(differing)
+    for case in differing:
+        (result.findings if refused and case.kind == "palettes" else result.notes).append(case)
     result.masks, result.void_masks = seen.masks, seen.void_masks
-    result.pixels, result.seen_in = pixels.tolist(), seen_in.tolist()
+    if judged:
+        result.pixels, result.seen_in = pixels.tolist(), seen_in.tolist()
     return result, AuditedFiles(images, seen)
 
 
@@ -169,14 +176,14 @@ def examine(
     except UNREADABLE as error:
         findings.append(Finding("unreadable", image_path, str(error)))
     content = image.content if image and decode else ""
+    if image and image.bits > 8 and not deep:
+        findings.append(Finding("depth", image_path, f"{image.bits} bits a channel"))
     if mask_path is None:
         return Examined(findings, notes, content)
     try:
         mask = read_picture(mask_path, decode)
     except UNREADABLE as error:
         findings.append(Finding("unreadable", mask_path, str(error)))
-    if image and image.bits > 8 and not deep:
-        findings.append(Finding("depth", image_path, f"{image.bits} bits a channel"))
     if image and mask and image.turned:
         pair = tagged_pair(readers, image_path, image, mask_path, mask)
         kind = pair.wrong(said)
@@ -199,9 +206,7 @@ def examine(
     pixels |= dict(zip(*(each.tolist() for each in np.unique(mask.values[outside], return_counts=True))))
     if pixels:
         allowed = np.flatnonzero(labels >= 0)
-        held = ", ".join(f"{v} ({count:,} pixels)" for v, count in list(pixels.items())[:5]) + " ..." * (
-            len(pixels) > 5
-        )
+        held = some([f"{v} ({count:,} pixels)" for v, count in pixels.items()])
         findings.append(Finding("label", mask_path, f"holds {held}; classes are {allowed.min()} to {allowed.max()}"))
     return Examined(findings, notes, content, histogram, looks_interpolated(mask.values), mask.palette)
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from mmengine.registry import TRANSFORMS
 
+from ..core.weights.values import some
 from ..errors import InputError
 
 
@@ -57,7 +58,7 @@ class CheckLabels:
         if wrong:
             zero = " after reduce_zero_label" if results.get("reduce_zero_label") else ""
             raise InputError(
-                f"mask {path!r} holds label {wrong}{zero}, but the data set has "
+                f"mask {path!r} holds label {some(wrong)}{zero}, but the data set has "
                 f"{self.num_classes} classes (0 to {self.num_classes - 1}) and void is {self.ignore_index}; "
                 "fix the mask, or check num_classes and reduce_zero_label"
             )

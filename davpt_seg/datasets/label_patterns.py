@@ -76,7 +76,7 @@ def last_is_missing(splits: Mapping[str, SeenValues], name: str) -> bool:
 
 
 def _all_void(name: str, seen: SeenValues) -> Contradiction:
-    values = ", ".join(map(str, sorted(seen.pixels)))
+    values = listed(sorted(seen.pixels))
     zero = " (reduce_zero_label makes 0 void)" if seen.scheme.reduce_zero_label and 0 in seen.pixels else ""
     text = (
         f"none of {seen.masks:,} masks holds a class: their only values are {values}, void under this config{zero}, so "

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
+from ..core.weights.values import some
 from ..errors import DataError
 from .audit import label_table
 from .data_check import STRICT, DataCheck
@@ -18,10 +19,10 @@ from .load_label_map import MOST, label_map_problem
 from .lossy import looks_interpolated
 from .palettes import Palettes
 from .pictures import UNREADABLE, read_picture
-from .pipelines import MASK_LOADERS, find_step
+from .pipelines import loads_masks_otherwise
 from .preflight import leaves, open_dataset, whereabouts
 from .progress import WORKERS, in_parallel
-from .report import NEXT_STEPS
+from .report import NEXT_STEPS, NOTES
 
 SAMPLE = 64  # masks of each split that are always read, evenly spaced
 GENERAL = "fix the masks, or check the data set's type, its classes and reduce_zero_label"
@@ -120,10 +121,9 @@ def _splits(datasets: Mapping[str, Mapping[str, Any]]) -> Iterator[_Split]:
             files = {key: value for key, value in leaf.items() if key != "pipeline"}
             dataset = open_dataset(leaf) if files not in known else None
             known.append(files)
-            pipeline = leaf.get("pipeline")
-            if pipeline and find_step(pipeline, *MASK_LOADERS) is None:
-                continue
-            if dataset is not None and hasattr(dataset, "seg_map_suffix") and dataset.metainfo.get("classes"):
+            if loads_masks_otherwise(leaf.get("pipeline") or ()):
+                logger.info("%s: the pipeline loads no masks, or by a custom step: their values are not checked", name)
+            elif dataset is not None and hasattr(dataset, "seg_map_suffix") and dataset.metainfo.get("classes"):
                 yield _Split(name if number == 1 else f"{name} {number}", leaf, dataset)
 
 
@@ -143,17 +143,20 @@ def _refuse_wrong(split: _Split, masks: Sequence[MaskValues], settings: DataChec
             "source: resized by nearest neighbour, saved as PNG"
         )
     elif wrong:
-        held = ", ".join(map(str, sorted(wrong)[:5])) + (", ..." if len(wrong) > 5 else "")
         problem = (
-            f"masks hold label {held}, for instance {first}, but classes are {split.seen.scheme.allowed}; "
-            f"{advice_on(wrong, split.seen.pixels, split.seen.scheme) or GENERAL}"
+            f"masks hold label {some(sorted(wrong))}, for instance {first}, but classes are "
+            f"{split.seen.scheme.allowed}; {advice_on(wrong, split.seen.pixels, split.seen.scheme) or GENERAL}"
         )
     else:
         colours = Palettes()
-        differing = [case for mask in masks for case in colours.compare(mask.path, mask.palette, mask.histogram)]
-        if not differing:
+        cases = [case for mask in masks for case in colours.compare(mask.path, mask.palette, mask.histogram)]
+        if not cases:
             return
-        problem = f"mask {differing[0].path}: {differing[0].detail}; {NEXT_STEPS['palettes'][1]}"
+        case = next((case for case in cases if case.kind == "palettes"), cases[0])
+        problem = f"mask {case.path}: {case.detail}; {(NEXT_STEPS | NOTES)[case.kind][1]}"
+        if case.kind == "colours":
+            logger.warning("%s: %s: %s", split.name, split.where, problem)
+            return
     if settings.labels == "refuse":
         raise DataError(f"{split.name}: {split.where}: {problem}. {PROCEED}")
     logger.warning("%s: %s: %s", split.name, split.where, problem)

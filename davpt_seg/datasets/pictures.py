@@ -7,6 +7,7 @@ import os
 import re
 import struct
 import zlib
+from collections.abc import Mapping
 from typing import NamedTuple, Optional
 
 import numpy as np
@@ -57,6 +58,9 @@ class Picture(NamedTuple):
     def upright_size(self) -> tuple[int, int]:
         """(width, height) after turning."""
         return self.size[::-1] if self.orientation >= 5 and self.turned else self.size
+
+
+Headers = Mapping[str, Optional[Picture]]  # by path; None for a file that Pillow cannot read
 
 
 def read_picture(path: str, decode: bool) -> Picture:

@@ -29,6 +29,11 @@ def find_step(pipeline: Sequence[Any], *names: str) -> Optional[Any]:
     return next((step for step in all_steps(pipeline) if step_name(step) in names), None)
 
 
+def loads_masks_otherwise(pipeline: Sequence[Any]) -> bool:
+    """Whether a pipeline loads masks by a custom step, or none, so that their files do not show the labels."""
+    return bool(pipeline) and find_step(pipeline, *MASK_LOADERS) is None
+
+
 def loading_steps(pipeline: Sequence[Any]) -> list[Any]:
     """Return the steps that turn an image file into 8-bit pixels; a pipeline with a loader of its own has none."""
     if not pipeline or step_name(pipeline[0]) != "LoadImageFromFile":

@@ -14,7 +14,7 @@ from mmengine.registry import DATASETS as ALL_DATASETS
 from ..errors import DataError
 from .data_check import STRICT, DataCheck
 from .depth import check_depth
-from .preflight_exif import check_orientation
+from .preflight_exif import check_orientation, read_headers
 from .preflight_files import refuse_strays
 from .recognition import RecognitionDataset
 from .stray_files import hidden_images, other_suffixes, same_names, stray_files
@@ -140,9 +140,10 @@ def _check(config: Any, settings: DataCheck) -> int:
                     "restore them or take those images out (tools/check_dataset.py CONFIG looks into every file)"
                 )
     pipeline = config.get("pipeline") or ()
-    check_depth(items, pipeline, len(dataset.metainfo.get("classes") or ()))
+    headers = {} if isinstance(dataset, RecognitionDataset) else read_headers(items)
+    check_depth(items, pipeline, len(dataset.metainfo.get("classes") or ()), headers)
     if not isinstance(dataset, RecognitionDataset):
-        check_orientation(where, items, pipeline, settings.exif)
+        check_orientation(where, items, pipeline, settings.exif, headers)
     return len(items)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Optional
 
 from ..errors import DataError
 from .exif import Readers, Tagged, said_of, tagged_pair
-from .pictures import UNREADABLE, Picture, read_picture
+from .pictures import UNREADABLE, Headers, Picture, read_picture
 from .progress import MANY, WORKERS, in_parallel
 
 CURES = {
@@ -25,14 +25,23 @@ CURES = {
 }
 
 
-def check_orientation(where: str, items: Sequence[Any], pipeline: Sequence[Any], exif: Optional[str]) -> None:
-    """Read the headers of a data set's images and compare the tagged ones with their masks.
+def read_headers(items: Sequence[Mapping[str, Any]]) -> Headers:
+    """Read the headers of a data set's images that have a mask, by path; None for an unreadable file."""
+    paths = [item["img_path"] for item in items if item.get("seg_map_path")]
+    return dict(zip(paths, in_parallel(_header, paths, WORKERS, "headers", bar=len(paths) > MANY)))
+
+
+def check_orientation(
+    where: str, items: Sequence[Any], pipeline: Sequence[Any], exif: Optional[str], headers: Headers
+) -> None:
+    """Compare the images of a data set that have an orientation tag with their masks.
 
     Args:
         where: name of the data set, for messages.
         items: of ``load_data_list``; those without mask are skipped.
         pipeline: configs of the transforms that read them.
         exif: ``data_check.exif``.
+        headers: of the images.
 
     Raises:
         DataError: a tagged image that would be read otherwise than its mask was drawn, or whose mask does not show it.
@@ -40,7 +49,7 @@ def check_orientation(where: str, items: Sequence[Any], pipeline: Sequence[Any],
     readers = Readers(pipeline)
     said = said_of(readers, exif)
     wrong: dict[str, list[Tagged]] = {}
-    for pair in tagged_images(items, readers):
+    for pair in tagged_images(items, readers, headers):
         kind = pair.wrong(said)
         if kind:
             wrong.setdefault(kind, []).append(pair)
@@ -53,11 +62,11 @@ def check_orientation(where: str, items: Sequence[Any], pipeline: Sequence[Any],
             )
 
 
-def tagged_images(items: Sequence[Mapping[str, Any]], readers: Readers) -> Iterator[Tagged]:
+def tagged_images(items: Sequence[Mapping[str, Any]], readers: Readers, headers: Headers) -> Iterator[Tagged]:
     """Yield the images of a data set that have an orientation tag and a mask; only headers are read."""
     pairs = [(item["img_path"], item["seg_map_path"]) for item in items if item.get("seg_map_path")]
-    headers = in_parallel(_header, [image for image, _ in pairs], WORKERS, "headers", bar=len(pairs) > MANY)
-    for image, (path, mask_path) in zip(headers, pairs):
+    for path, mask_path in pairs:
+        image = headers[path]
         mask = _header(mask_path) if image is not None and image.turned else None
         if image is not None and mask is not None:
             yield tagged_pair(readers, path, image, mask_path, mask)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ..core.weights.values import some
 from .findings import Finding, SplitAudit
 
 # What each kind of finding means, and what to do about it.
@@ -67,7 +68,7 @@ NEXT_STEPS = {
         "make it again from its source: resized by nearest neighbour, saved as PNG",
     ),
     "palettes": (
-        "mask in which a label has another colour than in other masks",
+        "mask in which a colour has another label than in other masks",
         "make the masks again with one palette for all: training reads the numbers, not the colours",
     ),
     "all void": ("split whose masks hold no class", "do what it says"),
@@ -96,6 +97,14 @@ NOTES = {
     "lossy": (
         "mask with many labels between those of the regions at their borders",
         "look at one: thin objects, or interpolation",
+    ),
+    "colours": (
+        "mask in which a label has another colour than in other masks",
+        "nothing to do where a label means the same class in all masks: training reads the numbers, not the colours",
+    ),
+    "not judged": (
+        "split whose pipeline loads masks by a custom step",
+        "check its masks by hand: what their files hold is not what training sees",
     ),
     "absent": ("class that is in no mask", "do what it says, if it is so"),
     **{kind: NEXT_STEPS[kind] for kind in MAY_BE_MEANT},
@@ -147,15 +156,14 @@ def split_in_words(audit: SplitAudit, show: int) -> str:
 
 
 def _classes_in_words(audit: SplitAudit, show: int) -> list[str]:
-    lines, never = [], list(audit.never_seen)
+    lines, never = [], audit.never_seen
     if not audit.pixels and any(audit.seen_in):  # one label an image: no table is needed
         most, least = max(audit.seen_in), min(audit.seen_in)
         each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
         lines.append(f"  {len(audit.classes)} classes with {each} images each")
-        never[show:] = [f"{len(never) - show} more"] if len(never) > show else []
     if never:
-        many = f"{len(audit.never_seen)} of {len(audit.classes)} classes"
-        lines.append(f"  note: {many} are never seen: {', '.join(never)}")
+        many = f"{len(never)} of {len(audit.classes)} classes"
+        lines.append(f"  note: {many} are never seen: {some(never, show)}")
     return lines
 
 

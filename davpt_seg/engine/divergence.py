@@ -27,17 +27,19 @@ def diverged(runner: Runner, what: str, causes: Sequence[str]) -> DivergedError:
     """
     rates = ", ".join(f"{name} {max(values):g}" for name, values in runner.optim_wrapper.get_lr().items() if values)
     checkpoint = last_checkpoint(runner)
+    written = " No checkpoint with such parameters was written."
     if checkpoint:
         advice = (
             f"The last checkpoint with finite parameters is {checkpoint}: resume from it (--resume {checkpoint}; an "
             "earlier one if the loss was already growing there) with a lower optim_wrapper.optimizer.lr"
         )
     else:
-        advice = "No checkpoint was written before: start again with a lower optim_wrapper.optimizer.lr"
+        written = ""
+        advice = "No checkpoint was written: start again with a lower optim_wrapper.optimizer.lr"
     return DivergedError(
         f"The training diverged: {what}. Likely cause: "
         f"{'; or '.join(causes)} (the rate is now: {rates}). {advice}, or limit gradients "
-        "(optim_wrapper.clip_grad=dict(max_norm=1.0)). No checkpoint with such parameters was written."
+        f"(optim_wrapper.clip_grad=dict(max_norm=1.0)).{written}"
     )
 
 

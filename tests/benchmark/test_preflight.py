@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import threading
 from collections.abc import Sequence
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -177,9 +179,37 @@ def test_weights_are_looked_for_in_the_cache_first(monkeypatch: pytest.MonkeyPat
     assert hub.hub_problem("vit_no_such_thing") is None  # which timm refuses
 
 
-def test_a_server_is_asked_for_a_file() -> None:
+class Hub(BaseHTTPRequestHandler):
+    """A hub that has one file, for those with a token."""
+
+    def do_HEAD(self) -> None:
+        there = self.path == "/there" and self.headers["authorization"] == "Bearer hf_secret"
+        self.send_response(200 if there else 404)
+        for header, value in dict(ETag='"a"', **{"X-Repo-Commit": "b"}).items() if there else ():
+            self.send_header(header, value)
+        self.send_header("Content-Length", "5")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_server_is_asked_for_a_file_as_a_download_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
     told = hub.refusal("http://127.0.0.1:9/model.safetensors")
     assert told is not None and "refused" in told
+    with HTTPServer(("127.0.0.1", 0), Hub) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        assert hub.refusal(f"{address}/there") is None
+        assert "404" in (hub.refusal(f"{address}/nowhere") or "")
+        server.shutdown()
+
+
+def test_weights_in_the_older_file_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repository, file: None)
+    monkeypatch.setattr(hub, "refusal", lambda url: None if url.endswith("pytorch_model.bin") else "404")
+    assert hub.hub_problem("vit_base_patch16_224.mae") is None
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this host has GPUs")

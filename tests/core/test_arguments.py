@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Optional, Union
 
@@ -240,3 +241,19 @@ def test_a_compiled_metric_loss_is_the_eager_one() -> None:
     positive = torch.arange(9)[:, None] % 3 == torch.arange(3)
     compiled = torch.compile(proxy_anchor, backend="eager")
     torch.testing.assert_close(compiled(proxies, tokens, positive), proxy_anchor(proxies, tokens, positive))
+
+
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="int | None is of Python 3.10")
+def test_a_union_is_checked_however_it_is_written() -> None:
+    @checked("Module")
+    def new(size: int | None = None, kinds: list[str] | bool = False) -> tuple[Any, Any]:
+        return size, kinds
+
+    assert new(np.int64(3), ["a"]) == (3, ["a"])
+    assert new(None, True) == (None, True)
+    for name, value, said in (
+        ("size", "3", "an integer or None"),
+        ("kinds", [1], "a list of strings or True or False"),
+    ):
+        with pytest.raises(InputError, match=f"Module {name} must be {said}, got"):
+            new(**{name: value})

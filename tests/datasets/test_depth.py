@@ -67,6 +67,18 @@ def test_a_data_set_with_a_deep_image_is_refused_before_training(deep_images: Pa
         check_dataset(dataset(deep_images, LOSSLESS, img_suffix=".png"))
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_the_header_of_an_image_is_read_once(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_camvid(tmp_path)
+    for path in (tmp_path / "images" / "train").iterdir():
+        Image.open(path).save(path.with_suffix(suffix))
+    opened: list[str] = []
+    original = Image.open
+    monkeypatch.setattr(Image, "open", lambda path, *rest: (opened.append(str(path)), original(path, *rest))[1])
+    assert check_dataset(dataset(tmp_path, CUT, img_suffix=suffix)) == 6
+    assert len(opened) == len(set(opened)) == 12  # images and masks
+
+
 def test_a_pipeline_that_states_the_range_may_read_it(deep_images: Path) -> None:
     assert check_dataset(dataset(deep_images, [*CONVERTED, LOSSLESS[1]], img_suffix=".png")) == 6
 

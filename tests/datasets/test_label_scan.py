@@ -20,6 +20,7 @@ from davpt_seg.datasets.label_advice import advice_on
 from davpt_seg.datasets.label_patterns import ENOUGH, contradictions, suspicious
 from davpt_seg.datasets.label_scan import check_labels
 from davpt_seg.datasets.label_values import VOID, WRONG, Scheme, SeenValues
+from davpt_seg.datasets.palettes import Palettes
 from davpt_seg.errors import DataError, InputError
 
 from .mask_sets import blocks, write_config, write_set
@@ -267,13 +268,26 @@ def test_outlines_of_one_pixel_are_not_taken_for_interpolation(tmp_path: Path) -
     check_labels(write_set(tmp_path / "layers", dict(train=layers), 4))
 
 
-def test_values_are_not_judged_where_a_step_of_ours_or_mmseg_s_does_not_read_them(tmp_path: Path) -> None:
+def test_values_are_not_judged_where_a_step_of_ours_or_mmseg_s_does_not_read_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def audit(configs: dict[str, Any]) -> str:
+        main_check_dataset([write_config(tmp_path, configs), "--workers=1"])
+        return capsys.readouterr().out
+
     configs = write_set(tmp_path, dict(train=blocks([7, 8, 11])), 3)
     configs["train"].pipeline = [dict(type="LoadImageFromFile"), dict(type="LoadIds", ids={7: 0, 8: 1, 11: 2})]
     check_labels(configs)
+    said = audit(configs)
+    assert "note: 1 x split whose pipeline loads masks by a custom step" in said
+    assert "label that is no class" not in said and "never seen" not in said and "c0  " not in said
+    (tmp_path / "masks" / "train" / "000.png").write_text("ids in a format of its own")
+    assert "whole: every image was read" in audit(configs)
+    write_set(tmp_path, dict(train=blocks([7, 8, 11])), 3)
     configs["train"].pipeline[1] = dict(type="LoadLabelMap")
     with pytest.raises(DataError, match="hold label 7, 8, 11"):
         check_labels(configs)
+    assert "label that is no class" in audit(configs)
 
 
 def test_palettes_in_another_order_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -287,10 +301,72 @@ def test_palettes_in_another_order_are_named(tmp_path: Path, capsys: pytest.Capt
         indexed.putpalette(colours[np.argsort(order)].ravel().tolist())
         np.testing.assert_array_equal(np.array(indexed.convert("RGB")), colours[mask])
         indexed.save(path)
-    with pytest.raises(DataError, match=r"label 0 is \(128, 0, 0\), in .*000\.png it is \(0, 0, 0\).*one palette"):
+    with pytest.raises(DataError, match=r"colour \(128, 0, 0\) is label 0, in .*000\.png it is label 1.*one palette"):
         check_labels(configs)
     assert main_check_dataset([write_config(tmp_path, configs), "--workers=1"]) == 1
-    assert "PROBLEM 1 x mask in which a label has another colour than in other masks" in capsys.readouterr().out
+    assert "PROBLEM 1 x mask in which a colour has another label than in other masks" in capsys.readouterr().out
+
+
+def voc_palette(labels: int = 256) -> list[int]:
+    """VOC's colours, by the bits of a label (its development kit's colour map)."""
+    colours = []
+    for label in range(labels):
+        channels = [sum(((label >> (3 * bit + i)) & 1) << (7 - bit) for bit in range(3)) for i in range(3)]
+        colours += channels
+    return colours
+
+
+GRAY = [value for value in range(256) for _ in range(3)]
+ONE_COLOUR = [0] * 768
+PALETTES = {  # of the masks, in turn
+    "VOC's": ([voc_palette()], False),
+    "one with colours for its own labels alone": ([voc_palette(), voc_palette(3)], False),
+    "VOC's and gray levels": ([voc_palette(), GRAY], True),
+    "one colour for all labels": ([ONE_COLOUR], False),
+    "some without": ([voc_palette(), None], False),
+}
+
+
+@pytest.mark.parametrize("case", PALETTES)
+def test_masks_with_palettes_whose_numbers_are_the_classes_are_trained_on(
+    case: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    palettes, warns = PALETTES[case]
+    configs = write_set(tmp_path, dict(train=blocks([0, 1, 2])), 3)
+    for i, path in enumerate(sorted((tmp_path / "masks" / "train").iterdir())):
+        palette = palettes[i % len(palettes)]
+        if palette is not None:
+            mask = Image.open(path)
+            mask.putpalette(palette)
+            mask.save(path)
+    with caplog.at_level(logging.WARNING, "davpt_seg"):
+        check_labels(configs)
+    assert ("training reads the numbers, not the colours" in caplog.text) == warns
+    assert main_check_dataset([write_config(tmp_path, configs), "--workers=1"]) == 0
+    assert ("another colour than in other masks" in capsys.readouterr().out) == warns
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_one_palette_for_all_masks_is_never_named_and_shuffled_ones_always_are(seed: int) -> None:
+    """Whatever labels a mask holds, as long as it shares two colours with the one before."""
+    rng = np.random.default_rng(seed)
+    palette = rng.permutation(256)[:, None].repeat(3, 1).astype(np.uint8)
+    one, shuffled = Palettes(), Palettes()
+    order = rng.permutation(256)
+    while (order[:2] == [0, 1]).any():
+        order = rng.permutation(256)
+    for i in range(5):
+        held = np.bincount([0, 1, *rng.integers(0, 256, 5)], minlength=65537)
+        assert one.compare(str(i), palette, held) == []
+    everything = np.ones(256, int)
+    assert shuffled.compare("a", palette, everything) == []
+    assert [case.kind for case in shuffled.compare("b", palette[order], everything)] == ["palettes"]
+
+
+def test_a_long_list_of_classes_is_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    configs = write_set(tmp_path, dict(train=blocks([0, 1])), 150)
+    main_check_dataset([write_config(tmp_path, configs), "--workers=1", "--no-classes", "--show=3"])
+    assert "note: 148 of 150 classes are never seen: c2, c3, c4 and 145 more\n" in capsys.readouterr().out
 
 
 def test_a_split_without_some_classes_is_not_read_to_its_end() -> None:

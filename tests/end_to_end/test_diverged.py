@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,8 @@ def test_a_rate_of_1e30_ends_before_anything_is_written(
     log = "".join(capfd.readouterr())
     assert ended.value.code == 3
     assert "in iteration 2, decode.loss_ce is nan, aux.loss_ce is nan, loss_metric_patch is nan" in log
-    assert "No checkpoint was written before: start again with a lower optim_wrapper.optimizer.lr" in log
+    assert "No checkpoint was written: start again with a lower optim_wrapper.optimizer.lr" in log
+    assert log.count("o checkpoint") == 1
     assert not list((tmp_path / "work").glob("*.pth"))
     assert not (tmp_path / "scores.json").exists()
 
@@ -111,6 +113,17 @@ def test_a_config_of_another_project_gets_both_hooks(camvid: Path, tmp_path: Pat
         main_train([config_file(cfg, tmp_path / "config.py")])
     assert ended.value.code == 3
     assert all_finite(tmp_path / "work" / "iter_2.pth")
+
+
+def test_a_config_may_switch_the_check_of_losses_off_and_hears_what_it_loses(
+    camvid: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cfg = diverging(camvid, tmp_path / "work", first_good=0)
+    cfg.default_hooks.update(finite_loss=None, checkpoint=None)
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    with caplog.at_level(logging.WARNING, logger="davpt_seg"):
+        main_train([config_file(cfg, tmp_path / "config.py")])
+    assert caplog.text.count("default_hooks.finite_loss=None: a loss that is NaN or infinite does not end this") == 1
 
 
 def test_our_own_configs_stop_under_any_script(camvid: Path, tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
 from mmseg.registry import MODELS
 from torch import nn
 
@@ -29,12 +31,26 @@ def no_such_hook(cfg: Config) -> None:
     cfg.custom_hooks.append(dict(type="NoSuchHook"))
 
 
+def masks_of(cfg: Config) -> list[Any]:
+    """The steps of evaluation that load and check masks."""
+    return [s for s in cfg.val_dataloader.dataset.pipeline if s.type in ("LoadLabelMap", "CheckLabels")]
+
+
 def nan_images(cfg: Config) -> None:
     """Images divided by 0."""
     cfg.model.data_preprocessor.std = [0.0, 0.0, 0.0]
 
 
-WRONG: dict[str, tuple[Callable[[Config], Any], tuple[str, ...]]] = {
+def float16(cfg: Config) -> None:
+    cfg.optim_wrapper.type = "AmpOptimWrapper"
+
+
+def with_step(cfg: Config, split: str, place: int, **transform: Any) -> None:
+    cfg[f"{split}_dataloader"].dataset.pipeline.insert(place, transform)
+
+
+# What cannot be built: a dry run and a training refuse it in the same words.
+NOT_BUILT: dict[str, tuple[Callable[[Config], Any], tuple[str, ...]]] = {
     "batch_size=eight": (
         lambda cfg: cfg.train_dataloader.update(batch_size="eight"),
         ("the training data loader cannot be built (train_dataloader", "eight"),
@@ -47,18 +63,62 @@ WRONG: dict[str, tuple[Callable[[Config], Any], tuple[str, ...]]] = {
         lambda cfg: cfg.optim_wrapper.optimizer.update(type="Adamw"),
         ("the optimizer Adamw cannot be built (optim_wrapper)",),
     ),
+    "an unknown head": (
+        lambda cfg: cfg.model.decode_head.update(type="FCNHaed"),
+        ("the model, the hooks or the log cannot be built", "FCNHaed is not in the mmseg::model registry"),
+    ),
+    "a head's argument": (
+        lambda cfg: cfg.model.decode_head.update(num_conv=1),
+        ("the model, the hooks or the log cannot be built", "num_conv"),
+    ),
+    "an unknown loss": (
+        lambda cfg: cfg.model.decode_head.update(loss_decode=dict(type="CrossEntropyLos")),
+        ("the model, the hooks or the log cannot be built", "CrossEntropyLos is not in"),
+    ),
+    "an unknown transform": (
+        lambda cfg: with_step(cfg, "train", 2, type="RandomFlipp"),
+        ("the training data loader cannot be built", "RandomFlipp is not in"),
+    ),
+    "an unknown sampler": (
+        lambda cfg: cfg.train_dataloader.update(sampler=dict(type="InfiniteSamplr")),
+        ("the training data loader cannot be built", "InfiniteSamplr is not in"),
+    ),
+    "an unknown data set": (
+        lambda cfg: cfg.train_dataloader.dataset.update(type="BaseSegDatset"),
+        ("the training data loader cannot be built", "BaseSegDatset is not in"),
+    ),
+    "a data set's argument": (
+        lambda cfg: cfg.train_dataloader.dataset.update(datta_root="/data"),
+        ("the data set cannot be opened (train_dataloader.dataset)", "datta_root"),
+    ),
+    "a validation set's argument": (
+        lambda cfg: cfg.val_dataloader.dataset.update(datta_root="/data"),
+        ("the data set cannot be opened (val_dataloader.dataset)", "datta_root"),
+    ),
+    "a score that IoUMetric does not have": (
+        lambda cfg: cfg.val_evaluator.update(iou_metrics=["mIuO"]),
+        ("val_evaluator: iou_metrics ['mIuO'] is not known; IoUMetric has mIoU, mDice, mFscore",),
+    ),
+    "no training data": (
+        lambda cfg: cfg.update(train_dataloader=None, train_cfg=None, optim_wrapper=None, param_scheduler=None),
+        ("has no train_dataloader: there is nothing to train on",),
+    ),
+    "float16 on a CPU": (
+        float16,
+        ("the optimizer AdamW cannot be built (optim_wrapper)", "only available training on gpu"),
+    ),
+    "validation that reads no images": (
+        lambda cfg: with_step(cfg, "val", 0, type="RandomFlip", prob=1.0),
+        ("the val data or its metric cannot be built or read", "KeyError: img"),
+    ),
     "an unknown hook": (no_such_hook, ("custom_hooks", "NoSuchHook")),
     "a hook's argument": (
         lambda cfg: cfg.custom_hooks[1].update(intervall=3),
-        ("cannot be built", "PromptMappingHook", "intervall"),
+        ("PromptMappingHook has no argument 'intervall'; did you mean 'interval'?",),
     ),
     "a schedule": (
         lambda cfg: cfg.update(param_scheduler=[dict(type="PolyLR", begin=5, end=2)]),
         ("the schedule of the rate cannot be built (param_scheduler)", "end should be larger than begin"),
-    ),
-    "a head of other width": (
-        lambda cfg: cfg.model.decode_head.update(in_channels=33, channels=33),
-        ("the forward pass of one training batch fails", "33"),
     ),
     "a transform": (
         lambda cfg: cfg.train_dataloader.dataset.pipeline.insert(2, dict(type="RandomCrop", crop_size=(0, 0))),
@@ -67,6 +127,34 @@ WRONG: dict[str, tuple[Callable[[Config], Any], tuple[str, ...]]] = {
     "a transform of validation": (
         lambda cfg: cfg.val_dataloader.dataset.pipeline.append(dict(type="NoTransform")),
         ("the val data or its metric cannot be built or read (val_dataloader, val_evaluator)", "NoTransform"),
+    ),
+}
+
+# What only a dry run meets, as it goes through one batch of everything.
+NOT_RUN: dict[str, tuple[Callable[[Config], Any], tuple[str, ...]]] = {
+    "a head of other width": (
+        lambda cfg: cfg.model.decode_head.update(in_channels=33, channels=33),
+        ("the forward pass of one training batch fails", "33"),
+    ),
+    "validation without masks": (
+        lambda cfg: [cfg.val_dataloader.dataset.pipeline.remove(s) for s in masks_of(cfg)],
+        ("the scores of one val batch cannot be computed (val_evaluator, val_dataloader)", "gt_sem_seg"),
+    ),
+    "a metric of image classification": (
+        lambda cfg: setattr(cfg, "val_evaluator", dict(type="mmpretrain.Accuracy")),
+        ("the scores of one val batch cannot be computed (val_evaluator",),
+    ),
+    "windows larger than their stride allows": (
+        lambda cfg: cfg.model.update(test_cfg=dict(mode="slide", crop_size=(28, 28), stride=(0, 0))),
+        ("the prediction of one val batch fails (model, val_dataloader)",),
+    ),
+    "save_best of no score": (
+        lambda cfg: cfg.default_hooks.checkpoint.update(save_best="mIuO", rule="greater"),
+        ("default_hooks.checkpoint.save_best is 'mIuO', but val_evaluator has the scores aAcc, mIoU, mAcc",),
+    ),
+    "a test pipeline unlike that of validation": (
+        lambda cfg: [cfg.test_dataloader.dataset.pipeline.remove(s) for s in masks_of(cfg)],
+        ("the scores of one test batch cannot be computed (test_evaluator, test_dataloader)", "gt_sem_seg"),
     ),
     "a test metric": (
         lambda cfg: cfg.update(test_evaluator=dict(type="NoMetric")),
@@ -82,31 +170,80 @@ WRONG: dict[str, tuple[Callable[[Config], Any], tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("name", WRONG)
-def test_what_would_stop_a_training_is_one_paragraph_and_status_2(
-    name: str, camvid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    change, words = WRONG[name]
-    cfg = experiment(camvid, tmp_path)
-    change(cfg)
+def refusal(cfg: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    """The one paragraph that a training ends with before its first iteration."""
     with pytest.raises(SystemExit) as ended:
-        dry(cfg, tmp_path)
+        main_train([config_file(cfg, tmp_path / "config.py"), *options])
     message = capsys.readouterr().err.partition("error: ")[2].strip()
     assert ended.value.code == 2
     assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("name", NOT_RUN)
+def test_what_would_stop_a_training_is_one_paragraph_and_status_2(
+    name: str, camvid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change, words = NOT_RUN[name]
+    cfg = experiment(camvid, tmp_path)
+    change(cfg)
+    message = refusal(cfg, tmp_path, capsys, "--dry-run")
     for part in words:
         assert part in message
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="a CPU's refusal")
-def test_float16_on_a_cpu_is_refused(camvid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name", NOT_BUILT)
+def test_what_cannot_be_built_ends_a_training_with_the_message_of_its_dry_run(
+    name: str, camvid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if name == "float16 on a CPU" and torch.cuda.is_available():
+        pytest.skip("a CPU's refusal")
+    change, words = NOT_BUILT[name]
     cfg = experiment(camvid, tmp_path)
-    cfg.optim_wrapper.type = "AmpOptimWrapper"
-    with pytest.raises(SystemExit):
-        dry(cfg, tmp_path)
-    said = capsys.readouterr().err
-    assert "the optimizer AdamW cannot be built (optim_wrapper)" in said
-    assert "only available training on gpu" in said
+    change(cfg)
+    message = refusal(cfg, tmp_path, capsys, "--dry-run")
+    for part in words:
+        assert part in message
+    assert refusal(cfg, tmp_path, capsys) == message
+    assert not list((tmp_path / "work").rglob("*.pth"))
+
+
+class _Buggy(Hook):
+    """A custom hook with a bug."""
+
+    def __init__(self) -> None:
+        self.interval = dict()["interval"]
+
+
+@pytest.mark.parametrize("options", [["--dry-run"], []])
+def test_a_bug_in_custom_code_keeps_its_traceback(options: list[str], camvid: Path, tmp_path: Path) -> None:
+    HOOKS.register_module(name="Buggy", force=True, module=_Buggy)
+    cfg = experiment(camvid, tmp_path)
+    cfg.custom_hooks.append(dict(type="Buggy"))
+    with pytest.raises(KeyError, match="interval") as raised:
+        main_train([config_file(cfg, tmp_path / "config.py"), *options])
+    assert raised.traceback[-1].path == Path(__file__)
+
+
+def test_a_test_that_follows_the_training_is_built_before_it(
+    camvid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cfg = experiment(camvid, tmp_path)
+    cfg.test_evaluator = dict(type="NoMetric")
+    message = refusal(cfg, tmp_path, capsys, "--test", str(tmp_path / "scores.json"))
+    assert "the test data or its metric cannot be built or read" in message
+
+
+def test_the_rate_is_scaled_once(camvid: Path, tmp_path: Path) -> None:
+    cfg = experiment(camvid, tmp_path)
+    cfg.train_cfg.max_iters = 1
+    cfg.default_hooks.checkpoint.interval = 1
+    cfg.auto_scale_lr = dict(enable=True, base_batch_size=8)
+    cfg.optim_wrapper = dict(optimizer=dict(type="SGD", lr=0.01))
+    cfg.param_scheduler = [dict(type="ConstantLR", factor=1.0, by_epoch=False)]
+    main_train([config_file(cfg, tmp_path / "config.py")])
+    (group,) = torch.load(tmp_path / "work/iter_1.pth")["optimizer"]["param_groups"]
+    assert group["lr"] == pytest.approx(0.01 * 2 / 8)
 
 
 def test_a_dry_run_learns_from_one_batch_and_writes_no_checkpoint(
@@ -119,7 +256,9 @@ def test_a_dry_run_learns_from_one_batch_and_writes_no_checkpoint(
     assert "Trained parameters: " in log
     assert "got no gradient" not in log
     assert "Iter(train)" not in log
-    assert "one forward and backward pass are fine" in log
+    assert "Scores of one val batch before training: aAcc " in log
+    assert "Scores of one test batch" not in log  # it is validation again
+    assert "one forward and backward pass and one batch of each evaluation are fine" in log
     assert not list((tmp_path / "work").glob("*.pth"))
 
 

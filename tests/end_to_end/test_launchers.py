@@ -12,6 +12,7 @@ from mmengine.config import Config
 
 from davpt_seg import compat
 
+from ..scenes import write_camvid
 from ..training import tiny_camvid
 from .test_scripts import run
 
@@ -69,6 +70,15 @@ def test_dist_train_shares_an_epoch_among_its_processes(trained: str, config: Pa
     assert "GPU number: 2" in trained  # MMEngine's word for the number of processes
     assert len(re.findall(r"Epoch\(train\) +\[1\]\[\d/3\]", trained)) == 3  # six images; only one process writes
     assert (config.parent / "work" / "epoch_1.pth").is_file()
+
+
+@pytest.mark.slow
+def test_a_problem_of_the_data_is_said_once_and_ends_both_processes(config: Path, tmp_path: Path) -> None:
+    options = ["--cfg-options", f"train_dataloader.dataset.data_root={write_camvid(tmp_path)}"]
+    (tmp_path / "annotations" / "train" / "0003.png").unlink()
+    said = run("tools/dist_train.sh", str(config), "2", *options, check=False, **ON_CPU)
+    assert said.count("1 of 6 masks are missing") == 1
+    assert said.count("error: train: ") == 1
 
 
 @pytest.mark.slow

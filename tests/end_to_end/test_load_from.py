@@ -91,9 +91,17 @@ def test_an_empty_file_a_file_without_trunk_and_one_of_half_a_trunk_are_refused(
     cfg: Config, state: dict[str, torch.Tensor], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     refused(cfg, tmp_path, dict(state_dict={}), capsys, "The file holds no weights")
-    refused(cfg, tmp_path, without_trunk(state), capsys, "would stay random", "model.backbone.weights")
+    words = ("would stay random", "keep it, and name the ViT's weights beside load_from: ", "backbone.pretrained=True")
+    refused(cfg, tmp_path, without_trunk(state), capsys, "backbone.prompts", "decode_head", *words)
+    heads = {name: value for name, value in state.items() if "_head." in name}
+    refused(cfg, tmp_path, heads, capsys, "The file holds decode_head, auxiliary_head and no ViT: keep it, ", *words)
+    prompts = {name: value for name, value in state.items() if name.startswith("backbone.prompts.")}
+    refused(cfg, tmp_path, prompts, capsys, "The file holds backbone.prompts and no ViT: keep it, and name", *words)
     half = {name: value for name, value in state.items() if not name.startswith(f"{TRUNK}blocks.1.")}
-    refused(cfg, tmp_path, half, capsys, "14 of its tensors would stay random (backbone.trunk.blocks.1.")
+    words = ("14 of its tensors would stay random (backbone.trunk.blocks.1.", " and 9 more", "it is incomplete, or of")
+    refused(cfg, tmp_path, half, capsys, *words, "model.backbone.timm_kwargs")
+    strange = {"encoder.conv.weight": torch.ones(3)}
+    refused(cfg, tmp_path, strange, capsys, "The file's names are encoder.conv.weight, the model's backbone.")
     other = {name: value.repeat(2) if value.ndim == 1 else value for name, value in state.items()}
     refused(cfg, tmp_path, other, capsys, "of another shape than the model has")
     refused(cfg, tmp_path, dict(state_dict=3), capsys, "holds no named tensors")

@@ -141,3 +141,15 @@ def test_a_classifier_trains_with_guidance_on_mixed_images(tmp_path: Path) -> No
     main_train([str(config), "--work-dir", str(tmp_path / "run"), "--cfg-options", *options])
     for name in ("loss_metric_patch", "loss_metric_cls"):
         assert min(logged(tmp_path / "run", name)) > 0
+
+
+@pytest.mark.parametrize("options", [(), ("--amp",)])
+@pytest.mark.parametrize("split", ["choose", "final"])
+def test_a_dry_run_scores_a_batch_of_each_split_that_the_training_has(
+    split: str, options: tuple[str, ...], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "scores.json").write_text("{}")  # which a dry run leaves as it is
+    assert train(tmp_path, "--dry-run", *options, split=split) == {}
+    said = "".join(capfd.readouterr())
+    assert f"Scores of one {'val' if split == 'choose' else 'test'} batch before training: " in said
+    assert "omit --dry-run to train" in said

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Callable
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -77,15 +78,47 @@ def test_files_that_cannot_be_used_end_training_and_test_with_their_message(
     root = write_camvid(tmp_path / "camvid")
     mask = root / "annotations" / "train" / "0003.png"
     Image.open(mask).resize((32, 24), Image.Resampling.NEAREST).save(mask)
-    cut = root / "annotations" / "val" / "0000.png"
-    cut.write_bytes(cut.read_bytes()[:-40])
     data = [f"{split}_dataloader.dataset.data_root={root}" for split in ("train", "val", "test")]
     options = ["--work-dir", str(tmp_path / "w"), "--cfg-options", RANDOM, *data]
     refused(lambda: main_train([trained.config, *options]), "0003.png", capsys)
+    cut = root / "annotations" / "val" / "0000.png"
+    cut.write_bytes(cut.read_bytes()[:-40])
     refused(lambda: main_test([trained.config, trained.checkpoint, *options]), "check_dataset.py", capsys)
     image = root / "images" / "val" / "0000.jpg"
     image.write_bytes(image.read_bytes()[:200])
     refused(lambda: main_test([trained.config, trained.checkpoint, *options]), "check_dataset.py", capsys)
+
+
+def test_a_test_alone_is_refused_where_its_masks_or_classes_are_not_the_config_s(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [trained.config, trained.checkpoint, "--work-dir", str(tmp_path / "w"), "--cfg-options", RANDOM]
+
+    def test(*options: str) -> None:
+        main_test([*arguments, *(f"test_{option}" for option in options)])
+
+    moved = "test: data set BaseSegDataset with data_root"
+    refused(lambda: test("dataloader.dataset.reduce_zero_label=True"), moved, capsys)
+    few = ["dataloader.dataset.metainfo.classes=[sky,road]", "dataloader.dataset.metainfo.palette=[[0,0,0],[9,9,9]]"]
+    refused(lambda: test(*few, "dataloader.dataset.data_root=/nowhere"), "does not exist", capsys)
+    for path in (root := write_camvid(tmp_path / "camvid")).glob("annotations/val/*.png"):
+        Image.fromarray(np.array(Image.open(path)) % 2).save(path)
+    refused(
+        lambda: test(*few, f"dataloader.dataset.data_root={root}"),
+        "the test data set has 2 classes, but model.decode_head.num_classes is 11",
+        capsys,
+    )
+    refused(lambda: test("evaluator.iou_metrics=[mIuO]"), "test_evaluator: iou_metrics ['mIuO'] is not known", capsys)
+    refused(lambda: test("evaluator.type=NoMetric"), "the test data or its metric cannot be built or read", capsys)
+
+
+def test_another_number_of_classes_in_validation_is_refused_before_a_step(
+    camvid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cfg = by_iterations(tiny_camvid(camvid, tmp_path / "work"), 1)
+    cfg.val_dataloader.dataset.metainfo = dict(classes=[f"c{i}" for i in range(12)], palette=[[0, 0, 0]] * 12)
+    config = config_file(cfg, tmp_path / "config.py")
+    refused(lambda: main_train([config]), "the validation data set has 12 classes, but model.decode_head.num_c", capsys)
 
 
 def test_one_class_with_softmax_is_refused_by_the_check_too(

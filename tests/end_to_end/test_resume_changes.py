@@ -117,7 +117,10 @@ def test_another_rate_seed_and_weight_are_one_warning_and_the_rate_is_used(
     assert "train_cfg.max_iters: 2 -> 3" in used
     assert kept == "param_scheduler.0.end: 8 -> 16; randomness.seed: 0 -> 5"
     assert not [word for word in ("num_workers", "work_dir", "logger", "data_root") if word in warning]
-    after = torch.load(tmp_path / "work/iter_3.pth")["optimizer"]["param_groups"]
+    checkpoint = torch.load(tmp_path / "work/iter_3.pth")
+    after = checkpoint["optimizer"]["param_groups"]
+    assert checkpoint["meta"]["seed"] == Config.fromfile(tmp_path / "work/config.py").randomness.seed == 0
+    assert "randomness = dict(seed=0)" in checkpoint["meta"]["cfg"]
     for old, new in zip(before, after):  # linear from 1 to 0 in seven steps, of which three are done
         assert new["initial_lr"] == pytest.approx(old["initial_lr"] / 10)
         assert new["lr"] == pytest.approx(old["initial_lr"] / 10 * 4 / 7)
@@ -153,6 +156,7 @@ def test_the_same_experiment_resumes_without_a_word(
         cfg.default_hooks.checkpoint.interval = 7
         cfg.model.backbone.with_cp = True
         cfg.val_dataloader.num_workers = 0
+        cfg.pop("randomness")  # no seed at all is the checkpoint's
 
     with caplog.at_level(logging.WARNING, logger="davpt_seg"):
         resume(run, resumed(run, tmp_path, change), tmp_path)
