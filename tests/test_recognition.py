@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 from mmengine.config import Config
 
 from davpt_seg.apis import main_count
 from davpt_seg.apis.compose import CompositionError, compose_from_words
 from davpt_seg.apis.hyperparameters import TUNED, hyperparameters
 from davpt_seg.apis.parameters import build_on_meta, count_parameters
+from davpt_seg.benchmark.tasks import tasks_of
 from davpt_seg.datasets import FGVC_SETS, VTAB_SETS
 
+from .core.test_release import RELEASE
+
 BASE = Path(__file__).parents[1] / "configs" / "_base_"
+RELEASED = Path(__file__).with_name("released_hyperparameters.csv")  # 61 configs, read by the release's parser
+RELEASED_TRUNK = {"vitb_in21k": "vitb_augreg_in21k"}  # the release's ImageNet-21k weights, by our words
 TASKS = [*(f"vtab/{name}" for name in VTAB_SETS), *(f"fgvc/{name}" for name in FGVC_SETS)]
-TRUNKS = ("vitb_in21k", "vitb_mae", "vitb_mocov3")
-METHODS = ("linear", "full", "bias", "vpt_shallow", "vpt_deep", "davpt", "davpt_plus")
+TRUNKS = ("vitb_augreg_in21k", "vitb_mae", "vitb_mocov3")
+METHODS = ("linear", "full", "bias", "vpt_shallow", "vpt_deep", "davpt", "davpt_plus", "davpt_release")
 OFF_HUB = {"model.backbone.pretrained": False, "model.backbone.weights": None}
 
 
@@ -36,8 +43,8 @@ def table() -> list[dict[str, str]]:
 def test_every_task_is_composed_with_every_trunk_and_method(task: str) -> None:
     sets = {f"vtab/{name}": one for name, one in VTAB_SETS.items()}
     sets.update({f"fgvc/{name}": one for name, one in FGVC_SETS.items()})
-    for trunk in TRUNKS:
-        for method in METHODS:
+    for trunk in (*TRUNKS, "vitb_in21k"):
+        for method in METHODS if trunk in TRUNKS else ("davpt",):  # which has no rows of its own there
             cfg = experiment(data=task, trunk=trunk, method=method)
             assert cfg.model.head.num_classes == sets[task].num_classes
             assert cfg.train_dataloader.dataset.dataset == task.partition("/")[2]
@@ -45,7 +52,154 @@ def test_every_task_is_composed_with_every_trunk_and_method(task: str) -> None:
             assert (guidance is not None) is method.startswith("davpt")
             if guidance:
                 assert guidance.num_classes == sets[task].num_classes
-                assert guidance.patch_weight or guidance.cls_weight
+                assert guidance.patch_weight or guidance.cls_weight or method == "davpt_release"
+
+
+def typed(column: str, text: str) -> Any:
+    """A value of the released file."""
+    if text in ("True", "False"):
+        return text == "True"
+    return text if column in ("guided_blocks", "tuned", "prompt_norm") else float(text)
+
+
+def test_the_table_equals_the_released_configs_field_by_field() -> None:
+    with open(RELEASED, newline="") as file:
+        released = list(csv.DictReader(file))
+    assert len(released) == 61
+    ours = {(row["trunk"], row["task"]): row for row in table() if row["method"] == "davpt"}
+    for row in released:
+        key = (RELEASED_TRUNK.get(row["trunk"], row["trunk"]), row["task"])
+        columns = row.keys() - {"trunk", "task"}
+        expected = {column: typed(column, row[column]) for column in columns}
+        assert {column: typed(column, ours[key][column]) for column in columns} == expected, key
+        assert ours[key]["source"] == "released"
+    assert sum(row["source"] == "released" for row in table()) == len(released)
+
+
+def test_values_of_ours_are_the_commonest_of_their_group() -> None:
+    sizes = {"vtab/natural": 7, "vtab/specialized": 4, "vtab/structured": 8}
+    groups = {task: group for group in sizes for task in tasks_of(group)}
+    rows = [row for row in table() if row["method"] == "davpt" and row["task"] in groups]
+    for row in (one for one in rows if one["source"] == "ours"):
+        like = [o for o in rows if o["trunk"] == row["trunk"] and groups[o["task"]] == groups[row["task"]]]
+        for column in row.keys() - {"task", "source", "note"}:
+            values = [
+                "0.01" if column in ("patch_weight", "cls_weight") and o["patch_weight"] == o["cls_weight"] == "0"
+                else o[column] for o in like if o["source"] == "released"
+            ]  # fmt: skip
+            assert row[column] == Counter(values).most_common(1)[0][0], (row["trunk"], row["task"], column)
+
+
+def test_every_released_value_is_in_the_experiment() -> None:
+    for row in (one for one in table() if one["source"] == "released"):
+        cfg = experiment(data=row["task"], trunk=row["trunk"], method="davpt_release")
+        backbone, wrapper = cfg.model.backbone, cfg.optim_wrapper
+        guidance, prompts, sampler = backbone.guidance, backbone.prompts, cfg.train_dataloader.sampler
+        counts = prompts.num_prompts if isinstance(prompts.num_prompts, list) else [prompts.num_prompts] * 12
+        first, _, last = row["guided_blocks"].partition("-")
+        blocks = list(range(int(first), int(last or first) + 1))
+        silent = float(row["prompt_scale"]) == 0  # no gradient: the weights say so
+        keys = wrapper.paramwise_cfg["custom_keys"]
+        decays = [wrapper.optimizer.weight_decay * keys.get(key, {}).get("decay_mult", 1) for key in ("backbone",)]
+        decays.append(wrapper.optimizer.weight_decay * keys["head.fc.weight"].get("decay_mult", 1))
+        letters = [name for letter in row["tuned"] for name in TUNED[letter]]
+        rise, fall = cfg.param_scheduler
+        hooks = {hook.type: hook for hook in cfg.custom_hooks}
+        found = {
+            "lr": wrapper.optimizer.lr,
+            "weight_decay": decays[0],
+            "head_weight_decay": pytest.approx(decays[1]),
+            "prompts": counts[0] if 0 not in blocks else None,
+            "guided_prompts": {counts[block] for block in blocks},
+            "guided_blocks": guidance.blocks,
+            "weights": (guidance.patch_weight, guidance.cls_weight),
+            "prompt_scale": guidance.prompt_scale,
+            "tuned": backbone.tuned,
+            "drop_path": backbone.get("drop_path_rate", 0.0),
+            "batch": (cfg.train_dataloader.batch_size, sampler.batch_size),
+            "prompt_norm": prompts.norm,
+            "init": (prompts.init, prompts.init_scale),
+            "epochs": (rise.begin, rise.end, fall.begin, fall.end),
+            "kmeans_from_epoch": hooks["PromptMappingHook"].from_epoch,
+            "samples_per_class": sampler.batch_size / sampler.classes_per_batch,
+        }
+        assert found == {
+            "lr": float(row["lr"]),
+            "weight_decay": float(row["weight_decay"]),
+            "head_weight_decay": float(row["head_weight_decay"]),
+            "prompts": int(row["prompts"]) if 0 not in blocks else None,
+            "guided_prompts": {int(row["guided_prompts"])},
+            "guided_blocks": blocks,
+            "weights": (0, 0) if silent else (float(row["patch_weight"]), float(row["cls_weight"])),
+            "prompt_scale": 1 if silent else float(row["prompt_scale"]),
+            "tuned": letters,
+            "drop_path": float(row["drop_path"]),
+            "batch": (int(row["batch_size"]), int(row["batch_size"])),
+            "prompt_norm": row["prompt_norm"],
+            "init": ("release", 0.125 if row["init_divide_by_8"] == "True" else 1.0),
+            "epochs": (0, int(row["warmup_epochs"]), int(row["warmup_epochs"]), 100),
+            "kmeans_from_epoch": int(row["kmeans_from_epoch"]),
+            "samples_per_class": int(row["samples_per_class"]),
+        }, (row["trunk"], row["task"])
+
+
+def test_the_released_trunk_is_normalised_as_timm_does_and_vpts_stays() -> None:
+    for trunk, tag in (("vitb_augreg_in21k", "augreg_in21k"), ("vitb_in21k", "orig_in21k")):
+        cfg = experiment(data="vtab/dtd", trunk=trunk)
+        name = cfg.model.backbone.model_name
+        assert name == f"vit_base_patch16_224.{tag}"
+        constants = timm.get_pretrained_cfg(name)
+        assert cfg.model.data_preprocessor.mean == pytest.approx([255 * value for value in constants.mean])
+        assert cfg.model.data_preprocessor.std == pytest.approx([255 * value for value in constants.std])
+
+
+def test_the_release_is_guided_as_its_figures_are() -> None:
+    backbone = experiment(data="fgvc/cub", method="davpt_release").model.backbone
+    assert {name: backbone.guidance[name] for name in RELEASE} == RELEASE
+    assert backbone.guidance.image_token == "class"
+    paper = experiment(data="fgvc/cub", method="davpt_plus").model.backbone
+    assert paper.tuned == backbone.tuned and paper.prompts == backbone.prompts
+    assert not set(paper.guidance) & {"token_side", "cls_side", "prompt_side", "cls_proxies", "divisor"}
+
+
+def test_released_mae_classifiers_pool_the_last_blocks_prompts() -> None:
+    cfg = experiment(data="fgvc/cars", method="davpt_release", trunk="vitb_mae")
+    backbone = cfg.model.backbone
+    assert (backbone.prompts.carry, backbone.pool_prompts, backbone.guidance.blocks) == (-1, True, list(range(4, 12)))
+    cfg.merge_from_dict(OFF_HUB)
+    assert build_on_meta(cfg).backbone.carry == 11
+    assert "pool_prompts" not in experiment(data="fgvc/cars", trunk="vitb_mae").model.backbone
+
+
+def test_the_papers_form_is_guided_where_the_release_is_not() -> None:
+    for method, weight in (("davpt", 0.01), ("davpt_plus", 0.01), ("lora+guidance", 0.01), ("davpt_release", 0.0)):
+        row = hyperparameters(method, "vitb_augreg_in21k", "vtab/dtd")
+        assert (row.patch_weight, row.cls_weight) == (weight, weight)
+    rows = [hyperparameters(method, "vitb_mae", "fgvc/dogs") for method in ("davpt_plus", "davpt_release")]
+    assert [(row.prompt_scale, row.patch_weight, row.cls_weight) for row in rows] == [(5, 0.01, 0.03), (1, 0, 0)]
+    own = experiment(data="vtab/dtd", method="davpt", patch_weight=0, cls_weight=0).model.backbone.guidance
+    assert (own.patch_weight, own.cls_weight) == (0, 0)
+
+
+def test_a_trunk_without_released_rows_takes_those_of_the_nearest() -> None:
+    rows = [hyperparameters("davpt_plus", trunk, "fgvc/cub") for trunk in ("vitb_in21k", "vitb_augreg_in21k")]
+    assert rows[0] == rows[1]
+    assert hyperparameters("vpt_deep", "vitb_in21k", "fgvc/cub").note.startswith("to be searched for")
+
+
+def test_epochs_of_clustering_are_stretched_and_can_be_given() -> None:
+    def start(**words: Any) -> int:
+        return experiment(data="vtab/dtd", method="davpt", **words).custom_hooks[1].from_epoch
+
+    assert [start(), start(epochs=20), start(epochs=4), start(epochs=20, kmeans_from_epoch=7)] == [10, 2, 1, 7]
+
+
+def test_a_batch_of_another_size_keeps_the_images_of_a_class() -> None:
+    def classes(**words: Any) -> int:
+        return experiment(data="vtab/dtd", method="davpt", **words).train_dataloader.sampler.classes_per_batch
+
+    assert [classes(), classes(batch_size=12), classes(samples_per_class=4), classes(batch_size=1)] == [16, 6, 8, 1]
+    assert classes(trunk="vits14", batch_size=12) == 16  # PKSampler takes as many as fit
 
 
 def test_the_table_has_a_row_for_each_task_and_trunk_of_the_paper() -> None:
@@ -66,12 +220,12 @@ def test_values_that_were_not_released_are_marked_as_ours() -> None:
     ("trunk", "task", "expected"),
     [  # METHOD.md section 7, read by eye
         (
-            "vitb_in21k",
+            "vitb_augreg_in21k",
             "fgvc/nabirds",
             dict(lr=1e-3, weight_decay=0.05, head_weight_decay=3, prompts=5, guided_prompts=10, blocks=(9, 10, 11))
             | dict(patch_weight=0.01, cls_weight=0.2, prompt_scale=60, tuned="KVPFnNC", drop_path=0, batch_size=32),
         ),
-        ("vitb_in21k", "fgvc/dogs", dict(lr=2e-4, batch_size=64, patch_weight=0.01, cls_weight=0.01)),
+        ("vitb_augreg_in21k", "fgvc/dogs", dict(lr=2e-4, batch_size=64, patch_weight=0.01, cls_weight=0.01)),
         (
             "vitb_mae",
             "vtab/cifar",
@@ -89,7 +243,7 @@ def test_rows_hold_the_released_values(trunk: str, task: str, expected: dict[str
 
 def test_letters_name_parameters_that_the_trunk_has() -> None:
     cfg = experiment(data="fgvc/cub", method="davpt_plus")
-    assert hyperparameters("davpt", "vitb_in21k", "fgvc/cub").tuned == "".join(TUNED)
+    assert hyperparameters("davpt", "vitb_augreg_in21k", "fgvc/cub").tuned == "".join(TUNED)
     cfg.merge_from_dict(OFF_HUB)
     build_on_meta(cfg)  # refuses names that no parameter has
 
@@ -171,7 +325,7 @@ def test_the_final_run_trains_on_all_labels_and_validates_nowhere() -> None:
 
 
 def test_the_head_decays_on_its_own() -> None:
-    def decays(task: str, trunk: str = "vitb_in21k") -> tuple[float, float]:
+    def decays(task: str, trunk: str = "vitb_augreg_in21k") -> tuple[float, float]:
         wrapper = experiment(data=task, trunk=trunk).optim_wrapper
         keys, base = wrapper.paramwise_cfg.custom_keys, wrapper.optimizer.weight_decay
         return tuple(base * keys.get(key, {}).get("decay_mult", 1) for key in ("backbone", "head.fc.weight"))
@@ -245,6 +399,11 @@ def test_other_experiments_have_other_work_dirs() -> None:
             "linear on vtab/dtd has no prompts; it has lr, head_lr",
         ),
         ("data=vtab/dtd,method=guidance", "guidance moves what another method trains"),
+        ("method=davpt_release,data=ade20k", "davpt_release is for image classification .*Use davpt or davpt_plus"),
+        ("method=davpt_release+lora", "davpt_release is for image classification"),
+        ("data=vtab/dtd,samples_per_class=0", "samples_per_class=0: a number of at least 1 was expected"),
+        ("data=vtab/dtd,samples_per_class=33", "samples_per_class=33: a batch has 32 images"),
+        ("data=vtab/dtd,kmeans_from_epoch=0", "kmeans_from_epoch=0: a number of at least 1 was expected"),
         ("data=vtab/dtd,method=lora,rank=0", "rank=0: a number of at least 1 was expected"),
         ("data=vtab/dtd,method=lora+guidance,prompts=5", "has no prompts, did you mean 'prompt_scale'"),
         ("data=vtab/dtd,lr=fast", "lr=fast: a number of at least 0 was expected"),

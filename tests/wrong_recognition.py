@@ -42,6 +42,12 @@ case_of_words("a misspelled word", "data=vtab/dtd,weigth_decay=0.1", "did you me
 case_of_words("no number", "data=vtab/dtd,lr=fast", "lr=fast: a number of at least 0 was expected")
 case_of_words("VPT's recipe without its rate", "data=vtab/dtd,schedule=vpt_100e,method=vpt_deep", "add lr=")
 case_of_words("a schedule of segmentation", "data=vtab/dtd,schedule=mmseg_160k", "recognition wants", "davpt_100e")
+case_of_words(
+    "images of a class that no batch holds", "data=vtab/dtd,samples_per_class=64", "a batch has 32", "raise batch"
+)
+case_of_words(
+    "the release's classifier on label maps", "method=davpt_release", "is for image", "Use davpt or davpt_plus"
+)
 case_of_words("epochs without a task", "method=davpt,epochs=5", "'epochs' is no part", "data of vtab/ or fgvc/")
 
 
@@ -98,6 +104,25 @@ def _(folder: Path) -> None:
 @wrong("Recognition", "`class_means='image'` where every patch has a label of its own", "set labels='image'")
 def _(folder: Path) -> None:
     backbone(prompts=dict(num_prompts=3), guidance=dict(num_classes=5, labels="patch", class_means="image"))
+
+
+@wrong(
+    "Recognition", "`class_means='final'` of a backbone that returns maps", "set out_type='cls_token' or 'avg_featmap'"
+)
+def _(folder: Path) -> None:
+    backbone(prompts=dict(num_prompts=3), guidance=dict(num_classes=5, labels="image", class_means="final"))
+
+
+@wrong(
+    "Recognition", "`pool_prompts=True` where no prompt stays in the sequence", "set out_type='avg_featmap'", "carry=-1"
+)
+def _(folder: Path) -> None:
+    backbone(prompts=dict(num_prompts=3), out_type="avg_featmap", pool_prompts=True)
+
+
+@wrong("Recognition", "`init_scale=8`, the divisor", "prompts init_scale must be a number above 0 and at most 1, got 8")
+def _(folder: Path) -> None:
+    backbone(prompts=dict(num_prompts=3, init="release", init_scale=8))
 
 
 @wrong("Recognition", "`guidance.num_classes` below the head's", "'cat.jpg' has gt_label [46]", "num_classes 10")

@@ -127,7 +127,7 @@ def _next_step(args: argparse.Namespace, first: str) -> str:
     if not (config_root() / "_base_" / "datasets" / option / f"{first}.py").is_file():
         return f"a file for it beside configs/_base_/datasets/{option}/cifar10_1k.py (docs/classification.md)"
     method = "davpt" if first in (*VTAB_SETS, *FGVC_SETS) else "vpt_deep"  # whose values are for any task
-    words = f"method={method},trunk=vitb_in21k,data={option}/{first},split=choose"
+    words = f"method={method},trunk=vitb_augreg_in21k,data={option}/{first},split=choose"
     return f"{option.upper()}_ROOT={getattr(args, option)[0]} python tools/train.py {words} --dry-run"
 
 

@@ -21,6 +21,7 @@ PARTS = ("method", "head", "trunk", "data", "schedule")
 EXAMPLE = "method=vpt_deep,head=setr_pup,trunk=vitb,data=pascal_context_59,schedule=mmseg_160k"
 RECOGNITION_EXAMPLE = "method=davpt_plus,trunk=vitb_mae,data=vtab/dtd,split=final,lr=1e-3,epochs=50"
 RECOGNITION = ("vtab", "fgvc")  # folders of the data parts that are for mmpretrain
+CLASSIFICATION_ONLY = ("davpt_release",)
 
 
 def compose(
@@ -57,6 +58,12 @@ def compose(
     for part, chosen, of_recognition in (("head", head, (DEFAULTS["head"],)), ("schedule", schedule, SCHEDULES)):
         if chosen in of_recognition:
             raise CompositionError(f"{part}={chosen} is for recognition: data of vtab/ or fgvc/, not data={data}")
+    for name in set(CLASSIFICATION_ONLY) & set(method.split("+")):
+        raise CompositionError(
+            f"method={method}: {name} is for image classification (data of vtab/ or fgvc/), not for data={data}. It "
+            "gives an image one class and its patches one sample, and clusters classes by the token that a classifier "
+            "reads; label maps have many classes, and a segmentation head reads no token. Use davpt or davpt_plus"
+        )
     cfg = merged_parts(f"{head}_{trunk}", data, schedule, method, runtime="default")
     _fit_classes(cfg)
     _fit_crop(cfg)

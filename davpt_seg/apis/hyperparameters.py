@@ -19,13 +19,25 @@ TUNED = {
     "N": ("blocks.*.norm1.weight", "blocks.*.norm1.bias"),
     "C": ("cls_token",),
 }
-ROWS_OF = {"davpt_plus": "davpt", "guidance": "davpt"}  # methods that another's rows are for, too
+ROWS_OF = {"davpt_plus": "davpt", "davpt_release": "davpt", "guidance": "davpt"}  # methods that read another's rows
+TUNED_ON = {"vitb_in21k": "vitb_augreg_in21k"}  # trunks without rows, and the one whose rows are nearest
 # Methods that only join others, and the values that they bring.
 JOINING: dict[str, tuple[str, ...]] = {
-    "guidance": ("guided_prompts", "guided_blocks", "patch_weight", "cls_weight", "prompt_scale"),
+    "guidance": ("guided_prompts", "guided_blocks", "patch_weight", "cls_weight", "prompt_scale", "kmeans_from_epoch"),
     "carried": (),
 }
-SIZES = (*JOINING["guidance"], "prompts", "tuned", "key_value_prompts", "rank", "width")  # what any method brings
+SIZES = (
+    *JOINING["guidance"],
+    "prompts",
+    "prompt_norm",
+    "init_divide_by_8",
+    "tuned",
+    "key_value_prompts",
+    "rank",
+    "width",
+)  # what any method brings
+COUNTS = ("key_value_prompts", "rank", "width", "kmeans_from_epoch", "samples_per_class")
+ALL_HAVE = ("head_lr", "samples_per_class")  # where a row is silent, too
 DIGITS = 12  # of an integer; no training has as many steps
 
 
@@ -50,6 +62,11 @@ class Hyperparameters:
         width: of the bottleneck of Adapter and AdaptFormer.
         drop_path: rate.
         batch_size: images in a batch.
+        prompt_norm: see :class:`~davpt_seg.core.prompts.Prompts`.
+        init_divide_by_8: whether the released initial prompts are divided by 8; None where they are not used.
+        warmup_epochs: of 100; other numbers of epochs have the same share.
+        kmeans_from_epoch: first epoch, of 100, at whose end classes are clustered again.
+        samples_per_class: images of each class in a batch.
         source: ``released`` by the authors of DA-VPT, or ``ours``.
         note: what is to be known about it.
     """
@@ -70,6 +87,11 @@ class Hyperparameters:
     width: Optional[int]
     drop_path: float
     batch_size: int
+    prompt_norm: Optional[str]
+    init_divide_by_8: Optional[bool]
+    warmup_epochs: Optional[int]
+    kmeans_from_epoch: Optional[int]
+    samples_per_class: Optional[int]
     source: str
     note: Optional[str]
 
@@ -87,8 +109,8 @@ class Hyperparameters:
 
     def words(self) -> tuple[str, ...]:
         """Name the values that this method has and that may be given instead of the table's."""
-        fixed = ("guided_blocks", "tuned", "source", "note")
-        own = (f.name for f in fields(self) if f.name == "head_lr" or getattr(self, f.name) is not None)
+        fixed = ("guided_blocks", "tuned", "prompt_norm", "init_divide_by_8", "warmup_epochs", "source", "note")
+        own = (f.name for f in fields(self) if f.name in ALL_HAVE or getattr(self, f.name) is not None)
         return tuple(name for name in own if name not in fixed)
 
     def changed(self, values: dict[str, str]) -> Hyperparameters:
@@ -101,7 +123,7 @@ class Hyperparameters:
         for name, fits, expected in (
             ("lr", changed.lr > 0, "above 0"),
             ("batch_size", changed.batch_size > 0, "of at least 1"),
-            *((name, getattr(changed, name) != 0, "of at least 1") for name in ("key_value_prompts", "rank", "width")),
+            *((name, getattr(changed, name) != 0, "of at least 1") for name in COUNTS),
             ("drop_path", changed.drop_path < 1, "below 1"),
         ):
             if not fits:
@@ -110,7 +132,10 @@ class Hyperparameters:
 
 
 def hyperparameters(method: str, trunk: str, task: str) -> Hyperparameters:
-    """Look a method's values up; a row for the task goes before one for all tasks (``*``), and so with trunks.
+    """Look up a method's values; a row for the task takes precedence over one for all tasks (``*``), as do trunks'.
+
+    The rows of DA-VPT are as released. ``davpt_release`` takes them so; the other methods that read them are guided
+    where the release is not: weights of 0/0 become 0.01/0.01, a scale of 0 becomes 5.
 
     Of methods joined by ``+`` (``lora+guidance``) the first that can stand alone sets the rate and whatever else it
     has; the others bring what it has not.
@@ -131,10 +156,21 @@ def hyperparameters(method: str, trunk: str, task: str) -> Hyperparameters:
 
 
 def _row(method: str, trunk: str, task: str) -> Hyperparameters:
-    method = ROWS_OF.get(method, method)
+    found = _row_of(ROWS_OF.get(method, method), trunk, task)
+    if found.prompt_scale == 0:  # the cosines are multiplied by it, so that nothing has a gradient
+        if method == "davpt_release":
+            return replace(found, patch_weight=0.0, cls_weight=0.0, prompt_scale=1.0)
+        found = replace(found, prompt_scale=5.0)
+    if method != "davpt_release" and found.patch_weight == found.cls_weight == 0:
+        found = replace(found, patch_weight=0.01, cls_weight=0.01)
+    return found
+
+
+def _row_of(method: str, trunk: str, task: str) -> Hyperparameters:
     with open(config_root() / "_base_" / "hyperparameters.csv", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["method"] == method]
-    for wanted in ((trunk, task), (trunk, "*"), ("*", task), ("*", "*")):
+    trunks = (trunk, *([TUNED_ON[trunk]] if trunk in TUNED_ON else []), "*")
+    for wanted in ((each, which) for each in trunks for which in (task, "*")):
         for row in rows:
             if (row["trunk"], row["task"]) == wanted:
                 names = [f.name for f in fields(Hyperparameters)]
@@ -148,6 +184,8 @@ def _parse(name: str, text: str) -> Any:
     kind = get_type_hints(Hyperparameters)[name]
     if kind in (str, Optional[str]):
         return text
+    if kind == Optional[bool]:
+        return {"True": True, "False": False}[text]
     number = int if kind in (int, Optional[int]) else float
     try:
         value = number(text) if number is float or len(text) <= DIGITS else -1

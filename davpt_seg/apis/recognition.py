@@ -20,7 +20,7 @@ SPLITS = ("choose", "final")
 SCHEDULES = ("davpt_100e", "vpt_100e")  # others have metrics, decay rules and prompt rates of segmentation
 VARIABLES = ("dataset", "pipeline", "place", "train_pipeline", "test_pipeline")  # of the data files, used by now
 LENGTHS = ("epochs", "warmup_epochs", "image_size")
-DEFAULTS = dict(method="davpt", trunk="vitb_in21k", schedule="davpt_100e", split="choose", head="classifier")
+DEFAULTS = dict(method="davpt", trunk="vitb_augreg_in21k", schedule="davpt_100e", split="choose", head="classifier")
 
 
 def compose_recognition(
@@ -37,7 +37,7 @@ def compose_recognition(
     Args:
         data: the task, a file below ``configs/_base_/datasets``: ``vtab/dtd``, ``fgvc/cub``.
         method: a file of ``configs/_base_/methods``, or several joined by ``+``: ``lora+guidance``.
-        trunk: ``vitb_in21k``, ``vitb_mae``, ``vitb_mocov3``, ``vits14``.
+        trunk: ``vitb_augreg_in21k``, ``vitb_in21k``, ``vitb_mae``, ``vitb_mocov3``, ``vits14``.
         schedule: ``davpt_100e``, or ``vpt_100e``, which needs ``lr``.
         split: ``choose`` trains on the training split and validates, and tests, on the validation split; ``final``
             trains on both and tests on the test split.
@@ -63,11 +63,8 @@ def compose_recognition(
     _use_split(cfg, cfg.pop("splits")[split])
     _use_classes(cfg, cfg.pop("num_classes"))
     _use_method(cfg, method, row)
-    _use_optimizer(cfg, row)
-    if "epochs" in values or "warmup_epochs" in values:
-        epochs = whole("epochs", values["epochs"]) if "epochs" in values else cfg.train_cfg.max_epochs
-        warmup = values.get("warmup_epochs")
-        _use_epochs(cfg, epochs, epochs // 10 if warmup is None else whole("warmup_epochs", warmup, 0))
+    _use_optimizer(cfg, row, values)
+    _use_lengths(cfg, row, values)
     if "image_size" in values:
         _use_image_size(cfg, whole("image_size", values["image_size"]))
     return _named(cfg, dict(method=method, head=head, trunk=trunk, data=data, schedule=schedule, split=split), values)
@@ -124,6 +121,7 @@ def _use_classes(cfg: Config, num_classes: int) -> None:
 def _use_method(cfg: Config, method: str, row: Hyperparameters) -> None:
     backbone = cfg.model.backbone
     names = method.split("+")
+    as_released = "davpt_release" in names
     if "guidance" in backbone:
         backbone.guidance.update(
             blocks=list(row.blocks),
@@ -131,13 +129,18 @@ def _use_method(cfg: Config, method: str, row: Hyperparameters) -> None:
             cls_weight=row.cls_weight,
             prompt_scale=row.prompt_scale,
             labels="image",
-            class_means="image",
+            class_means="final" if as_released else "image",
             ignore_index=-1,  # 255, label maps' void, is a class of SUN397 and of NABirds
-            image_token="mean" if backbone.out_type == "avg_featmap" else "class",
+            image_token="mean" if backbone.out_type == "avg_featmap" and not as_released else "class",
         )
     fit_method(backbone, row.prompts, row.guided_prompts)
     fit_sizes(backbone, row.key_value_prompts, row.rank, row.width)
-    if "davpt_plus" in names:
+    if "prompts" in backbone:
+        _use_prompts(backbone.prompts, row)
+    if as_released and backbone.out_type == "avg_featmap":
+        backbone.pool_prompts = True
+        backbone.prompts.setdefault("carry", -1)  # after fit_method, for it guides the block of the word "carried"
+    if {"davpt_plus", "davpt_release"} & set(names):
         others = [name for name in backbone.tuned if name not in TUNED["K"] + TUNED["V"]]
         backbone.tuned = [*row.tuned_names(), *(name for name in others if name not in row.tuned_names())]
     if "bias" in names:
@@ -146,7 +149,15 @@ def _use_method(cfg: Config, method: str, row: Hyperparameters) -> None:
         backbone.update(drop_path_rate=row.drop_path, trunk_mode="train")
 
 
-def _use_optimizer(cfg: Config, row: Hyperparameters) -> None:
+def _use_prompts(prompts: dict[str, Any], row: Hyperparameters) -> None:
+    """Set the row's norm and initial values, unless a joined method brings initial values of its own."""
+    if row.prompt_norm is not None:
+        prompts["norm"] = row.prompt_norm
+    if row.init_divide_by_8 is not None and prompts.get("init", "release") == "release":
+        prompts.update(init="release", init_scale=0.125 if row.init_divide_by_8 else 1.0)
+
+
+def _use_optimizer(cfg: Config, row: Hyperparameters, values: dict[str, str]) -> None:
     wrapper = cfg.optim_wrapper
     decay, head_decay = row.weight_decay, row.head_weight_decay
     # A custom key switches off the rule that nothing of one dimension decays: the head's keys repeat it, and the
@@ -164,8 +175,31 @@ def _use_optimizer(cfg: Config, row: Hyperparameters) -> None:
     wrapper.optimizer.update(lr=row.lr, weight_decay=decay or head_decay)
     wrapper.paramwise_cfg.custom_keys = keys
     cfg.train_dataloader.batch_size = row.batch_size
-    if "batch_size" in cfg.train_dataloader.sampler:
-        cfg.train_dataloader.sampler.batch_size = row.batch_size
+    sampler = cfg.train_dataloader.sampler
+    if "batch_size" in sampler:
+        sampler.batch_size = row.batch_size
+        if row.samples_per_class is not None:
+            sampler.classes_per_batch = max(1, row.batch_size // row.samples_per_class)
+            if "samples_per_class" in values and row.samples_per_class > row.batch_size:
+                raise CompositionError(
+                    f"samples_per_class={row.samples_per_class}: a batch has {row.batch_size} images; raise batch_size"
+                )
+
+
+def _use_lengths(cfg: Config, row: Hyperparameters, values: dict[str, str]) -> None:
+    """Set the epochs, and stretch with them what the row counts in epochs, unless a word sets that."""
+    known = cfg.train_cfg.max_epochs
+    epochs = whole("epochs", values["epochs"]) if "epochs" in values else known
+    if {"epochs", "warmup_epochs"} & values.keys() or row.warmup_epochs is not None:
+        warmup = (known // 10 if row.warmup_epochs is None else row.warmup_epochs) * epochs // known
+        _use_epochs(
+            cfg, epochs, whole("warmup_epochs", values["warmup_epochs"], 0) if "warmup_epochs" in values else warmup
+        )
+    if row.kmeans_from_epoch is not None:
+        start = row.kmeans_from_epoch
+        for hook in cfg.get("custom_hooks", []):
+            if hook.type == "PromptMappingHook":
+                hook.from_epoch = start if "kmeans_from_epoch" in values else max(1, start * epochs // known)
 
 
 def _use_epochs(cfg: Config, epochs: int, warmup: int) -> None:

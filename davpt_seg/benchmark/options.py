@@ -30,7 +30,7 @@ Stopped, killed or run again, the same command goes on where it was; what is don
 EXAMPLES = """\
 examples:
   %(prog)s vtab --dry-run                                    which runs are there, and how far are they?
-  %(prog)s vtab --trunks vitb_in21k --methods linear davpt   a part of a plan of configs/benchmarks
+  %(prog)s vtab --trunks vitb_augreg_in21k --methods linear davpt   a part of a plan of configs/benchmarks
   %(prog)s vtab --tasks vtab/natural vtab/dtd                groups and tasks
   %(prog)s methods_camvid                                    segmentation: every method on CamVid
   %(prog)s ablations/blocks --setting camvid                 an ablation, with its figures; on CamVid
@@ -38,7 +38,7 @@ examples:
   %(prog)s vtab --gpus 0,1,2,3                               one run on each GPU; 0,0,1,1 for two on each
   %(prog)s vtab --jobs 2 --threads 1                         on CPUs
   %(prog)s vtab --slurm="--partition=gpu --gres=gpu:1" --jobs 16        16 workers of a slurm job array
-  %(prog)s --tasks vtab/dtd --trunks vitb_in21k --methods davpt --grid lr=1e-3,5e-3 --set epochs=10 \\
+  %(prog)s --tasks vtab/dtd --trunks vitb_augreg_in21k --methods davpt --grid lr=1e-3,5e-3 --set epochs=10 \\
       --work-dir work_dirs/benchmarks/try                    no plan file at all
   %(prog)s vtab --methods davpt --grid lr=1e-4:1e-2 --sampler tpe --trials 20 --work-dir work_dirs/benchmarks/tpe
   %(prog)s vtab --report                                     tables and plot of what is there
@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     what = made.add_argument_group("what is run (of a plan file's; or all of it, without one)")
     what.add_argument("--setting", metavar="NAME", help="of a plan with several, such as cifar10_1k or camvid")
     what.add_argument("--tasks", nargs="+", metavar="TASK", help="vtab, vtab/natural, vtab/dtd, fgvc/cub, ade20k ...")
-    what.add_argument("--trunks", nargs="+", metavar="TRUNK", help="vitb_in21k, vitb_mae, vitb_mocov3 ...")
+    what.add_argument("--trunks", nargs="+", metavar="TRUNK", help="vitb_augreg_in21k, vitb_mae, vitb_mocov3 ...")
     what.add_argument("--methods", nargs="+", metavar="METHOD", help="linear, vpt_deep, davpt, or a plan's variants")
     what.add_argument("--seeds", nargs="+", type=int, metavar="N", help="of final runs: how many (5), or which (0 3 7)")
     what.add_argument("--grid", nargs="+", metavar="KEY=V,V", help="search these: lr=1e-3,1e-2; a range: lr=1e-4:1e-2")

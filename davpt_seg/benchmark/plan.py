@@ -24,6 +24,7 @@ METHOD_KEYS = ("method", "grid", "cfg_options", "over")
 WORDS = (
     *("lr", "head_lr", "weight_decay", "head_weight_decay", "prompts", "guided_prompts", "patch_weight", "cls_weight"),
     *("prompt_scale", "key_value_prompts", "rank", "width", "drop_path", "batch_size"),
+    *("kmeans_from_epoch", "samples_per_class"),
     *("epochs", "warmup_epochs", "image_size"),  # recognition's
     *("head", "schedule", "iters"),  # segmentation's, and a schedule is either's
 )

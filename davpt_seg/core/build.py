@@ -58,17 +58,25 @@ def _check_prompts(config: Any) -> None:
         )
     if not isinstance(config, Mapping):
         raise InputError(f"prompts must be a dict of arguments, got {config!r}; write dict(num_prompts=...)")
-    check_arguments(Prompts, config, "prompts", given=("depth", "embed_dim", "patch_size", "last"))
+    check_arguments(Prompts, config, "prompts", given=("depth", "embed_dim", "patch_size", "last", "guided"))
 
 
 def build_prompts(
-    trunk: VisionTransformer, config: Optional[Mapping[str, Any]], last: Optional[int] = None
+    trunk: VisionTransformer,
+    config: Optional[Mapping[str, Any]],
+    last: Optional[int] = None,
+    guided: Sequence[int] = (),
 ) -> Optional[Prompts]:
     """Make the prompts of a trunk, up to the ``last`` block that is run, from the arguments of :class:`Prompts`."""
     if config is None:
         return None
     return Prompts(
-        depth=len(trunk.blocks), embed_dim=trunk.embed_dim, patch_size=patch_size(trunk), last=last, **config
+        depth=len(trunk.blocks),
+        embed_dim=trunk.embed_dim,
+        patch_size=patch_size(trunk),
+        last=last,
+        guided=guided,
+        **config,
     )
 
 

@@ -23,22 +23,25 @@ from .statistics import pair_statistics
 from .targets import LABELS, Labelling, Targets
 
 PROMPT_SIDES = ("query", "key", "value", "prompt")
-TOKEN_SIDES = ("attn_output", "query", "key", "value", "input")
+TOKEN_SIDES = ("attn_output", "query", "key", "value", "input", "block_input")
 PATCH_TOKENS = ("each", "mean")
 IMAGE_TOKENS = ("class", "mean")
-CLASS_MEANS = ("patch", "image")
+CLASS_MEANS = ("patch", "image", "final")
+CLS_PROXIES = ("image", "prompt")
 
 
 class GuidedRecord(NamedTuple):
     """What one guided block hands out: prompts (M, D), patch tokens (B, N, D), image token (B, D); None where none.
 
-    ``grid`` is (h, w), with h * w = N; of images' mean patches (B, 1, D) too.
+    ``grid`` is (h, w), with h * w = N; of images' mean patches (B, 1, D) too. ``final`` is the token that a classifier
+    reads, after the last norm (B, D), where class means are of it.
     """
 
     prompts: Optional[Tensor]
     tokens: Tensor
     image_token: Optional[Tensor]
     grid: tuple[int, int]
+    final: Optional[Tensor] = None
 
 
 class Guidance(nn.Module):
@@ -58,13 +61,17 @@ class Guidance(nn.Module):
         prompt_side: what stands for a prompt: its ``query`` projection (the paper), ``key``, ``value``, or the raw
             ``prompt`` (the released code).
         token_side: what stands for a patch: its ``attn_output``, heads concatenated, before the output projection
-            (the paper), its ``query``, ``key``, ``value``, or the block's normalised ``input``.
+            (the paper), its ``query``, ``key``, ``value``, the block's normalised ``input``, or the raw
+            ``block_input``, before ``norm1`` (the released code, with ``patch_tokens="mean"``).
         cls_side: what stands for the image token, named as the token side is.
         patch_tokens: ``each`` patch token is a sample of the patch loss, or an image's ``mean`` of them.
         image_token: which token stands for the image: the ``class`` token, or the ``mean`` of the patches', for a ViT
             whose head reads that (MAE).
-        class_means: what the class means that are clustered are of: ``patch`` tokens, or ``image`` tokens (the paper's
-            classification).
+        cls_proxies: proxies of the CLS loss: ``image`` tokens, whose samples are the prompts (Eq. 5), or each
+            ``prompt``, whose samples are the image tokens (the released code).
+        class_means: what the class means that are clustered are of: ``patch`` tokens, ``image`` tokens (the paper's
+            classification), both of the last guided block, or the ``final`` token that a classifier reads, after the
+            last norm (the released code).
         labels, purity, ignore_index: ``patch`` or ``image`` labels, and what void is: see
             :class:`~davpt_seg.core.targets.Labelling`.
         mapping: how classes share prompts where they outnumber them: ``dynamic``, ``static`` or ``random``, see
@@ -99,6 +106,7 @@ class Guidance(nn.Module):
         cls_side: Annotated[str, OneOf(TOKEN_SIDES)] = "attn_output",
         patch_tokens: Annotated[str, OneOf(PATCH_TOKENS)] = "each",
         image_token: Annotated[str, OneOf(IMAGE_TOKENS)] = "class",
+        cls_proxies: Annotated[str, OneOf(CLS_PROXIES)] = "image",
         class_means: Annotated[str, OneOf(CLASS_MEANS)] = "patch",
         labels: Annotated[str, OneOf(LABELS)] = "patch",
         purity: Annotated[float, Range(above=0, most=1)] = 0.5,
@@ -111,7 +119,7 @@ class Guidance(nn.Module):
         **metric_arguments: Any,
     ) -> None:
         super().__init__()
-        if labels != "image" and (patch_tokens == "mean" or class_means == "image"):
+        if labels != "image" and (patch_tokens == "mean" or class_means != "patch"):
             raise InputError(
                 f"guidance patch_tokens={patch_tokens!r} and class_means={class_means!r} give an image one label: set "
                 "labels='image'"
@@ -127,6 +135,7 @@ class Guidance(nn.Module):
         self.patch_weight, self.cls_weight = patch_weight, cls_weight
         self.prompt_side, self.token_side, self.cls_side = prompt_side, token_side, cls_side
         self.patch_tokens, self.image_token, self.class_means = patch_tokens, image_token, class_means
+        self.cls_proxies = cls_proxies
         self.gather = gather
         self.metric = metric_loss(metric, metric_arguments)
         self.labelling = Labelling(patch_size, num_classes, labels, purity, ignore_index)
@@ -153,26 +162,32 @@ class Guidance(nn.Module):
     def record(
         self,
         block: int,
+        entered: Tensor,
         attended: Attended,
         prompts: Optional[Tensor],
         trunk: VisionTransformer,
         grid: tuple[int, int],
     ) -> GuidedRecord:
-        """Pick the named sides out of what a guided block of the trunk did on a grid of (h, w) patches."""
+        """Pick the named sides out of what a guided block of the trunk did on a grid of (h, w) patches.
+
+        ``entered`` are the tokens that entered the block, (B, prefix + N, D), before ``norm1``.
+        """
         prefix = trunk.num_prefix_tokens
         patches = slice(prefix, prefix + grid[0] * grid[1])  # carried prompts stand behind them
-        tokens = _token_side(attended, self.token_side, patches)
+        tokens = _token_side(entered, attended, self.token_side, patches)
         return GuidedRecord(
             prompts=self.proxies[str(block)] if self.proxies else self._prompt_side(attended, prompts),
             tokens=tokens if self.patch_tokens == "each" else tokens.mean(dim=1, keepdim=True),
-            image_token=self._image_token(attended, trunk, patches),
+            image_token=self._image_token(entered, attended, trunk, patches),
             grid=grid,
         )
 
-    def _image_token(self, attended: Attended, trunk: VisionTransformer, patches: slice) -> Optional[Tensor]:
+    def _image_token(
+        self, entered: Tensor, attended: Attended, trunk: VisionTransformer, patches: slice
+    ) -> Optional[Tensor]:
         if self.image_token == "mean":
-            return _token_side(attended, self.cls_side, patches).mean(dim=1)
-        return _token_side(attended, self.cls_side, slice(0, 1))[:, 0] if trunk.has_class_token else None
+            return _token_side(entered, attended, self.cls_side, patches).mean(dim=1)
+        return _token_side(entered, attended, self.cls_side, slice(0, 1))[:, 0] if trunk.has_class_token else None
 
     def needs_class_token(self) -> bool:
         """Tell whether a trunk without class token could not be guided so."""
@@ -221,12 +236,13 @@ class Guidance(nn.Module):
         return targets
 
     def observe(self, records: Sequence[GuidedRecord], labels: Tensor) -> None:
-        """Add the last guided block's patch tokens, or image tokens, to the class means; labels are (B, N)."""
+        """Add the last guided block's patch tokens, or images' tokens, to the class means; labels are (B, N)."""
         if self.class_means == "patch":
             self.mapping.observe(records[-1].tokens.flatten(0, 1), labels.flatten())
         else:
-            assert records[-1].image_token is not None  # PromptedViT refuses a trunk without class token
-            self.mapping.observe(records[-1].image_token, labels[:, 0])
+            tokens = records[-1].image_token if self.class_means == "image" else records[-1].final
+            assert tokens is not None  # PromptedViT refuses a trunk or outputs without it
+            self.mapping.observe(tokens, labels[:, 0])
 
     def patch_loss(self, record: GuidedRecord, labels: Tensor) -> Tensor:
         """L_ML(X, P) of Eq. 4: prompts are the proxies of patch tokens; labels are (B, N)."""
@@ -252,12 +268,15 @@ class Guidance(nn.Module):
     def class_token_loss(self, record: GuidedRecord, present: Tensor) -> Tensor:
         """L_ML(P, x_cls) of Eq. 5: image tokens are the proxies of prompts; present classes are (B, C) bool.
 
-        The positives of an image are the prompts of all classes it holds. An image of nothing but void counts nowhere.
+        With ``cls_proxies="prompt"`` prompts are the proxies of image tokens, as in the released code. The positives of
+        an image are the prompts of all classes it holds. An image of nothing but void counts nowhere.
         """
         assert record.prompts is not None
         assert record.image_token is not None  # PromptedViT refuses a CLS loss on a trunk without class token
         labelled = present.any(dim=1)
         same = (present[labelled].float() @ self.mapping.speaks_for().T.float()) > 0  # (labelled images, M)
+        if self.cls_proxies == "prompt":
+            return self.metric(record.prompts, record.image_token[labelled], same)
         return self.metric(record.image_token[labelled], record.prompts, same.T)
 
 
@@ -275,7 +294,9 @@ def gather_batch(
     return joined, gather_rows(labels.flatten())[None], gather_rows(present)
 
 
-def _token_side(attended: Attended, side: str, which: slice) -> Tensor:
+def _token_side(entered: Tensor, attended: Attended, side: str, which: slice) -> Tensor:
+    if side == "block_input":
+        return entered[:, which]
     if side == "attn_output":
         return attended.heads[:, which]
     if side == "input":

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InputError
-from .annotations import Count, Number, OneOf, Probability
+from .annotations import Count, Number, OneOf, Probability, Range
 from .arguments import checked
 from .gates import Gates
 from .reading import unread_block
@@ -19,7 +19,7 @@ from .segments import Segments
 
 KINDS = ("deep", "shallow", "gated")
 NORMS = ("none", "l2", "layer")
-INITS = ("vpt", "xavier")
+INITS = ("vpt", "xavier", "release")
 
 
 class Prompts(nn.Module):
@@ -39,13 +39,18 @@ class Prompts(nn.Module):
         kind: ``deep``, ``shallow`` or ``gated``.
         carry: the block, counted from 0, whose prompts stay in the sequence; None for none.
         init: of the values, uniform within +-sqrt(6 / (3 * patch area + D)), as VPT does (``vpt``), or within
-            +-sqrt(6 / (M + D)) (``xavier``). To start from the data: :func:`davpt_seg.core.prompt_init.data_means`.
+            +-sqrt(6 / (M + D)) (``xavier``), or within +-sqrt(6 / ((M + layers) D)) (``release``): the released code of
+            DA-VPT (arXiv 2505.23694) draws one tensor (layers, M, D) for the guided blocks and one for the others by
+            ``xavier_uniform_``, whose fans are M D and layers D. Blocks with another number of prompts are drawn apart,
+            too. To start from the data: :func:`davpt_seg.core.prompt_init.data_means`.
+        init_scale: factor on the initial values of ``release``, at most 1; 1/8 in most released configs.
         dropout: prompt dropout. It is drawn once a batch, since a batch shares its prompts.
         norm: what is done to the prompts before they enter a block: ``none``, ``l2`` (unit length) or ``layer``
             (zero mean, unit variance).
         gate_start: where the gates of gated prompts start, see :class:`~davpt_seg.core.gates.Gates`.
         segments: which segments of pruned prompts are left, see :class:`~davpt_seg.core.segments.Segments`; None: all.
         last: the last block that is run, counted from 0; later ones get no prompts. By default the last of all.
+        guided: guided blocks, counted from 0; read by ``release`` only.
 
     Raises:
         ValueError: a count that is negative or not one per block, a carry block without prompts, segments of another
@@ -67,11 +72,15 @@ class Prompts(nn.Module):
         gate_start: float = -5.0,
         segments: Optional[Sequence[str]] = None,
         last: Optional[Number] = None,
+        init_scale: Annotated[float, Range(above=0, most=1)] = 1.0,
+        guided: Sequence[Number] = (),
     ) -> None:
         super().__init__()
         last = depth - 1 if last is None else last
         self.counts = _counts(num_prompts, depth, kind, last)
         self.carry = _carry(carry, self.counts, kind, last)
+        if init_scale != 1 and init != "release":
+            raise InputError(f"prompts init_scale={init_scale} is for init='release'; set it to 1 for init={init!r}")
         self.norm = norm
         self.dropout = nn.Dropout(dropout)
         self.gates = Gates(last + 1, gate_start) if kind == "gated" else None
@@ -86,13 +95,21 @@ class Prompts(nn.Module):
             }
         )
         self.embed_dim = embed_dim
-        self.reset_parameters(patch_size, init)
+        self.reset_parameters(patch_size, init, init_scale, guided)
 
-    def reset_parameters(self, patch_size: tuple[int, int], init: str = "vpt") -> None:
-        """Draw the initial values anew."""
+    def reset_parameters(
+        self, patch_size: tuple[int, int], init: str = "vpt", scale: float = 1.0, guided: Sequence[int] = ()
+    ) -> None:
+        """Draw the initial values again."""
+        kinds = [(i in guided, count) for i, count in enumerate(self.counts)]
         for block, values in self.values.items():
-            fan = self.counts[int(block)] if init == "xavier" else 3 * patch_size[0] * patch_size[1]
-            bound = math.sqrt(6.0 / (fan + self.embed_dim))
+            count = self.counts[int(block)]
+            fans = 3 * patch_size[0] * patch_size[1] + self.embed_dim
+            if init == "xavier":
+                fans = count + self.embed_dim
+            elif init == "release":
+                fans = (count + kinds.count(kinds[int(block)])) * self.embed_dim
+            bound = scale * math.sqrt(6.0 / fans)
             nn.init.uniform_(values, -bound, bound)
 
     def forward(self, block: int) -> Optional[Tensor]:

@@ -57,6 +57,8 @@ class PromptedViT(nn.Module):
             ``dropout``, ``norm``, ...), or None for no prompts.
         adapters: what joins the trunk besides (LoRA, SSF, Adapter, AdaptFormer, E2VPT's key-value prompts): a list of
             dicts of a ``type`` of :data:`~davpt_seg.core.adapters.ADAPTERS` and its arguments.
+        pool_prompts: average the prompts that stay in the sequence into the mean token, too, as DA-VPT's released MAE
+            classifiers do with those of the last block (``prompts=dict(carry=-1)``).
         guidance: arguments of :class:`~davpt_seg.core.guidance.Guidance` (``num_classes``, ``blocks``, ...), or None.
             ``blocks`` is the last one by default. Without prompts in them, ``num_prompts`` proxies are made.
         tuned: names of trunk parameters to train, see :func:`~davpt_seg.core.tuning.tune`.
@@ -91,6 +93,7 @@ class PromptedViT(nn.Module):
         drop_path_rate: Probability = 0.0,
         with_cp: bool = False,
         timm_kwargs: Optional[Mapping[str, Any]] = None,
+        pool_prompts: bool = False,
     ) -> None:
         super().__init__()
         check_configs(prompts, adapters, guidance)
@@ -116,8 +119,10 @@ class PromptedViT(nn.Module):
         self.biases = ProjectionBiases()
         made = tune(self.trunk, self.biases, tuned, self.last)
         self.adapters = Adapters(self.trunk, adapters, self.last + 1)
-        self.prompts = build_prompts(self.trunk, prompts, self.last)
+        self.prompts = build_prompts(self.trunk, prompts, self.last, guided)
         self.guidance = build_guidance(self.trunk, self.prompts, guidance)
+        self.pool_prompts = pool_prompts
+        self._check_tokens()
         self.folded: Optional[FoldedPrompts] = None
         freeze_unread(self, made)
         self.with_cp = with_cp
@@ -126,6 +131,23 @@ class PromptedViT(nn.Module):
         self, model_name: str, pretrained: bool, weights: WeightsSource, timm_kwargs: Mapping[str, Any]
     ) -> VisionTransformer:
         return build_trunk(model_name, pretrained, weights, timm_kwargs)
+
+    def _check_tokens(self) -> None:
+        """See that what reads a token of the last block finds it among the outputs.
+
+        Raises:
+            ValueError: it does not.
+        """
+        if self.pool_prompts and ("mean_token" not in self.outputs or self.carry is None):
+            raise InputError(
+                "pool_prompts=True averages the prompts of the sequence into the mean token: set "
+                "out_type='avg_featmap' and let prompts stay in the sequence, prompts=dict(num_prompts=..., carry=-1)"
+            )
+        if self.guidance and self.guidance.class_means == "final" and not set(self.outputs) - {"maps"}:
+            raise InputError(
+                "guidance class_means='final' averages the token that a classifier reads, and this model returns maps: "
+                "set out_type='cls_token' or 'avg_featmap', or class_means='image'"
+            )
 
     def train(self, mode: bool = True) -> PromptedViT:
         """Set the mode of all that is learned; the trunk's own is ``trunk_mode`` while training.
@@ -213,9 +235,11 @@ class PromptedViT(nn.Module):
         guided = guidance.blocks if guidance else ()
         grid = self.grid(images)
         maps, records = {}, {}
-        for i, (tokens, prompts, attended) in enumerate(self.walk(self.embed(images), prompted)):
+        entered = self.embed(images)
+        for i, (tokens, prompts, attended) in enumerate(self.walk(entered, prompted)):
             if guidance and i in guided:
-                records[i] = guidance.record(i, attended, prompts, self.trunk, grid)
+                records[i] = guidance.record(i, entered, attended, prompts, self.trunk, grid)
+            entered = tokens
             if i in self.out_indices and "maps" in self.outputs:
                 maps[i] = self._to_map(tokens, images)
         class_token = mean_token = None
@@ -224,7 +248,12 @@ class PromptedViT(nn.Module):
             if "class_token" in self.outputs and self.trunk.has_class_token:
                 class_token = self.trunk.fc_norm(tokens[:, 0])
             if "mean_token" in self.outputs:
-                mean_token = self.trunk.fc_norm(tokens[:, self.patches(grid)].mean(dim=1))
+                pooled = slice(self.trunk.num_prefix_tokens, None) if self.pool_prompts else self.patches(grid)
+                mean_token = self.trunk.fc_norm(tokens[:, pooled].mean(dim=1))
+        if guidance and guidance.class_means == "final":
+            final = mean_token if class_token is None else class_token
+            assert final is not None  # _check_tokens refuses outputs without either
+            records = {i: record._replace(final=final.detach()) for i, record in records.items()}
         return Features(
             class_token=class_token,
             mean_token=mean_token,

@@ -94,12 +94,13 @@ def cache_key(runner: Runner, backbone: PromptedViTBackbone, **pass_settings: An
         )
     of_patches = ["patch", guidance.token_side, guidance.patch_tokens]
     of_images = ["image", guidance.cls_side, guidance.image_token]
+    means_of = dict(patch=of_patches, image=of_images, final=["final", *backbone.outputs])
     digest = hashlib.sha256()
     settings = dict(
         pass_settings,
         versions=[__version__, timm.__version__, torch.__version__],
         block=guidance.blocks[-1],
-        class_means=of_patches if guidance.class_means == "patch" else of_images,
+        class_means=means_of[guidance.class_means],
         labelling=repr(guidance.labelling),
         seed=guidance.mapping.seed,
         device=guidance.mapping.class_means.device.type,

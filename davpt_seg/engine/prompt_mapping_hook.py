@@ -39,6 +39,8 @@ class PromptMappingHook(Hook):
     Args:
         interval: iterations between two clusterings in iteration-based training; by default those that see as many
             images as the data set has. In epoch-based training: epochs, by default 1. 0 keeps the first mapping.
+        from_epoch: first epoch, counted from 1, at whose end classes are clustered again; the first mapping stays until
+            then (the released configs: 1 or 10). For epoch-based training only.
         first_pass_batches: batches of the pass that gathers the first class means through the bare ViT, on each
             process; None for the whole data set.
         first_pass_images_per_class: end that pass as soon as so many images hold a patch of each class (the released
@@ -57,8 +59,10 @@ class PromptMappingHook(Hook):
         first_pass_batches: Optional[Count] = 200,
         first_pass_images_per_class: Optional[Count] = None,
         cache_dir: Optional[str] = None,
+        from_epoch: Count = 1,
     ) -> None:
         self.interval = interval
+        self.from_epoch = from_epoch
         self.bounds = dict(max_batches=first_pass_batches, images_per_class=first_pass_images_per_class)
         self.cache_dir = cache_dir
         self._log: Optional[MappingLog] = None
@@ -75,6 +79,10 @@ class PromptMappingHook(Hook):
             raise InputError(
                 f"guidance num_classes is {self._mapping.num_classes}, but the training set has "
                 f"{len(self._class_names)} classes"
+            )
+        if self.from_epoch > 1 and not self._by_epoch(runner):
+            raise InputError(
+                f"PromptMappingHook from_epoch={self.from_epoch}: this training counts iterations, not epochs; omit it"
             )
         if get_rank() == 0:
             self._log = MappingLog(Path(runner.work_dir) / FILE_NAME, runner.iter)
@@ -94,12 +102,11 @@ class PromptMappingHook(Hook):
     def after_train_epoch(self, runner: Runner) -> None:
         """Cluster anew in epoch-based training."""
         last = runner.epoch + 1 >= runner.max_epochs
-        if (
-            self._by_epoch(runner)
-            and self._reclusters()
-            and not last
-            and self.every_n_epochs(runner, 1 if self.interval is None else self.interval)
-        ):
+        if not self._by_epoch(runner) or not self._reclusters() or last:
+            return
+        if runner.epoch + 1 < self.from_epoch:
+            self._mapping.forget_means()
+        elif self.every_n_epochs(runner, 1 if self.interval is None else self.interval):
             self._cluster(runner, runner.iter, runner.epoch + 1)
 
     def after_train_iter(

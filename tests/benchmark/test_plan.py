@@ -119,7 +119,7 @@ def test_every_task_has_a_data_part() -> None:
 
 
 def test_words_are_those_of_the_experiments() -> None:
-    fixed = {"guided_blocks", "tuned", "source", "note"}
+    fixed = {"guided_blocks", "tuned", "prompt_norm", "init_divide_by_8", "source", "note"}
     of_segmentation = {"head", "schedule", "iters"}
     assert set(WORDS) == {field.name for field in fields(Hyperparameters)} - fixed | set(LENGTHS) | of_segmentation
 
@@ -217,7 +217,7 @@ def test_the_work_dir_is_named_after_the_plan(tmp_path: Path) -> None:
 
 def test_the_plan_of_vtab_is_all_of_it() -> None:
     found = studies(read_plan(find_plan("vtab")))
-    assert len({study.key for study in found}) == len(found) == 19 * 3 * 7
+    assert len({study.key for study in found}) == len(found) == 19 * 4 * 7
     assert {study.seeds for study in found} == {(0, 1, 2, 3, 4)}
 
 

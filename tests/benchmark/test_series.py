@@ -158,7 +158,7 @@ def test_all_plans_are_listed_with_their_settings(capsys: pytest.CaptureFixture[
 def test_the_examples_of_the_docs_are_plans() -> None:
     text = (Path(__file__).parents[2] / "docs" / "benchmark.md").read_text()
     first, second = (yaml.safe_load(block.partition("```")[0]) for block in text.split("```yaml")[1:])
-    assert len(plan_of(first).studies) == 8 * 3 * 5
+    assert len(plan_of(first).studies) == 8 * 4 * 5
     assert second.pop("settings") == ["vitb", "camvid"]
     found = plan_of({**PLAN, **second})
     assert [study.name for study in found.studies[:4]] == ["unguided", "one_block_9", "one_block_10", "one_block_11"]

@@ -35,8 +35,8 @@ def vit(**arguments: Any) -> PromptedViT:
 PROMPTED = dict(prompts=dict(num_prompts=2))
 GUIDED = dict(
     num_classes=3, blocks=[1], patch_weight=0.1, cls_weight=0.1, prompt_side="query", token_side="attn_output",
-    cls_side="attn_output", patch_tokens="each", image_token="class", class_means="patch", labels="patch", purity=0.5,
-    ignore_index=255, mapping="dynamic", seed=0, gather=True, metric="proxy_anchor",
+    cls_side="attn_output", patch_tokens="each", image_token="class", cls_proxies="image", class_means="patch",
+    labels="patch", purity=0.5, ignore_index=255, mapping="dynamic", seed=0, gather=True, metric="proxy_anchor",
 )  # fmt: skip
 #: Of each module: what builds a model with it, and a value for each of its arguments.
 MODULES: dict[str, tuple[Callable[..., PromptedViT], dict[str, Any]]] = {
@@ -46,12 +46,13 @@ MODULES: dict[str, tuple[Callable[..., PromptedViT], dict[str, Any]]] = {
             model_name="vit_tiny_patch16_224", pretrained=False, weights=None, out_indices=[0, 1], norm_maps=False,
             outputs=["maps"], prompts=dict(num_prompts=2), adapters=[dict(type="ssf")], guidance=dict(num_classes=3),
             tuned=["blocks.*.norm1.bias"], frozen=True, trunk_mode="train", drop_path_rate=0.1, with_cp=False,
-            timm_kwargs=TINY,
+            timm_kwargs=TINY, pool_prompts=False,
         ),
     ),
     "prompts": (
         lambda **config: vit(prompts=config),
-        dict(num_prompts=2, kind="deep", carry=None, init="vpt", dropout=0.1, norm="none", segments=["10", "01"]),
+        dict(num_prompts=2, kind="deep", carry=None, init="vpt", dropout=0.1, norm="none", segments=["10", "01"],
+             init_scale=1.0),
     ),
     "gated prompts": (lambda **config: vit(prompts=config), dict(num_prompts=2, kind="gated", gate_start=-5.0)),
     "guidance": (

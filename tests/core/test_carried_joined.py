@@ -53,15 +53,17 @@ def recorded_by_timm(model: PromptedViT, pixels: Tensor) -> tuple[Tensor, list[G
             block.attn.qkv.register_forward_hook(lambda module, inputs, output, seen=seen: seen.update(qkv=output)),
             block.attn.proj.register_forward_pre_hook(lambda module, inputs, seen=seen: seen.update(heads=inputs[0])),
         ]
+        entered = sequence
         sequence = block(torch.cat([sequence, own.expand(len(sequence), -1, -1)], dim=1))
         for handle in handles:
             handle.remove()
         sides = dict(zip(("query", "key", "value"), seen["qkv"].chunk(3, dim=-1)), attn_output=seen["heads"])
+        of_tokens = {**sides, "block_input": entered}
         records.append(
             GuidedRecord(
                 prompts=sides[guidance.prompt_side][:, -len(own) :].mean(dim=0),
-                tokens=sides[guidance.token_side][:, patches],
-                image_token=sides[guidance.cls_side][:, 0],
+                tokens=of_tokens[guidance.token_side][:, patches],
+                image_token=of_tokens[guidance.cls_side][:, 0],
                 grid=GRID,
             )
         )
@@ -71,7 +73,9 @@ def recorded_by_timm(model: PromptedViT, pixels: Tensor) -> tuple[Tensor, list[G
 
 
 @pytest.mark.parametrize("joining", [{}, JOINING["lora"], JOINING["ssf"]], ids=["alone", "lora", "ssf"])
-@pytest.mark.parametrize("sides", [("query", "attn_output", "attn_output"), ("key", "query", "query"), ("value",) * 3])
+@pytest.mark.parametrize(
+    "sides", [("query", "attn_output", "attn_output"), ("key", "block_input", "query"), ("value",) * 3]
+)
 @pytest.mark.parametrize("carry", [0, 1, 2])
 def test_losses_of_blocks_before_at_and_behind_the_carrying_one_equal_the_concatenated_form(
     carry: int, sides: tuple[str, str, str], joining: dict[str, Any]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable
 
@@ -33,9 +34,10 @@ def in_processes(
     return [torch.load(folder / f"{rank}.pth") for rank in range(number)]
 
 
-def guidance() -> Guidance:
+def guidance(cls_proxies: str) -> Guidance:
     """Six classes on four prompts, patches of 2 x 2 pixels."""
-    return Guidance(blocks=[0], num_classes=6, num_prompts=4, embed_dim=8, patch_size=(2, 2))
+    sizes = dict(num_classes=6, num_prompts=4, embed_dim=8, patch_size=(2, 2))
+    return Guidance(blocks=[0], cls_proxies=cls_proxies, **sizes)
 
 
 def batch(rank: int) -> tuple[GuidedRecord, Tensor]:
@@ -51,8 +53,8 @@ def batch(rank: int) -> tuple[GuidedRecord, Tensor]:
     return GuidedRecord(*leaves, grid=(height, width)), labels
 
 
-def guided(rank: int) -> dict[str, Any]:
-    module = guidance()
+def guided(rank: int, cls_proxies: str) -> dict[str, Any]:
+    module = guidance(cls_proxies)
     record, labels = batch(rank)
     losses = module([record], labels)
     sum(losses.values()).backward()
@@ -64,10 +66,11 @@ def guided(rank: int) -> dict[str, Any]:
     )
 
 
-def test_metric_losses_gradients_and_class_means_are_those_of_one_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cls_proxies", ["image", "prompt"])
+def test_metric_losses_gradients_and_class_means_are_those_of_one_process(tmp_path: Path, cls_proxies: str) -> None:
     """The oracle takes all patches as one row, since images of different sizes make no batch."""
-    results = in_processes(guided, tmp_path)
-    module, each = guidance(), [batch(rank) for rank in range(len(GRIDS))]
+    results = in_processes(partial(guided, cls_proxies=cls_proxies), tmp_path)
+    module, each = guidance(cls_proxies), [batch(rank) for rank in range(len(GRIDS))]
     labels, present = zip(*(module.targets([record], maps) for record, maps in each))
     for (record, _), patches in zip(each, labels):
         module.observe([record], patches)

@@ -282,7 +282,7 @@ def hand_block(block: Block, tokens: Tensor, prompts: Tensor, offset: Optional[T
             found[name] = projected
         return found
 
-    of_tokens, of_prompts = sides(tokens), {**sides(prompts), "prompt": prompts}
+    of_tokens, of_prompts = {**sides(tokens), "block_input": tokens}, {**sides(prompts), "prompt": prompts}
     keys, values = (
         torch.cat([of_tokens[name], of_prompts[name].expand(len(tokens), -1, -1)], 1).unflatten(-1, (heads, -1))
         for name in ("key", "value")
@@ -308,11 +308,11 @@ def guided_vit(trait: str = "plain", **guidance: Any) -> PromptedViT:
 
 SIDES = [
     ("query", "attn_output", "attn_output"),  # the paper
-    ("prompt", "attn_output", "query"),  # the released code
+    ("prompt", "block_input", "query"),  # the released code
     ("key", "query", "input"),
     ("value", "key", "value"),
     ("query", "value", "key"),
-    ("key", "input", "attn_output"),
+    ("key", "input", "block_input"),
 ]
 
 
@@ -405,8 +405,11 @@ def test_labels_and_patches_meet_on_padded_images_with_oblong_patches() -> None:
             dict(prompt_side="attn_output"),
             r"prompt_side must be one of \('query', 'key', 'value', 'prompt'\), got 'attn_",
         ),
-        (dict(token_side="prompt"), r"token_side must be one of \('attn_output', .*'input'\), got 'prompt'"),
-        (dict(cls_side="class_token"), r"cls_side must be one of \('attn_output', .*'input'\), got 'class_token'"),
+        (dict(token_side="prompt"), r"token_side must be one of \('attn_output', .*'block_input'\), got 'prompt'"),
+        (
+            dict(cls_side="class_token"),
+            r"cls_side must be one of \('attn_output', .*'block_input'\), got 'class_token'",
+        ),
         (dict(divisor="none"), r"divisor must be one of \('positive', 'all'\), got 'none'"),
         (dict(purity=0.0), r"purity must be a number above 0 and at most 1, got 0\.0"),
         (dict(purity=1.5), r"purity must be a number above 0 and at most 1, got 1\.5"),

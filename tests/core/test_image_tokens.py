@@ -84,7 +84,7 @@ def test_class_means_are_of_image_tokens(token: str) -> None:
         torch.testing.assert_close(mapping.class_means[c], mean, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("option", [dict(patch_tokens="mean"), dict(class_means="image")])
+@pytest.mark.parametrize("option", [dict(patch_tokens="mean"), dict(class_means="image"), dict(class_means="final")])
 def test_options_that_give_an_image_one_label_say_so(option: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="give an image one label: set labels='image'"):
         guided(**option, labels="patch")

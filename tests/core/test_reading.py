@@ -47,8 +47,9 @@ def guidance(rng: random.Random, prompts: Any, has_class_token: bool) -> dict[st
     weights = rng.choice(WEIGHTS)
     config: dict[str, Any] = dict(num_classes=5, patch_weight=weights[0], cls_weight=weights[1])
     config["image_token"] = rng.choice(["class", "mean"]) if has_class_token else "mean"
-    config["token_side"] = rng.choice(["attn_output", "query", "key", "value", "input"])
-    config["cls_side"] = rng.choice(["attn_output", "query", "key", "value", "input"])
+    config["token_side"] = rng.choice(["attn_output", "query", "key", "value", "input", "block_input"])
+    config["cls_side"] = rng.choice(["attn_output", "query", "key", "value", "input", "block_input"])
+    config["cls_proxies"] = rng.choice(["image", "prompt"])
     if prompts is None:
         return dict(config, num_prompts=2, blocks=rng.choice([[0], [1], [2], [0, 2]]))
     config["prompt_side"] = rng.choice(["query", "key", "value", "prompt"])

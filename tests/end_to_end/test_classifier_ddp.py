@@ -26,11 +26,11 @@ class TwoAtOnce(PKSampler):
     """For a loader of eight: two batches of four, which two processes would have got one each."""
 
 
-def classifier(root: Path, work_dir: Path, processes: int) -> Config:
+def classifier(root: Path, work_dir: Path, processes: int, method: str) -> Config:
     """Three epochs on six classes that share two prompts, PKSampler's batches of 4 images on each of two processes."""
     os.environ["VTAB_ROOT"] = str(root)
     words = "trunk=vits14,data=vtab/dmlab,split=final,epochs=3,image_size=56,batch_size=4,prompts=2,guided_prompts=2"
-    cfg = compose_from_words(words)
+    cfg = compose_from_words(f"method={method},{words}")
     timm_kwargs = dict(img_size=16, patch_size=8, embed_dim=16, num_heads=2, depth=2)
     cfg.merge_from_dict(
         {
@@ -57,10 +57,10 @@ def classifier(root: Path, work_dir: Path, processes: int) -> Config:
     return cfg
 
 
-def one_of_two(rank: int, root: Path, folder: Path) -> None:
+def one_of_two(rank: int, root: Path, folder: Path, method: str) -> None:
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2")
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-    cfg = classifier(root, folder / "two", 2)
+    cfg = classifier(root, folder / "two", 2, method)
     cfg.update(launcher="pytorch", experiment_name="two")
     prepare_cpu_ddp(cfg)
     torch.save(run(cfg), folder / f"{rank}.pth")
@@ -69,12 +69,13 @@ def one_of_two(rank: int, root: Path, folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="forks; hide the GPU with CUDA_VISIBLE_DEVICES=''")
-def test_two_processes_have_the_losses_and_weights_of_one_on_the_same_pk_batches(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["davpt", "davpt_release"])
+def test_two_processes_have_the_losses_and_weights_of_one_on_the_same_pk_batches(method: str, tmp_path: Path) -> None:
     root = write_vtab(tmp_path / "vtab", "dmlab", train=16, val=8)
-    arguments = (root, tmp_path)
+    arguments = (root, tmp_path, method)
     torch.multiprocessing.start_processes(one_of_two, arguments, nprocs=2, start_method="fork")
     pair = [torch.load(tmp_path / f"{rank}.pth") for rank in range(2)]
-    one = run(classifier(root, tmp_path / "one", 1))
+    one = run(classifier(root, tmp_path / "one", 1, method))
     assert len(one["losses"]) == len(pair[0]["losses"]) == 9
     for expected, first, second in zip(one["losses"], pair[0]["losses"], pair[1]["losses"]):
         assert expected.keys() == {"loss", "loss_metric_patch", "loss_metric_cls"}

@@ -77,6 +77,22 @@ def test_choosing_trains_with_guidance_and_scores_the_validation_split(tmp_path:
     assert sorted(mapping.unique().tolist()) == [0, 1]  # six classes share two prompts
 
 
+@pytest.mark.parametrize(("trunk", "amp"), [("vits14", True), ("vitb_mae", False)])
+def test_the_release_trains_with_its_losses_and_clusters_from_its_epoch(trunk: str, amp: bool, tmp_path: Path) -> None:
+    options = ("model.backbone.pretrained=False",) if trunk == "vitb_mae" else ()
+    changes = dict(method="davpt_release", trunk=trunk, image_size=32 if trunk == "vitb_mae" else 56)
+    arguments = ("--amp",) if amp else ()
+    train(tmp_path / "run", *arguments, options=options, **changes, epochs=4, kmeans_from_epoch=2)
+    for name in ("loss_metric_patch", "loss_metric_cls"):
+        assert min(logged(tmp_path / "run", name)) > 0
+    state = weights(tmp_path / "run", epoch=4)
+    start = 0.125 * (6 / ((2 + 11) * 16)) ** 0.5  # of eleven blocks' two prompts; the rate of the run is 0.02
+    assert state["backbone.prompts.values.0"].abs().max() != pytest.approx(start, rel=0.5)  # they learn
+    lines = [json.loads(line) for line in (tmp_path / "run" / "mapping.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [0, 2, 3]
+    assert state["backbone.guidance.mapping.class_means"].shape == (6, 16)
+
+
 def test_the_final_run_is_tested_alike_by_both_tools(tmp_path: Path) -> None:
     scores = train(tmp_path / "run", split="final", options=("randomness.seed=3",))
     assert (scores["about"]["split"], scores["about"]["images"]) == ("test", 18)

@@ -102,6 +102,7 @@ def key(tmp_path: Path, **changes: Any) -> str:
         guidance={**dict(num_classes=5), **changes.get("guidance", {})},
         adapters=changes.get("adapters", ()),
         tuned=["blocks.*.attn.key_bias"],
+        out_type=changes.get("out_type", "featmap"),
     )
     with torch.no_grad():
         backbone.biases.offsets["0_key"].add_(changes.get("bias", 0.0))
@@ -131,6 +132,7 @@ def key(tmp_path: Path, **changes: Any) -> str:
         dict(guidance=dict(token_side="key")),
         dict(guidance=dict(purity=0.7)),
         dict(guidance=dict(labels="image")),
+        dict(guidance=dict(labels="image", class_means="final"), out_type="cls_token"),
         dict(guidance=dict(num_classes=6)),
         dict(guidance=dict(seed=1)),
         dict(images=3),
@@ -164,6 +166,14 @@ def test_whatever_changes_class_means_changes_the_key(changes: dict[str, Any], t
 def test_whatever_leaves_class_means_alone_leaves_the_key(changes: dict[str, Any], tmp_path: Path) -> None:
     # prompts are drawn after the trunk, so the seed gives the same trunk
     assert key(tmp_path, **changes) == key(tmp_path)
+
+
+def test_final_class_means_have_a_key_for_each_token_and_none_for_sides(tmp_path: Path) -> None:
+    final = dict(labels="image", class_means="final")
+    token = key(tmp_path, guidance=final, out_type="cls_token")
+    assert token == key(tmp_path, guidance=dict(final, cls_side="query", cls_proxies="prompt"), out_type="cls_token")
+    assert token != key(tmp_path, guidance=final, out_type="avg_featmap")
+    assert token != key(tmp_path, guidance=dict(final, class_means="image"), out_type="cls_token")
 
 
 def test_data_that_nothing_describes_is_refused(tmp_path: Path) -> None:

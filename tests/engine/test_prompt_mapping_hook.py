@@ -56,6 +56,27 @@ def test_epochs_cluster_before_training_and_after_each(camvid: Path, tmp_path: P
     assert "bicyclist" in log
 
 
+def test_the_first_mapping_stays_until_the_epoch_that_is_asked_for(
+    camvid: Path, tmp_path: Path, calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    recluster = ClassPromptMapping.recluster
+    monkeypatch.setattr(
+        ClassPromptMapping, "recluster", lambda self: (seen.append(int(self.class_counts.sum())), recluster(self))
+    )
+    train(clustered(camvid, tmp_path, **{"train_cfg.max_epochs": 4, "custom_hooks.1.from_epoch": 3}))
+    assert calls == ["_first_means", "_cluster", "_cluster"]
+    assert [line["epoch"] for line in lines_of(tmp_path)] == [0, 3]
+    first, third = seen
+    assert third <= first  # the means of one epoch, not of three
+
+
+def test_an_epoch_to_cluster_from_needs_training_by_epochs(camvid: Path, tmp_path: Path) -> None:
+    cfg = by_iterations(clustered(camvid, tmp_path, **{"custom_hooks.1.from_epoch": 3}), 2)
+    with pytest.raises(ValueError, match="from_epoch=3: this training counts iterations, not epochs; omit it"):
+        train(cfg)
+
+
 def lines_of(work_dir: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (work_dir / "mapping.jsonl").read_text().splitlines()]
 

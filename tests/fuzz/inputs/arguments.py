@@ -20,11 +20,13 @@ PROMPTS: list[dict[str, Any]] = [
     dict(num_prompts=4, kind="shallow", init="xavier"),
     dict(num_prompts=4, kind="gated", gate_start=-4.0),
     dict(num_prompts=3, carry=1, norm="layer"),
+    dict(num_prompts=3, init="release", init_scale=0.125),
 ]
 GUIDANCE: list[dict[str, Any]] = [
     dict(blocks=[1]),
     dict(blocks=[-1], patch_weight=0.1, cls_weight=0.0, mapping="static", seed=3),
     dict(labels="image", class_means="image", patch_tokens="mean", prompt_scale=1.0),
+    dict(labels="image", token_side="block_input", cls_side="query", cls_proxies="prompt", divisor="all"),
     dict(metric="triplet", margin=0.2, token_side="key", cls_side="input", purity=0.9),
     dict(metric="proxy_nca", scale=16.0, image_token="mean", gather=False, ignore_index=-1),
     dict(metric="attention", scale=2.0, prompt_side="key", token_side="query", cls_weight=0.0),
