@@ -29,6 +29,8 @@ COLLECTIONS = {  # by the folder of a config
     "adapter+guidance": "DA-VPT",
     "vpt_deep+carried": "VPT",
     "davpt+carried": "DA-VPT",
+    "vpt_deep+zero_start": "VPT",
+    "davpt+zero_start": "DA-VPT",
 }
 DATASETS = {  # by a part of a config's name, the longer ones first; the names are those of MMSegmentation's index
     "ade20k": "ADE20K",

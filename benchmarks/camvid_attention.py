@@ -3,7 +3,8 @@
     python -m benchmarks.camvid_attention --work-dir work_dirs/camvid_study
 
 Reads the checkpoints that camvid.py keeps of seed 0, and prints one line for each: the share of attention, in percent,
-that goes to all prompts of a block together, as a mean over heads and the first images of the validation set; and what
+that goes to all prompts of a block together, as a mean over heads and the first validation images. Zero-start
+prompts take none: of those it is the norm of what they add, in percent of the attention output's. And it prints what
 MetricLossHook(log_stats=True) logged, as a mean over the 100 iterations before: cosines of pairs of the same class and
 of different ones, and the percentage of patches whose nearest prompt speaks for their class.
 """
@@ -23,7 +24,7 @@ from torch import Tensor
 from davpt_seg import compat
 from davpt_seg.apis.checkpoint import read_checkpoint
 from davpt_seg.core import PromptedViT
-from davpt_seg.visualization import class_token_prompt_attention, prompt_attention
+from davpt_seg.visualization import class_token_prompt_attention, prompt_attention, prompt_contribution
 
 LOGGED = {"patch_cos_positive": 1, "patch_cos_negative": 1, "patch_nearest_right": 100}
 
@@ -39,7 +40,10 @@ def validation_images(cfg: Config, count: int) -> Tensor:
 
 
 def shares(model: PromptedViT, images: Tensor, block: int) -> tuple[float, float]:
-    """Percent of a patch's and of the class token's attention that the block's prompts get."""
+    """Percent of a patch's and of the class token's attention that the block's prompts get, or of its norm add."""
+    if model.starts_at_zero:
+        added = 100 * prompt_contribution(model, images, block)
+        return added[:, model.patches(model.grid(images))].mean().item(), added[:, 0].mean().item()
     patches = prompt_attention(model, images, block).sum(1).mean()
     class_token = class_token_prompt_attention(model, images, block).sum(1).mean()
     return 100 * patches.item(), 100 * class_token.item()

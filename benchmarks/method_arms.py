@@ -59,6 +59,8 @@ def backbone_arguments(method: str, depth: int) -> dict[str, Any]:
     cfg["out_indices"] = [depth - 1]
     fit_method(cfg)
     arguments = {name: cfg[name] for name in ARGUMENTS if name in cfg}
+    if "init" in arguments.get("prompts", {}):
+        del arguments["prompts"]["init"]  # prototypes of data, which there is none of here, are no part of a step
     if method == PRUNED:
         count = arguments["prompts"]["num_prompts"]
         drawn = Importance(torch.rand(count), torch.rand(count, SEGMENTS))

@@ -1,8 +1,9 @@
-"""Time and memory of a DA-VPT+ training step, as ratios to the bare frozen trunk and to concatenated prompts.
+"""Time and memory of a training step of DA-VPT+, VPT-Deep and zero-start prompts, as ratios to each other.
 
     python benchmarks/step_time.py --num-prompts 20 100 --rounds 15
+    python benchmarks/step_time.py --arms floor joint offset gate
 
-Three arms run on one frozen timm ViT of random weights, in eval mode (no dropout), on the same random images:
+The arms run on one frozen timm ViT of random weights, in eval mode (no dropout), on the same random images:
 
 - **floor**: embedding, the trunk's own blocks and final norm, a loss on the last map and the class token, and the
   backward to the embedded tokens. No prompts, no parameter gradients, no guidance, no optimizer.
@@ -11,6 +12,9 @@ Three arms run on one frozen timm ViT of random weights, in eval mode (no dropou
   runs every so many steps), the backward to all trained parameters, AdamW's step and ``zero_grad``.
 - **concatenated**: the same step with the prompts really in the sequence of timm's own blocks, dropped after each.
   Its losses and gradients are first checked against ours, in float32.
+- **joint**, **offset**, **gate**: the step of VPT-Deep, whose prompts join the tokens' softmax, and of the two forms of
+  ``vpt_deep+zero_start``, whose prompts have one of their own: prompts in every block, the loss on map and class token,
+  AdamW; no guidance, no biases.
 
 A round runs each arm once, in rotating order; a ratio is the median (and interquartile range) of those within rounds.
 Memory has a pass of its own: on CPU, the bytes that autograd holds when the forward pass ends, each storage once,
@@ -46,6 +50,15 @@ from measuring import (
 from torch import Tensor
 
 from davpt_seg.core import GuidedRecord, PromptedViT
+from davpt_seg.core.zero_start import STARTS
+
+ARMS = ("floor", "ours", "concatenated", *STARTS)
+
+
+def prompted(model: PromptedViT, images: Tensor) -> dict[str, Tensor]:
+    """Run the package's forward pass without guidance."""
+    features = model(images)
+    return {"loss_task": task_loss(features.class_token, features.maps[0])}
 
 
 def ours(model: PromptedViT, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -84,39 +97,54 @@ def check_same_step(model: PromptedViT, arms: dict[str, Losses]) -> None:
     torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-6)
 
 
-def measure(num_prompts: int, options: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """Measure the three arms for one number of prompts: seconds of each round, and MiB."""
+def build(num_prompts: int, options: argparse.Namespace) -> dict[str, tuple[PromptedViT, Losses]]:
+    """Build the models of the arms, which share one trunk, and what computes their losses."""
     torch.manual_seed(0)
     tuned = ["blocks.*.attn.key_bias", "blocks.*.attn.value_bias"]
     prompts, guidance = dict(num_prompts=num_prompts), dict(num_classes=NUM_CLASSES)
     model = PromptedViT(options.model, prompts=prompts, guidance=guidance, tuned=tuned).to(options.device).train()
     images, labels = draw_batch(options)
-    arms: dict[str, Losses] = {
-        "floor": partial(floor, model, images),
-        "ours": partial(ours, model, images, labels),
-        "concatenated": partial(concatenated, model, images, labels),
+    arms: dict[str, tuple[PromptedViT, Losses]] = {
+        "floor": (model, partial(floor, model, images)),
+        "ours": (model, partial(ours, model, images, labels)),
+        "concatenated": (model, partial(concatenated, model, images, labels)),
     }
-    check_same_step(model, arms)
-    adamw = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
-    steps = {name: partial(train_step, arm, None if name == "floor" else adamw, options) for name, arm in arms.items()}
+    for start in STARTS:
+        other = PromptedViT(options.model, prompts=dict(prompts, start=start)).to(options.device).train()
+        other.trunk = model.trunk
+        arms[start] = (other, partial(prompted, other, images))
+    return {name: arms[name] for name in options.arms}
+
+
+def measure(num_prompts: int, options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Measure the arms for one number of prompts: seconds of each round, and MiB."""
+    arms = build(num_prompts, options)
+    if {"ours", "concatenated"} <= arms.keys():
+        check_same_step(arms["ours"][0], {name: losses for name, (_, losses) in arms.items()})
+    steps = {}
+    for name, (model, losses) in arms.items():
+        learned = [p for p in model.parameters() if p.requires_grad]
+        adamw = None if name == "floor" else torch.optim.AdamW(learned, lr=1e-3)
+        steps[name] = partial(train_step, losses, adamw, options)
     turns = {name: partial(timed, step, options) for name, step in steps.items()}
     results: dict[str, dict[str, Any]] = {
         name: dict(seconds=seconds) for name, seconds in in_turns(turns, options, f"M = {num_prompts}").items()
     }
-    for name, arm in arms.items():
+    for name, (model, losses) in arms.items():
         on_cpu = options.device.type == "cpu"
-        held = held_for_backward(arm, model, options.amp) if on_cpu else peak(steps[name], options.device)
+        held = held_for_backward(losses, model, options.amp) if on_cpu else peak(steps[name], options.device)
         results[name]["mebibytes"] = held / 2**20
     return results
 
 
 def table(results: dict[str, dict[str, Any]], memory: str) -> str:
     """Write the arms as a Markdown table."""
-    lines = [f"| arm | median step, s | time to floor | time to concatenated | {memory} |", "|---|---|---|---|---|"]
+    references = [name for name in ("floor", "concatenated", "joint") if name in results]
+    columns = ["arm", "median step, s", *(f"time to {name}" for name in references), memory]
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for name, result in results.items():
-        cells = [f"{name} | {statistics.median(result['seconds']):.3f}"]
-        for reference in ("floor", "concatenated"):
-            cells.append(str(ratio(result["seconds"], results[reference]["seconds"])))
+        cells = [name, f"{statistics.median(result['seconds']):.3f}"]
+        cells += [str(ratio(result["seconds"], results[reference]["seconds"])) for reference in references]
         lines.append(f"| {' | '.join(cells)} | {result['mebibytes']:.0f} |")
     return "\n".join(lines)
 
@@ -126,6 +154,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--num-prompts", type=int, nargs="+", default=[20, 100], help="in every block")
     parser.add_argument("--model", default="vit_base_patch16_224", help="a timm ViT with a class token")
+    parser.add_argument("--arms", nargs="+", default=ARMS, choices=ARMS, help="default: all")
     add_options(parser, batch_size=8, rounds=15)
     options = parser.parse_args(argv)
     memory = "memory held for backward, MiB" if options.device.type == "cpu" else "peak memory allocated, MiB"

@@ -75,6 +75,15 @@ def test_values_reach_what_they_name() -> None:
     assert backbone.guidance.blocks == [backbone.prompts.carry] == [-4]
 
 
+@pytest.mark.parametrize("method", ["vpt_deep", "davpt", "davpt_plus", "e2vpt", "vpt_deep+lora", "davpt_plus+adapter"])
+def test_zero_start_changes_nothing_but_the_start(method: str) -> None:
+    plain, zero = (
+        compose_from_words(f"method={words},{CAMVID}").to_dict() for words in (method, f"{method}+zero_start")
+    )
+    assert zero["model"]["backbone"]["prompts"].pop("start") == "offset"
+    assert zero == plain
+
+
 def test_methods_join_in_any_order() -> None:
     one, other = compose("lora+davpt_plus"), compose("davpt_plus+lora")
     assert one.to_dict() == other.to_dict()

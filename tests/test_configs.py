@@ -23,7 +23,14 @@ METHODS = (
     *("linear", "full", "bias", "vpt_shallow", "vpt_deep", "davpt", "davpt_plus"),
     *("e2vpt", "gatevpt", "lora", "adapter", "adaptformer", "ssf"),
 )
-COMBINATIONS = ("lora+guidance", "adapter+guidance", "vpt_deep+carried", "davpt+carried")
+COMBINATIONS = (
+    "lora+guidance",
+    "adapter+guidance",
+    "vpt_deep+carried",
+    "davpt+carried",
+    "vpt_deep+zero_start",
+    "davpt+zero_start",
+)
 CELLS = [
     f"{head}_vitl_{data}"
     for head in ("upernet", "setr_pup")
@@ -148,7 +155,7 @@ def test_config_builds_and_trains_what_its_method_says(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "method", [*METHODS, *COMBINATIONS, "e2vpt+efficient_bias", "gatevpt+guidance", "vpt_deep+lora"]
+    "method", [*METHODS, *COMBINATIONS, "e2vpt+efficient_bias", "gatevpt+guidance", "vpt_deep+lora", "e2vpt+zero_start"]
 )
 @pytest.mark.parametrize("trunk", ["vits", "vitl14_reg"])
 def test_other_trunks_build_and_train_what_their_method_says(trunk: str, method: str) -> None:
@@ -179,6 +186,7 @@ def trained_by(part: str, cfg: Config, dim: int, depth: int, trunk: int) -> int:
         "ssf": lambda: 22 * dim * depth + 4 * dim - 2 * dim * no_norm,
         "guidance": lambda: dim * cfg.model.backbone.guidance.get("num_prompts", 0),  # proxies, where there are any
         "carried": lambda: 0,
+        "zero_start": lambda: 0,
     }
     return formulas[part]()
 
@@ -193,6 +201,7 @@ def assert_trains_what_its_method_says(cfg: Config, method: str) -> None:
     guided = "davpt" in method or "guidance" in method
     assert (model.backbone.guidance is not None) == guided
     assert [hook.type for hook in cfg.get("custom_hooks", [])] == ["MetricLossHook", "PromptMappingHook"] * guided
+    assert model.backbone.starts_at_zero == ("zero_start" in method)
     assert (model.backbone.carry == model.backbone.depth - 4) == ("carried" in method)
 
 

@@ -44,7 +44,7 @@ def test_the_counts_of_the_table_are_those_of_the_models(method: str, vit_b: str
 
 
 def test_every_method_is_counted() -> None:
-    joining = {"carried", "guidance"}
+    joining = {"carried", "guidance", "prototypes", "zero_start"}
     counted = {part for method, *_ in COUNTS for part in method.split("+")}
     assert counted == {path.stem for path in METHODS.glob("*.py")} - set(CLASSIFICATION_ONLY)
     assert {method for method, *_ in COUNTS if "+" not in method} == counted - joining

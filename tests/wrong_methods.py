@@ -24,6 +24,12 @@ def case(does: str, words: str, *says: str) -> None:
 
 case("guidance of nothing that learns", "method=guidance", "join it to one, lora+guidance")
 case("no prompts to carry", "method=lora+carried", "carried is a way of prompts", "vpt_deep+carried")
+case("no prompts to start at zero", "method=zero_start", "zero_start is a way of prompts", "vpt_deep+zero_start")
+case("no prompts to start at zero", "method=lora+zero_start", "zero_start is a way of prompts", "vpt_deep+zero_start")
+case("no prompts to start", "method=ssf+prototypes", "prototypes is a way of prompts", "vpt_deep+prototypes")
+case("prompts in the sequence", "method=vpt_deep+carried+zero_start", "start='offset' and carry=-4 exclude each other")
+case("prompts in the sequence", "method=vpt_shallow+zero_start", "start='offset' and kind='shallow' exclude each other")
+case("prompts in the sequence", "method=gatevpt+zero_start", "start='offset' and kind='gated' exclude each other")
 case("two sets of prompts", "method=vpt_deep+gatevpt", "vpt_deep and gatevpt both bring prompts")
 case("a method twice", "method=lora+lora", "names a method twice")
 case("two methods in one place", "method=lora+ssf", "both change the linear layers", "choose one")

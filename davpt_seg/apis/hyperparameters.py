@@ -25,6 +25,8 @@ TUNED_ON = {"vitb_in21k": "vitb_augreg_in21k"}  # trunks without rows, and the o
 JOINING: dict[str, tuple[str, ...]] = {
     "guidance": ("guided_prompts", "guided_blocks", "patch_weight", "cls_weight", "prompt_scale", "kmeans_from_epoch"),
     "carried": (),
+    "zero_start": (),
+    "prototypes": (),
 }
 SIZES = (
     *JOINING["guidance"],

@@ -52,8 +52,17 @@ def check_load_from(runner: Runner, path: str) -> None:
                 f"{counts}. The ViT gets no other weights, so {len(trunk)} of its tensors would stay random "
                 f"({some(trunk)}). {_advice(path, state, model)}"
             )
+        _check_initial_prompts(counts, [key for key in taken if key.startswith(name)], missing)
     log = logger.warning if other_shape else logger.info
     log("%s", counts)
+
+
+def _check_initial_prompts(counts: str, taken: Iterable[str], missing: Iterable[str]) -> None:
+    if any(".prompts.values." in name for name in taken) and any(".prompts.initial." in name for name in missing):
+        raise InputError(
+            f"{counts}. Its prompts come without the initial ones that start='offset' subtracts, so training would "
+            "start from neither model: set prompts start='joint', as the file's prompts have it, or omit load_from"
+        )
 
 
 def _read(path: str) -> dict[str, Tensor]:

@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 from ..core.adapters import check_adapters
+from ..core.zero_start import check_start
 
 PROXIES = 10  # where guidance has no prompts to guide, and nobody says how many proxies
 DOUBLED = ("prompts", "guidance")  # a model has these once
+#: What changes the prompts of another method, and is no set of prompts itself: the argument, and who brings it.
+OF_PROMPTS = {"carry": "carried", "start": "zero_start", "init": "prototypes"}
 LISTS = ("adapters", "tuned")  # these add up
 GUIDED = ("guided_prompts", "patch_weight", "cls_weight", "prompt_scale")
 
@@ -32,7 +35,7 @@ def joined_methods(words: str, contents: Mapping[str, Mapping[str, Any]]) -> dic
     for name, content in contents.items():
         own = content.get("model", {}).get("backbone", {})
         for key in DOUBLED:
-            if own.get(key, {}).keys() - {"carry"}:
+            if own.get(key, {}).keys() - OF_PROMPTS.keys():
                 if key in brought:
                     raise ValueError(
                         f"method={words}: {brought[key]} and {name} both bring {key}, of which a ViT has one"
@@ -49,11 +52,14 @@ def joined_methods(words: str, contents: Mapping[str, Mapping[str, Any]]) -> dic
         if hooks:
             joined["custom_hooks"] = [*joined.get("custom_hooks", []), *hooks]
         joined.update({key: value for key, value in content.items() if key not in ("model", "custom_hooks")})
-    if "carry" in backbone.get("prompts", {}) and "prompts" not in brought:
+    prompts = backbone.get("prompts", {})
+    if prompts and "prompts" not in brought:
+        lonely = next(name for key, name in OF_PROMPTS.items() if key in prompts)
         raise ValueError(
-            f"method={words}: carried is a way of prompts: join it to a method that has them, vpt_deep+carried"
+            f"method={words}: {lonely} is a way of prompts: join it to a method that has them, vpt_deep+{lonely}"
         )
     try:
+        check_start(prompts.get("start", "joint"), prompts.get("kind", "deep"), prompts.get("carry"))
         check_adapters(backbone.get("adapters", []))
     except ValueError as error:
         raise ValueError(f"method={words}: {error}") from error

@@ -60,10 +60,12 @@ def check_prunable(cfg: Config, name: str, segments: int) -> int:
             f"{name}: these prompts are pruned already (prompts.segments); to remove more, prune the config and "
             "checkpoint that they came from, by larger shares"
         )
-    if any(hook.get("type") == "DataMeanInitHook" for hook in cfg.get("custom_hooks") or ()):
+    if prompts.get("init") == "prototypes" or any(
+        hook.get("type") == "DataMeanInitHook" for hook in cfg.get("custom_hooks") or ()
+    ):
         raise InputError(
-            f"{name}: DataMeanInitHook starts whole prompts, so pruned ones could not be trained; take it out of "
-            "custom_hooks, train, and prune that"
+            f"{name}: prototypes start complete prompts, so pruned ones could not be trained; omit prompts "
+            "init='prototypes' and DataMeanInitHook of custom_hooks, train, and prune that"
         )
     vit = build_on_meta(cfg).get_submodule("backbone")
     assert isinstance(vit, PromptedViT) and vit.prompts is not None

@@ -9,29 +9,16 @@ comes as :class:`Changes`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple, Optional, cast
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Optional, Union, cast
 
 import torch
-import torch.nn.functional as F
 from timm.layers import Attention
 from timm.models.vision_transformer import Block
 from torch import Tensor
 
-
-class Projected(NamedTuple):
-    """Queries, keys and values, each (..., N, heads, head_dim), keys and queries after qk-norm."""
-
-    query: Tensor
-    key: Tensor
-    value: Tensor
-
-
-class KeyValue(NamedTuple):
-    """Keys and values that tokens attend to, each (n, heads, head_dim), shared by the batch."""
-
-    key: Tensor
-    value: Tensor
+from .projection import KeyValue, Projected, for_batch, fused_attention, project
+from .zero_start import Beside, joined_beside, project_prompts
 
 
 class Changes(NamedTuple):
@@ -42,12 +29,14 @@ class Changes(NamedTuple):
         extra: keys and values after projection, of no token.
         temperature: what attention scores are divided by, a scalar tensor.
         ffn: what replaces the FFN's output, given its normalised input and that output, both (B, N, D).
+        beside: how prompts and extra keys join beside the tokens' softmax; None for in it.
     """
 
     bias: Optional[Tensor] = None
     extra: Optional[KeyValue] = None
     temperature: Optional[Tensor] = None
     ffn: Optional[Callable[[Tensor, Tensor], Tensor]] = None
+    beside: Optional[Beside] = None
 
 
 UNCHANGED = Changes()
@@ -62,6 +51,7 @@ class Attended(NamedTuple):
         prompt_input: prompts after ``norm1``, (M, D), or None.
         prompts: the prompts' projections, each (M, heads, head_dim), or None.
         extra: the block's further keys and values, or None.
+        beside: the keys and values that have a softmax of their own, with the values that they add; or None.
         heads: attention output, heads concatenated, before the output projection, (B, N, heads * head_dim).
     """
 
@@ -70,16 +60,8 @@ class Attended(NamedTuple):
     prompt_input: Optional[Tensor]
     prompts: Optional[Projected]
     extra: Optional[KeyValue]
+    beside: Optional[KeyValue]
     heads: Tensor
-
-
-def project(attn: Attention, tokens: Tensor, bias: Optional[Tensor] = None) -> Projected:
-    """Project tokens (..., N, D) with timm's fused ``qkv``, plus a learned offset ``bias`` (3 * heads * head_dim,)."""
-    qkv = attn.qkv(tokens)
-    if bias is not None:
-        qkv = qkv + bias.to(qkv.dtype)  # without the cast, autocast would carry float32 on from here
-    query, key, value = qkv.unflatten(-1, (3, attn.num_heads, attn.head_dim)).unbind(-3)
-    return Projected(attn.q_norm(query), attn.k_norm(key), value)
 
 
 def attend(attn: Attention, tokens: Tensor, prompts: Optional[Tensor] = None, changes: Changes = UNCHANGED) -> Attended:
@@ -89,37 +71,46 @@ def attend(attn: Attention, tokens: Tensor, prompts: Optional[Tensor] = None, ch
         attn: timm's attention module; only its submodules are called.
         tokens: normalised tokens, (B, N, D).
         prompts: normalised prompts, (M, D), shared by the batch; None for none.
-        changes: what is learned inside; its ``ffn`` is not for here.
+        changes: what is learned inside; its ``ffn`` is not for here, and initial prompts are normalised too.
     """
     own = project(attn, tokens, changes.bias)
     if changes.temperature is not None:
         own = own._replace(query=own.query / changes.temperature)
-    theirs = None if prompts is None else project(attn, prompts, changes.bias)
-    query, key, value = own
-    joining = [side for side in (theirs, changes.extra) if side is not None]
-    if joining:
-        # (B, N + M + n, heads, head_dim)
-        key = torch.cat([key, *(_for_batch(side.key, key, tokens.shape[0]) for side in joining)], dim=1)
-        value = torch.cat([value, *(_for_batch(side.value, value, tokens.shape[0]) for side in joining)], dim=1)
-        query = query.contiguous()  # a view would keep the whole qkv product alive until backward
-    heads = F.scaled_dot_product_attention(
-        query.transpose(1, 2),
-        key.transpose(1, 2),
-        value.transpose(1, 2),
-        dropout_p=attn.attn_drop.p if attn.training else 0.0,
-    )
-    heads = attn.norm(heads.transpose(1, 2).flatten(2))  # (B, N, heads * head_dim)
+    theirs = beside = None
+    if changes.beside is None:
+        theirs = None if prompts is None else project(attn, prompts, changes.bias)
+        joining = [side for side in (theirs, changes.extra) if side is not None]
+        heads = _one_softmax(attn, own, joining, tokens.shape[0])
+    else:
+        added = None
+        if prompts is not None:
+            theirs, added = project_prompts(attn, prompts, changes.beside.initial, changes.bias)
+        beside = joined_beside(added, changes.extra, changes.beside)
+        heads = _two_softmaxes(attn, own, beside, tokens.shape[0])
+    heads = attn.norm(heads)  # (B, N, heads * head_dim)
     if attn.gate is not None:
         heads = heads * attn.gate(tokens).sigmoid()
-    return Attended(tokens, own, prompts, theirs, changes.extra, heads)
+    return Attended(tokens, own, prompts, theirs, changes.extra, beside, heads)
 
 
-def _for_batch(shared: Tensor, like: Tensor, batch: int) -> Tensor:
-    """Expand what a batch shares, (n, heads, head_dim), to (B, n, heads, head_dim) in the type of ``like``.
+def _one_softmax(attn: Attention, own: Projected, joining: Sequence[Union[Projected, KeyValue]], batch: int) -> Tensor:
+    """Let tokens attend to themselves and to what joins them."""
+    query, key, value = own
+    if joining:
+        # (B, N + M + n, heads, head_dim)
+        key = torch.cat([key, *(for_batch(side.key, key, batch) for side in joining)], dim=1)
+        value = torch.cat([value, *(for_batch(side.value, value, batch) for side in joining)], dim=1)
+        query = query.contiguous()  # a view would keep the whole qkv product alive until backward
+    return fused_attention(attn, query, key, value)
 
-    The batch is the tokens' ``shape[0]``: exporters make a constant of ``len()``, and ONNX's one of the keys' shape.
-    """
-    return shared.to(like.dtype).expand(batch, -1, -1, -1)
+
+def _two_softmaxes(attn: Attention, own: Projected, beside: Optional[KeyValue], batch: int) -> Tensor:
+    """Let tokens attend to themselves as in the bare trunk, and add what they find beside."""
+    heads = fused_attention(attn, *own)
+    if beside is None:
+        return heads
+    key, value = (for_batch(side, own.query, batch) for side in beside)
+    return heads + fused_attention(attn, own.query, key, value)
 
 
 def prompted_block(
@@ -127,6 +118,8 @@ def prompted_block(
 ) -> tuple[Tensor, Attended]:
     """Run one pre-norm timm block on tokens (B, N, D) with prompts (M, D) as extra keys and values."""
     normed = None if prompts is None else block.norm1(prompts)
+    if changes.beside is not None and changes.beside.initial is not None:
+        changes = changes._replace(beside=changes.beside._replace(initial=block.norm1(changes.beside.initial)))
     attn = cast(Attention, block.attn)
     attended = attend(attn, block.norm1(tokens), normed, changes)
     update = attn.proj_drop(attn.proj(attended.heads))

@@ -9,7 +9,7 @@ from timm.layers import Attention
 from timm.models.vision_transformer import VisionTransformer
 
 from ..errors import InputError
-from .adapters import check_adapters
+from .adapters import Adapters, check_adapters
 from .arguments import check_arguments
 from .guidance import Guidance
 from .prompts import Prompts
@@ -58,7 +58,8 @@ def _check_prompts(config: Any) -> None:
         )
     if not isinstance(config, Mapping):
         raise InputError(f"prompts must be a dict of arguments, got {config!r}; write dict(num_prompts=...)")
-    check_arguments(Prompts, config, "prompts", given=("depth", "embed_dim", "patch_size", "last", "guided"))
+    built = ("depth", "embed_dim", "patch_size", "num_heads", "last", "guided")
+    check_arguments(Prompts, config, "prompts", given=built)
 
 
 def build_prompts(
@@ -74,10 +75,28 @@ def build_prompts(
         depth=len(trunk.blocks),
         embed_dim=trunk.embed_dim,
         patch_size=patch_size(trunk),
+        num_heads=cast(Attention, trunk.blocks[0].attn).num_heads,
         last=last,
         guided=guided,
         **config,
     )
+
+
+def join_extra_keys(prompts: Optional[Prompts], adapters: Adapters, last: int) -> None:
+    """Let key-value prompts start at zero where the prompts beside them do.
+
+    Raises:
+        ValueError: a block up to the ``last`` has key-value prompts, and no prompts whose gate they could share.
+    """
+    if prompts is None or prompts.start == "joint" or adapters.key_value(0) is None:
+        return
+    if prompts.start == "offset":
+        adapters.keep_initial()
+    elif 0 in prompts.counts[: last + 1]:
+        raise InputError(
+            "prompts start='gate': key-value prompts share the gates of a block's prompts, so num_prompts must be 1 or "
+            f"more in each block, got {prompts.counts}; or set start='offset'"
+        )
 
 
 def guided_blocks(trunk: VisionTransformer, config: Optional[Mapping[str, Any]]) -> tuple[int, ...]:

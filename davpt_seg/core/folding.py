@@ -9,15 +9,24 @@ from timm.layers import Attention
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from .attention import KeyValue, project
+from .projection import KeyValue
 from .tuning import ProjectionBiases
+from .zero_start import Beside, joined_beside, project_prompts
 
 if TYPE_CHECKING:
     from .vit import PromptedViT
 
 
 class FoldedPrompts(nn.Module):
-    """The keys and values of every block's prompts, (n, heads, head_dim), as buffers."""
+    """The keys and values of every block's prompts, (n, heads, head_dim), as buffers.
+
+    Args:
+        beside: they join beside the tokens' softmax, see :mod:`~davpt_seg.core.zero_start`.
+    """
+
+    def __init__(self, beside: bool) -> None:
+        super().__init__()
+        self.beside = beside
 
     def add(self, block: int, pair: KeyValue) -> None:
         """Keep a block's."""
@@ -45,24 +54,27 @@ def fold(model: PromptedViT) -> None:
     model.eval()
     model.adapters.merge(model.trunk)
     _merge_biases(model)
-    model.folded = FoldedPrompts()
+    folded = FoldedPrompts(model.starts_at_zero)
     for i, block in enumerate(model.trunk.blocks[: model.last + 1]):
-        pairs = []
-        prompts = model.prompts(i) if model.prompts else None
+        prompts, changes = model.joining(i)
+        pair = None
         if prompts is not None and i != model.carry:
-            projected = project(cast(Attention, block.attn), cast(Block, block).norm1(prompts))
-            pairs.append(KeyValue(projected.key, projected.value))
-        own: Optional[Tensor] = model.adapters.key_value(i)
-        if own is not None:
-            pairs.append(KeyValue(own, own))
-        if pairs:
-            model.folded.add(i, KeyValue(*(torch.cat(side) for side in zip(*pairs))))
+            pair = _projected(cast(Block, block), prompts, changes.beside or Beside())
+        pair = joined_beside(pair, changes.extra, changes.beside or Beside())
+        if pair is not None:
+            folded.add(i, pair)
+    model.folded = folded
     if "key_value_prompts" in model.adapters:
         del model.adapters["key_value_prompts"]
     if model.prompts:
         model.prompts = model.prompts.keep_only(model.carry)
     model.guidance = None
     model.requires_grad_(False)
+
+
+def _projected(block: Block, prompts: Tensor, beside: Beside) -> KeyValue:
+    initial = None if beside.initial is None else block.norm1(beside.initial)
+    return project_prompts(cast(Attention, block.attn), block.norm1(prompts), initial, None)[1]
 
 
 def _merge_biases(model: PromptedViT) -> None:

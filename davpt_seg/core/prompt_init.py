@@ -1,12 +1,12 @@
-"""Initial values of prompts from data: the means of what each block reads."""
+"""Initial values of prompts from data: prototypes of what each block reads."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
+from typing import Optional
 
 import torch
-from sklearn.cluster import KMeans
+from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor
 
 from ..errors import InputError
@@ -14,17 +14,45 @@ from .annotations import Seed
 from .arguments import checked
 from .vit import PromptedViT
 
-logger = logging.getLogger("davpt_seg")
+
+class Prototypes:
+    """Means of k-means over any number of tokens, seen batch by batch: no more than a batch is held at once.
+
+    Args:
+        number: of means.
+        seed: of their start and of the means that replace unused ones.
+    """
+
+    def __init__(self, number: int, seed: int) -> None:
+        self.kmeans = MiniBatchKMeans(number, random_state=seed, n_init=1)
+        self.first: Optional[Tensor] = None
+        self.seen = 0
+
+    def observe(self, tokens: Tensor) -> None:
+        """Move the means by tokens (n, D); the first ones wait until there is one for each mean."""
+        self.seen += len(tokens)
+        tokens = tokens.float().cpu()
+        if self.first is not None:
+            tokens = torch.cat([self.first, tokens])
+        enough = self.seen >= self.kmeans.n_clusters
+        self.first = None if enough else tokens
+        if enough:
+            self.kmeans.partial_fit(tokens.numpy())
+
+    def means(self) -> Tensor:
+        """Return the means, (number, D)."""
+        return torch.from_numpy(self.kmeans.cluster_centers_)
 
 
 @torch.no_grad()
-@checked("data_means")
-def data_means(model: PromptedViT, batches: Iterable[Tensor], seed: Seed = 0) -> int:
-    """Start each block's M prompts at the M means (k-means) of the patch tokens that enter that block.
+@checked("prototypes")
+def prototypes(model: PromptedViT, batches: Iterable[Tensor], seed: Seed = 0) -> int:
+    """Start each block's M prompts at M prototypes of the patch tokens that enter that block, in one pass.
 
-    DA-VPT (arXiv 2505.23694), Sec. 4.3, compares such a start with a random one, and finds it worse. The tokens are
-    those of the bare trunk, without prompts, and all are held at once: an image of 1,024 patches takes 100 MB with a
-    ViT-L. With the prompts' ``norm`` they are normalised on use, as any other value is.
+    This is the initialisation of SPT (arXiv 2402.02382): prompts of a trained model share much information with the
+    patch tokens, so they start there. Prototypes are the means of mini-batch k-means. The tokens are those of the bare
+    trunk, without prompts; with the prompts' ``norm`` they are normalised on use, as any other value is. DA-VPT (arXiv
+    2505.23694), Sec. 4.3, compares means of the data with a random start, and finds them worse under guidance.
 
     Args:
         model: whose prompts are overwritten. Its mode is kept; the pass runs in eval mode.
@@ -32,17 +60,16 @@ def data_means(model: PromptedViT, batches: Iterable[Tensor], seed: Seed = 0) ->
         seed: of k-means.
 
     Returns:
-        How many patch tokens each block's means are of.
+        Number of patch tokens that each block's prototypes are of.
 
     Raises:
         ValueError: a model without prompts or with pruned ones, or fewer patch tokens than a block has prompts.
     """
     if not model.prompts or not any(model.prompts.counts):
-        raise InputError("data_means fills prompts, and the model has none")
+        raise InputError("prototypes fill prompts, and the model has none")
     if model.prompts.segments:
-        raise InputError("data_means fills whole prompts, and segments of these were pruned")
-    counts = model.prompts.counts
-    entering: list[list[Tensor]] = [[] for _ in counts]
+        raise InputError("prototypes fill complete prompts, and segments of these were pruned")
+    found = {i: Prototypes(count, seed) for i, count in enumerate(model.prompts.counts) if count}
     was_training = model.training
     model.eval()
     with model.adapters.switched_off(model.trunk):
@@ -50,21 +77,17 @@ def data_means(model: PromptedViT, batches: Iterable[Tensor], seed: Seed = 0) ->
             tokens = model.embed(images)
             patches = model.patches(model.grid(images))
             for i, (following, _, _) in enumerate(model.walk(tokens, prompted=False)):
-                if counts[i]:
-                    entering[i].append(tokens[:, patches].flatten(0, 1).float().cpu())
+                if i in found:
+                    found[i].observe(tokens[:, patches].flatten(0, 1))
                 tokens = following
     model.train(was_training)
-    total = 0
-    for i, collected in enumerate(entering):
-        if not counts[i]:
-            continue
-        points = torch.cat(collected) if collected else torch.empty(0, model.embed_dim)
-        total = len(points)
-        if total < counts[i]:
+    for i, each in found.items():
+        if each.seen < each.kmeans.n_clusters:
             raise InputError(
-                f"block {i} has {counts[i]} prompts, more than the {total} patch tokens to start them from"
+                f"block {i} has {each.kmeans.n_clusters} prompts, more than the {each.seen} patch tokens to start them "
+                "from"
             )
-        means = KMeans(counts[i], random_state=seed, n_init=1, max_iter=20).fit(points.numpy())
         values: Tensor = model.prompts.values[str(i)]
-        values.copy_(torch.from_numpy(means.cluster_centers_))
-    return total
+        values.copy_(each.means())
+    model.prompts.keep_initial()
+    return next(iter(found.values())).seen

@@ -16,13 +16,23 @@ from ..errors import InputError
 from .adapters import Adapters
 from .annotations import OneOf, Probability
 from .arguments import checked
-from .attention import Attended, Changes, KeyValue, carried_block, prompted_block
-from .build import block_indices, build_guidance, build_prompts, check_configs, guided_blocks, patch_size
+from .attention import Attended, Changes, carried_block, prompted_block
+from .build import (
+    block_indices,
+    build_guidance,
+    build_prompts,
+    check_configs,
+    guided_blocks,
+    join_extra_keys,
+    patch_size,
+)
 from .folding import FoldedPrompts, fold
 from .guidance import GuidedRecord
+from .projection import KeyValue
 from .reading import OUTPUTS, freeze_unread, last_block_read
 from .trunk import WeightsSource, build_trunk
 from .tuning import ProjectionBiases, tune
+from .zero_start import Beside
 
 TRUNK_MODES = ("eval", "train")
 
@@ -53,8 +63,8 @@ class PromptedViT(nn.Module):
         norm_maps: apply the trunk's final norm to the maps.
         outputs: what a forward pass computes: ``class_token``, ``mean_token``, ``maps``. Both tokens need all blocks;
             without them, blocks after the last map and the last guided block are not run, and nothing is made for them.
-        prompts: arguments of :class:`~davpt_seg.core.prompts.Prompts` (``num_prompts``, ``kind``, ``carry``, ``init``,
-            ``dropout``, ``norm``, ...), or None for no prompts.
+        prompts: arguments of :class:`~davpt_seg.core.prompts.Prompts` (``num_prompts``, ``kind``, ``carry``, ``start``,
+            ``init``, ``dropout``, ``norm``, ...), or None for no prompts.
         adapters: what joins the trunk besides (LoRA, SSF, Adapter, AdaptFormer, E2VPT's key-value prompts): a list of
             dicts of a ``type`` of :data:`~davpt_seg.core.adapters.ADAPTERS` and its arguments.
         pool_prompts: average the prompts that stay in the sequence into the mean token, too, as DA-VPT's released MAE
@@ -120,6 +130,7 @@ class PromptedViT(nn.Module):
         made = tune(self.trunk, self.biases, tuned, self.last)
         self.adapters = Adapters(self.trunk, adapters, self.last + 1)
         self.prompts = build_prompts(self.trunk, prompts, self.last, guided)
+        join_extra_keys(self.prompts, self.adapters, self.last)
         self.guidance = build_guidance(self.trunk, self.prompts, guidance)
         self.pool_prompts = pool_prompts
         self._check_tokens()
@@ -176,30 +187,43 @@ class PromptedViT(nn.Module):
         Tokens are (B, prefix + N, D) until prompts are carried along, whose tokens then stand behind the patches'.
         """
         for i, block in zip(range(self.last + 1), self.trunk.blocks):
-            prompts = self.prompts(i) if prompted and self.prompts else None
+            prompts, changes = self.joining(i, prompted)
             run: Callable[..., tuple[Tensor, Attended]] = prompted_block
             if prompts is not None and i == self.carry:
                 run = carried_block
             if self.with_cp and torch.is_grad_enabled():
                 run = partial(checkpoint, run, use_reentrant=False)
             entered = tokens
-            tokens, attended = run(block, tokens, prompts, self._changes(i, prompted))
+            tokens, attended = run(block, tokens, prompts, changes)
             if prompted and self.prompts and self.prompts.gates:
                 size = self.prompts.counts[0]
                 tokens = self.prompts.gates(i, entered[:, -size:] if prompts is None else prompts, tokens)
             yield tokens, prompts, attended
 
-    def _changes(self, block: int, prompted: bool) -> Changes:
+    def joining(self, block: int, prompted: bool = True) -> tuple[Optional[Tensor], Changes]:
+        """Return a block's prompts (M, D), or None, and what else is learned in it."""
         bias = self.biases(block)
         if not prompted:
-            return Changes(bias)
+            return None, Changes(bias)
+        prompts, initial = self.prompts.entering(block) if self.prompts else (None, None)
         own = self.adapters.key_value(block)
-        return Changes(
+        return prompts, Changes(
             bias,
             extra=self.folded(block) if self.folded else None if own is None else KeyValue(own, own),
             temperature=self.prompts.gates.temperature(block) if self.prompts and self.prompts.gates else None,
             ffn=self.adapters.ffn(block),
+            beside=self._beside(block, initial) if self.starts_at_zero else None,
         )
+
+    @property
+    def starts_at_zero(self) -> bool:
+        """Whether prompts join beside the tokens' softmax."""
+        return self.folded.beside if self.folded else bool(self.prompts and self.prompts.start != "joint")
+
+    def _beside(self, block: int, initial: Optional[Tensor]) -> Beside:
+        if self.prompts is None:  # folded
+            return Beside()
+        return Beside(initial, self.adapters.initial_key_value(block), self.prompts.gate(block))
 
     def fold(self) -> PromptedViT:
         """Fold what was learned into the trunk, as far as it can be, for deployment; see :func:`.folding.fold`."""
@@ -216,7 +240,17 @@ class PromptedViT(nn.Module):
         return slice(self.trunk.num_prefix_tokens, self.trunk.num_prefix_tokens + grid[0] * grid[1])
 
     def forward(self, images: Tensor) -> Features:
-        """Encode images (B, 3, H, W); in training, with the records of the guided blocks."""
+        """Encode images (B, 3, H, W); in training, with the records of the guided blocks.
+
+        Raises:
+            ValueError: training of prompts that still await their prototypes.
+        """
+        if self.training and self.prompts and self.prompts.awaits_prototypes:
+            raise InputError(
+                "prompts init='prototypes': no prototypes were taken yet. Set method=...+prototypes or "
+                "custom_hooks=[dict(type='DataMeanInitHook')], or call davpt_seg.core.prompt_init.prototypes(model, "
+                "batches) before training"
+            )
         return self.encode(images, record=self.training)
 
     def encode(self, images: Tensor, record: bool = False, prompted: bool = True) -> Features:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from timm.layers import Attention
 from torch import Tensor
 
+from ..core.attention import Attended
 from ..core.vit import PromptedViT
 
 
@@ -30,7 +31,8 @@ def prompt_attention(model: PromptedViT, images: Tensor, block: int) -> Tensor:
         (B, M, h, w), mean over the heads.
 
     Raises:
-        ValueError: a block that does not exist or has no prompts.
+        ValueError: a block that does not exist or has no prompts, or prompts with a softmax of their own, which take no
+            share of the tokens' attention; see :func:`prompt_contribution`.
     """
     grid = model.grid(images)
     shares = _shares_of_prompts(model, images, block)[:, model.patches(grid)]  # (B, N, M)
@@ -45,22 +47,66 @@ def class_token_prompt_attention(model: PromptedViT, images: Tensor, block: int)
         (B, M), mean over the heads.
 
     Raises:
-        ValueError: a block that does not exist or has no prompts, or a ViT without class token.
+        ValueError: as of :func:`prompt_attention`, or a ViT without class token.
     """
     if not model.trunk.has_class_token:
         raise ValueError("this ViT has no class token, whose attention could be shared out")
     return _shares_of_prompts(model, images, block)[:, 0]
 
 
-def _shares_of_prompts(model: PromptedViT, images: Tensor, block: int) -> Tensor:
-    """What part of each token's attention goes to each prompt, (B, tokens, M)."""
+@torch.no_grad()
+def prompt_contribution(model: PromptedViT, images: Tensor, block: int) -> Tensor:
+    """Compare what zero-start prompts add to each token's attention output in one block with that output.
+
+    Such prompts have a softmax of their own beside the tokens' (:mod:`davpt_seg.core.zero_start`), whose weights add up
+    to 1 from the start, when they add nothing. So the norms are compared: of the two outputs, heads concatenated. Extra
+    keys and values (E2VPT) count as prompts.
+
+    Args:
+        model: in eval mode, with ``prompts=dict(start="offset")`` or ``"gate"``.
+        images: (B, 3, H, W), normalised with the constants of the weights.
+        block: counted from 0, negative from the last.
+
+    Returns:
+        (B, prefix + h * w): 0 at the start of training.
+
+    Raises:
+        ValueError: a block that does not exist or has no prompts, or prompts in the tokens' softmax.
+    """
+    if not model.starts_at_zero:
+        raise ValueError("prompts in the tokens' softmax have a share of the attention: see prompt_attention")
+    attended = _attended(model, images, block)
+    assert attended.beside is not None  # the block's count says so
+    dtype = torch.promote_types(images.dtype, torch.float32)
+    with torch.autocast(images.device.type, enabled=False):
+        query, key, value = (side.to(dtype).transpose(1, 2) for side in attended.tokens)
+        keys, values = (
+            side.to(dtype).transpose(0, 1).expand(len(images), -1, -1, -1) for side in attended.beside
+        )  # (B, heads, M, head_dim)
+        own = F.scaled_dot_product_attention(query, key, value)
+        added = F.scaled_dot_product_attention(query, keys, values)
+    return added.norm(dim=(1, 3)) / own.norm(dim=(1, 3))
+
+
+def _attended(model: PromptedViT, images: Tensor, block: int) -> Attended:
+    """Return what attention did in a block that has prompts."""
     counts = model.prompts.counts if model.prompts else (0,) * model.depth
     if not -model.depth <= block < model.depth or not counts[block]:
         raise ValueError(f"block {block} has no prompts; the {model.depth} blocks have (from 0) {counts}")
-    block %= model.depth
     walk = model.walk(model.embed(images))
-    attended = next(done for i, (_, _, done) in enumerate(walk) if i == block)
-    assert attended.prompts is not None  # the block's count says so
+    return next(done for i, (_, _, done) in enumerate(walk) if i == block % model.depth)
+
+
+def _shares_of_prompts(model: PromptedViT, images: Tensor, block: int) -> Tensor:
+    """What part of each token's attention goes to each prompt, (B, tokens, M)."""
+    attended = _attended(model, images, block)
+    assert model.prompts is not None and attended.prompts is not None  # the block's count says so
+    if attended.beside is not None:
+        raise ValueError(
+            f"prompts with start={model.prompts.start!r} have a softmax of their own and take no share of the tokens' "
+            "attention; prompt_contribution measures what they add"
+        )
+    block %= model.depth
     key = attended.tokens.key  # (B, tokens, heads, head_dim)
     if block != model.carry:  # carried prompts are tokens already, the last ones
         key = torch.cat([key, attended.prompts.key.expand(len(images), -1, -1, -1)], dim=1)
@@ -70,7 +116,7 @@ def _shares_of_prompts(model: PromptedViT, images: Tensor, block: int) -> Tensor
     scale = cast(Attention, model.trunk.blocks[block].attn).scale
     with torch.autocast(images.device.type, enabled=False):
         scores = torch.einsum("bqhd,bkhd->bhqk", scale * attended.tokens.query.to(dtype), key.to(dtype))
-    return scores.softmax(dim=-1)[..., -counts[block] :].mean(dim=1)
+    return scores.softmax(dim=-1)[..., -model.prompts.counts[block] :].mean(dim=1)
 
 
 @torch.no_grad()

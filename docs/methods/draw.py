@@ -15,6 +15,7 @@ from block import (
     AFTER_FFN,
     AFTER_NORM1,
     AFTER_NORM2,
+    AFTER_QKV,
     BELOW,
     BESIDE,
     HAS_BIAS,
@@ -114,6 +115,29 @@ def carried() -> Canvas:
     return canvas
 
 
+def zero_start() -> Canvas:
+    """Deep prompts with a softmax of their own, whose values are zero at the start."""
+    canvas = block(LOW)
+    queries = AFTER_QKV + 14
+    canvas.wire([(queries, LANE + HEADS["Q"]), (queries, BELOW - 9), (244, BELOW - 9)], arrow=True)
+    canvas.wire([(40, BELOW), (244, BELOW)], "learned", arrow=True)
+    _projected_prompts(canvas)
+    canvas.box(244, 344, BELOW, "attention", "again", high=30)
+    canvas.wire([(344, BELOW), (AFTER_ATTENTION, BELOW), (AFTER_ATTENTION, LANE + 7)], "learned", arrow=True)
+    canvas.circle(AFTER_ATTENTION, LANE, "+", "learned", radius=7)
+    canvas.note(372, BELOW, "keys of P, values V of P less V of P0: zero at the start")
+    return canvas
+
+
+def prototypes() -> Canvas:
+    """Deep prompts that start as prototypes of the tokens that their block reads."""
+    canvas = block(LOW)
+    _deep_prompts(canvas)
+    canvas.wire([(24, LANE), (24, BELOW - 15)], "training", arrow=True)
+    canvas.note(300, BELOW, "P starts as the M means of k-means over training images' tokens x at this place")
+    return canvas
+
+
 def gatevpt() -> Canvas:
     """Shallow prompts with a gate between blocks and a temperature in attention."""
     canvas = block(LOW, carried=True)
@@ -195,10 +219,14 @@ def _enter(canvas: Canvas, label: str) -> None:
 
 def _deep_prompts(canvas: Canvas) -> None:
     canvas.wire([(40, BELOW), (278, BELOW), (278, UNDER)], "learned", arrow=True)
+    _projected_prompts(canvas)
+    canvas.note(198, BELOW - 14, "K, V of P")
+
+
+def _projected_prompts(canvas: Canvas) -> None:
     canvas.box(8, 40, BELOW, "P", "learned", high=30)
     for name in ("norm1", "qkv"):
         canvas.box(*MODULES[name], BELOW, name, "again", high=30)
-    canvas.note(198, BELOW - 14, "K, V of P")
 
 
 def _losses(canvas: Canvas) -> None:
@@ -229,6 +257,8 @@ DRAWINGS: dict[str, Callable[[], Canvas]] = {
         davpt,
         guidance,
         carried,
+        zero_start,
+        prototypes,
         gatevpt,
         e2vpt,
         pruning,

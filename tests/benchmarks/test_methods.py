@@ -43,7 +43,8 @@ def methods(run: Path) -> dict[str, Any]:
 
 def test_every_method_of_the_configs_is_measured(benchmark: ModuleType, methods: dict[str, Any]) -> None:
     assert set(methods) == {"bare trunk", *benchmark.METHODS}
-    parts = {part for name in benchmark.METHODS for part in name.split(",")[0].split("+")}
+    elsewhere = {"zero_start", "prototypes"}  # by step_time.py, against vpt_deep; and they cost nothing after the start
+    parts = elsewhere | {part for name in benchmark.METHODS for part in name.split(",")[0].split("+")}
     methods_there = {path.stem for path in (ROOT / "configs" / "_base_" / "methods").glob("*.py")}
     assert parts == methods_there - set(CLASSIFICATION_ONLY)  # each trains a segmentation head here
 
@@ -66,6 +67,15 @@ def test_what_is_left_after_folding(methods: dict[str, Any]) -> None:
     timed = {name for name, found in methods.items() if "folded" in found["seconds"]}
     assert {"efficient_bias", "vpt_deep", "lora", "ssf", "adapter+guidance"} <= timed
     assert not timed & {"linear", "full", "bias", "vpt_shallow", "gatevpt", "adapter", "adaptformer"}
+
+
+def test_what_starts_otherwise_can_be_measured_too(benchmark: ModuleType, tmp_path: Path) -> None:
+    methods = ["vpt_deep", "vpt_deep+zero_start", "davpt+prototypes+zero_start"]
+    options = "--trunk test_vit --image-size 32 --batch-size 2 --rounds 2 --warmup 0 --device cpu"
+    benchmark.main([*options.split(), "--methods", *methods, "--json", str(tmp_path / "cost.json")])
+    found = json.loads((tmp_path / "cost.json").read_text())["methods"]
+    assert {found[name]["left"] for name in methods} == {"keys and values"}
+    assert len({found[name]["tuned"] for name in methods}) == 1
 
 
 def test_frozen_weights_are_the_bare_trunks_own(benchmark: ModuleType) -> None:

@@ -1,4 +1,4 @@
-"""The benchmark of DA-VPT+'s training step."""
+"""The benchmark of training steps: DA-VPT+, concatenated prompts, VPT-Deep, zero-start prompts."""
 
 from __future__ import annotations
 
@@ -20,6 +20,19 @@ def test_it_measures_the_step_and_the_concatenated_form_of_it(
     options = "--model test_vit --image-size 32 --batch-size 2 --rounds 2 --warmup 0 --num-prompts 3 --device cpu"
     script.main([*options.split(), "--json", str(tmp_path / "steps.json")])  # it compares the two forms first
     (arms,) = json.loads((tmp_path / "steps.json").read_text())["num_prompts"].values()
-    assert {name: len(arm["seconds"]) for name, arm in arms.items()} == dict(floor=2, ours=2, concatenated=2)
+    assert {name: len(arm["seconds"]) for name, arm in arms.items()} == dict.fromkeys(script.ARMS, 2)
     assert arms["floor"]["mebibytes"] < arms["ours"]["mebibytes"] < arms["concatenated"]["mebibytes"]
-    assert "| concatenated | " in capsys.readouterr().out
+    assert arms["floor"]["mebibytes"] < arms["joint"]["mebibytes"]
+    assert "| concatenated | " in (out := capsys.readouterr().out)
+    assert "time to joint" in out
+
+
+def test_it_measures_the_arms_that_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    script = load_script(BENCHMARKS / "step_time.py")
+    options = "--model test_vit --image-size 32 --batch-size 2 --rounds 2 --warmup 0 --num-prompts 3 --device cpu"
+    script.main([*options.split(), "--arms", "joint", "offset", "gate"])
+    assert "| arm | median step, s | time to joint |" in (out := capsys.readouterr().out)
+    assert "| gate | " in out and "floor" not in out

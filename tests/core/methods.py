@@ -10,11 +10,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Shape:
-    """Of a plain ViT: width D, blocks L, MLP's hidden channels."""
+    """Of a plain ViT: width D, blocks L, MLP's hidden channels, heads."""
 
     D: int
     L: int
     hidden: int
+    heads: int
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ def bias(*projections: str) -> dict[str, Any]:
 
 PAIRS_OF_HEADS = adapter(type="key_value_prompts", num_prompts=3)
 SEGMENTS = ["1101111101111111", "1111111111111110", "0000000000000001"]  # 14 + 15 + 1 of 16
+GATED_VALUES = ("prompts.values.0", "prompts.values.1")  # of two blocks
 EVERYWHERE = ["attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"]
 
 METHODS: dict[str, Method] = {
@@ -74,6 +76,20 @@ METHODS: dict[str, Method] = {
     "carried_first": Method(prompts(4, carry=0), lambda s: 4 * s.D * s.L, (PROMPTS,), merges=False),
     "carried_last": Method(prompts(4, carry=-1), lambda s: 4 * s.D * s.L, (PROMPTS,), merges=False),
     "e2vpt": Method({**prompts(4), **PAIRS_OF_HEADS}, lambda s: (4 + 3) * s.D * s.L, (PROMPTS, KEYS)),
+    "zero_offset": Method(prompts(4, start="offset"), lambda s: 4 * s.D * s.L, (PROMPTS,), True),
+    "zero_gate": Method(
+        prompts(4, start="gate"), lambda s: (4 * s.D + s.heads) * s.L, (PROMPTS,), True, late=GATED_VALUES
+    ),
+    "e2vpt_zero_offset": Method(
+        {**prompts(4, start="offset"), **PAIRS_OF_HEADS}, lambda s: (4 + 3) * s.D * s.L, (PROMPTS, KEYS), True
+    ),
+    "e2vpt_zero_gate": Method(
+        {**prompts(4, start="gate"), **PAIRS_OF_HEADS},
+        lambda s: ((4 + 3) * s.D + s.heads) * s.L,
+        (PROMPTS, KEYS),
+        True,
+        late=(*GATED_VALUES, "key_value_prompts"),
+    ),
     "e2vpt_pruned": Method(
         {**prompts(3, segments=SEGMENTS), **PAIRS_OF_HEADS},
         lambda s: (30 * s.D // 16 + 3 * s.D) * s.L,
@@ -113,6 +129,11 @@ def join(*methods: Method) -> Method:
     each = [method.arguments for method in methods]
     sets = [arguments["prompts"] for arguments in each if "prompts" in arguments]
     takes = tuple(chain.from_iterable(method.takes for method in methods))
+    late = tuple(chain.from_iterable(method.late for method in methods))
+    if any("start" in own for own in sets):
+        late += ("_key",)  # moves a softmax whose values are zero at first
+    if any(own.get("start") == "gate" for own in sets) and KEYS in takes:
+        late += ("key_value_prompts",)
     return Method(
         arguments=dict(
             prompts=sets[0] if len(sets) == 1 else sets or None,
@@ -122,7 +143,7 @@ def join(*methods: Method) -> Method:
         count=lambda shape: sum(method.count(shape) for method in methods),
         takes=takes,
         starts_as_identity=all(method.starts_as_identity for method in methods),
-        late=tuple(chain.from_iterable(method.late for method in methods)),
+        late=late,
         # A key bias moves a query's scores of all tokens and prompts alike, but not those of key-value prompts.
         never=() if KEYS in takes else tuple(chain.from_iterable(method.never for method in methods)),
         merges=all(method.merges for method in methods),
@@ -141,6 +162,7 @@ def guided(method: Method) -> Method:
         method,
         arguments=dict(method.arguments, guidance=guidance),
         count=lambda shape: method.count(shape) + (3 * shape.D if own is None else 0),
+        late=tuple(part for part in method.late if part != GATED_VALUES[-1]),  # of the guided block
     )
 
 

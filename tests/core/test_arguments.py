@@ -51,8 +51,10 @@ MODULES: dict[str, tuple[Callable[..., PromptedViT], dict[str, Any]]] = {
     ),
     "prompts": (
         lambda **config: vit(prompts=config),
-        dict(num_prompts=2, kind="deep", carry=None, init="vpt", dropout=0.1, norm="none", segments=["10", "01"],
-             init_scale=1.0),
+        dict(
+            num_prompts=2, kind="deep", carry=None, start="offset", init="vpt", dropout=0.1, norm="none",
+            segments=["10", "01"], init_scale=1.0,
+        ),
     ),
     "gated prompts": (lambda **config: vit(prompts=config), dict(num_prompts=2, kind="gated", gate_start=-5.0)),
     "guidance": (

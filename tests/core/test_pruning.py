@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from davpt_seg.core import PromptedViT
 from davpt_seg.core.adapters.pruning import Importance, prompt_importance, pruned
 
-from .test_methods import images, learned
+from .test_methods import images, learned, stir
 from .tiny import tiny_vit
 
 
@@ -23,10 +23,10 @@ def task_loss(model: PromptedViT, batch: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("signed", [False, True])
-@pytest.mark.parametrize("norm", ["none", "l2"])
-def test_importance_is_the_mean_gradient_of_masks(norm: str, signed: bool) -> None:
+@pytest.mark.parametrize(("norm", "start"), [("none", "joint"), ("l2", "joint"), ("l2", "offset"), ("none", "gate")])
+def test_importance_is_the_mean_gradient_of_masks(norm: str, start: str, signed: bool) -> None:
     torch.manual_seed(0)
-    model = tiny_vit(prompts=dict(num_prompts=4, norm=norm))
+    model = stir(tiny_vit(prompts=dict(num_prompts=4, norm=norm, start=start)))
     batches = [images(), 2 * images() + 1, -images()]
     found = prompt_importance(model.prompts, batches, lambda batch: task_loss(model, batch), signed=signed)
     expected = torch.zeros(4, 17, dtype=torch.float64)
@@ -34,12 +34,15 @@ def test_importance_is_the_mean_gradient_of_masks(norm: str, signed: bool) -> No
         masks = torch.ones(4, 17, dtype=torch.float64, requires_grad=True)  # of the prompt, and of its 16 segments
         whole = masks[:, :1] * masks[:, 1:].repeat_interleave(2, dim=1)
         masked = {f"prompts.values.{i}": whole * model.prompts.values[str(i)] for i in range(2)}
+        if start == "offset":
+            masked |= {f"prompts.initial.{i}": whole * model.prompts.initial(str(i)) for i in range(2)}
         features = torch.func.functional_call(model, masked, batch)
         loss = features.maps[0].square().sum() + features.class_token.sum()
         (gradient,) = torch.autograd.grad(loss, masks)
         expected += (gradient if signed else gradient.abs()) / 3
     torch.testing.assert_close(found.prompts, expected[:, 0], rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(found.segments, expected[:, 1:], rtol=1e-9, atol=1e-9)
+    assert not any(buffer.requires_grad for buffer in model.buffers())
 
 
 def test_the_least_important_go() -> None:

@@ -70,6 +70,14 @@ def test_a_plain_vit_file_is_refused_and_belongs_in_weights(
     load(Config(cfg.to_dict()), tmp_path, torch.load(f"{cfg.work_dir}/iter_1.pth"))
 
 
+def test_prompts_without_the_initial_ones_that_an_offset_subtracts_are_refused(
+    cfg: Config, state: dict[str, torch.Tensor], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    zero = Config(cfg.to_dict())
+    zero.model.backbone.prompts.start = "offset"
+    refused(zero, tmp_path, state, capsys, "come without the initial ones", "set prompts start='joint'")
+
+
 @pytest.mark.parametrize("wrap", [False, True])
 def test_other_prefixes_are_named(
     wrap: bool, cfg: Config, state: dict[str, torch.Tensor], tmp_path: Path, capsys: pytest.CaptureFixture[str]

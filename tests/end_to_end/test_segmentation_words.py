@@ -73,6 +73,20 @@ def test_choosing_scores_held_out_training_images_as_a_test_of_the_checkpoint_do
     assert all(row["loss_metric_patch"] > 0 and row["loss_metric_cls"] > 0 for row in losses)
 
 
+@pytest.mark.parametrize("method", ["davpt_plus+zero_start+prototypes+lora", "e2vpt+zero_start+adaptformer"])
+def test_prompts_that_start_as_the_pre_trained_vit_learn_and_keep_where_they_started(
+    method: str, tmp_path: Path
+) -> None:
+    experiment = GATED.replace("gatevpt", method) + (",guided_prompts=3" if "davpt" in method else "")
+    scores = train(tmp_path / "run", experiment, FINAL)
+    assert scores["about"]["iter"] == 21
+    state = torch.load(tmp_path / "run" / "iter_21.pth", map_location="cpu")["state_dict"]
+    moved = state["backbone.prompts.values.0"] - state["backbone.prompts.initial.0"]
+    assert 0 < moved.abs().max() < 1
+    drawn = state["backbone.prompts.initial.0"].abs().max() < (6 / (3 * 14 * 14 + 24)) ** 0.5
+    assert drawn == ("prototypes" not in method)
+
+
 def test_the_final_run_is_tested_on_the_validation_set_that_choosing_never_saw(tmp_path: Path) -> None:
     scores = train(tmp_path / "run", GATED, FINAL)
     assert (scores["about"]["split"], scores["about"]["images"]) == ("test", 3)

@@ -37,7 +37,7 @@ def test_a_run_from_a_checkpoint_keeps_its_prompts(
     def never(*_: object) -> int:
         raise AssertionError("data means were taken")
 
-    monkeypatch.setattr("davpt_seg.engine.data_mean_init_hook.data_means", never)
+    monkeypatch.setattr("davpt_seg.engine.data_mean_init_hook.prototypes", never)
     prompts_at_start(camvid, tmp_path, custom_hooks=[HOOK], load_from="some.pth")
     with pytest.raises(AssertionError, match="were taken"):
         prompts_at_start(camvid, tmp_path, custom_hooks=[HOOK])

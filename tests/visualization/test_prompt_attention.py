@@ -8,7 +8,12 @@ from torch import Tensor
 
 from davpt_seg.core import PromptedViT
 from davpt_seg.core.losses import proxy_anchor
-from davpt_seg.visualization import class_token_prompt_attention, prompt_attention, prompt_similarity
+from davpt_seg.visualization import (
+    class_token_prompt_attention,
+    prompt_attention,
+    prompt_contribution,
+    prompt_similarity,
+)
 
 from ..core.tiny import TRAITS, tiny_vit
 
@@ -66,6 +71,26 @@ def test_a_block_without_prompts_is_refused(block: int) -> None:
     model = tiny_vit(prompts=dict(num_prompts=[0, 3])).eval()
     with pytest.raises(ValueError, match=r"has no prompts.*\(0, 3\)"):
         prompt_attention(model, torch.randn(1, 3, 32, 32, dtype=torch.float64), block)
+
+
+@pytest.mark.parametrize("extra", [0, 2])
+@pytest.mark.parametrize("start", ["offset", "gate"])
+def test_zero_start_prompts_take_no_share_and_add_nothing_at_first(start: str, extra: int) -> None:
+    adapters = [dict(type="key_value_prompts", num_prompts=extra)] if extra else []
+    model = tiny_vit(prompts=dict(num_prompts=[2, 3], start=start), adapters=adapters).eval()
+    images = torch.randn(2, 3, 20, 40, dtype=torch.float64)
+    with pytest.raises(ValueError, match=f"start={start!r} have a softmax of their own"):
+        prompt_attention(model, images, 0)
+    assert torch.equal(prompt_contribution(model, images, -1), torch.zeros(2, 1 + 15, dtype=torch.float64))
+    for parameter in (*model.prompts.parameters(), *model.adapters.parameters()):
+        parameter.data.add_(0.1 * torch.randn_like(parameter))
+    own, both = (
+        next(attended for _, _, attended in model.walk(model.embed(images), prompted)) for prompted in (False, True)
+    )
+    expected = (both.heads - own.heads).norm(dim=2) / own.heads.norm(dim=2)
+    torch.testing.assert_close(prompt_contribution(model, images, 0), expected)
+    with pytest.raises(ValueError, match="see prompt_attention"):
+        prompt_contribution(tiny_vit(prompts=dict(num_prompts=2)), images, 0)
 
 
 def test_similarity_is_what_the_metric_loss_trains() -> None:

@@ -57,6 +57,15 @@ class Adapters(nn.ModuleDict):
         """Return what joins a block's keys and values, (n, heads, head_dim), or None."""
         return next((found for adapter in self._all() if (found := adapter.key_value(block)) is not None), None)
 
+    def keep_initial(self) -> None:
+        """Keep copies of what joins keys and values, for prompts that start at zero by an offset."""
+        for adapter in self._all():
+            adapter.keep_initial()
+
+    def initial_key_value(self, block: int) -> Optional[Tensor]:
+        """Return the copy of what joined a block's keys and values at the start, or None."""
+        return next((found for adapter in self._all() if (found := adapter.initial_key_value(block)) is not None), None)
+
     @contextmanager
     def switched_off(self, trunk: VisionTransformer) -> Iterator[None]:
         """Let the trunk be as it was, for as long as the context lasts."""

@@ -28,6 +28,13 @@ class Adapter(nn.Module):
         """Return what joins a block's keys and values after projection, (n, heads, head_dim), or None."""
         return None
 
+    def keep_initial(self) -> None:
+        """Keep copies of what joins keys and values, for prompts that start at zero by an offset."""
+
+    def initial_key_value(self, block: int) -> Optional[Tensor]:
+        """Return the copy of what joined a block's keys and values at the start, or None."""
+        return None
+
     def switch(self, trunk: VisionTransformer, on: bool) -> None:
         """Switch off, or on again, what sits in the trunk itself."""
 

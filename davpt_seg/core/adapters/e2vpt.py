@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..annotations import Count
 from ..arguments import checked
+from ..zero_start import InitialValues
 from .base import Adapter
 
 
@@ -35,6 +36,7 @@ class KeyValuePrompts(Adapter):
     def __init__(self, trunk: VisionTransformer, num_prompts: Count = 5, depth: Optional[Count] = None) -> None:
         super().__init__()
         attention = [cast(Attention, block.attn) for block in trunk.blocks[:depth]]
+        self.initial: Optional[InitialValues] = None
         self.values = nn.ParameterList(torch.empty(num_prompts, a.num_heads, a.head_dim) for a in attention)
         for values in self.values:
             bound = math.sqrt(6.0 / (num_prompts * values.shape[-1]))
@@ -43,3 +45,13 @@ class KeyValuePrompts(Adapter):
     def key_value(self, block: int) -> Tensor:
         """Return a block's prompts, (n, heads, head_dim)."""
         return self.values[block]
+
+    def keep_initial(self) -> None:
+        """Keep copies of all blocks' prompts as buffers."""
+        self.initial = InitialValues()
+        for block, values in enumerate(self.values):
+            self.initial.keep(str(block), values)
+
+    def initial_key_value(self, block: int) -> Optional[Tensor]:
+        """Return the copy of a block's prompts, (n, heads, head_dim), or None."""
+        return None if self.initial is None else self.initial(str(block))

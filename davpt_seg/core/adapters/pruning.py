@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -35,7 +36,8 @@ def prompt_importance(
 
     It is the mean over batches of the absolute gradient of the loss with respect to a mask that multiplies a prompt (or
     a segment) in all blocks, and is 1. That gradient is the product of the prompt and its own gradient, summed up, so
-    no mask is needed to take it. The released code differs: its masks start at 1 but are trained along with the
+    no mask is needed to take it. With ``start="offset"`` the mask multiplies the initial prompts as well, so that 0 is
+    the removal of a prompt there too. The released code differs: its masks start at 1 but are trained along with the
     prompts (which they only rescale), its gradients are of training data and added up with their signs, and its
     segments are interleaved (every 16th channel), where ours are contiguous.
 
@@ -50,7 +52,7 @@ def prompt_importance(
         ValueError: blocks with different numbers of prompts, pruned prompts, segments that do not divide the width, or
             no batch.
     """
-    learned: list[Tensor] = list(prompts.values.values())
+    learned = [*prompts.values.values(), *(prompts.initial.buffers() if prompts.initial is not None else ())]
     if len({len(values) for values in learned}) != 1 or prompts.segments is not None:
         raise InputError(f"pruning needs prompts that were not pruned, as many in each block, got {prompts.counts}")
     count, width = learned[0].shape
@@ -59,7 +61,8 @@ def prompt_importance(
     total = torch.zeros(count, segments + 1, dtype=torch.float64)
     number = 0
     for batch in batches:
-        gradients = torch.autograd.grad(loss(batch), learned)
+        with _with_gradients(learned):
+            gradients = torch.autograd.grad(loss(batch), learned)
         products = sum((g * p.detach()).double() for g, p in zip(gradients, learned))
         assert isinstance(products, Tensor)
         of_segments = products.unflatten(1, (segments, -1)).sum(dim=2).cpu()  # (M, segments)
@@ -69,6 +72,19 @@ def prompt_importance(
     if not number:
         raise InputError("pruning needs at least one batch of held-out data")
     return Importance(total[:, 0] / number, total[:, 1:] / number)
+
+
+@contextmanager
+def _with_gradients(tensors: Sequence[Tensor]) -> Iterator[None]:
+    """Let all tensors have gradients, the initial values of prompts too, for as long as the context lasts."""
+    before = [tensor.requires_grad for tensor in tensors]
+    for tensor in tensors:
+        tensor.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for tensor, required in zip(tensors, before):
+            tensor.requires_grad_(required)
 
 
 def pruned(importance: Importance, prompt_share: float, segment_share: float) -> dict[str, Any]:

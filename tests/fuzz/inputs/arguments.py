@@ -21,6 +21,8 @@ PROMPTS: list[dict[str, Any]] = [
     dict(num_prompts=4, kind="gated", gate_start=-4.0),
     dict(num_prompts=3, carry=1, norm="layer"),
     dict(num_prompts=3, init="release", init_scale=0.125),
+    dict(num_prompts=3, start="offset", dropout=0.1),
+    dict(num_prompts=[0, 3], start="gate"),
 ]
 GUIDANCE: list[dict[str, Any]] = [
     dict(blocks=[1]),
