@@ -83,7 +83,8 @@ class Guidance(nn.Module):
         learned_proxies: the guided blocks have no prompts, so make proxies. Each stands for itself: it has no query.
             They start normally distributed, as Proxy-Anchor's do.
         metric: L_ML: ``proxy_anchor`` (the paper's), ``proxy_nca`` or ``triplet``; or ``attention``, on the scores of
-            attention themselves, which wants ``prompt_side="key"``, ``token_side="query"`` and ``cls_weight=0``.
+            attention themselves, which wants ``prompt_side="key"`` and ``token_side="query"``, and with a CLS loss
+            ``cls_side="query"`` and ``cls_proxies="prompt"``.
         **metric_arguments: of that function in :mod:`davpt_seg.core.losses`: ``scale``, ``margin``, ``prompt_scale``
             and ``divisor`` of the first, ``scale`` of the second and last, ``margin`` of the third.
 
@@ -125,11 +126,8 @@ class Guidance(nn.Module):
                 "labels='image'"
             )
         self.check({"metric": metric, **metric_arguments})
-        if metric == "attention" and (prompt_side, token_side, cls_weight) != ("key", "query", 0):
-            raise InputError(
-                "guidance metric='attention' is of the scores of attention: set prompt_side='key', token_side='query' "
-                f"and cls_weight=0, got {prompt_side!r}, {token_side!r} and {cls_weight}"
-            )
+        if metric == "attention":
+            _check_attention(prompt_side, token_side, (cls_side, cls_proxies) if cls_weight else None)
         self.blocks = tuple(blocks)
         self.num_classes = num_classes
         self.patch_weight, self.cls_weight = patch_weight, cls_weight
@@ -278,6 +276,15 @@ class Guidance(nn.Module):
         if self.cls_proxies == "prompt":
             return self.metric(record.prompts, record.image_token[labelled], same)
         return self.metric(record.image_token[labelled], record.prompts, same.T)
+
+
+def _check_attention(prompt_side: str, token_side: str, cls: Optional[tuple[str, str]]) -> None:
+    """Refuse other sides than those whose products attention's softmax reads; ``cls`` is of the CLS loss, if any."""
+    if (prompt_side, token_side, cls or ("query", "prompt")) != ("key", "query", ("query", "prompt")):
+        raise InputError(
+            "guidance metric='attention' is of the scores of attention: set prompt_side='key', token_side='query', and "
+            "either cls_weight=0 or cls_side='query' and cls_proxies='prompt'"
+        )
 
 
 def gather_batch(

@@ -73,9 +73,23 @@ def test_a_model_takes_the_scores_that_its_guided_block_reads() -> None:
     torch.testing.assert_close(model.guidance.patch_loss(record, targets.patches), expected)
 
 
-@pytest.mark.parametrize("other", [dict(prompt_side="query"), dict(token_side="attn_output"), dict(cls_weight=0.05)])
+def test_the_class_token_is_guided_by_its_scores_too() -> None:
+    torch.manual_seed(0)
+    guidance = dict(num_classes=3, **{**SIDES, "cls_weight": 0.5}, cls_side="query", cls_proxies="prompt")
+    model = tiny_vit(prompts=dict(num_prompts=3), guidance=guidance).train()
+    record = model(torch.randn(2, 3, 32, 32, dtype=torch.float64)).records[0]
+    present = torch.tensor([[True, False, True], [False, True, False]])
+    assert record.prompts is not None and record.image_token is not None
+    expected = attention(record.prompts, record.image_token, present, heads=model.trunk.blocks[-1].attn.num_heads)
+    torch.testing.assert_close(model.guidance.class_token_loss(record, present), expected)
+
+
+OTHERS = [dict(prompt_side="query"), dict(token_side="attn_output"), dict(cls_weight=0.05, cls_side="query")]
+
+
+@pytest.mark.parametrize("other", OTHERS)
 def test_other_sides_than_those_of_attention_are_refused(other: dict[str, object]) -> None:
-    with pytest.raises(InputError, match="set prompt_side='key', token_side='query' and cls_weight=0"):
+    with pytest.raises(InputError, match="set prompt_side='key', token_side='query', and either cls_weight=0 or"):
         tiny_vit(prompts=dict(num_prompts=3), guidance=dict(num_classes=3, **{**SIDES, **other}))
 
 
