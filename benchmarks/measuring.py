@@ -16,8 +16,6 @@ from typing import Any, NamedTuple, Optional
 import timm
 import torch
 import torch.nn.functional as F
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor, nn
 
 from davpt_seg.core import PromptedViT
@@ -100,19 +98,34 @@ def task_loss(class_token: Tensor, patches: Tensor) -> Tensor:
     return class_token.square().mean() + patches.square().mean()
 
 
-def floor(model: PromptedViT, images: Tensor) -> dict[str, Tensor]:
-    """Run the bare trunk from embedded tokens that need a gradient."""
-    trunk, tokens = model.trunk, model.embed(images).detach().requires_grad_()
+def through_blocks(trunk: nn.Module, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """Run timm's own blocks; return the class token (B, D) and the patch tokens (B, N, D)."""
     for block in trunk.blocks:
         tokens = block(tokens)
-    return {"loss_task": task_loss(trunk.fc_norm(trunk.norm(tokens))[:, 0], tokens[:, trunk.num_prefix_tokens :])}
+    return trunk.fc_norm(trunk.norm(tokens))[:, 0], tokens[:, trunk.num_prefix_tokens :]
+
+
+def floor(
+    model: PromptedViT, images: Tensor, walk: Callable[[nn.Module, Tensor], tuple[Tensor, Tensor]] = through_blocks
+) -> dict[str, Tensor]:
+    """Run the bare trunk from embedded tokens that need a gradient; ``walk`` may be a compiled through_blocks."""
+    return {"loss_task": task_loss(*walk(model.trunk, model.embed(images).detach().requires_grad_()))}
 
 
 def timed(call: Callable[[], Any], options: argparse.Namespace) -> float:
     """Return the seconds that a call takes.
 
-    On CPU with one thread they are the processor's, among which those of other processes do not count.
+    On a CUDA device they are those between two events in its stream. On CPU with one thread they are the processor's,
+    among which those of other processes do not count.
     """
+    if options.device.type == "cuda":
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        torch.cuda.synchronize()
+        start.record()
+        call()
+        end.record()
+        torch.cuda.synchronize()
+        return start.elapsed_time(end) / 1000
     synchronize = getattr(torch, options.device.type).synchronize
     alone = options.device.type == "cpu" and options.threads == 1
     clock = time.process_time if alone else time.perf_counter
@@ -123,9 +136,14 @@ def timed(call: Callable[[], Any], options: argparse.Namespace) -> float:
     return clock() - start
 
 
-def train_step(losses: Losses, optimizer: Optional[torch.optim.Optimizer], options: argparse.Namespace) -> None:
+def train_step(
+    losses: Losses,
+    optimizer: Optional[torch.optim.Optimizer],
+    options: argparse.Namespace,
+    dtype: torch.dtype = torch.bfloat16,
+) -> None:
     """Go from images to updated parameters."""
-    with torch.autocast(options.device.type, dtype=torch.bfloat16, enabled=options.amp):
+    with torch.autocast(options.device.type, dtype=dtype, enabled=options.amp):
         computed = losses()
     torch.stack(list(computed.values())).sum().backward()
     if optimizer:
@@ -137,6 +155,9 @@ def in_turns(
     arms: Mapping[str, Callable[[], float]], options: argparse.Namespace, title: str
 ) -> dict[str, list[float]]:
     """Run each arm once a round, each time another one first; return the seconds that the arms tell, without warmup."""
+    from rich.console import Console  # only here: benchmarks/gpu_check.py runs where there is no rich
+    from rich.progress import track
+
     names = list(arms)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     first = [i % len(names) for i in range(options.warmup + options.rounds)]

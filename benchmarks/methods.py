@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 import torch
+from arms import Arm, left_after_fold
 from measuring import (
     add_options,
     draw_batch,
@@ -41,7 +42,7 @@ from measuring import (
     timed,
     train_step,
 )
-from method_arms import METHODS, Arm, build, left_after_fold
+from method_arms import METHODS, build
 from methods_report import BARE, figure, table
 from rich.console import Console
 from rich.progress import track

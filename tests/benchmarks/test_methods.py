@@ -79,11 +79,11 @@ def test_what_starts_otherwise_can_be_measured_too(benchmark: ModuleType, tmp_pa
 
 
 def test_frozen_weights_are_the_bare_trunks_own(benchmark: ModuleType) -> None:
-    arms = sys.modules["method_arms"]
+    arms, methods = sys.modules["arms"], sys.modules["method_arms"]
     bare = benchmark.PromptedViT("test_vit")
     options = argparse.Namespace(trunk="test_vit", device=torch.device("cpu"))
     for name in ("lora", "bias"):
-        pairs = list(arms.matched(arms.build(name, bare, (), options).model, bare))
+        pairs = list(arms.matched(methods.build(name, bare, (), options).model, bare))
         assert len(pairs) == len(list(bare.trunk.parameters()))
         assert all((p.data_ptr() == theirs.data_ptr()) != p.requires_grad for p, theirs in pairs)
 

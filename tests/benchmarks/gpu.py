@@ -1,0 +1,19 @@
+"""Imports the parts of benchmarks/gpu_check.py as the script does."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+def part(name: str) -> ModuleType:
+    """Import a module of benchmarks/gpu, or a script beside that folder."""
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(BENCHMARKS))
