@@ -49,6 +49,7 @@ def build_training(cfg: Config, name: str, splits: Sequence[str] = ("val",)) -> 
     with step("the training data loader cannot be built (train_dataloader, train_cfg)"):
         runner.train_loop  # noqa: B018  (a property that builds)
     check_built_classes(runner, "train")
+    _check_intervals(runner)
     kind = (cfg.optim_wrapper.get("optimizer") or {}).get("type")
     with step(f"the optimizer {kind} cannot be built (optim_wrapper)"):
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
@@ -80,15 +81,25 @@ def build_evaluation(runner: Runner, split: str, name: str) -> None:
     what = f"the {split} data or its metric cannot be built or read ({split}_dataloader, {split}_evaluator)"
     with step(what), advise_check(name), same_random_state_afterwards():
         loop = getattr(runner, f"{split}_loop")
-        if not isinstance(loop.dataloader.dataset, IterableDataset):
-            loop.dataloader.dataset[0]
+        dataset = getattr(getattr(loop, "dataloader", None), "dataset", None)  # a custom loop may have several
+        if dataset is not None and not isinstance(dataset, IterableDataset):
+            dataset[0]
     check_built_classes(runner, split)
     for metric in getattr(getattr(loop, "evaluator", None), "metrics", ()):
-        unknown = [each for each in getattr(metric, "metrics", ()) if each not in IOU_METRICS]
+        names = getattr(metric, "metrics", ())
+        unknown = [each for each in ([names] if isinstance(names, str) else names) if each not in IOU_METRICS]
         if type(metric).__name__ == "IoUMetric" and unknown:
             raise InputError(
                 f"{split}_evaluator: iou_metrics {unknown} is not known; IoUMetric has {', '.join(IOU_METRICS)}"
             )
+
+
+def _check_intervals(runner: Runner) -> None:
+    """Refuse text for a number of steps, which MMEngine would compare with numbers after the first ones."""
+    for part in (*runner.hooks, runner.train_loop):
+        for key in ("interval", "val_interval"):
+            if isinstance(value := getattr(part, key, None), str):
+                raise InputError(f"{key} of {type(part).__name__} must be a number, got {value!r}")
 
 
 @contextmanager
@@ -129,4 +140,6 @@ def _passed_through_custom_code(error: Optional[BaseException]) -> bool:
 
 def _is_custom(frame: FrameType) -> bool:
     file, module = frame.f_code.co_filename, str(frame.f_globals.get("__name__"))
+    if file.endswith((".pyx", ".pxd")):  # compiled by Cython, which keeps no folder
+        return False
     return not (file.startswith(("<", *INSTALLED)) or module.partition(".")[0] in OPENMMLAB)

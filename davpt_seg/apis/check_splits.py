@@ -24,7 +24,7 @@ def use_data_check(cfg: Config) -> DataCheck:
     Raises:
         InputError: an unknown key or value.
     """
-    init_default_scope(cfg.get("default_scope", "mmseg"))
+    init_default_scope(cfg.get("default_scope") or "mmseg")
     settings = DataCheck.from_config(cfg)
     if settings.exif == "stored":
         read_as_stored(cfg)

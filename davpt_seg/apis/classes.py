@@ -69,8 +69,8 @@ def check_built_classes(runner: Runner, split: str) -> None:
     Raises:
         InputError: as :func:`check_classes`.
     """
-    loop = getattr(runner, f"{split}_loop")
-    metainfo = getattr(loop.dataloader.dataset, "metainfo", {})
+    loader = getattr(getattr(runner, f"{split}_loop"), "dataloader", None)
+    metainfo = getattr(getattr(loader, "dataset", None), "metainfo", {})
     _compare(runner.cfg, split, len(metainfo.get("classes") or ()) or None)
 
 

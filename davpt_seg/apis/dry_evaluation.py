@@ -61,7 +61,8 @@ def evaluate_batch(runner: Runner, split: str, name: str) -> None:
 
 def _check_best(runner: Runner, scores: Mapping[str, Any]) -> None:
     for hook in runner.hooks:
-        for key in getattr(hook, "save_best", None) or ():  # of CheckpointHook, which reads it after a validation
+        best = getattr(hook, "save_best", None) or ()  # of CheckpointHook, which reads it after a validation
+        for key in [best] if isinstance(best, str) else best:
             if key != "auto" and key not in scores:
                 raise InputError(
                     f"default_hooks.checkpoint.save_best is {key!r}, but val_evaluator has the scores "

@@ -50,7 +50,8 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="check the data, build everything, run one forward and backward pass, print what is trained, and stop",
+        help="check the data, build everything, run one forward and backward pass, score one batch of validation and "
+        "test, print what is trained, and stop",
     )
     parser.add_argument(
         "--test",
@@ -197,6 +198,10 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
     elif not cfg.get("work_dir"):
         folder, name = osp.split(osp.splitext(osp.abspath(cfg.filename))[0])
         cfg.work_dir = osp.join("work_dirs", osp.basename(folder), name)
+    for key in ("model", "train_dataloader", "val_dataloader", "test_dataloader"):
+        value = cfg.get(key)
+        if not isinstance(value, dict) and (key == "model" or value is not None):
+            parser.error(f"{args.config}: {key} must be a dict, got {value!r}")
     if args.launcher == "pytorch" and "RANK" not in os.environ:
         parser.error("--launcher pytorch is for torchrun, which numbers processes: tools/dist_train.sh CONFIG GPUS")
     try:

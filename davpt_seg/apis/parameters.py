@@ -34,7 +34,7 @@ class ParameterCounts(NamedTuple):
 
 def build_on_meta(cfg: Config) -> nn.Module:
     """Build a config's model on the meta device, where parameters have shapes but no values; cfg stays as it is."""
-    init_default_scope(cfg.get("default_scope", "mmseg"))
+    init_default_scope(cfg.get("default_scope") or "mmseg")
     model = copy.deepcopy(cfg.model)
     replace_sync_bn(model)
     with torch.device("meta"):

@@ -18,6 +18,7 @@ from ..datasets.pipelines import MASK_LOADERS, step_name
 from ..errors import InputError
 from ..trust.config_check import without_sources
 from ..trust.config_parts import innermost
+from .build_training import step
 from .checkpoint import (
     class_names_and_colours,
     embedded_config,
@@ -75,6 +76,9 @@ class Predictor:
             config = embedded = embedded_config(loaded, checkpoint, trust_config)
             without_sources(embedded._cfg_dict)  # all weights come from the checkpoint
         cfg = config if isinstance(config, Config) else Config.fromfile(config)
+        origin = f"the config inside checkpoint {checkpoint!r}" if name == "the config inside it" else name
+        if not isinstance(cfg.get("model"), dict):
+            raise InputError(f"{origin} has no model, which must be a dict with a type")
         refuse_classifier(cfg, checkpoint)
         self.classes, self.palette = class_names_and_colours(loaded, checkpoint)
         try:
@@ -88,15 +92,18 @@ class Predictor:
         replace_sync_bn(cfg.model)
         if cfg.get("data_preprocessor"):  # where MMEngine's Runner looks, too
             cfg.model.setdefault("data_preprocessor", cfg.data_preprocessor)
-        model = init_model(cfg, device=device or get_device())  # whose own loading would forgive missing weights
+        with step(f"the model of {origin} cannot be built (model)"):
+            model = init_model(cfg, device=device or get_device())  # whose own loading would forgive missing weights
         load_strictly(model, loaded, checkpoint, name)
         if tta:
             use_tta(cfg)
-            model = MODELS.build(dict(cfg.tta_model, module=model)).eval()
+            with step(f"the test-time augmentation of {origin} cannot be built (tta_model)"):
+                model = MODELS.build(dict(cfg.tta_model, module=model)).eval()
         self.model = model
-        init_default_scope(cfg.get("default_scope", "mmseg"))
+        init_default_scope(cfg.get("default_scope") or "mmseg")
         steps = test_steps(cfg)
-        self.pipeline = Compose(image_steps(steps))
+        with step(f"the test pipeline of {origin} cannot be built (test_dataloader.dataset.pipeline)"):
+            self.pipeline = Compose(image_steps(steps))
         self.reader = ImageReader(steps)
 
     def __call__(self, image: Union[str, os.PathLike[str], np.ndarray]) -> np.ndarray:
@@ -132,9 +139,9 @@ def test_steps(cfg: Config) -> list[dict[str, Any]]:
     Raises:
         InputError: there is neither.
     """
-    loader = cfg.get("test_dataloader") or cfg.get("val_dataloader") or {}
-    steps = innermost(loader.get("dataset")).get("pipeline")
-    if not steps or not isinstance(steps, list) or not all(isinstance(step, dict) and "type" in step for step in steps):
+    loader = cfg.get("test_dataloader") or cfg.get("val_dataloader")
+    steps = innermost(loader.get("dataset") if isinstance(loader, dict) else None).get("pipeline")
+    if not steps or not isinstance(steps, list) or not all(isinstance(each, dict) and "type" in each for each in steps):
         raise InputError(
             "the config has no test pipeline: test_dataloader.dataset.pipeline must be a list of transforms with types"
         )
@@ -149,15 +156,15 @@ def image_steps(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     if steps[0]["type"] != "LoadImageFromFile":
         raise InputError(f"the test pipeline starts with {steps[0]['type']!r}, but must with 'LoadImageFromFile'")
-    kept = [step for step in steps[1:] if step_name(step) != "ToEightBit"]  # what read has done
+    kept = [each for each in steps[1:] if step_name(each) != "ToEightBit"]  # what read has done
     return [dict(steps[0], type="LoadImageFromNDArray"), *without_labels(kept)]
 
 
 def without_labels(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Leave out the steps that load label maps, also those inside of a ``TestTimeAug``."""
-    kept = [dict(step) for step in steps if step_name(step) not in MASK_LOADERS]
-    for step in kept:
-        if step["type"] == "TestTimeAug":
-            branches = [without_labels(alternatives) for alternatives in step["transforms"]]
-            step["transforms"] = [alternatives for alternatives in branches if alternatives]
+    kept = [dict(each) for each in steps if step_name(each) not in MASK_LOADERS]
+    for each in kept:
+        if each["type"] == "TestTimeAug":
+            branches = [without_labels(alternatives) for alternatives in each["transforms"]]
+            each["transforms"] = [alternatives for alternatives in branches if alternatives]
     return kept

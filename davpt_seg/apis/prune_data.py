@@ -57,7 +57,7 @@ def count_images(cfg: Config, loader: ConfigDict, name: str) -> int:
     Raises:
         InputError: there are none, or fewer than ``images`` were to be drawn of.
     """
-    init_default_scope(cfg.get("default_scope", "mmseg"))
+    init_default_scope(cfg.get("default_scope") or "mmseg")
     try:
         count = len(DATASETS.build(loader.dataset))
     except ValueError as error:  # RandomSubset's
@@ -95,7 +95,7 @@ def _is_of_training_images(dataset: ConfigDict) -> bool:
 
 
 def _image_paths(cfg: Config, dataset: ConfigDict) -> set[str]:
-    init_default_scope(cfg.get("default_scope", "mmseg"))
+    init_default_scope(cfg.get("default_scope") or "mmseg")
     built = DATASETS.build(dataset)
     return {built.get_data_info(i)["img_path"] for i in range(len(built))}
 

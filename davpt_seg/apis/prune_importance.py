@@ -105,7 +105,7 @@ def load_trained(cfg: Config, checkpoint: str, name: str) -> BaseModel:
         InputError: the checkpoint is none, or another config's.
     """
     loaded = read_checkpoint(checkpoint)
-    init_default_scope(cfg.get("default_scope", "mmseg"))
+    init_default_scope(cfg.get("default_scope") or "mmseg")
     config = copy.deepcopy(cfg.model)
     if cfg.get("data_preprocessor"):  # where MMEngine's Runner looks, too
         config.setdefault("data_preprocessor", cfg.data_preprocessor)

@@ -73,11 +73,14 @@ def check_resume(runner: Runner, path: str) -> None:
         path: of the checkpoint.
 
     Raises:
-        InputError: NaN in the optimizer's state or in averaged weights; parameters differ in name or shape, or the
-            optimizer differs in type or in what it trains; the message lists what differs from the config in the
-            checkpoint.
+        InputError: a seed that is none; NaN in the optimizer's state or in averaged weights; parameters differ in name
+            or shape, or the optimizer differs in type or in what it trains. Then the message lists what differs from
+            the config in the checkpoint.
     """
     checkpoint = read_checkpoint(path)
+    seed = (checkpoint.get("meta") or {}).get("seed")
+    if seed is not None and not (type(seed) is int and 0 <= seed < 2**32):
+        raise InputError(f"checkpoint {path!r}: meta.seed must be an integer from 0 to 2**32 - 1, got {_short(seed)}")
     require_finite_optimizer(checkpoint, path)
     if any(isinstance(hook, EMAHook) for hook in runner.hooks):
         require_averaged(checkpoint, path)
@@ -96,7 +99,7 @@ def check_resume(runner: Runner, path: str) -> None:
     parts += [f"NOT used, because the checkpoint's are restored: {some(kept, SHOWN, '; ')}"] if kept else []
     if parts:
         logger.warning("this experiment differs from the one that wrote %s; %s", path, "; ".join(parts))
-    _keep_seed(runner, (checkpoint.get("meta") or {}).get("seed"))
+    _keep_seed(runner, seed)
 
 
 def _keep_seed(runner: Runner, seed: Optional[int]) -> None:

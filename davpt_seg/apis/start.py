@@ -26,7 +26,8 @@ def stop_where_diverged(cfg: Config) -> None:
     if not cfg.get("default_hooks"):
         cfg.default_hooks = {}
     hooks = cfg.default_hooks
-    checkpoint = hooks.setdefault("checkpoint", dict(type="CheckpointHook", interval=1))  # MMEngine's own default
+    hooks.setdefault("checkpoint", dict(type="CheckpointHook", interval=1))  # MMEngine's own default
+    checkpoint = hooks["checkpoint"]
     if checkpoint and checkpoint.get("type") in ("CheckpointHook", CheckpointHook):
         checkpoint.type = "AtomicCheckpointHook"
     if "finite_loss" in hooks and hooks.finite_loss is None:

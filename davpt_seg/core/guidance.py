@@ -83,7 +83,7 @@ class Guidance(nn.Module):
         learned_proxies: the guided blocks have no prompts, so make proxies. Each stands for itself: it has no query.
             They start normally distributed, as Proxy-Anchor's do.
         metric: L_ML: ``proxy_anchor`` (the paper's), ``proxy_nca`` or ``triplet``; or ``attention``, on the scores of
-            attention themselves, which wants ``prompt_side="key"`` and ``token_side="query"``, and with a CLS loss
+            attention themselves, which requires ``prompt_side="key"`` and ``token_side="query"``, and with a CLS loss
             ``cls_side="query"`` and ``cls_proxies="prompt"``.
         **metric_arguments: of that function in :mod:`davpt_seg.core.losses`: ``scale``, ``margin``, ``prompt_scale``
             and ``divisor`` of the first, ``scale`` of the second and last, ``margin`` of the third.

@@ -88,6 +88,6 @@ class MetricLossHook(Hook):
             raise RuntimeError("MetricLossHook: the model returned losses without running its guided backbone")
         labels = batch_labels(named["inputs"], named.get("data_samples"), self._guidance.labelling)
         losses = self._guidance(records, labels, statistics=self.log_stats)
-        if not self._counts:  # not left out: DistributedDataParallel wants a gradient for the proxies in every step
+        if not self._counts:  # not omitted: DistributedDataParallel requires a gradient for the proxies in every step
             losses = {name: value * 0.0 if "loss" in name else value for name, value in losses.items()}
         return {**outputs, **losses}

@@ -9,7 +9,10 @@ from __future__ import annotations
 import importlib
 import os.path as osp
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple, Optional
 
 from mmengine.registry import Registry, root
@@ -18,21 +21,31 @@ from ..core.adapters import ADAPTERS
 from ..errors import InputError
 from .packages import PACKAGES, SCOPES, UNSAFE_MODULES, folder_of, is_module, may_be_in_working_folder
 
-# Parts that are built to predict, and the registries that build them. Their strings are names of things, never files or
-# addresses.
+# Parts that are built to predict, and the registries that build them.
 MODEL_PARTS = ("model", "task util", "weight initializer", "batch augment")
 BUILT = {
-    "model": MODEL_PARTS,
-    "tta_model": MODEL_PARTS,
-    "tta_pipeline": ("transform",),
-    "test_pipeline": ("transform",),
-    "test_dataloader.dataset.pipeline": ("transform",),
+    ("model",): MODEL_PARTS,
+    ("tta_model",): MODEL_PARTS,
+    ("data_preprocessor",): MODEL_PARTS,
+    ("tta_pipeline",): ("transform",),
+    ("test_pipeline",): ("transform",),
+    ("test_dataloader", "dataset", "pipeline"): ("transform",),
+    ("test_dataloader", "collate_fn"): ("function",),
+    ("visualizer",): ("visualizer", "vis backend"),
 }
+NAMES_FILES = ("visualizer",)  # by what it writes; strings of the others are names of things, never files or addresses
 FILE = re.compile(r".*[/\\:].*|.*\.(?:pkl|pickle|pth?|bin|ckpt|tar|np[yz]|py|ya?ml|json|onnx|so|txt|gz)", re.S)
+SIZES = re.compile(r"\d+/\d+")  # names of ConvMixer's: '768/32'
 SOURCES = ("pretrained", "init_cfg")  # of weights; those of a checkpoint take their place
 DOWNLOADS = ("TIMMBackbone", "mmseg.TIMMBackbone", "mmpretrain.TIMMBackbone")  # unless told pretrained=False
 # Values that MMEngine takes for names of registered things, and imports where they are none.
-NAMED = {"norm_layer": ("model",), "collate_fn": ("function",), "worker_init_fn": ("function",)}
+NAMED = {
+    **dict.fromkeys(("norm_layer", "conv_type", "padding_mode"), ("model",)),
+    **dict.fromkeys(("collate_fn", "worker_init_fn"), ("function",)),
+    "resize_type": ("transform",),
+}
+BACKENDS = {"petrel": "petrel_client", "lmdb": "lmdb"}  # of files, and the modules that they import
+PADDINGS = ("zeros", "circular", "reflect", "replicate", "constant", "edge", "symmetric")  # words, not names of classes
 
 
 def check_config(config: Mapping[str, Any]) -> None:
@@ -53,7 +66,7 @@ def check_config(config: Mapping[str, Any]) -> None:
 def without_sources(config: Mapping[str, Any]) -> None:
     """Empty what a model would be initialised from, in place: all its weights come from the checkpoint."""
     for node in _nodes(config, ""):
-        if node.place.startswith(("model", "tta_model")) and node.entries.get("type") != "PromptedViT":  # reads later
+        if node.path[:1] in BUILT and not _is_prompted_vit(node.entries):  # which reads later
             for key in SOURCES:
                 if key in node.entries:
                     node.entries[key] = False if isinstance(node.entries[key], bool) else None
@@ -62,29 +75,37 @@ def without_sources(config: Mapping[str, Any]) -> None:
 
 
 class _Node(NamedTuple):
-    """A dict of a config: its place, and the scope that its class is searched in."""
+    """A dict of a config: its place, the scope that its class is searched in, and the dict around it.
 
-    place: str
+    A key may hold dots, so a place is compared by its parts.
+    """
+
+    path: tuple[Any, ...]
     entries: dict[str, Any]
     scope: Any
+    around: Mapping[str, Any]
 
     def at(self, key: object) -> str:
-        return f"{self.place}.{key}".lstrip(".")
+        return ".".join(map(str, (*self.path, key)))
 
 
-def _nodes(entry: Any, scope: Any, place: str = "") -> Iterator[_Node]:
+def _nodes(
+    entry: Any, scope: Any, path: tuple[Any, ...] = (), around: Mapping[str, Any] = MappingProxyType({})
+) -> Iterator[_Node]:
     items: Iterable[tuple[Any, Any]] = enumerate(entry) if isinstance(entry, (list, tuple)) else ()
     if isinstance(entry, dict):
         scope, items = entry.get("_scope_") or scope, entry.items()
-        yield _Node(place, entry, scope)
+        yield _Node(path, entry, scope, around)
+        around = entry
     for key, value in items:
-        yield from _nodes(value, scope, f"{place}.{key}".lstrip("."))
+        yield from _nodes(value, scope, (*path, key), around)
 
 
 def _check_node(node: _Node) -> None:
-    part = next((part for part in BUILT if f"{node.place}.".startswith(f"{part}.")), None)
+    part = next((part for part in BUILT if node.path[: len(part)] == part), None)
+    names_files = part is None or part[0] in NAMES_FILES
     _check_scope(node.scope, node.at("_scope_"))
-    if "type" in node.entries and not node.place.endswith("optim_wrapper.clip_grad"):  # by norm or value: no class
+    if "type" in node.entries and node.path != ("optim_wrapper", "clip_grad"):  # by norm or value: no class
         _check_type(node, BUILT[part] if part else None)
     for key, value in node.entries.items():
         at = node.at(key)
@@ -93,34 +114,49 @@ def _check_node(node: _Node) -> None:
         if key == "custom_imports":
             _check_imports(value, at)
         if isinstance(value, str):
-            if key in NAMED and not _is_for_timm(node):
+            if key in NAMED and not _is_for_timm(node) and not (key == "padding_mode" and value in PADDINGS):
                 _check_name(value, node.scope, NAMED[key], at)
-            if part and key != "type" and _is_file(value) and not _is_source(node, key):
-                raise InputError(f"{at} = {value!r} names a file or an address")
             if (key, value) in (("backend", "memcached"), ("decode_backend", "pickle")):
                 raise InputError(f"{at} = {value!r} would run code of a file")
-            if key == "save_dir" and node.place.startswith("visualizer"):
+            if key == "backend" and may_be_in_working_folder(BACKENDS.get(value, "mmengine")):
+                raise InputError(f"{at} = {value!r} would import {BACKENDS[value]} from the working folder")
+            if key == "save_dir" and node.path[0] == "visualizer":
                 raise InputError(f"{at} = {value!r} would write there")
-        if part and isinstance(value, (list, tuple)):
-            for entry in value:
-                if isinstance(entry, str) and _is_file(entry):
-                    raise InputError(f"{at} holds {entry!r}, which names a file or an address")
+        if not names_files and key != "type" and not _is_source(node, key):
+            for text in _texts(value):
+                if _is_file(text):
+                    raise InputError(f"{at} {'=' if text is value else 'holds'} {text!r} names a file or an address")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield a string, or the strings of nested lists."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for entry in value:
+            yield from _texts(entry)
+
+
+def _is_prompted_vit(entries: Mapping[str, Any]) -> bool:
+    return entries.get("type") in ("PromptedViT", "davpt_seg.PromptedViT")
 
 
 def _is_for_timm(node: _Node) -> bool:
     """Return whether a dict holds arguments that timm reads, which has names of its own and imports none."""
-    return node.place.endswith(".timm_kwargs") and "type" not in node.entries
+    return node.path[-1:] == ("timm_kwargs",) and _is_prompted_vit(node.around) and "type" not in node.entries
 
 
 def _is_file(value: str) -> bool:
     """Return whether a string looks like a file or an address, or names a file of the working folder."""
-    return bool(FILE.fullmatch(value)) or osp.isfile(value)
+    return bool(FILE.fullmatch(value) and not SIZES.fullmatch(value)) or osp.isfile(value)
 
 
 def _is_source(node: _Node, key: str) -> bool:
-    """Return whether a string says where weights come from, which nothing reads that predicts."""
-    places = node.place.split(".")
-    return key in SOURCES or "init_cfg" in places or "weights" in (key, places[-1])
+    """Return whether strings say where weights come from, which nothing reads that predicts."""
+    if key in SOURCES or "init_cfg" in node.path:  # which holds initializers alone
+        return True
+    is_weights = node.path[-1:] == ("weights",) and _is_prompted_vit(node.around) and "type" not in node.entries
+    return is_weights or (key == "weights" and _is_prompted_vit(node.entries))
 
 
 def _check_scope(scope: Any, at: str) -> None:
@@ -136,32 +172,42 @@ def _check_imports(value: Any, at: str) -> None:
             raise InputError(f"{at} would import {name!r}; only modules of {', '.join(PACKAGES)} are imported")
 
 
-def _check_type(node: _Node, registries: Optional[Collection[str]]) -> None:
+def _check_type(node: _Node, registries: Optional[tuple[str, ...]]) -> None:
     kind, at = node.entries["type"], node.at("type")
     if not isinstance(kind, str):
         raise InputError(f"{at} = {kind!r} must be the name of a registered class")
-    if not (kind in ADAPTERS and re.fullmatch(r".*\.adapters\.\d+", node.place)):
+    if "init_cfg" in node.path:
+        registries = ("weight initializer",)
+    if not (kind in ADAPTERS and node.path[-2:-1] == ("adapters",)):
         _check_name(kind, node.scope, registries, at)
 
 
-def _check_name(name: str, scope: str, registries: Optional[Collection[str]], at: str) -> None:
+def _check_name(name: str, scope: str, registries: Optional[tuple[str, ...]], at: str) -> None:
     prefix, _, own = name.rpartition(".")
     if "/" not in name and (not prefix or (prefix in SCOPES and not may_be_in_working_folder(prefix))):
-        registered = list(_registered(own, prefix or scope, registries))
-        if any(getattr(found, "__module__", "").startswith(UNSAFE_MODULES) for found in registered):
+        with suppress(LookupError):
+            if _is_safe(own, prefix or scope, registries):
+                return
             raise InputError(f"{at} = {name!r} may read files or run code by its arguments")
-        if registered:
-            return
     raise InputError(f"{at} = {name!r} is no class that {', '.join(SCOPES)} register for it")
 
 
-def _registered(name: str, scope: str, registries: Optional[Collection[str]]) -> Iterator[Any]:
-    """Yield the classes of a name that a scope's configs can build."""
+@lru_cache(maxsize=1024)  # a config may say the same type 100,000 times; errors are not kept
+def _is_safe(name: str, scope: str, registries: Optional[tuple[str, ...]]) -> bool:
+    """Return whether the classes of a name that a scope's configs can build are safe with any arguments.
+
+    Raises:
+        LookupError: there are none.
+    """
     modules = [root]
     if scope in ("mmseg", "mmpretrain", "mmdet") and folder_of(scope):
         modules.insert(0, importlib.import_module(f"{scope}.registry"))
+    found = []
     for registry in [value for module in modules for value in vars(module).values() if isinstance(value, Registry)]:
         if registries is None or registry.name.replace("_", " ") in registries:
             registry.import_from_location()
             if name in registry.module_dict:
-                yield registry.module_dict[name]
+                found.append(registry.module_dict[name])
+    if not found:
+        raise LookupError(name)
+    return not any(getattr(kind, "__module__", "").startswith(UNSAFE_MODULES) for kind in found)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import os.path as osp
 from collections import deque
 from typing import Any, Optional
@@ -10,7 +12,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from ..errors import InputError
-from .config_check import check_config
+from .config_check import check_config, without_sources
 from .config_parts import parts_that_predict
 from .config_text import evaluate
 
@@ -51,18 +53,26 @@ def _dict_in(content: Any, key: str) -> dict[str, Any]:
 
 
 def _harmless(text: Any) -> str:
-    """Return a config's text if MMEngine may evaluate it, or that of its parts that predict.
+    """Return a config's text if MMEngine may evaluate it, or that of its parts that predict, which download nothing.
 
     Raises:
-        InputError: it may evaluate neither.
+        InputError, KeyError: it may evaluate neither.
     """
     config = evaluate(text)
     try:
         check_config(config)
+        kept = copy.deepcopy(config)
     except InputError:
         kept = parts_that_predict(config)
         check_config(kept)
-        text = Config(kept, format_python_code=False).pretty_text
+    without_sources(kept)
+    Config(kept)  # KeyError for keys that MMEngine reserves
+    try:
+        json.dumps(kept, allow_nan=False)
+    except ValueError as error:
+        raise InputError("it holds inf or nan, which MMEngine does not read") from error
+    if kept != config:
+        text = "".join(f"{key} = {value!r}\n" for key, value in kept.items())  # MMEngine's own writes keys unquoted
     if "{{" in text:
         raise InputError("it holds a template, {{...}}")
     return text

@@ -9,11 +9,12 @@ from typing import Optional
 
 SCOPES = ("davpt_seg", "mmengine", "mmseg", "mmpretrain", "mmdet")
 PACKAGES = (*SCOPES, "mmcv")
-# Registered, but they read pickles, run code of a model hub, or instantiate what a file names.
+# Registered, but they read pickles, run code of a model hub, instantiate what a file names, or initialise a model while
+# they build it.
 UNSAFE_MODULES = (
     *("mmpretrain.models.multimodal", "mmpretrain.models.utils.huggingface", "mmpretrain.models.utils.tokenizer"),
     *("mmpretrain.models.utils.vector_quantizer", "mmpretrain.models.classifiers.hugging_face", "transformers"),
-    *("mmpretrain.models.retrievers", "mmpretrain.utils.dependency"),
+    *("mmpretrain.models.retrievers", "mmpretrain.models.peft", "mmpretrain.utils.dependency"),
     *("mmseg.models.backbones.vpd", "mmseg.utils.tokenizer", "mmengine._strategy"),
 )
 
@@ -26,7 +27,7 @@ def folder_of(package: str) -> Optional[Path]:
     else:
         spec = importlib.util.find_spec(package)
         file = spec.origin if spec else None
-        if file and Path(file).resolve().parent.parent == Path.cwd().resolve():
+        if file and Path.cwd().resolve() in list(Path(file).resolve().parents)[:2]:  # mmdet.py, mmdet/__init__.py
             return None
     return Path(file).parent if file else None
 

@@ -15,6 +15,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS, OPTIM_WRAPPERS
 
 from davpt_seg.apis import main_train
+from davpt_seg.apis.start import stop_where_diverged
 from davpt_seg.errors import DivergedError
 
 from ..training import CONFIGS, by_iterations, config_file, tiny_camvid, train
@@ -113,6 +114,13 @@ def test_a_config_of_another_project_gets_both_hooks(camvid: Path, tmp_path: Pat
         main_train([config_file(cfg, tmp_path / "config.py")])
     assert ended.value.code == 3
     assert all_finite(tmp_path / "work" / "iter_2.pth")
+
+
+@pytest.mark.parametrize("hooks", [None, {}, dict(logger=dict(type="LoggerHook"))])
+def test_a_config_without_a_hook_for_checkpoints_gets_the_one_that_mmengine_would_make(hooks: Any) -> None:
+    cfg = Config(dict(default_hooks=hooks))
+    stop_where_diverged(cfg)
+    assert cfg.default_hooks.checkpoint == dict(type="AtomicCheckpointHook", interval=1)
 
 
 def test_a_config_may_switch_the_check_of_losses_off_and_hears_what_it_loses(

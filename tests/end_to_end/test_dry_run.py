@@ -111,6 +111,20 @@ NOT_BUILT: dict[str, tuple[Callable[[Config], Any], tuple[str, ...]]] = {
         lambda cfg: with_step(cfg, "val", 0, type="RandomFlip", prob=1.0),
         ("the val data or its metric cannot be built or read", "KeyError: img"),
     ),
+    "text for the steps between checkpoints": (
+        lambda cfg: cfg.default_hooks.checkpoint.update(interval="two"),
+        ("interval of AtomicCheckpointHook must be a number, got 'two'",),
+    ),
+    "text for the steps between validations": (
+        lambda cfg: cfg.train_cfg.update(val_interval="often"),
+        ("val_interval of ", "must be a number, got 'often'"),
+    ),
+    "a seed, which NumPy's compiled code refuses": (
+        lambda cfg: cfg.update(randomness=dict(seed="x")),
+        ("the model, the hooks or the log cannot be built", "TypeError"),
+    ),
+    "a model that is none": (lambda cfg: cfg.update(model=None), ("model must be a dict, got None",)),
+    "a loader that is none": (lambda cfg: cfg.update(val_dataloader=3), ("val_dataloader must be a dict, got 3",)),
     "an unknown hook": (no_such_hook, ("custom_hooks", "NoSuchHook")),
     "a hook's argument": (
         lambda cfg: cfg.custom_hooks[1].update(intervall=3),

@@ -112,6 +112,11 @@ def test_a_test_alone_is_refused_where_its_masks_or_classes_are_not_the_config_s
     refused(lambda: test("evaluator.type=NoMetric"), "the test data or its metric cannot be built or read", capsys)
 
 
+def test_the_name_of_one_score_is_as_good_as_a_list(trained: Trained, tmp_path: Path) -> None:
+    options = ["--work-dir", str(tmp_path / "w"), "--cfg-options", RANDOM, "test_evaluator.iou_metrics=mIoU"]
+    main_test([trained.config, trained.checkpoint, *options])
+
+
 def test_another_number_of_classes_in_validation_is_refused_before_a_step(
     camvid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

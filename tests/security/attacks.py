@@ -105,6 +105,15 @@ def as_history(content: Content, call: Any) -> Content:
     return {**content, "message_hub": {**hub, "log_scalars": {**hub["log_scalars"], "evil": call}}}
 
 
+PICKLE = "dict(type='CrossEntropyLoss', class_weight='evil.pkl')"  # mmseg reads it when it builds the loss
+
+
+def heads(tasks: str) -> str:
+    """Return a model whose head builds all values of a dict, whatever their keys are."""
+    head = f"dict(type='mmpretrain.MultiTaskHead', task_heads=dict({tasks}))"
+    return f"model = dict(type='EncoderDecoder', decode_head={head})"
+
+
 # Statements that an embedded config ends with; the last one of a name wins.
 CONFIGS: dict[str, Callable[[Path], str]] = {
     "code": lambda target: f"x = {creates(target)}",
@@ -146,6 +155,40 @@ CONFIGS: dict[str, Callable[[Path], str]] = {
     "pickle of class weights": lambda target: (
         "model = dict(type='EncoderDecoder', decode_head=dict(type='FCNHead', loss_decode="
         "dict(type='CrossEntropyLoss', class_weight='evil.pkl')))"
+    ),
+    "pickle by a data preprocessor beside the model": lambda target: (
+        "model = dict(type='EncoderDecoder', backbone=dict(type='ReLU'), decode_head=dict(type='ReLU'))\n"
+        f"data_preprocessor = {PICKLE}"
+    ),
+    "pickle in what looks like weights": lambda target: heads(f"weights={PICKLE}"),
+    "pickle in what looks like an initialiser": lambda target: heads(f"init_cfg={PICKLE}"),
+    "pickle in what looks like an initialiser's part": lambda target: heads(f"a=dict(init_cfg=dict(b={PICKLE}))"),
+    "pickle in what looks like a PromptedViT": lambda target: heads(f"init_cfg={PICKLE}, type='PromptedViT'"),
+    "pickle under a key with dots": lambda target: heads(f"{{'a.init_cfg.b': {PICKLE}}}"),
+    "pickle in lists of lists": lambda target: heads(f"a=dict(type='FCNHead', loss_decode=[[{PICKLE}]])"),
+    "dotted type under a key with dots": lambda target: heads(
+        f"{{'optim_wrapper.clip_grad': dict(type='os.mkdir', path='{target.name}')}}"
+    ),
+    "weights that are read while a model is built": lambda target: (
+        "model = dict(type='EncoderDecoder', backbone=dict(type='mmpretrain.LoRAModel', targets=[dict(type='ReLU')], "
+        "module=dict(type='PromptedViT', model_name='vit_tiny_patch16_224', weights=dict(path='evil', "
+        "trust_pickle=True))))"
+    ),
+    "import by the name of a resize": lambda target: (
+        "test_dataloader = dict(dataset=dict(pipeline=[dict(type='LoadImageFromFile'), "
+        "dict(type='RandomResize', scale=(8, 8), resize_type='creates_a_file.Resize')]))"
+    ),
+    "import by the name of a convolution": lambda target: (
+        "model = dict(type='EncoderDecoder', backbone=dict(type='mmpretrain.VisionTransformer', "
+        "patch_cfg=dict(conv_type='creates_a_file.Conv')))"
+    ),
+    "import by the name of a padding": lambda target: (
+        "model = dict(type='EncoderDecoder', backbone=dict(type='ConvModule', in_channels=3, out_channels=3, "
+        "kernel_size=1, padding_mode='creates_a_file.Pad'))"
+    ),
+    "import by the name of a backend": lambda target: (
+        "test_dataloader = dict(dataset=dict(pipeline=[dict(type='LoadImageFromFile', "
+        "backend_args=dict(backend='petrel'))]))"
     ),
     "file of the working folder": lambda target: (
         "default_scope = 'mmpretrain'\nmodel = dict(type='ImageClassifier', "

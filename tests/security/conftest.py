@@ -38,6 +38,7 @@ def trap(imported: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     folder.mkdir()
     (folder / "evil").touch()
     (folder / "creates_a_file.py").write_text(f"open({str(target)!r}, 'w').close()\n")
+    (folder / "petrel_client.py").write_text("import creates_a_file\n")
     (folder / "mmdet").mkdir()  # a package that is allowed, and not installed here
     (folder / "mmdet" / "__init__.py").write_text("import creates_a_file\n")
     monkeypatch.chdir(folder)

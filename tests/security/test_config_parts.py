@@ -19,6 +19,7 @@ from davpt_seg.errors import InputError
 from davpt_seg.trust.config_check import check_config, without_sources
 from davpt_seg.trust.config_parts import parts_that_predict
 from davpt_seg.trust.config_text import evaluate
+from davpt_seg.trust.for_mmengine import for_mmengine
 from davpt_seg.trust.packages import is_module
 
 from ..checkpoints import Trained
@@ -63,6 +64,10 @@ def test_openmmlabs_inferencers_get_the_parts_that_predict(
     inferencer = MMSegInferencer(None, weights=str(tmp_path / "foreign.pth"), device="cpu")
     assert inferencer(trained.images[0])["predictions"].shape == (48, 64)
     assert "optim_wrapper" not in inferencer.cfg
+
+
+def test_sizes_of_a_convmixer_are_no_file() -> None:
+    check_config(dict(model=dict(backbone=dict(type="mmpretrain.ConvMixer", arch="768/32"))))
 
 
 EVIL = dict(type="os.system", command="true")
@@ -124,6 +129,16 @@ def test_modules_of_the_packages_alone_are_imported(name: Any, known: bool) -> N
     assert is_module(name) is known
 
 
+def test_a_module_of_the_working_folder_is_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mmdet.py").write_text("raise AssertionError")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert not is_module("mmdet")
+    for config in (dict(default_scope="mmdet"), dict(model=dict(type="mmdet.ResNet"))):
+        with pytest.raises(InputError):
+            check_config(config)
+
+
 def test_a_name_of_timms_own_hub_is_built_without_asking_it(
     trained: Trained, content: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +172,14 @@ def test_a_backbone_that_downloads_by_default_does_not() -> None:
     config: dict[str, Any] = dict(model=dict(backbone=dict(type="TIMMBackbone", model_name="resnet18")))
     without_sources(config)
     assert config["model"]["backbone"]["pretrained"] is False
+
+
+def test_openmmlabs_inferencers_download_nothing(content: dict[str, Any]) -> None:
+    statement = "model = dict(type='EncoderDecoder', backbone=dict(type='TIMMBackbone', model_name='resnet18'))"
+    found = for_mmengine(with_config(content, statement), "a.pth")
+    assert evaluate(found["meta"]["cfg"])["model"]["backbone"]["pretrained"] is False
+    same = for_mmengine(with_config(content, "work_dir = 'a'"), "a.pth")["meta"]["cfg"]
+    assert same == with_config(content, "work_dir = 'a'")["meta"]["cfg"]
 
 
 def test_a_classifiers_checkpoint_is_named_as_such_before_its_config_is_checked(

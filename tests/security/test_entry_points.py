@@ -20,9 +20,10 @@ from davpt_seg.apis.predictor import Predictor
 from davpt_seg.apis.prune import main_prune
 from davpt_seg.core.weights import open_checkpoint
 from davpt_seg.errors import InputError
+from davpt_seg.trust.config_text import evaluate
 
 from ..checkpoints import Trained
-from .attacks import CALLS, CONFIGS, DROPPED, as_extra, as_history, as_weight, with_config
+from .attacks import CALLS, CONFIGS, DROPPED, as_extra, as_history, as_weight, creates, with_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -190,6 +191,62 @@ def test_a_resumed_run_does_not_run_the_config_of_its_checkpoint(
     evil = str(tmp_path / "evil.pth")
     torch.save(with_config(content, {**CONFIGS, **DROPPED}[attack](trap)), evil)
     resume(trained, evil, tmp_path)  # complete already: nothing is left to train
+
+
+def test_keys_that_are_code_stay_text(
+    trained: Trained, content: dict[str, Any], trap: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """MMEngine writes keys of configs without quoting them, in its checkpoints and in work dirs."""
+    from mmseg.apis import MMSegInferencer
+
+    key = f"a': {creates(trap)}, 'b"
+    config = evaluate(content["meta"]["cfg"])
+    config["model"]["train_cfg"] = {key: 1}
+    evil = str(tmp_path / "evil.pth")
+    torch.save(with_config(content, f"model = {config['model']!r}\noptim_wrapper = dict(type='NotHere')"), evil)
+    assert MMSegInferencer(None, weights=evil, device="cpu").cfg.model.train_cfg == {key: 1}
+
+
+@pytest.mark.parametrize("seed", [{"a': 1, 'b": 2}, "0", -1, 2**32, 0.5, True])
+def test_a_seed_that_is_none_is_refused_and_written_nowhere(
+    seed: Any, trained: Trained, content: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({**content, "meta": {**content["meta"], "seed": seed}}, tmp_path / "evil.pth")
+    said = refusal(lambda: resume(trained, str(tmp_path / "evil.pth"), tmp_path), capsys)
+    assert "evil.pth': meta.seed must be an integer from 0 to 2**32 - 1, got" in said, said
+    assert not any("a': 1" in path.read_text() for path in (tmp_path / "work").rglob("*.py"))
+
+
+def test_a_config_with_infinity_is_not_given_to_mmengine(content: dict[str, Any], tmp_path: Path) -> None:
+    """It would not find the name inf."""
+    path = str(tmp_path / "infinite.pth")
+    torch.save(with_config(content, "model_notes = [inf]"), path)
+    assert "cfg" not in load_checkpoint(torch.nn.Module(), path)["meta"]
+    Predictor(path, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("model = 3", "has no model, which must be a dict"),
+        ("model = dict(a=1)", "cannot be built (model): AttributeError"),
+        (
+            "model = dict(type='EncoderDecoder', backbone=dict(type='ReLU', nothing=1), decode_head={})",
+            "cannot be built (model): TypeError",
+        ),
+        ("test_dataloader = 3", "has no test pipeline"),
+        (
+            "test_dataloader = dict(dataset=dict(pipeline=[dict(type='LoadImageFromFile'), dict(type='Resize')]))",
+            "built",
+        ),
+    ],
+)
+def test_a_config_that_cannot_be_built_is_refused_in_one_message(
+    statement: str, said: str, content: dict[str, Any], tmp_path: Path
+) -> None:
+    torch.save(with_config(content, statement), tmp_path / "broken.pth")
+    with pytest.raises(InputError, match=re.escape(said)):
+        Predictor(str(tmp_path / "broken.pth"), device="cpu")
 
 
 def test_mmengine_gets_a_config_of_registered_classes(trained: Trained) -> None:

@@ -19,8 +19,8 @@ BROKEN = (
 )
 # The parts that torch compresses, of TorchScript alone. A small file with others could expand without limit.
 COMPRESSED = re.compile(r"[^/]+/code/.*")
-# Trained numbers shrink by 1.1 times, those of 16 bits written as 32 bits by 3 times; zeros by 1,000 times.
 HEADER = 30  # bytes before the name of a part, at least
+# Trained parameters shrink by 1.1 times, those of 16 bits written as 32 bits by 3 times; zeros by 1,000 times.
 MOST_EXPANDED, SMALL = 20, 16 * 2**20
 
 
