@@ -85,6 +85,8 @@ def test_zero_start_changes_nothing_but_the_start(method: str) -> None:
 
 
 def test_methods_join_in_any_order() -> None:
+    for way in ("zero_start", "prototypes", "carried"):
+        assert compose(f"{way}+davpt").model.to_dict() == compose(f"davpt+{way}").model.to_dict()
     one, other = compose("lora+davpt_plus"), compose("davpt_plus+lora")
     assert one.to_dict() == other.to_dict()
     assert compose("vpt_deep+guidance").to_dict() == compose("davpt").to_dict()

@@ -297,6 +297,23 @@ def test_of_joined_methods_the_first_sets_the_rate_and_guidance_is_the_tasks() -
     assert hyperparameters("davpt+lora", "vitb_mae", "fgvc/cars").lr == davpt.lr != lora.lr
 
 
+@pytest.mark.parametrize("method", ["davpt_release+prototypes", "prototypes+davpt_release"])
+def test_prototypes_replace_the_initial_values_of_the_release(method: str) -> None:
+    cfg = experiment(data="vtab/dtd", method=method)
+    cfg.merge_from_dict(OFF_HUB)
+    assert build_on_meta(cfg).backbone.prompts.awaits_prototypes
+    assert "init_scale" not in cfg.model.backbone.prompts
+
+
+@pytest.mark.parametrize("method", ["davpt+zero_start", "davpt_release+zero_start", "zero_start+davpt_release"])
+def test_zero_start_prompts_keep_initial_values_that_a_step_hardly_turns(method: str) -> None:
+    """The released ones, at most 0.0033, would be turned by half of their length in one step of AdamW at 1e-3."""
+    for trunk in ("vitb_augreg_in21k", "vits14"):
+        prompts = experiment(data="vtab/dtd", method=method, trunk=trunk).model.backbone.prompts
+        assert prompts.start == "offset"
+        assert not {"init", "init_scale"} & prompts.keys()
+
+
 def test_carried_prompts_are_the_guided_ones() -> None:
     backbone = experiment(data="fgvc/cars", method="davpt+carried", trunk="vitb_mae").model.backbone
     assert backbone.guidance.blocks == [backbone.prompts.carry] == [-4]
@@ -404,6 +421,10 @@ def test_other_experiments_have_other_work_dirs() -> None:
         ("data=vtab/dtd,method=guidance", "guidance moves what another method trains"),
         ("method=davpt_release,data=ade20k", "davpt_release is for image classification .*Use davpt or davpt_plus"),
         ("method=davpt_release+lora", "davpt_release is for image classification"),
+        (
+            "method=davpt_release+zero_start,trunk=vitb_mae,data=vtab/dtd",
+            "last block's prompts too.*davpt_plus.zero_start",
+        ),
         ("data=vtab/dtd,samples_per_class=0", "samples_per_class=0: a number of at least 1 was expected"),
         ("data=vtab/dtd,samples_per_class=33", "samples_per_class=33: a batch has 32 images"),
         ("data=vtab/dtd,kmeans_from_epoch=0", "kmeans_from_epoch=0: a number of at least 1 was expected"),

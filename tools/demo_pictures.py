@@ -25,7 +25,7 @@ from davpt_seg.apis.option_values import OptionsAction
 from davpt_seg.apis.sync_bn import replace_sync_bn
 from davpt_seg.core import PromptedViT
 from davpt_seg.errors import InputError
-from davpt_seg.visualization import prompt_attention, prompt_similarity
+from davpt_seg.visualization import prompt_attention, prompt_contribution, prompt_similarity
 from davpt_seg.visualization.curves import loss_curves, read_scalars
 from davpt_seg.visualization.pictures import Row, demo_sheet
 
@@ -39,7 +39,8 @@ DIR/predictions.png has a row an image, evenly spaced over the validation set:
                          guided block). A prompt that speaks for one class has that class's colour, so this should
                          resemble the truth; prompts that several classes share are grey. Left out without guidance.
   attention to prompts   how much of each patch's attention goes to prompts instead of other patches (same block, or
-                         the last with prompts)
+                         the last with prompts); of zero-start prompts, what they add, relative to the attention's
+                         output
 DIR/loss.png has the training losses and the validation mIoU, from the newest training log under the work dir.
 
 Example: python tools/demo_pictures.py CONFIG "$(cat WORK_DIR/last_checkpoint)" --out DIR"""
@@ -72,7 +73,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         speaks_for = backbone.guidance.mapping.speaks_for().cpu().numpy()
     rows = [draw_row(model, backbone, dataset[int(i)]) for i in track(indices, description="predicting")]
     args.out.mkdir(parents=True, exist_ok=True)
-    sheet = demo_sheet(rows, classes, dataset.metainfo["palette"], speaks_for)
+    sheet = demo_sheet(rows, classes, dataset.metainfo["palette"], speaks_for, backbone.starts_at_zero)
     sheet.savefig(args.out / "predictions.png")
     print(args.out / "predictions.png")
     work_dir = args.work_dir or Path(args.checkpoint).parent
@@ -128,10 +129,18 @@ def draw_row(model: BaseModel, backbone: PromptedViT, item: dict[str, Any]) -> R
         image=mmcv.imread(sample.img_path, channel_order="rgb"),
         truth=truth,
         prediction=prediction,
-        attention=prompt_attention(backbone, images, block)[0].sum(dim=0).cpu().numpy(),
+        attention=_attention(backbone, images, block).cpu().numpy(),
         nearest=nearest,
         extent=tuple(side / patch for side, patch in zip(sample.img_shape, backbone.patch_size)),
     )
+
+
+def _attention(backbone: PromptedViT, images: torch.Tensor, block: int) -> torch.Tensor:
+    """Return what the prompts of a block have of each patch's attention (h, w), or add to it, of the first image."""
+    if not backbone.starts_at_zero:
+        return prompt_attention(backbone, images, block)[0].sum(dim=0)
+    grid = backbone.grid(images)
+    return prompt_contribution(backbone, images, block)[0, backbone.patches(grid)].unflatten(0, grid)
 
 
 def newest_log(work_dir: Path) -> Optional[Path]:

@@ -106,7 +106,10 @@ def check_fold(method: str, scale: Scale) -> Found:
 def checks(scale: Scale) -> dict[str, Any]:
     """Return the checks of this file by name."""
     return {
-        **{f"resume: {method}": partial(check_resume, method, scale) for method in ("davpt_plus", "lora")},
+        **{
+            f"resume: {method}": partial(check_resume, method, scale)
+            for method in ("davpt_plus", "vpt_deep+zero_start", "lora")
+        },
         **{
             f"fold(): {method}": partial(check_fold, method, scale)
             for method in ("vpt_deep", "vpt_deep+zero_start", "davpt_plus", "lora")

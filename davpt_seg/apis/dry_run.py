@@ -13,9 +13,10 @@ from torch.utils.data import DataLoader
 
 from ..core.tuning import trained_table
 from ..core.weights.values import some
-from ..engine import MetricLossHook
+from ..engine import DataMeanInitHook, MetricLossHook
 from ..engine.guided import bare_model
 from ..errors import InputError
+from ..models import PromptedViTBackbone
 from .build_training import build_training, step
 from .check import advise_check
 from .dry_evaluation import evaluate_batch, first_batch
@@ -26,7 +27,8 @@ MEMORY = "lower train_dataloader.batch_size, use --amp, or set model.backbone.wi
 def dry_run(cfg: Config, name: str) -> None:
     """Go through a training's start, one forward and backward pass, and one batch of validation and of test.
 
-    Hooks are built, and only ``MetricLossHook`` is called. A test that has the data and metric of validation is built
+    Hooks are built, and only ``MetricLossHook`` is called; prompts that await prototypes of the data keep the values
+    that they were drawn with. A test that has the data and metric of validation is built
     and not run.
 
     Args:
@@ -61,6 +63,10 @@ def _learn(runner: Runner, batch: Any) -> None:
     """Run one forward and one backward pass, and report what got no gradient."""
     model, wrapper = bare_model(runner), runner.optim_wrapper
     model.train()
+    if any(isinstance(hook, DataMeanInitHook) for hook in runner.hooks):
+        for backbone in (module for module in model.modules() if isinstance(module, PromptedViTBackbone)):
+            if backbone.prompts:
+                backbone.prompts.keep_initial()
     hooks = [hook for hook in runner.hooks if isinstance(hook, MetricLossHook)]
     with step("the forward pass of one training batch fails (model, train_dataloader)", MEMORY):
         for hook in hooks:

@@ -47,3 +47,9 @@ def first_process_alone(cfg: Config, launcher: str) -> Iterator[bool]:
         torch.distributed.destroy_process_group(group)
         if failed[0] and not first:
             raise SystemExit(2)
+
+
+def disconnect(launcher: str) -> None:
+    """Close the connections of processes that a launcher started; left to the interpreter's end, gloo may abort it."""
+    if launcher != "none" and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

@@ -23,7 +23,7 @@ from .classes import check_one_class
 from .compose import EXAMPLE, RECOGNITION_EXAMPLE
 from .configs import read_config
 from .dry_run import dry_run
-from .first_process import first_process_alone
+from .first_process import disconnect, first_process_alone
 from .option_values import OptionsAction
 from .resume import last_checkpoint
 from .scores import draw_matrix, write_scores
@@ -82,6 +82,7 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
         f"Done. Checkpoints and logs: {runner.work_dir}. Next: python tools/test.py {args.config} "
         f"{last_checkpoint(runner.work_dir) or 'CHECKPOINT'}"
     )
+    disconnect(args.launcher)
 
 
 def _prepare_training(parser: argparse.ArgumentParser, cfg: Config, args: argparse.Namespace) -> None:
@@ -154,6 +155,7 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
             draw_matrix(runner, metrics, args.confusion_matrix)
         if args.json:
             write_scores(runner, metrics, args.json, args.config, args.checkpoint, trained)
+    disconnect(args.launcher)
 
 
 def _parser(description: str) -> argparse.ArgumentParser:

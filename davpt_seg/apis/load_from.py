@@ -28,8 +28,8 @@ def check_load_from(runner: Runner, path: str) -> None:
         path: the config's ``load_from``; a file, or an address that MMEngine reads.
 
     Raises:
-        InputError: an unreadable file, one that fills nothing, or one without the ViT's weights where the ViT has no
-            other source; the message says what to set instead.
+        InputError: an unreadable file, one that fills nothing, one without the ViT's weights where the ViT has no other
+            source, or prompts of another ``start``; the message says what to set instead.
     """
     model = bare_model(runner)
     state = _read(path)
@@ -52,17 +52,30 @@ def check_load_from(runner: Runner, path: str) -> None:
                 f"{counts}. The ViT gets no other weights, so {len(trunk)} of its tensors would stay random "
                 f"({some(trunk)}). {_advice(path, state, model)}"
             )
-        _check_initial_prompts(counts, [key for key in taken if key.startswith(name)], missing)
+        _check_start(counts, [key for key in taken if key.startswith(name)], state, own)
     log = logger.warning if other_shape else logger.info
     log("%s", counts)
 
 
-def _check_initial_prompts(counts: str, taken: Iterable[str], missing: Iterable[str]) -> None:
-    if any(".prompts.values." in name for name in taken) and any(".prompts.initial." in name for name in missing):
+def _check_start(counts: str, taken: Iterable[str], state: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Refuse prompts that were trained with another ``start``: read in another way, they are another model."""
+    if not any(".prompts.values." in name or ".key_value_prompts.values." in name for name in taken):
+        return
+    of_file, of_model = _start(state), _start(own)
+    if of_file != of_model:
         raise InputError(
-            f"{counts}. Its prompts come without the initial ones that start='offset' subtracts, so training would "
-            "start from neither model: set prompts start='joint', as the file's prompts have it, or omit load_from"
+            f"{counts}. The file's prompts have start={of_file!r} and the model's start={of_model!r}, which reads them "
+            f"in another way, so training would start from neither model: set prompts start={of_file!r}, or omit "
+            "load_from"
         )
+
+
+def _start(names: Iterable[str]) -> str:
+    """Tell how prompts join the attention by what a model with them holds."""
+    names = list(names)
+    if any(".prompts.initial." in name or ".key_value_prompts.initial." in name for name in names):
+        return "offset"
+    return "gate" if any(".prompts.head_gates." in name for name in names) else "joint"
 
 
 def _read(path: str) -> dict[str, Tensor]:

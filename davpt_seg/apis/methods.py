@@ -21,7 +21,8 @@ def joined_methods(words: str, contents: Mapping[str, Mapping[str, Any]]) -> dic
 
     Args:
         words: as the user wrote them, ``lora+guidance``.
-        contents: of the methods' config files, by name, in the order of the words.
+        contents: of the methods' config files, by name, in the order of the words. Where two of them set one value, the
+            later one takes precedence, and those that change another method's prompts take precedence over it.
 
     Raises:
         ValueError: methods that do not join, or one that is nothing without another.
@@ -32,7 +33,7 @@ def joined_methods(words: str, contents: Mapping[str, Mapping[str, Any]]) -> dic
     backbone: dict[str, Any] = {}
     joined: dict[str, Any] = dict(model=dict(backbone=backbone))
     brought: dict[str, str] = {}
-    for name, content in contents.items():
+    for name, content in sorted(contents.items(), key=lambda item: item[0] in OF_PROMPTS.values()):
         own = content.get("model", {}).get("backbone", {})
         for key in DOUBLED:
             if own.get(key, {}).keys() - OF_PROMPTS.keys():
@@ -58,6 +59,10 @@ def joined_methods(words: str, contents: Mapping[str, Mapping[str, Any]]) -> dic
         raise ValueError(
             f"method={words}: {lonely} is a way of prompts: join it to a method that has them, vpt_deep+{lonely}"
         )
+    if prompts.get("init") == "release" and prompts.get("start", "joint") != "joint":
+        del prompts["init"]  # so small that few steps turn them completely: the start would be over at once
+    if prompts.get("init") != "release":
+        prompts.pop("init_scale", None)
     try:
         check_start(prompts.get("start", "joint"), prompts.get("kind", "deep"), prompts.get("carry"))
         check_adapters(backbone.get("adapters", []))

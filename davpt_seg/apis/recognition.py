@@ -138,6 +138,12 @@ def _use_method(cfg: Config, method: str, row: Hyperparameters) -> None:
     if "prompts" in backbone:
         _use_prompts(backbone.prompts, row)
     if as_released and backbone.out_type == "avg_featmap":
+        if backbone.prompts.get("start", "joint") != "joint":
+            raise CompositionError(
+                f"method={method}: on a trunk whose head reads the mean of the patches (MAE), davpt_release averages "
+                "the last block's prompts too. They stay in the sequence for that, so the ViT could not start as the "
+                "pre-trained one; use davpt+zero_start or davpt_plus+zero_start"
+            )
         backbone.pool_prompts = True
         backbone.prompts.setdefault("carry", -1)  # after fit_method, for it guides the block of the word "carried"
     if {"davpt_plus", "davpt_release"} & set(names):
@@ -150,10 +156,14 @@ def _use_method(cfg: Config, method: str, row: Hyperparameters) -> None:
 
 
 def _use_prompts(prompts: dict[str, Any], row: Hyperparameters) -> None:
-    """Set the row's norm and initial values, unless a joined method brings initial values of its own."""
+    """Set the row's norm and, where no joined method brings other ones, initial values.
+
+    Prompts that start at zero keep VPT's: the released ones are so small that few steps turn them completely.
+    """
     if row.prompt_norm is not None:
         prompts["norm"] = row.prompt_norm
-    if row.init_divide_by_8 is not None and prompts.get("init", "release") == "release":
+    joint = prompts.get("start", "joint") == "joint"
+    if row.init_divide_by_8 is not None and joint and prompts.get("init", "release") == "release":
         prompts.update(init="release", init_scale=0.125 if row.init_divide_by_8 else 1.0)
 
 

@@ -25,7 +25,7 @@ from .guided import bare_model
 class DataMeanInitHook(Hook):
     """Before the first iteration, start all prompts at :func:`~davpt_seg.core.prompt_init.prototypes`.
 
-    A run that is resumed or that starts from a checkpoint (``load_from``) keeps the prompts it has.
+    A run that is resumed keeps the prompts that it has, and so does one that takes prompts from ``load_from``.
 
     Args:
         num_images: number of training images that the prototypes are of, rounded up to complete batches; None for all.
@@ -42,12 +42,13 @@ class DataMeanInitHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Overwrite the prompts; all processes take those of the first."""
-        if runner.iter or runner.cfg.get("load_from"):
-            return
         model = bare_model(runner)
         backbones = [m for m in model.modules() if isinstance(m, PromptedViTBackbone)]
         if len(backbones) != 1:
             raise InputError(f"DataMeanInitHook needs one PromptedViT backbone in the model, found {len(backbones)}")
+        awaited = backbones[0].prompts is not None and backbones[0].prompts.awaits_prototypes
+        if runner.iter or (runner.cfg.get("load_from") and not awaited):
+            return
         batches = None if self.num_images is None else -(-self.num_images // batch_size(runner))
         with data_pass(runner, self.seed) as loader:
 

@@ -44,8 +44,7 @@ class MetricLossHook(Hook):
     def __init__(self, log_stats: bool = False, begin: Annotated[float, Range(least=0, below=1)] = 0.0) -> None:
         self.log_stats = log_stats
         self.begin = begin
-
-    _counts = True
+        self._counts = True
 
     _handle: Optional[RemovableHandle] = None
 
@@ -67,7 +66,7 @@ class MetricLossHook(Hook):
         self._handle = model.register_forward_hook(self._add_losses, with_kwargs=True)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Learn whether guidance counts already; a resumed run learns it from its step."""
+        """Decide by the number of steps whether guidance counts; so a resumed run decides as the first did."""
         self._counts = runner.iter >= self.begin * runner.max_iters
 
     def after_train(self, runner: Runner) -> None:
@@ -88,6 +87,6 @@ class MetricLossHook(Hook):
             raise RuntimeError("MetricLossHook: the model returned losses without running its guided backbone")
         labels = batch_labels(named["inputs"], named.get("data_samples"), self._guidance.labelling)
         losses = self._guidance(records, labels, statistics=self.log_stats)
-        if not self._counts:  # not omitted: DistributedDataParallel requires a gradient for the proxies in every step
+        if not self._counts:  # 0, not absent: DistributedDataParallel requires a gradient for the proxies in every step
             losses = {name: value * 0.0 if "loss" in name else value for name, value in losses.items()}
         return {**outputs, **losses}

@@ -21,7 +21,8 @@ class Row(NamedTuple):
         image: RGB, (H, W, 3) uint8.
         truth: labels (H, W); what is no class is void.
         prediction: labels (H, W).
-        attention: share of each patch's attention that goes to the prompts, (h, w).
+        attention: share of each patch's attention that goes to the prompts, (h, w); of zero-start prompts, the norm of
+            what they add to it, relative to its output.
         nearest: the prompt that each patch is most like, (h, w); None without guidance.
         extent: how many patches the image is high and wide; less than h and w where the last ones stick out of it.
     """
@@ -48,7 +49,9 @@ def prompt_colours(speaks_for: np.ndarray, palette: np.ndarray) -> np.ndarray:
     return colours
 
 
-def demo_sheet(rows: Sequence[Row], classes: Sequence[str], palette: np.ndarray, speaks_for: np.ndarray) -> Figure:
+def demo_sheet(
+    rows: Sequence[Row], classes: Sequence[str], palette: np.ndarray, speaks_for: np.ndarray, zero_start: bool = False
+) -> Figure:
     """Draw, a row an image: image, truth, prediction, nearest prompt (with guidance) and attention to prompts.
 
     Args:
@@ -56,11 +59,15 @@ def demo_sheet(rows: Sequence[Row], classes: Sequence[str], palette: np.ndarray,
         classes: C names.
         palette: of the classes, (C, 3) in 0..255.
         speaks_for: which classes each prompt speaks for, (M, C) bool; (0, C) without guidance.
+        zero_start: whether the rows hold what zero-start prompts add.
     """
     palette = np.asarray(palette) / 255
     colours = prompt_colours(speaks_for, palette)
     guided = rows[0].nearest is not None
-    titles = ["image", "truth", "prediction", *["nearest prompt"] * guided, "attention to prompts"]
+    last_title, unit = "attention to prompts", "% of a patch's attention"
+    if zero_start:
+        last_title, unit = "added by prompts", "% of a patch's attention output"
+    titles = ["image", "truth", "prediction", *["nearest prompt"] * guided, last_title]
     seen = np.concatenate([labels.ravel() for row in rows for labels in (row.truth, row.prediction)])
     class_handles = [Patch(color=palette[c], label=classes[c]) for c in np.unique(seen) if c < len(classes)]
     handles = prompt_handles(speaks_for, classes, colours)
@@ -85,7 +92,7 @@ def demo_sheet(rows: Sequence[Row], classes: Sequence[str], palette: np.ndarray,
     bar = figure.add_subplot(grid[-1, -1])
     bar.axis("off")
     scale = bar.inset_axes((0.05, 0.8, 0.9, 0.1))
-    figure.colorbar(heat, cax=scale, orientation="horizontal", label="% of a patch's attention")
+    figure.colorbar(heat, cax=scale, orientation="horizontal", label=unit)
     return figure
 
 

@@ -113,9 +113,15 @@ def test_importance_is_the_gradient_of_masks_on_the_held_out_images(
     found = measure(cfg, checkpoint, loader_to_measure(cfg, "val", None, "mine"), 16, "mine")
 
     masks = torch.ones(3, 17, requires_grad=True)  # of each prompt, and of its 16 segments of two numbers
-    model.backbone.prompts.register_forward_hook(
-        lambda module, args, prompts: prompts * masks[:, :1] * masks[:, 1:].repeat_interleave(2, dim=1)
-    )
+    prompts = model.backbone.prompts
+    entering = prompts.entering
+
+    def masked(block: int) -> tuple[Tensor, None]:
+        values, initial = entering(block)
+        assert initial is None
+        return values * masks[:, :1] * masks[:, 1:].repeat_interleave(2, dim=1), None
+
+    prompts.entering = masked
     gradients, losses = [], []
     for batch in batches(cfg):
         losses.append(loss(model, batch))

@@ -291,3 +291,13 @@ def test_parameters_that_no_loss_reads_are_named(
     cfg.model.decode_head.type = HeadWithASpare.__name__
     dry(cfg, tmp_path)
     assert "1 trained parameters got no gradient (decode_head.spare)" in "".join(capfd.readouterr())
+
+
+def test_a_dry_run_takes_no_prototypes_and_misses_a_hook_that_would(
+    camvid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cfg = experiment(camvid, tmp_path)
+    cfg.model.backbone.prompts.init = "prototypes"
+    assert "no prototypes were taken yet" in refusal(cfg, tmp_path, capsys, "--dry-run")
+    cfg.custom_hooks.append(dict(type="DataMeanInitHook"))
+    dry(cfg, tmp_path)

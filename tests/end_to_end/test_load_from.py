@@ -70,12 +70,21 @@ def test_a_plain_vit_file_is_refused_and_belongs_in_weights(
     load(Config(cfg.to_dict()), tmp_path, torch.load(f"{cfg.work_dir}/iter_1.pth"))
 
 
-def test_prompts_without_the_initial_ones_that_an_offset_subtracts_are_refused(
-    cfg: Config, state: dict[str, torch.Tensor], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("of_file", "of_model"), [("joint", "offset"), ("offset", "joint"), ("gate", "joint")])
+def test_prompts_of_another_start_are_refused(
+    of_file: str,
+    of_model: str,
+    cfg: Config,
+    state: dict[str, torch.Tensor],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    zero = Config(cfg.to_dict())
-    zero.model.backbone.prompts.start = "offset"
-    refused(zero, tmp_path, state, capsys, "come without the initial ones", "set prompts start='joint'")
+    brought = dict(joint=[], offset=["initial.0", "initial.1"], gate=["head_gates.0", "head_gates.1"])[of_file]
+    state.update({f"backbone.prompts.{name}": torch.zeros(2) for name in brought})
+    model = Config(cfg.to_dict())
+    model.model.backbone.prompts.start = of_model
+    parts = (f"file's prompts have start='{of_file}'", f"model's start='{of_model}'", f"set prompts start='{of_file}'")
+    refused(model, tmp_path, state, capsys, *parts)
 
 
 @pytest.mark.parametrize("wrap", [False, True])

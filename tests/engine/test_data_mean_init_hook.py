@@ -1,4 +1,4 @@
-"""Data means start prompts once, before the first step, and change nothing else."""
+"""Prototypes of the data start prompts once, before the first step, and change nothing else."""
 
 from __future__ import annotations
 
@@ -41,3 +41,9 @@ def test_a_run_from_a_checkpoint_keeps_its_prompts(
     prompts_at_start(camvid, tmp_path, custom_hooks=[HOOK], load_from="some.pth")
     with pytest.raises(AssertionError, match="were taken"):
         prompts_at_start(camvid, tmp_path, custom_hooks=[HOOK])
+
+
+def test_a_checkpoint_without_prompts_leaves_them_to_prototypes(camvid: Path, tmp_path: Path) -> None:
+    options = {"custom_hooks": [HOOK], "model.backbone.prompts.init": "prototypes"}
+    from_heads = prompts_at_start(camvid, tmp_path / "heads", load_from="heads.pth", **options)
+    assert all(map(torch.equal, from_heads, prompts_at_start(camvid, tmp_path / "plain", **options)))

@@ -47,3 +47,9 @@ def test_the_sheet_shows_nearest_prompts_only_with_guidance(tmp_path: Path, guid
     heat = next(axes for axes in figure.axes if axes.get_title() == "attention to prompts").images[0]
     assert heat.get_extent() == [0, 32, 24, 0]  # 4 patches of 8 pixels, the last of which stick out of 20 x 30
     figure.savefig(tmp_path / "predictions.png")
+
+
+def test_the_sheet_of_zero_start_prompts_names_what_they_add() -> None:
+    figure = demo_sheet([row(None)], CLASSES, PALETTE, SPEAKS_FOR[:0], zero_start=True)
+    assert [axes.get_title() for axes in figure.axes if axes.get_title()][-1] == "added by prompts"
+    assert any("attention output" in axes.get_xlabel() for child in figure.axes for axes in [child, *child.child_axes])
