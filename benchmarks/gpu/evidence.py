@@ -7,10 +7,11 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import Any, Optional
 
 import torch
-from scipy import stats
+
+from davpt_seg.benchmark.intervals import paired
 
 from . import camvid
 from .report import MEASURED, SKIPPED, Found, Report
@@ -24,33 +25,6 @@ METHODS = (REFERENCE, "vpt_deep+zero_start", "lora", "linear", "davpt", "davpt+z
 CROP = (350, 476)  # the most patches of 14 pixels that fit into 360 x 480
 BATCH = 16
 SPARE = 0.85  # of the time left is planned for; the rest is for what the trial did not show
-
-
-class Interval(NamedTuple):
-    """A mean and half the width of its 95 % interval (t distribution); NaN for a single pair."""
-
-    mean: float
-    half: float
-    pairs: int
-
-    def __str__(self) -> str:
-        return f"{self.mean:+.1f} ± {self.half:.1f} ({self.pairs} pairs)"
-
-
-def paired(scores: Mapping[int, float], reference: Mapping[int, float]) -> Interval:
-    """Compare scores with a reference's, seed by seed.
-
-    Raises:
-        ValueError: no seed that both have.
-    """
-    differences = [scores[seed] - reference[seed] for seed in scores if seed in reference]
-    if not differences:
-        raise ValueError("no seed that both have")
-    number = len(differences)
-    half = float("nan")
-    if number > 1:
-        half = float(stats.t.ppf(0.975, number - 1)) * statistics.stdev(differences) / number**0.5
-    return Interval(statistics.mean(differences), half, number)
 
 
 def load(scale: Scale, weights: Optional[Path], data: Optional[Path]) -> Setup:

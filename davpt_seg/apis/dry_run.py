@@ -76,7 +76,7 @@ def _learn(runner: Runner, batch: Any) -> None:
             data = model.data_preprocessor(batch, True)
             losses = runner.model(**data, mode="loss") if isinstance(data, dict) else runner.model(*data, mode="loss")
         loss, terms = model.parse_losses(losses)
-    listed = {name: float(value) for name, value in terms.items() if "loss" in name}
+    listed = {name: float(value.detach()) for name, value in terms.items() if "loss" in name}
     bad = [f"{name} is {value}" for name, value in listed.items() if not math.isfinite(value)]
     if bad:
         raise InputError(

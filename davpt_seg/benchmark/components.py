@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Sequence
 from typing import Optional
 
-from scipy.stats import t
-
 from .drawings import TableSpec
+from .intervals import paired
 from .lines import score_at
 from .markdown import MISSING, rows, score_text, table_row
 from .table import COSTS, PER_IMAGE, Column
@@ -22,18 +19,15 @@ have: their mean ± deviation, and the 95 % interval of that mean (paired t). Pa
 head; ms per image is training, on one device, and depends on what else the machine did."""
 
 
-def paired(column: Column, first: Column, row: str) -> Optional[str]:
-    """Write the difference to another column's score of a task or mean, over the seeds that both have."""
+def difference_text(column: Column, first: Column, row: str) -> str:
+    """Write the difference to another column's score of a task or mean, over the seeds that both have, if any."""
     own, other = column.seed_scores(row), first.seed_scores(row)
-    found = [own[seed] - other[seed] for seed in own if seed in other]
-    if not found:
-        return None
-    mean = statistics.mean(found)
-    if len(found) == 1:
+    if not own.keys() & other.keys():
+        return MISSING
+    mean, deviation, half, pairs = paired(own, other)
+    if pairs == 1:
         return f"{mean:+.2f}"
-    deviation = statistics.stdev(found)
-    reach = t.ppf(0.975, len(found) - 1) * deviation / math.sqrt(len(found))
-    return f"{mean:+.2f} ± {deviation:.2f} ({mean - reach:+.1f} to {mean + reach:+.1f}; {len(found)} pairs)"
+    return f"{mean:+.2f} ± {deviation:.2f} ({mean - half:+.1f} to {mean + half:+.1f}; {pairs} pairs)"
 
 
 def component_table(spec: TableSpec, columns: Sequence[Column]) -> str:
@@ -64,8 +58,8 @@ def component_table(spec: TableSpec, columns: Sequence[Column]) -> str:
         marks = [CHECK if component in spec.rows[column.name] else "" for component in spec.components()]
         cells = [column.name, *marks]
         for row, _ in scored:
-            difference = None if first is None or column is first else paired(column, first, row)
-            cells += [score_text(score_at(column, row)), difference or MISSING]
+            difference = MISSING if first is None or column is first else difference_text(column, first, row)
+            cells += [score_text(score_at(column, row)), difference]
         cells += [_cost(column.costs.get(cost), cost) for cost in costs]
         lines.append(table_row(cells))
     return "\n".join(lines)

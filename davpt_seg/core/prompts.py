@@ -141,7 +141,8 @@ class Prompts(nn.Module):
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
         super()._load_from_state_dict(state_dict, prefix, *args)
-        if any(key.startswith(f"{prefix}values.") for key in state_dict):
+        found = {block: state_dict.get(f"{prefix}values.{block}") for block in self.values}
+        if all(value is not None and value.shape == self.values[block].shape for block, value in found.items()):
             self.awaits_prototypes = False
 
     def forward(self, block: int) -> Optional[Tensor]:

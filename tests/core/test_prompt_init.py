@@ -69,3 +69,13 @@ def test_prompts_that_await_prototypes_refuse_to_train() -> None:
     model.train()(images)
     other.load_state_dict(model.state_dict())
     assert torch.equal(other.train()(images).maps[0], model(images).maps[0])
+
+
+def test_prompts_of_another_shape_are_no_prototypes() -> None:
+    model = tiny_vit(prompts=dict(num_prompts=3, init="prototypes"))
+    of_two = tiny_vit(prompts=dict(num_prompts=2)).state_dict()
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        model.load_state_dict(of_two)
+    assert model.prompts.awaits_prototypes
+    model.load_state_dict(tiny_vit(prompts=dict(num_prompts=3)).state_dict())
+    assert not model.prompts.awaits_prototypes
