@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,22 @@ def test_choosing_sees_no_validation_image_and_final_all_training_images(camvid:
     assert choosing.val_dataloader.dataset == choosing.test_dataloader.dataset
 
 
+def test_a_subset_is_drawn_from_what_is_trained_on_and_from_nothing_else(camvid: Path) -> None:
+    def images(cfg: Config, stage: str) -> set[str]:
+        unwrapped(cfg[f"{stage}_dataloader"].dataset).update(data_root=str(camvid), pipeline=[])
+        return {item["img_path"] for item in DATASETS.build(cfg[f"{stage}_dataloader"].dataset)}
+
+    drawn = set()
+    for split, seed in itertools.product(("choose", "final"), range(4)):
+        whole = compose_from_words(f"method=linear,{CAMVID},split={split}")
+        some = compose_from_words(f"method=linear,{CAMVID},split={split},train_images=2,subset_seed={seed}")
+        trained = images(some, "train")
+        assert len(trained) == 2 and trained <= images(whole, "train")
+        assert images(some, "test") == images(whole, "test")
+        drawn.add(frozenset(trained))
+    assert len(drawn) > 2
+
+
 def test_words_choose_parts_and_leave_the_rest_as_it_is() -> None:
     cfg = compose_from_words("data=pascal_context_59,head=setr_pup")
     assert cfg.to_dict() == compose(method="davpt", head="setr_pup", trunk="vitl", data="pascal_context_59").to_dict()
@@ -174,6 +191,8 @@ def test_schedules_train_trunk_parameters_at_one_rate_and_heads_at_one() -> None
         ("method=davpt,head_lr=1", "head_lr=1.0: say the backbone's rate beside it"),
         ("method=davpt,schedule=adamw_400i,iters=20", "iters=20: the schedule warms up for 20 iterations"),
         ("method=davpt,schedule=adamw_15e,iters=20", "has no iters"),
+        ("method=davpt,train_images=0", "train_images=0: expected an integer of at least 1"),
+        ("method=davpt,subset_seed=1", "subset_seed=1: say train_images=N beside it"),
         ("method=davpt,split=test", "split=test: expected one of choose, final"),
         ("method=davpt,method=full", "method is named twice: 'davpt' and 'full'"),
     ],

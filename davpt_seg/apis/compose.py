@@ -14,7 +14,7 @@ from mmengine.config import Config
 from ..datasets.preflight import unwrapped
 from .parts import CompositionError, merged_parts
 from .recognition import DEFAULTS, SCHEDULES, compose_recognition
-from .segmentation import VALUES, use_split, use_values
+from .segmentation import VALUES, use_split, use_subset, use_values
 from .values import name_of
 
 PARTS = ("method", "head", "trunk", "data", "schedule")
@@ -71,6 +71,7 @@ def compose(
     changes = dict(values) if split is None else dict(split=split, **values)
     if split is not None:
         use_split(cfg, split)
+    use_subset(cfg, values)
     words = dict(method=method, head=head, trunk=trunk, data=data, schedule=schedule, **changes)
     name = name_of([f"{head}_{trunk}_{data}", *([schedule] if schedule != "released_160k" else [])], changes)
     return Config(

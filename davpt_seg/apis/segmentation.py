@@ -17,13 +17,14 @@ from .values import number, whole
 SPLITS = ("choose", "final")
 RATES = ("lr", "head_lr", "weight_decay")
 WEIGHTS = ("patch_weight", "cls_weight", "prompt_scale")
-VALUES = ("split", *RATES, "iters", "prompts", *GUIDED, "key_value_prompts", "rank", "width")
+SUBSET = ("train_images", "subset_seed")
+VALUES = ("split", *SUBSET, *RATES, "iters", "prompts", *GUIDED, "key_value_prompts", "rank", "width")
 
 
 def words_of(cfg: Config) -> tuple[str, ...]:
     """Name the hyper-parameters that an experiment has and that words may set."""
     iters = ("iters",) if "max_iters" in cfg.train_cfg else ()
-    return (*RATES, *iters, *sorted(sizes_of(cfg.model.backbone)))
+    return (*RATES, *iters, *SUBSET, *sorted(sizes_of(cfg.model.backbone)))
 
 
 def use_values(cfg: Config, method: str, values: Mapping[str, str]) -> None:
@@ -87,6 +88,25 @@ def _use_iterations(cfg: Config, iters: int) -> None:
                 scheduler.T_max = iters - scheduler.begin
         if not scheduler.get("begin", 0) < scheduler.end <= iters:
             raise CompositionError(f"iters={iters}: the schedule warms up for {scheduler.end} iterations, take more")
+
+
+def use_subset(cfg: Config, values: Mapping[str, str]) -> None:
+    """Train on some of the training images; what is validated and tested on stays. Call it after :func:`use_split`.
+
+    Args:
+        cfg: of the whole experiment, changed in place.
+        values: as text, by name: ``train_images``, how many are drawn, and ``subset_seed``, of the draw (default 0).
+
+    Raises:
+        CompositionError: a number that does not fit, or a seed without a number of images.
+    """
+    if "train_images" not in values:
+        if "subset_seed" in values:
+            raise CompositionError(f"subset_seed={values['subset_seed']}: say train_images=N beside it")
+        return
+    count, seed = whole("train_images", values["train_images"]), whole("subset_seed", values.get("subset_seed", "0"), 0)
+    loader = cfg.train_dataloader
+    loader.dataset = dict(type="RandomSubset", num_images=count, seed=seed, dataset=loader.dataset)
 
 
 def use_split(cfg: Config, split: str) -> None:

@@ -26,7 +26,7 @@ WORDS = (
     *("prompt_scale", "key_value_prompts", "rank", "width", "drop_path", "batch_size"),
     *("kmeans_from_epoch", "samples_per_class"),
     *("epochs", "warmup_epochs", "image_size"),  # recognition's
-    *("head", "schedule", "iters"),  # segmentation's, and a schedule is either's
+    *("head", "schedule", "iters", "train_images"),  # segmentation's, and a schedule is either's
 )
 SEEDS = dict(vtab=5, fgvc=1, segmentation=3)
 SEARCH_SEED = 100  # no reported run has it

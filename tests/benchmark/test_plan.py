@@ -120,7 +120,7 @@ def test_every_task_has_a_data_part() -> None:
 
 def test_words_are_those_of_the_experiments() -> None:
     fixed = {"guided_blocks", "tuned", "prompt_norm", "init_divide_by_8", "source", "note"}
-    of_segmentation = {"head", "schedule", "iters"}
+    of_segmentation = {"head", "schedule", "iters", "train_images"}
     assert set(WORDS) == {field.name for field in fields(Hyperparameters)} - fixed | set(LENGTHS) | of_segmentation
 
 
@@ -222,7 +222,9 @@ def test_the_plan_of_vtab_is_all_of_it() -> None:
 
 
 def test_an_experiment_with_every_word_has_a_name_that_file_systems_take() -> None:
-    own = [word for word in WORDS if word not in ("head", "schedule", "iters")]  # parts, and segmentation's
+    own = [
+        word for word in WORDS if word not in ("head", "schedule", "iters", "train_images")
+    ]  # parts, and segmentation's
     words = {word: 10 if word in ("epochs", "prompts") else 1 for word in own} | {"weight_decay": 0.0001234567}
     words["image_size"] = 224
     method = {"all": {"method": "e2vpt+guidance+lora+adapter"}}
@@ -268,6 +270,15 @@ def test_a_segmentation_study_is_named_and_worded_by_its_data_part() -> None:
         "method=lora+guidance,trunk=vits14,data=camvid_crop112,split=final,"
         "head=linear,schedule=adamw_400i,iters=200,rank=4,lr=0.001"
     )
+
+
+def test_each_seed_draws_training_images_of_its_own() -> None:
+    plan = dict(common={"head": "linear", "train_images": 40}, grid={"lr": [1e-3]}, methods=["lora"], trunks=["vits14"])
+    (study,) = studies({**plan, "tasks": ["camvid_crop112"]})
+    runs = (study.search_run({"lr": 1e-3}), study.final_run({"lr": 1e-3}, 0), study.final_run({"lr": 1e-3}, 3))
+    for run, seed in zip(runs, (100, 0, 3)):
+        cfg = compose_from_words(run.words())
+        assert (cfg.train_dataloader.dataset.num_images, cfg.train_dataloader.dataset.seed) == (40, seed)
 
 
 def test_what_a_method_searches_alone_is_fixed_for_the_others() -> None:
