@@ -13,20 +13,26 @@ from .table import Column, columns
 
 
 def write_report(protocols: Sequence[Protocol], root: Path, drawings: Drawings) -> str:
-    """Write ``table.md``, ``table.csv`` and ``table.png`` into the work dir, and the plan's drawings into ``figures``.
+    """Write ``table.md``, its CSV and pictures into the work dir, and the plan's drawings into ``figures``.
 
     Returns:
         The Markdown, and where the files are.
     """
-    from .plots import picture  # matplotlib takes a second to import
+    from .curves import curves_of, draw_curves  # matplotlib takes a second to import
+    from .plots import picture
 
     found = columns(protocols)
     text = markdown(found)
     write_text(root / "table.md", text)
     write_text(root / "table.csv", as_csv(found))
     picture(found).savefig(root / "table.png")
-    drawn = [str(path.relative_to(root)) for path in draw(found, drawings, root / "figures")]
-    return f"{text}\nFiles: {root / 'table.md'}, {', '.join(['table.csv', 'table.png', *drawn])}"
+    files = ["table.csv", "table.png"]
+    curves = curves_of(protocols)
+    if curves:
+        draw_curves(curves).savefig(root / "curves.png")
+        files.append("curves.png")
+    files += [str(path.relative_to(root)) for path in draw(found, drawings, root / "figures")]
+    return f"{text}\nFiles: {root / 'table.md'}, {', '.join(files)}"
 
 
 def draw(found: Sequence[Column], drawings: Drawings, folder: Path) -> list[Path]:
