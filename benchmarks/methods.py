@@ -48,8 +48,8 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from davpt_seg.apis.parts import CompositionError
 from davpt_seg.core import PromptedViT
+from davpt_seg.errors import InputError
 
 
 def infer(model: PromptedViT, images: Tensor, options: argparse.Namespace) -> None:
@@ -122,7 +122,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         try:
             with measuring(options.threads):
                 results = measure(options.methods, options)
-        except CompositionError as error:
+        except InputError as error:
             parser.error(str(error))
         measured = dict(header=header(options.trunk, options), memory=memory, methods=results)
     print(f"{measured['header']}\n\n{table(measured)}")

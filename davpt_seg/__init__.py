@@ -1,24 +1,12 @@
 """davpt_seg: DA-VPT (CVPR 2025) and visual prompt tuning of frozen Vision Transformers, for MMSegmentation.
 
-Importing this package registers the backbone, hooks, transforms and a reader of checkpoints with MMEngine.
+``import davpt_seg`` registers the backbone, hooks, data sets, transforms and a reader of checkpoints with MMEngine, and
+changes nothing else in other packages. It imports nothing of OpenMMLab itself, see :mod:`davpt_seg.registration`.
 ``davpt_seg.core`` needs none of it.
 """
 
-import warnings
-
-from . import compat
+from .registration import register_beside_openmmlab
 
 __version__ = "0.4.0"
 
-if compat.check_stack():
-    compat.stub_compiled_ops()
-    compat.log_through_mmengine()
-    compat.count_frozen_parameters()
-    from . import datasets, engine, models  # noqa: F401
-    from .trust import schemes  # noqa: F401
-else:
-    warnings.warn(
-        "MMEngine is not installed: only davpt_seg.core is usable. "
-        "For training, in a checkout: pip install -e '.[openmmlab]'",
-        stacklevel=2,
-    )
+register_beside_openmmlab()

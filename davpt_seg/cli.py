@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Callable, NamedTuple, Optional
 
 from . import __version__
+from .errors import nearest
 
 
 class Command(NamedTuple):
@@ -29,7 +29,7 @@ COMMANDS = {
         "davpt_seg.apis.prune:main_prune", "E2VPT's pruning: remove the least important of trained prompts"
     ),
     "count": Command("davpt_seg.apis.parameters:main_count", "count the parameters that configs train"),
-    "mapping": Command("davpt_seg.apis.mapping:main_mapping", "which classes shared a prompt, from start to end"),
+    "mapping": Command("davpt_seg.commands.mapping:main_mapping", "which classes shared a prompt, from start to end"),
     "configs": Command("davpt_seg.packaged_configs:main_configs", "list the configs that come with us"),
     "info": Command("davpt_seg.info:main_info", "versions, the OpenMMLab stack, devices, what is missing"),
 }
@@ -67,9 +67,7 @@ def main(argv: Optional[Sequence[str]] = None) -> Optional[int]:
         return 0
     name, *rest = arguments
     if name not in COMMANDS:
-        close = difflib.get_close_matches(name, COMMANDS, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"choose from: {', '.join(COMMANDS)}"
-        raise SystemExit(f"davpt-seg: {name!r} is not a command; {hint}")
+        raise SystemExit(f"davpt-seg: {name!r} is not a command; {nearest(name, COMMANDS)}")
     sys.argv[0] = f"davpt-seg {name}"  # what argparse calls the program in usage and errors
     return load(COMMANDS[name])(rest)
 
@@ -85,7 +83,7 @@ def load(command: Command) -> Callable[[Sequence[str]], Optional[int]]:
         return getattr(import_module(module), function)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package not in ("mmengine", "mmcv", "mmseg"):
+        if package not in ("mmengine", "mmcv", "mmseg", "mmpretrain"):
             raise
         raise SystemExit(
             f"davpt-seg: this command needs {package}, which is not installed. In a checkout of davpt_seg: "

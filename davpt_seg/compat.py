@@ -1,16 +1,18 @@
-"""Mends for the OpenMMLab packages as pip installs them; each does nothing where it is not needed.
+"""Fixes for the OpenMMLab packages as pip installs them; importing this module applies none.
 
 Kept in one place so that each can be dropped when its cause is gone:
 
-* mmcv-lite has no compiled ``mmcv._ext``, yet mmseg 1.2.2 imports ``mmcv.ops`` on the way to its models.
-* ``core`` logs with the standard library, MMEngine with loggers of its own.
-* MMEngine warns of every frozen parameter when an optimizer has ``paramwise_cfg``: of a frozen ViT, 150 times.
-* MMEngine's distributed start and wrapper take a GPU for granted.
+* mmcv-lite has no compiled ``mmcv._ext``, yet mmseg 1.2.2 imports ``mmcv.ops`` on the way to its models. Applied at
+  registration, because mmseg imports its models when a name is first looked up.
+* ``core`` logs with the standard library, MMEngine with its own loggers. Applied when a config is read or a registered
+  backbone is built.
+* MMEngine warns of every frozen parameter when an optimizer has ``paramwise_cfg``: of a frozen ViT, 150 times. Applied
+  while a training's optimizer is built.
+* MMEngine's distributed start and wrapper take a GPU for granted. Applied between reading a config and its Runner.
 """
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 import logging
 import os
@@ -18,11 +20,12 @@ import subprocess
 import sys
 import types
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from typing import Any
 
-import torch
-import torch.distributed
+from .errors import InputError
 
 STACKS = {
     "mmengine": "onedl-mmengine",
@@ -100,9 +103,10 @@ class _ToMMEngine(logging.Handler):
 
 
 def log_through_mmengine() -> None:
-    """Let what ``core`` says with plain ``logging`` appear in MMEngine's logs."""
+    """Let what ``core`` says with plain ``logging`` appear in MMEngine's logs; a level that was set stays."""
     logger = logging.getLogger("davpt_seg")
-    logger.setLevel(logging.INFO)
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
     if not any(isinstance(handler, _ToMMEngine) for handler in logger.handlers):
         logger.addHandler(_ToMMEngine())
 
@@ -120,31 +124,28 @@ class _FrozenParameters(logging.Filter):
         return not frozen
 
 
-def count_frozen_parameters() -> None:
-    """Let MMEngine say in one line how many frozen parameters an optimizer leaves out, not one by one."""
+@contextmanager
+def frozen_parameters_counted() -> Iterator[None]:
+    """Let MMEngine say in one line how many frozen parameters an optimizer leaves out, not one by one.
+
+    Build the optimizer inside. MMEngine's current logger is as before afterwards.
+    """
     from mmengine.logging import MMLogger
-    from mmengine.optim import DefaultOptimWrapperConstructor
 
-    build = DefaultOptimWrapperConstructor.__call__
-    if hasattr(build, "__wrapped__"):  # done before
-        return
-
-    @functools.wraps(build)
-    def build_quietly(self: Any, model: Any) -> Any:
-        log, frozen = MMLogger.get_current_instance(), _FrozenParameters()
-        log.addFilter(frozen)
-        try:
-            return build(self, model)
-        finally:
-            log.removeFilter(frozen)
-            if frozen.count:
-                log.info(f"{frozen.count} frozen parameters are left out of the optimizer.")
-
-    DefaultOptimWrapperConstructor.__call__ = build_quietly
+    log, frozen = MMLogger.get_current_instance(), _FrozenParameters()
+    log.addFilter(frozen)
+    try:
+        yield
+    finally:
+        log.removeFilter(frozen)
+        if frozen.count:
+            log.info(f"{frozen.count} frozen parameters are left out of the optimizer.")
 
 
 def prepare_cpu_ddp(cfg: Any) -> None:
     """Make ``launcher='pytorch'`` and ``'slurm'`` work without GPU; call between reading a config and its Runner."""
+    import torch.distributed  # here alone: 'davpt-seg info' needs the rest of this module
+
     launcher = cfg.get("launcher", "none")
     if launcher not in ("pytorch", "slurm") or torch.cuda.is_available():
         return
@@ -167,7 +168,7 @@ def _rank_from_slurm() -> None:
     theirs = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_NTASKS", "LOCAL_RANK": "SLURM_LOCALID"}
     missing = [name for name in theirs.values() if name not in os.environ]
     if missing:
-        raise RuntimeError(f"launcher 'slurm', but {', '.join(missing)} not set: start by srun (tools/slurm_train.sh)")
+        raise InputError(f"launcher 'slurm', but {', '.join(missing)} not set: start by srun (tools/slurm_train.sh)")
     os.environ.update({name: os.environ[slurm] for name, slurm in theirs.items()})
     os.environ.setdefault("MASTER_PORT", "29500")
     if "MASTER_ADDR" not in os.environ:

@@ -1,17 +1,99 @@
-"""Errors whose message is for the user: what is wrong, what was expected, what to do."""
+"""Errors for the user, and the words that they share: near names, and lists that are cut."""
 
 from __future__ import annotations
 
+import difflib
+import itertools
+from collections.abc import Collection, Iterable, Mapping
+
 DIVERGED = 3  # exit status of a training that diverged; 1 is a crash, 2 a wrong command line
+ALIKE = 0.6  # likeness from which a name is near, as of difflib
+MARGIN = 0.1  # names this much less alike than the nearest one are near too
+MOST_NEAR = 3
+MOST_KNOWN = 40  # names in one message; there are 31 data parts
+SHOWN = 5  # entries of other lists, such as the tensors of a file
 
 
 class InputError(ValueError):
-    """A file, option or value that cannot be used."""
+    """A file, option or value that cannot be used.
+
+    The message is one paragraph: what is wrong, what was expected, what to do. Commands print it and end with status 2.
+    """
 
 
 class DataError(InputError):
-    """A data set that differs from what its config describes."""
+    """A data set that differs from what its config describes.
+
+    Apart from other errors because ``davpt-seg check-dataset`` lists it among its findings and continues, and the
+    converters skip to the next data set.
+    """
 
 
 class DivergedError(InputError):
-    """A training whose losses or parameters are no longer finite."""
+    """A training whose losses or parameters are no longer finite.
+
+    Apart from other errors because the exit status is then 3, by which a benchmark distinguishes it from a failed run.
+    """
+
+
+def nearest(name: object, known: Iterable[object], listing: str = "") -> str:
+    """Return the end of a sentence about an unknown name: the near names, and what is known.
+
+    Args:
+        name: unknown name.
+        known: names to choose from.
+        listing: text in place of the list of known names.
+
+    Returns:
+        ``did you mean 'x'? Known: x, y`` or ``known: x, y``, without a full stop. Beside near names, a long list is
+        omitted.
+    """
+    known = [str(each) for each in known]
+    near = near_names(name, known)
+    names = listing or ("" if near and len(known) > MOST_KNOWN else f"known: {some(known, MOST_KNOWN) or 'none'}")
+    if not near:
+        return names
+    return f"did you mean {' or '.join(map(repr, near))}? {names[:1].upper()}{names[1:]}".rstrip()
+
+
+def near_names(name: object, known: Iterable[object], alike: float = ALIKE) -> list[str]:
+    """Return the known names that may have been meant, the nearest first; at most three.
+
+    Case is ignored. Where no complete name is near, what follows the last ``/`` is compared: ``dtd`` is near to
+    ``vtab/dtd``.
+
+    Args:
+        name: unknown name.
+        known: names to choose from.
+        alike: smallest likeness, from 0 (no common letter) to 1 (equal).
+    """
+    names = [str(each) for each in known]
+    for comparable in (str.lower, _last_part):
+        likeness = _likeness(comparable(str(name)), {each: comparable(each) for each in names}, alike)
+        least = max(likeness.values(), default=0.0) - MARGIN
+        near = sorted(((value, each) for each, value in likeness.items() if value >= least), reverse=True)
+        if near:
+            return [each for _, each in near[:MOST_NEAR]]
+    return []
+
+
+def _last_part(name: str) -> str:
+    return name.lower().rpartition("/")[2]
+
+
+def _likeness(name: str, known: Mapping[str, str], alike: float) -> dict[str, float]:
+    """Return the likeness of each known name to a name, where it is ``alike`` or more."""
+    matcher = difflib.SequenceMatcher(None, "", name)
+    likeness = {}
+    for each, compared in known.items():
+        matcher.set_seq1(compared)
+        bounds = (matcher.real_quick_ratio, matcher.quick_ratio, matcher.ratio)  # each an upper bound of the next
+        if all(bound() >= alike for bound in bounds):
+            likeness[each] = matcher.ratio()
+    return likeness
+
+
+def some(listed: Collection[object], most: int = SHOWN, separator: str = ", ") -> str:
+    """Join the first entries of a list that may be long, and count the others."""
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return separator.join(map(str, itertools.islice(listed, most))) + more

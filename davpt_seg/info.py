@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
+import os
 import platform
+import runpy
+import sys
 from collections.abc import Sequence
 from importlib import metadata, util
-from typing import Optional
-
-import torch
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import Any, Optional
 
 from . import __version__, compat
 from .packaged_configs import config_root
@@ -55,21 +59,60 @@ def _package(distribution: str, note: str = "") -> str:
 
 def _stack() -> list[str]:
     """Name the OpenMMLab stack and the versions of its packages."""
-    if not compat.check_stack():
+    try:
+        found = compat.check_stack()
+    except ImportError as error:
+        return [f"stack: {error}"]
+    if not found:
         return ["stack: MISSING, pip install '.[openmmlab]' in a checkout; only davpt_seg.core is usable without it"]
     fork = any(_version(name) for name in compat.STACKS.values())
     title = "the maintained fork (onedl)" if fork else "OpenMMLab's own packages"
     names = [compat.STACKS[name] if fork else name for name in compat.STACKS]
     if not fork and _version("mmcv"):
         names = [name.replace("mmcv-lite", "mmcv") for name in names]
-    compiled = util.find_spec("mmcv._ext") is not None
-    ops = "compiled" if compiled else "not compiled (not needed by our configs)"
+    ops = "compiled" if _mmcv_is_compiled() else "not compiled (not needed by our configs)"
     return [f"stack: {title}", *(f"  {_package(name)}" for name in names), f"  mmcv.ops: {ops}"]
 
 
+def _mmcv_is_compiled() -> bool:
+    """Look for ``mmcv._ext`` without importing mmcv, which ``find_spec("mmcv._ext")`` would do."""
+    mmcv = util.find_spec("mmcv")
+    return mmcv is not None and PathFinder.find_spec("_ext", mmcv.submodule_search_locations) is not None
+
+
 def _devices() -> str:
-    """Say what a training would run on."""
-    if torch.cuda.is_available():
-        names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-        return f"devices: {len(names)} GPU ({', '.join(sorted(set(names)))}), CUDA {torch.version.cuda}"
-    return f"devices: CPU only, {torch.get_num_threads()} threads; several processes talk by gloo"
+    """Say what a training would run on; torch is imported only where it may find a GPU."""
+    if _may_have_gpu():
+        import torch
+
+        if torch.cuda.is_available():
+            names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+            return f"devices: {len(names)} GPU ({', '.join(sorted(set(names)))}), CUDA {torch.version.cuda}"
+    return f"devices: CPU only, {_cores()} cores; several processes talk by gloo"
+
+
+def _may_have_gpu() -> bool:
+    """Tell whether torch is built for GPUs and, where that is CUDA, the driver's library is there."""
+    build = _torch_build()
+    if build.get("hip"):
+        return True
+    if not build.get("cuda"):
+        return False
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+def _torch_build() -> dict[str, Any]:
+    """Read ``torch.version`` without importing torch; empty where torch is missing."""
+    torch = util.find_spec("torch")
+    if torch is None or torch.origin is None:
+        return {}
+    return runpy.run_path(str(Path(torch.origin).with_name("version.py")))
+
+
+def _cores() -> int:
+    """Count the CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -6,31 +6,29 @@ Works without OpenMMLab, as ``davpt-seg configs`` should.
 from __future__ import annotations
 
 import argparse
-import difflib
 import fnmatch
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional, Union
 
+from .errors import InputError, nearest
+
 PACKAGE = Path(__file__).resolve().parent
-
-
-class ConfigNotFoundError(FileNotFoundError):
-    """No config has that path or name; the message holds the closest names."""
+LISTING = "'davpt-seg configs' lists those that come with us"
 
 
 def config_root() -> Path:
     """Find the folder of the configs that come with us.
 
     Raises:
-        ConfigNotFoundError: neither an installed package nor a checkout has them.
+        InputError: neither an installed package nor a checkout has them.
     """
     # An installed package has them under .mim (setup.py puts them there), an editable one in the checkout around it.
     candidates = (PACKAGE / ".mim" / "configs", PACKAGE.parent / "configs")
     for folder in candidates:
         if (folder.parent / "model-index.yml").is_file() and folder.is_dir():
             return folder
-    raise ConfigNotFoundError(
+    raise InputError(
         f"no configs beside the package: neither {candidates[0]} nor {candidates[1]} is there. "
         "Install davpt_seg from its checkout, by 'pip install .' or 'pip install -e .'"
     )
@@ -56,7 +54,7 @@ def find_config(path_or_name: Union[str, Path]) -> str:
             before and ``.py`` after it.
 
     Raises:
-        ConfigNotFoundError: it is neither; the message tells which names are close.
+        InputError: it is neither; the message tells which names are close.
     """
     given = Path(path_or_name)
     if given.is_file():
@@ -65,19 +63,7 @@ def find_config(path_or_name: Union[str, Path]) -> str:
     packaged = config_root() / f"{name}.py"
     if name in config_names():
         return str(packaged)
-    raise ConfigNotFoundError(f"config {str(path_or_name)!r} does not exist{_did_you_mean(name)}")
-
-
-def _did_you_mean(name: str) -> str:
-    """Tell the closest names: by the whole name, else by its last part."""
-    names = config_names()
-    close = difflib.get_close_matches(name, names, n=3)
-    if not close:
-        last = {other: other.rpartition("/")[2] for other in names}
-        similar = difflib.get_close_matches(name.rpartition("/")[2], set(last.values()), n=1)
-        close = [other for other in names if last[other] in similar][:3]
-    listing = "'davpt-seg configs' lists those that come with us"
-    return f"; did you mean {', '.join(close)}? ({listing})" if close else f"; {listing}"
+    raise InputError(f"config {str(path_or_name)!r} does not exist; {nearest(name, config_names(), LISTING)}")
 
 
 def main_configs(argv: Optional[Sequence[str]] = None) -> None:
@@ -90,13 +76,10 @@ def main_configs(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_argument("pattern", nargs="?", default="*", help="a part of the name, or a pattern such as 'davpt/*'")
     parser.add_argument("--path", action="store_true", help="print the path of the one config of this name")
     args = parser.parse_args(argv)
-    if args.path:
-        try:
-            print(find_config(args.pattern))
-        except ConfigNotFoundError as error:
-            parser.error(str(error))
-        return
-    names = config_names(args.pattern)
-    if not names:
-        parser.error(f"no config matches {args.pattern!r}{_did_you_mean(args.pattern)}")
+    try:
+        names = [find_config(args.pattern)] if args.path else config_names(args.pattern)
+        if not names:
+            raise InputError(f"no config matches {args.pattern!r}; {nearest(args.pattern, config_names(), LISTING)}")
+    except InputError as error:
+        parser.error(str(error))
     print("\n".join(names))

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from davpt_seg import __version__, cli, compat
-from davpt_seg.packaged_configs import ConfigNotFoundError, config_names, config_root, find_config, main_configs
+from davpt_seg.errors import InputError
+from davpt_seg.packaged_configs import config_names, config_root, find_config, main_configs
 
 ADE = "davpt/upernet_vitl_ade20k"
 
@@ -39,22 +40,27 @@ def test_a_file_goes_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("typed", "told"),
     [
-        ("davpt/upernet_vitl_ade2k", f"did you mean {ADE}"),
+        ("davpt/upernet_vitl_ade2k", f"did you mean {ADE!r}"),
         ("upernet_vitl_ade20k", ADE),  # the method left out
         ("_base_/models/upernet_vitl", "did you mean"),  # no experiment, so no config to train
         ("xyz", "'davpt-seg configs' lists those that come with us"),
     ],
 )
 def test_a_wrong_config_name_gets_the_closest_ones(typed: str, told: str) -> None:
-    with pytest.raises(ConfigNotFoundError, match=r"config '.*' does not exist") as error:
+    with pytest.raises(InputError, match=r"config '.*' does not exist") as error:
         find_config(typed)
     assert told in str(error.value)
 
 
-def test_an_installation_without_configs_says_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installation_without_configs_says_how_to_get_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("davpt_seg.packaged_configs.PACKAGE", tmp_path / "davpt_seg")
-    with pytest.raises(ConfigNotFoundError, match=r"no configs beside the package.*pip install"):
+    with pytest.raises(InputError, match=r"no configs beside the package.*pip install"):
         find_config(ADE)
+    with pytest.raises(SystemExit, match="2"):
+        main_configs([])
+    assert "no configs beside the package" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_configs_are_listed_by_part_and_by_pattern(capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,7 +96,7 @@ def test_every_command_tells_its_arguments(name: str, capsys: pytest.CaptureFixt
 def test_an_unknown_command_gets_the_closest_one() -> None:
     with pytest.raises(SystemExit, match="'trian' is not a command; did you mean 'train'"):
         cli.main(["trian"])
-    with pytest.raises(SystemExit, match="choose from: train, test"):
+    with pytest.raises(SystemExit, match="known: train, test"):
         cli.main(["xyz"])
 
 
@@ -133,6 +139,7 @@ def test_without_openmmlab_info_tells_what_is_missing_and_train_how_to_get_it() 
 import sys
 sys.modules["mmengine"] = None  # as if it were not installed
 from davpt_seg.cli import main
+from davpt_seg.errors import InputError
 main(["info"])
 main(["train", "x"])
 """

@@ -1,16 +1,19 @@
-"""Each mend of compat.py does its work, and nothing where it is not needed."""
+"""Each fix of compat.py does its work, and nothing where it is not needed."""
 
 from __future__ import annotations
 
 import importlib.util
+import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
-from mmengine.optim import DefaultOptimWrapperConstructor, build_optim_wrapper
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import MODELS
 
 from davpt_seg import compat
 
@@ -52,7 +55,8 @@ def test_frozen_parameters_are_counted_in_one_line_and_other_warnings_are_kept(t
     model[1].bias = model[2].bias
     config = dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=0.1, weight_decay=0.1))
     config.update(paramwise_cfg=dict(bias_decay_mult=0.0, bypass_duplicate=True))
-    wrapper = build_optim_wrapper(model, config)
+    with compat.frozen_parameters_counted():
+        wrapper = build_optim_wrapper(model, config)
     log.warning("0.weight is skipped since its requires_grad=False")  # not by the optimizer: nothing is held back
     assert sum(len(group["params"]) for group in wrapper.optimizer.param_groups) == 2
     text = (tmp_path / "log").read_text()
@@ -61,7 +65,30 @@ def test_frozen_parameters_are_counted_in_one_line_and_other_warnings_are_kept(t
     assert text.count("requires_grad=False") == 1
 
 
-def test_the_count_is_installed_once() -> None:
-    build = DefaultOptimWrapperConstructor.__call__
-    compat.count_frozen_parameters()
-    assert DefaultOptimWrapperConstructor.__call__ is build
+@pytest.fixture
+def logger(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
+    """Our logger as a new process has it."""
+    ours = logging.getLogger("davpt_seg")
+    level = ours.level
+    monkeypatch.setattr(ours, "handlers", [])
+    ours.setLevel(logging.NOTSET)
+    yield ours
+    ours.setLevel(level)
+
+
+def test_core_logs_through_mmengine_once_and_at_the_level_that_was_set(tmp_path: Path, logger: logging.Logger) -> None:
+    MMLogger.get_instance("core_logs", log_file=str(tmp_path / "log"))
+    for said in ("first", "second"):
+        compat.log_through_mmengine()
+        logger.info(said)
+    logger.setLevel(logging.ERROR)
+    compat.log_through_mmengine()
+    logger.warning("third")
+    text = (tmp_path / "log").read_text()
+    assert [text.count(said) for said in ("first", "second", "third")] == [1, 1, 0]
+
+
+def test_a_registered_backbone_logs_through_mmengine(logger: logging.Logger) -> None:
+    tiny = dict(img_size=16, patch_size=8, embed_dim=16, depth=1, num_heads=2)
+    MODELS.build(dict(type="PromptedViT", model_name="vit_tiny_patch16_224", timm_kwargs=tiny))
+    assert len(logger.handlers) == 1

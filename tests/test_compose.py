@@ -12,9 +12,10 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS
 
 from davpt_seg.apis import main_test, main_train
-from davpt_seg.apis.compose import CompositionError, compose, compose_from_words
+from davpt_seg.apis.compose import compose, compose_from_words
 from davpt_seg.apis.parameters import build_on_meta
 from davpt_seg.datasets.preflight import unwrapped
+from davpt_seg.errors import InputError
 
 from .test_configs import CELLS, COMBINATIONS, METHODS, config_of
 
@@ -183,7 +184,7 @@ def test_schedules_train_trunk_parameters_at_one_rate_and_heads_at_one() -> None
         ("method=davpt+guidance", "davpt and guidance both bring guidance"),
         ("method=vpt_deep+vpt_shallow", "vpt_deep and vpt_shallow both bring prompts"),
         ("method=lora,widht=3", "'widht' is no part of a segmentation experiment.* values .* width"),
-        ("method=lora,width=3", "method lora with this schedule has no width; it has lr, .*rank"),
+        ("method=lora,width=3", "method lora with this schedule has no width; known: lr, .*rank"),
         ("method=linear,prompts=3", "method linear with this schedule has no prompts"),
         ("method=lora,rank=0", "rank=0: expected an integer of at least 1"),
         ("method=davpt,cls_weight=-1", "cls_weight=-1: a number of at least 0 was expected"),
@@ -198,7 +199,7 @@ def test_schedules_train_trunk_parameters_at_one_rate_and_heads_at_one() -> None
     ],
 )
 def test_unknown_parts_are_answered_with_the_known_ones(words: str, message: str) -> None:
-    with pytest.raises(CompositionError, match=message):
+    with pytest.raises(InputError, match=message):
         compose_from_words(words)
 
 

@@ -13,11 +13,12 @@ import timm
 from mmengine.config import Config
 
 from davpt_seg.apis import main_count
-from davpt_seg.apis.compose import CompositionError, compose_from_words
+from davpt_seg.apis.compose import compose_from_words
 from davpt_seg.apis.hyperparameters import TUNED, hyperparameters
 from davpt_seg.apis.parameters import build_on_meta, count_parameters
 from davpt_seg.benchmark.tasks import tasks_of
 from davpt_seg.datasets import FGVC_SETS, VTAB_SETS
+from davpt_seg.errors import InputError
 
 from .core.test_release import RELEASE
 
@@ -385,7 +386,7 @@ def test_vpts_own_recipe_has_its_batch_and_no_rate() -> None:
     cfg = experiment(data="vtab/dtd", method="vpt_deep", schedule="vpt_100e", lr=0.5)
     assert (cfg.optim_wrapper.optimizer.type, cfg.optim_wrapper.optimizer.lr) == ("SGD", 0.5)
     assert (cfg.train_dataloader.batch_size, cfg.train_dataloader.sampler.type) == (128, "DefaultSampler")
-    with pytest.raises(CompositionError, match="has no learning rate of its own: add lr="):
+    with pytest.raises(InputError, match="has no learning rate of its own: add lr="):
         experiment(data="vtab/dtd", method="vpt_deep", schedule="vpt_100e")
 
 
@@ -416,7 +417,7 @@ def test_other_experiments_have_other_work_dirs() -> None:
         ("data=ade20k,schedule=davpt_100e", "schedule=davpt_100e is for recognition: data of vtab/ or fgvc/"),
         (
             "data=vtab/dtd,method=linear,prompts=5",
-            "linear on vtab/dtd has no prompts; it has lr, head_lr",
+            "linear on vtab/dtd has no prompts; known: lr, head_lr",
         ),
         ("data=vtab/dtd,method=guidance", "guidance moves what another method trains"),
         ("method=davpt_release,data=ade20k", "davpt_release is for image classification .*Use davpt or davpt_plus"),
@@ -429,7 +430,7 @@ def test_other_experiments_have_other_work_dirs() -> None:
         ("data=vtab/dtd,samples_per_class=33", "samples_per_class=33: a batch has 32 images"),
         ("data=vtab/dtd,kmeans_from_epoch=0", "kmeans_from_epoch=0: a number of at least 1 was expected"),
         ("data=vtab/dtd,method=lora,rank=0", "rank=0: a number of at least 1 was expected"),
-        ("data=vtab/dtd,method=lora+guidance,prompts=5", "has no prompts, did you mean 'prompt_scale'"),
+        ("data=vtab/dtd,method=lora+guidance,prompts=5", "has no prompts; did you mean 'prompt_scale'"),
         ("data=vtab/dtd,lr=fast", "lr=fast: a number of at least 0 was expected"),
         ("data=vtab/dtd,lr=inf", "lr=inf: a number of at least 0 was expected"),
         ("data=vtab/dtd,lr=0,head_lr=0.1", "lr=0: a number above 0 was expected"),
@@ -443,7 +444,7 @@ def test_other_experiments_have_other_work_dirs() -> None:
     ],
 )
 def test_wrong_words_are_answered_with_what_was_expected(words: str, message: str) -> None:
-    with pytest.raises(CompositionError, match=message):
+    with pytest.raises(InputError, match=message):
         compose_from_words(words)
 
 

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import sys
 import tempfile
 import warnings
 from pathlib import Path
@@ -20,7 +21,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from PIL import Image
 
-from davpt_seg import compat
+from davpt_seg import compat, registration
 from davpt_seg.apis import main_test, main_train
 from davpt_seg.apis.check import advise_check, main_check_dataset
 from davpt_seg.core import PromptedViT
@@ -585,13 +586,9 @@ def _(folder: Path) -> None:
 
 @wrong("Environment", "MMEngine not installed (a warning: `davpt_seg.core` works)", "only davpt_seg.core is usable")
 def _(folder: Path) -> str:
-    path = ROOT / "davpt_seg" / "__init__.py"
-    with (
-        warnings.catch_warnings(record=True) as caught,
-        mock.patch.object(compat, "check_stack", return_value=False),
-    ):
+    with warnings.catch_warnings(record=True) as caught, mock.patch.dict(sys.modules, mmengine=None):
         warnings.simplefilter("always")
-        exec(compile(path.read_text(), str(path), "exec"), {"__name__": "davpt_seg", "__package__": "davpt_seg"})
+        registration.register_beside_openmmlab()
     return str(caught[-1].message)
 
 

@@ -14,6 +14,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from torch.utils.data import IterableDataset
 
+from ..compat import frozen_parameters_counted
 from ..engine.keyed_random import same_random_state_afterwards
 from ..errors import InputError
 from .check import advise_check
@@ -51,7 +52,7 @@ def build_training(cfg: Config, name: str, splits: Sequence[str] = ("val",)) -> 
     check_built_classes(runner, "train")
     _check_intervals(runner)
     kind = (cfg.optim_wrapper.get("optimizer") or {}).get("type")
-    with step(f"the optimizer {kind} cannot be built (optim_wrapper)"):
+    with step(f"the optimizer {kind} cannot be built (optim_wrapper)"), frozen_parameters_counted():
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
         runner.scale_lr(runner.optim_wrapper, runner.auto_scale_lr)
         runner.auto_scale_lr = None  # or Runner.train would scale the rate again

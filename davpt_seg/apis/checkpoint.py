@@ -9,8 +9,8 @@ import numpy as np
 from mmengine.config import Config
 from torch import nn
 
-from ..core.weights.values import other_kinds, some
-from ..errors import InputError
+from ..core.weights.values import other_kinds
+from ..errors import InputError, some
 from ..trust.checkpoints import read
 from ..trust.config_check import check_config
 from ..trust.config_parts import parts_that_predict

@@ -12,7 +12,8 @@ from typing import Any, Optional
 from mmengine.config import Config
 
 from ..datasets.preflight import unwrapped
-from .parts import CompositionError, merged_parts
+from ..errors import InputError
+from .parts import merged_parts
 from .recognition import DEFAULTS, SCHEDULES, compose_recognition
 from .segmentation import VALUES, use_split, use_subset, use_values
 from .values import name_of
@@ -52,14 +53,14 @@ def compose(
         and the values), as the experiment's file is or would be.
 
     Raises:
-        CompositionError: an unknown part; the message lists the known ones. Or one of recognition's, a data part
+        InputError: an unknown part; the message lists the known ones. Or one of recognition's, a data part
             without ``CheckLabels``, or a value that does not fit.
     """
     for part, chosen, of_recognition in (("head", head, (DEFAULTS["head"],)), ("schedule", schedule, SCHEDULES)):
         if chosen in of_recognition:
-            raise CompositionError(f"{part}={chosen} is for recognition: data of vtab/ or fgvc/, not data={data}")
+            raise InputError(f"{part}={chosen} is for recognition: data of vtab/ or fgvc/, not data={data}")
     for name in set(CLASSIFICATION_ONLY) & set(method.split("+")):
-        raise CompositionError(
+        raise InputError(
             f"method={method}: {name} is for image classification (data of vtab/ or fgvc/), not for data={data}. It "
             "gives an image one class and its patches one sample, and clusters classes by the token that a classifier "
             "reads; label maps have many classes, and a segmentation head reads no token. Use davpt or davpt_plus"
@@ -88,21 +89,21 @@ def compose_from_words(words: str) -> Config:
     that takes hyper-parameters as well.
 
     Raises:
-        CompositionError: a word that is no ``PART=NAME``, a part named twice, or an unknown one.
+        InputError: a word that is no ``PART=NAME``, a part named twice, or an unknown one.
     """
     chosen: dict[str, str] = {}
     for word in words.split(","):
         part, _, name = word.partition("=")
         if not part or not name:
-            raise CompositionError(f"{word!r} is no PART=NAME; {_parts()}")
+            raise InputError(f"{word!r} is no PART=NAME; {_parts()}")
         if part in chosen:
-            raise CompositionError(f"{part} is named twice: {chosen[part]!r} and {name!r}")
+            raise InputError(f"{part} is named twice: {chosen[part]!r} and {name!r}")
         chosen[part] = name
     if chosen.get("data", "").partition("/")[0] in RECOGNITION:
         return compose_recognition(**chosen)
     unknown = [part for part in chosen if part not in (*PARTS, *VALUES)]
     if unknown:
-        raise CompositionError(f"{unknown[0]!r} is no part of a segmentation experiment; {_parts()}")
+        raise InputError(f"{unknown[0]!r} is no part of a segmentation experiment; {_parts()}")
     return compose(**chosen)
 
 
@@ -129,7 +130,7 @@ def _steps(cfg: Config, kind: str) -> list[Any]:
 def _fit_classes(cfg: Config) -> None:
     checks = _steps(cfg, "CheckLabels")
     if not checks:
-        raise CompositionError("the data part has no CheckLabels step in its pipelines, which tells how many classes")
+        raise InputError("the data part has no CheckLabels step in its pipelines, which tells how many classes")
     num_classes = checks[0].num_classes
     auxiliary = cfg.model.get("auxiliary_head") or []
     for part in [cfg.model.decode_head, *(auxiliary if isinstance(auxiliary, list) else [auxiliary])]:

@@ -8,22 +8,25 @@ from typing import Any, Optional
 
 from mmengine.config import Config
 
-from ..packaged_configs import ConfigNotFoundError, find_config
-from .compose import CompositionError, asks_for_composition, compose_from_words
+from ..compat import log_through_mmengine
+from ..errors import InputError
+from ..packaged_configs import find_config
+from .compose import asks_for_composition, compose_from_words
 from .options import put_options
 
 
 def read_config(parser: argparse.ArgumentParser, config: str, options: Optional[Mapping[str, Any]] = None) -> Config:
     """Read or compose a config and put ``--cfg-options`` over it; end with the parser's error where that can't be."""
+    log_through_mmengine()
     try:
         cfg = compose_from_words(config) if asks_for_composition(config) else Config.fromfile(find_config(config))
-    except (CompositionError, ConfigNotFoundError) as error:
+    except InputError as error:
         parser.error(str(error))
     except (SyntaxError, OSError) as error:
         parser.error(f"config {config!r} cannot be read: {error}")
     if options:
         try:
             put_options(cfg, options)
-        except ValueError as error:
+        except InputError as error:
             parser.error(str(error))
     return cfg

@@ -12,10 +12,9 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from ..core.tuning import trained_table
-from ..core.weights.values import some
 from ..engine import DataMeanInitHook, MetricLossHook
 from ..engine.guided import bare_model
-from ..errors import InputError
+from ..errors import InputError, some
 from ..models import PromptedViTBackbone
 from .build_training import build_training, step
 from .check import advise_check

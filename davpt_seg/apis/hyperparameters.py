@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import Any, Optional, get_type_hints
 
+from ..errors import InputError
 from ..packaged_configs import config_root
 
 # Letters of the column "tuned", DA-VPT's released configs: the trunk's parameters that DA-VPT+ trains.
@@ -41,6 +42,7 @@ SIZES = (
 COUNTS = ("key_value_prompts", "rank", "width", "kmeans_from_epoch", "samples_per_class")
 ALL_HAVE = ("head_lr", "samples_per_class")  # where a row is silent, too
 DIGITS = 12  # of an integer; no training has as many steps
+BOOLEANS = {"True": True, "False": False}
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class Hyperparameters:
         """Replace values by others, given as text.
 
         Raises:
-            ValueError: text that is no number, or one that the value can't have.
+            InputError: text that is no number, or one that the value can't have.
         """
         changed = replace(self, **{name: _parse(name, text) for name, text in values.items()})
         for name, fits, expected in (
@@ -129,7 +131,7 @@ class Hyperparameters:
             ("drop_path", changed.drop_path < 1, "below 1"),
         ):
             if not fits:
-                raise ValueError(f"{name}={values[name]}: a number {expected} was expected")
+                raise InputError(f"{name}={values[name]}: a number {expected} was expected")
         return changed
 
 
@@ -143,11 +145,13 @@ def hyperparameters(method: str, trunk: str, task: str) -> Hyperparameters:
     has; the others bring what it has not.
 
     Raises:
-        KeyError: the table has no row that fits.
+        InputError: the table has no row that fits.
     """
     names = sorted(method.split("+"), key=JOINING.__contains__)
     if names[0] in JOINING:
-        raise KeyError(f"method {method!r} has no rate of its own: join it to another, lora+guidance, vpt_deep+carried")
+        raise InputError(
+            f"method {method!r} has no rate of its own: join it to another, lora+guidance, vpt_deep+carried"
+        )
     row = _row(names[0], trunk, task)
     for name in names[1:]:
         brought = JOINING.get(name, SIZES)
@@ -169,7 +173,8 @@ def _row(method: str, trunk: str, task: str) -> Hyperparameters:
 
 
 def _row_of(method: str, trunk: str, task: str) -> Hyperparameters:
-    with open(config_root() / "_base_" / "hyperparameters.csv", newline="") as file:
+    path = config_root() / "_base_" / "hyperparameters.csv"
+    with open(path, newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["method"] == method]
     trunks = (trunk, *([TUNED_ON[trunk]] if trunk in TUNED_ON else []), "*")
     for wanted in ((each, which) for each in trunks for which in (task, "*")):
@@ -177,7 +182,9 @@ def _row_of(method: str, trunk: str, task: str) -> Hyperparameters:
             if (row["trunk"], row["task"]) == wanted:
                 names = [f.name for f in fields(Hyperparameters)]
                 return Hyperparameters(**{name: _parse(name, row[name]) for name in names})
-    raise KeyError(f"hyperparameters.csv has no row for method {method!r}, trunk {trunk!r} and task {task!r}")
+    raise InputError(
+        f"hyperparameters.csv has no row for method {method!r}, trunk {trunk!r} and task {task!r}; add one to {path}"
+    )
 
 
 def _parse(name: str, text: str) -> Any:
@@ -187,14 +194,16 @@ def _parse(name: str, text: str) -> Any:
     if kind in (str, Optional[str]):
         return text
     if kind == Optional[bool]:
-        return {"True": True, "False": False}[text]
+        if text not in BOOLEANS:
+            raise InputError(f"{name}={text[:100]}: True or False was expected")
+        return BOOLEANS[text]
     number = int if kind in (int, Optional[int]) else float
     try:
         value = number(text) if number is float or len(text) <= DIGITS else -1
     except ValueError:
         value = -1
     if not 0 <= value < math.inf:
-        raise ValueError(
+        raise InputError(
             f"{name}={text[:100]}: a{'n integer' if number is int else ' number'} of at least 0 was expected"
         )
     return value

@@ -10,8 +10,7 @@ from pathlib import Path
 import cv2
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from ..core.weights.values import some
-from ..errors import InputError
+from ..errors import InputError, some
 from ..visualization.output_names import output_names
 
 OUTPUTS = ("_picture.png", "_labels.png")

@@ -90,15 +90,15 @@ def _prepare_training(parser: argparse.ArgumentParser, cfg: Config, args: argpar
     try:
         check_files(None, args.test)
         if args.test and any(hook.get("type") == "EMAHook" for hook in cfg.get("custom_hooks") or ()):
-            raise ValueError(
+            raise InputError(
                 "--test would test the weights that EMAHook averages, not their average: leave it out, and give the "
                 "checkpoint to tools/test.py"
             )
         if args.test and cfg.get("test_dataloader") is None:
-            raise ValueError("--test: this config has no test_dataloader to test on")
+            raise InputError("--test: this config has no test_dataloader to test on")
         if args.amp:
             use_amp(cfg)
-    except ValueError as error:
+    except InputError as error:
         parser.error(str(error))
     stop_where_diverged(cfg)
     if args.resume or cfg.get("resume"):
@@ -208,7 +208,7 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
         parser.error("--launcher pytorch is for torchrun, which numbers processes: tools/dist_train.sh CONFIG GPUS")
     try:
         compat.prepare_cpu_ddp(cfg)
-    except RuntimeError as error:
+    except InputError as error:
         parser.error(str(error))
     keep_no_absent_workers(cfg)
     if single_process_or_cpu(cfg):
@@ -233,7 +233,7 @@ def use_amp(cfg: Config) -> None:
     wanted = "AmpOptimWrapper" if torch.cuda.is_available() else "AutocastOptimWrapper"
     current = cfg.optim_wrapper.get("type", "OptimWrapper")
     if current not in ("OptimWrapper", wanted):
-        raise ValueError(f"--amp replaces optim_wrapper.type 'OptimWrapper', but the config has {current!r}")
+        raise InputError(f"--amp replaces optim_wrapper.type 'OptimWrapper', but the config has {current!r}")
     cfg.optim_wrapper.type = wanted
     if wanted == "AmpOptimWrapper":
         cfg.optim_wrapper.setdefault("loss_scale", "dynamic")

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from ..core.weights import UNREADABLE
 from ..core.weights.table import identify
-from ..core.weights.values import some
 from ..engine.guided import bare_model
-from ..errors import InputError
+from ..errors import InputError, some
 from ..models import PromptedViTBackbone
 
 logger = logging.getLogger("davpt_seg")

@@ -7,6 +7,7 @@ from typing import Any, Optional
 
 from ..core.adapters import check_adapters
 from ..core.zero_start import check_start
+from ..errors import InputError
 
 PROXIES = 10  # where guidance has no prompts to guide, and nobody says how many proxies
 DOUBLED = ("prompts", "guidance")  # a model has these once
@@ -25,11 +26,11 @@ def joined_methods(words: str, contents: Mapping[str, Mapping[str, Any]]) -> dic
             later one takes precedence, and those that change another method's prompts take precedence over it.
 
     Raises:
-        ValueError: methods that do not join, or one that is nothing without another.
+        InputError: methods that do not join, or one that is nothing without another.
     """
     names = words.split("+")
     if len(contents) != len(names):
-        raise ValueError(f"method={words} names a method twice")
+        raise InputError(f"method={words} names a method twice")
     backbone: dict[str, Any] = {}
     joined: dict[str, Any] = dict(model=dict(backbone=backbone))
     brought: dict[str, str] = {}
@@ -38,7 +39,7 @@ def joined_methods(words: str, contents: Mapping[str, Mapping[str, Any]]) -> dic
         for key in DOUBLED:
             if own.get(key, {}).keys() - OF_PROMPTS.keys():
                 if key in brought:
-                    raise ValueError(
+                    raise InputError(
                         f"method={words}: {brought[key]} and {name} both bring {key}, of which a ViT has one"
                     )
                 brought[key] = name
@@ -56,7 +57,7 @@ def joined_methods(words: str, contents: Mapping[str, Mapping[str, Any]]) -> dic
     prompts = backbone.get("prompts", {})
     if prompts and "prompts" not in brought:
         lonely = next(name for key, name in OF_PROMPTS.items() if key in prompts)
-        raise ValueError(
+        raise InputError(
             f"method={words}: {lonely} is a way of prompts: join it to a method that has them, vpt_deep+{lonely}"
         )
     if prompts.get("init") == "release" and prompts.get("start", "joint") != "joint":
@@ -66,10 +67,10 @@ def joined_methods(words: str, contents: Mapping[str, Mapping[str, Any]]) -> dic
     try:
         check_start(prompts.get("start", "joint"), prompts.get("kind", "deep"), prompts.get("carry"))
         check_adapters(backbone.get("adapters", []))
-    except ValueError as error:
-        raise ValueError(f"method={words}: {error}") from error
+    except InputError as error:
+        raise InputError(f"method={words}: {error}") from error
     if set(backbone) == {"guidance"}:
-        raise ValueError(f"method={words}: guidance moves what another method trains: join it to one, lora+guidance")
+        raise InputError(f"method={words}: guidance moves what another method trains: join it to one, lora+guidance")
     return joined
 
 

@@ -8,6 +8,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Optional, Union
 
+from ..errors import InputError
+
 CLOSED_BY = {"(": ")", "[": "]", "{": "}"}
 DEEPEST = 20  # brackets in brackets
 
@@ -30,7 +32,7 @@ class OptionsAction(argparse.Action):
         given = [values] if isinstance(values, str) else list(values or ())
         try:
             read = parsed_options(given)
-        except ValueError as error:
+        except InputError as error:
             raise argparse.ArgumentError(self, str(error)) from error
         setattr(namespace, self.dest, {**(getattr(namespace, self.dest, None) or {}), **read})
 
@@ -45,11 +47,11 @@ def parsed_options(options: Sequence[str]) -> dict[str, Any]:
     for option in options:
         key, equals, text = option.partition("=")
         if not equals or not all(part.strip() and part == part.strip() for part in key.split(".")):
-            raise ValueError(f"{option!r} is no KEY=VALUE; write, for instance, train_dataloader.batch_size=4")
+            raise InputError(f"{option!r} is no KEY=VALUE; write, for instance, train_dataloader.batch_size=4")
         try:
             read[key] = parsed_value(text)
-        except ValueError as error:
-            raise ValueError(f"{key}: {error}") from error
+        except InputError as error:
+            raise InputError(f"{key}: {error}") from error
     return read
 
 
@@ -61,7 +63,7 @@ def parsed_value(text: str, depth: int = 0) -> Any:
     """
     text = text.strip().strip("'\"").strip()
     if depth > DEEPEST:
-        raise ValueError(f"brackets are nested more than {DEEPEST} deep")
+        raise InputError(f"brackets are nested more than {DEEPEST} deep")
     if text[:1] in CLOSED_BY and text[-1:] == CLOSED_BY[text[0]] and _encloses(text):
         if text[0] == "{":
             return _literal_dict(text)
@@ -85,7 +87,7 @@ def _scalar(text: str) -> Any:
         except ValueError:
             continue
         if not math.isfinite(number):
-            raise ValueError(f"{_short(text)} is no finite number")
+            raise InputError(f"{_short(text)} is no finite number")
         return number
     return text
 
@@ -94,9 +96,9 @@ def _literal_dict(text: str) -> Any:
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
-        raise ValueError(f"{_short(text)} is no Python dict of plain values, such as {{'type': 'Mixup'}}") from error
+        raise InputError(f"{_short(text)} is no Python dict of plain values, such as {{'type': 'Mixup'}}") from error
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise ValueError(f"{_short(text)} is no Python dict whose keys are text, such as {{'type': 'Mixup'}}")
+        raise InputError(f"{_short(text)} is no Python dict whose keys are text, such as {{'type': 'Mixup'}}")
     return value
 
 
@@ -131,10 +133,10 @@ def _levels(text: str) -> Iterator[int]:
         if char in CLOSED_BY:
             expected.append(CLOSED_BY[char])
         elif char in CLOSED_BY.values() and (not expected or expected.pop() != char):
-            raise ValueError(f"brackets of {_short(text)} do not match")
+            raise InputError(f"brackets of {_short(text)} do not match")
         yield len(expected)
     if expected:
-        raise ValueError(f"brackets of {_short(text)} do not match")
+        raise InputError(f"brackets of {_short(text)} do not match")
 
 
 def _short(text: str) -> str:

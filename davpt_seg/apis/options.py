@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -10,15 +9,14 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
-from ..core.weights.values import some
+from ..errors import InputError, near_names, nearest, some
 
 # What Runner.from_cfg and MMEngine's model wrapping read besides Runner's own arguments, and what our scripts read.
 READ_BY_OTHERS = {
     "activation_checkpointing", "compile", "custom_imports", "data_check", "efficient_conv_bn_eval",
     "find_unused_parameters", "model_wrapper_cfg", "sync_bn", "tta_model", "tta_pipeline",
 }  # fmt: skip
-MOST_KEYS = 20  # shown of a config that has others
-NEAR = 0.85  # 'promts' and 'prompts' are 0.92 alike, 'prompt_side' and 'prompt_scale' 0.78
+MISSPELLED = 0.85  # alike enough: 'promts' and 'prompts' are 0.92 alike, 'prompt_side' and 'prompt_scale' 0.78
 
 
 def put_options(cfg: Config, options: Mapping[str, Any]) -> None:
@@ -28,7 +26,7 @@ def put_options(cfg: Config, options: Mapping[str, Any]) -> None:
     ``merge_from_dict`` fails on a dict over another value, and on an entry of a list or tuple that is no dict.
 
     Raises:
-        ValueError: see :func:`check_options`.
+        InputError: see :func:`check_options`.
     """
     check_options(cfg, options)
     for key, value in options.items():
@@ -72,7 +70,7 @@ def check_options(cfg: Config, options: Mapping[str, Any]) -> None:
         options: values by dotted key, as :class:`~davpt_seg.apis.option_values.OptionsAction` gives them.
 
     Raises:
-        ValueError: such an option, with what may have been meant.
+        InputError: such an option, with what may have been meant.
     """
     content = cfg.to_dict()
     for option in options:
@@ -82,12 +80,12 @@ def check_options(cfg: Config, options: Mapping[str, Any]) -> None:
         for key in option.split("."):
             if isinstance(node, (list, tuple)):
                 if not (key.isascii() and key.isdecimal() and len(key) < 10 and int(key) < len(node)):
-                    raise ValueError(
+                    raise InputError(
                         f"--cfg-options {option}: {path} has the entries 0 to {len(node) - 1}, not {key!r}"
                     )
                 node = node[int(key)]
             elif not isinstance(node, Mapping):
-                raise ValueError(f"--cfg-options {option}: {path} is {node!r} and holds no {key!r}; set {path} itself")
+                raise InputError(f"--cfg-options {option}: {path} is {node!r} and holds no {key!r}; set {path} itself")
             elif key in node:
                 node = node[key]
             else:
@@ -104,11 +102,11 @@ def _check_new_key(key: str, node: Mapping[str, Any], path: str, option: str) ->
     known = set(node) if path else _runner_keys() | set(node)
     if not path and key in known:
         return
-    near = difflib.get_close_matches(key, known, n=3, cutoff=NEAR)
+    near = near_names(key, known, MISSPELLED)
     if near or not path:
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"it has {some(sorted(node), MOST_KEYS)}"
-        raise ValueError(
-            f"--cfg-options {option}: {path or 'the config'} has no {key!r}, {hint} (A new key that is meant so can be "
+        hint = nearest(key, sorted(known if near else node))
+        raise InputError(
+            f"--cfg-options {option}: {path or 'the config'} has no {key!r}; {hint} (A new key that is meant so can be "
             "set in a config file.)"
         )
 
@@ -119,7 +117,7 @@ def _check_variable(cfg: Mapping[str, Any], name: str, option: str) -> None:
         return
     copies = [path for key in _runner_keys() & set(cfg) for path in _places(cfg[key], cfg[name], key)]
     if copies:
-        raise ValueError(
+        raise InputError(
             f"--cfg-options {option}: {name} is a variable of the config file, read before options are; set it where "
             f"it is used: {some(sorted(copies))}"
         )

@@ -81,10 +81,7 @@ class Predictor:
             raise InputError(f"{origin} has no model, which must be a dict with a type")
         refuse_classifier(cfg, checkpoint)
         self.classes, self.palette = class_names_and_colours(loaded, checkpoint)
-        try:
-            put_options(cfg, options or {})
-        except ValueError as error:
-            raise InputError(str(error)) from error
+        put_options(cfg, options or {})
         if DataCheck.from_config(cfg).exif == "stored":  # as train.py and test.py do
             read_as_stored(cfg)
         if mode:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 from mmengine.config import Config
 
-from ..core import PromptedViT
 from ..core.adapters.pruning import Importance, pruned
+from ..core.vit import PromptedViT
 from ..errors import InputError
 from .parameters import build_on_meta
 

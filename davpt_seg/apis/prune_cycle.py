@@ -13,8 +13,7 @@ from mmengine.config import Config
 
 from ..benchmark.files import read_json, write_json
 from ..core.adapters.pruning import pruned
-from ..core.weights.values import some
-from ..errors import InputError
+from ..errors import InputError, some
 from .prune_check import Shares
 from .prune_data import loader_to_measure
 from .prune_experiment import Experiment

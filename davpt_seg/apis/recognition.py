@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import re
 from dataclasses import replace
@@ -10,10 +9,10 @@ from typing import Any, Optional
 
 from mmengine.config import Config
 
-from ..packaged_configs import config_root
+from ..errors import InputError, nearest
 from .hyperparameters import TUNED, Hyperparameters, hyperparameters
 from .methods import fit_method, fit_sizes
-from .parts import CompositionError, merged_parts
+from .parts import merged_parts
 from .values import name_of, whole
 
 SPLITS = ("choose", "final")
@@ -46,16 +45,16 @@ def compose_recognition(
             ``epochs``, ``warmup_epochs`` and ``image_size``; as text.
 
     Raises:
-        CompositionError: an unknown part, a value that the method does not have, mmpretrain is missing.
+        InputError: an unknown part, a value that the method does not have, mmpretrain is missing.
     """
     if importlib.util.find_spec("mmpretrain") is None:
-        raise CompositionError(f"data={data} is recognition, which needs mmpretrain: pip install mmpretrain")
+        raise InputError(f"data={data} is recognition, which needs mmpretrain: pip install mmpretrain")
     if split not in SPLITS:
-        raise CompositionError(f"split={split}: expected one of {', '.join(SPLITS)}")
+        raise InputError(f"split={split}: expected one of {', '.join(SPLITS)}")
     if schedule not in SCHEDULES:
-        raise CompositionError(f"schedule={schedule}: recognition wants {' or '.join(SCHEDULES)}")
+        raise InputError(f"schedule={schedule}: recognition wants {' or '.join(SCHEDULES)}")
     if head != DEFAULTS["head"]:
-        raise CompositionError(f"head={head}: recognition has one head, {DEFAULTS['head']}; leave it out")
+        raise InputError(f"head={head}: recognition has one head, {DEFAULTS['head']}; leave it out")
     cfg = merged_parts(f"{head}_{trunk}", data, schedule, method, runtime="recognition")
     row = _row(method, trunk, data, schedule, values)
     if schedule != DEFAULTS["schedule"] and "batch_size" not in values:
@@ -71,26 +70,17 @@ def compose_recognition(
 
 
 def _row(method: str, trunk: str, data: str, schedule: str, values: dict[str, str]) -> Hyperparameters:
-    try:
-        row = hyperparameters(method, trunk, data)
-    except KeyError as error:
-        path = config_root() / "_base_" / "hyperparameters.csv"
-        raise CompositionError(f"{error.args[0]}; add one to {path}") from error
+    row = hyperparameters(method, trunk, data)
     known = (*row.words(), *LENGTHS)
     unknown = [name for name in values if name not in known]
     if unknown:
-        near = difflib.get_close_matches(unknown[0], known, n=1)
-        raise CompositionError(
-            f"{unknown[0]}={values[unknown[0]]}: method {method} on {data} has no {unknown[0]}"
-            + (f", did you mean {near[0]!r}?" if near else ";")
-            + f" it has {', '.join(known)}. What else is in the config goes after --cfg-options"
+        raise InputError(
+            f"{unknown[0]}={values[unknown[0]]}: method {method} on {data} has no {unknown[0]}; "
+            f"{nearest(unknown[0], known)}. What else is in the config goes after --cfg-options"
         )
     if schedule == "vpt_100e" and "lr" not in values:
-        raise CompositionError("schedule=vpt_100e (SGD) has no learning rate of its own: add lr=..., 0.1 for instance")
-    try:
-        return row.changed({name: text for name, text in values.items() if name not in LENGTHS})
-    except ValueError as error:
-        raise CompositionError(str(error)) from error
+        raise InputError("schedule=vpt_100e (SGD) has no learning rate of its own: add lr=..., 0.1 for instance")
+    return row.changed({name: text for name, text in values.items() if name not in LENGTHS})
 
 
 def _named(cfg: Config, parts: dict[str, str], values: dict[str, str]) -> Config:
@@ -139,7 +129,7 @@ def _use_method(cfg: Config, method: str, row: Hyperparameters) -> None:
         _use_prompts(backbone.prompts, row)
     if as_released and backbone.out_type == "avg_featmap":
         if backbone.prompts.get("start", "joint") != "joint":
-            raise CompositionError(
+            raise InputError(
                 f"method={method}: on a trunk whose head reads the mean of the patches (MAE), davpt_release averages "
                 "the last block's prompts too. They stay in the sequence for that, so the ViT could not start as the "
                 "pre-trained one; use davpt+zero_start or davpt_plus+zero_start"
@@ -191,7 +181,7 @@ def _use_optimizer(cfg: Config, row: Hyperparameters, values: dict[str, str]) ->
         if row.samples_per_class is not None:
             sampler.classes_per_batch = max(1, row.batch_size // row.samples_per_class)
             if "samples_per_class" in values and row.samples_per_class > row.batch_size:
-                raise CompositionError(
+                raise InputError(
                     f"samples_per_class={row.samples_per_class}: a batch has {row.batch_size} images; raise batch_size"
                 )
 
@@ -215,7 +205,7 @@ def _use_lengths(cfg: Config, row: Hyperparameters, values: dict[str, str]) -> N
 def _use_epochs(cfg: Config, epochs: int, warmup: int) -> None:
     """Stretch the schedule, with ten validations as before."""
     if warmup >= epochs:
-        raise CompositionError(f"warmup_epochs={warmup} leaves nothing of epochs={epochs}")
+        raise InputError(f"warmup_epochs={warmup} leaves nothing of epochs={epochs}")
     interval = max(1, epochs // 10)
     cfg.train_cfg.update(max_epochs=epochs, val_interval=interval)
     cfg.default_hooks.checkpoint.interval = interval
@@ -229,7 +219,7 @@ def _use_image_size(cfg: Config, size: int) -> None:
     patch = int(re.findall(r"patch(\d+)", cfg.model.backbone.model_name)[0])
     if size % patch:
         near = sorted({max(1, size // patch) * patch, (size // patch + 1) * patch})
-        raise CompositionError(
+        raise InputError(
             f"image_size={size}: the ViT's patches have sides of {patch}, so that padding would be classified, too; "
             f"take {' or '.join(map(str, near))}"
         )

@@ -10,8 +10,7 @@ from typing import Optional
 
 from ..core.weights.damage import zip_damage
 from ..core.weights.impostors import impostor
-from ..core.weights.values import some
-from ..errors import InputError
+from ..errors import InputError, some
 
 logger = logging.getLogger("davpt_seg")
 

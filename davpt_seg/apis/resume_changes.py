@@ -11,9 +11,8 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
-from ..core.weights.values import some
 from ..engine.guided import bare_model
-from ..errors import InputError
+from ..errors import InputError, some
 from ..trust.checkpoints import require_averaged, require_finite_optimizer
 from ..trust.config_text import evaluate
 from .checkpoint import config_text, mismatch, read_checkpoint

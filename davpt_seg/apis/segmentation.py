@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import copy
-import difflib
 from collections.abc import Mapping
 from typing import Optional
 
 from mmengine.config import Config
 
 from ..datasets.preflight import unwrapped
+from ..errors import InputError, nearest
 from .methods import GUIDED, fit_method, fit_sizes, sizes_of
-from .parts import CompositionError
 from .values import number, whole
 
 SPLITS = ("choose", "final")
@@ -37,16 +36,14 @@ def use_values(cfg: Config, method: str, values: Mapping[str, str]) -> None:
             ``head_lr`` the head and the neck have that, and ``lr`` is the rate of all that learns in the backbone.
 
     Raises:
-        CompositionError: one that the experiment does not have, or a number that does not fit.
+        InputError: one that the experiment does not have, or a number that does not fit.
     """
     known = words_of(cfg)
     for name in values:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            raise CompositionError(
-                f"{name}={values[name]}: method {method} with this schedule has no {name}"
-                + (f", did you mean {near[0]!r}?" if near else ";")
-                + f" it has {', '.join(known)}. What else is in the config goes after --cfg-options"
+            raise InputError(
+                f"{name}={values[name]}: method {method} with this schedule has no {name}; "
+                f"{nearest(name, known)}. What else is in the config goes after --cfg-options"
             )
     backbone = cfg.model.backbone
     fit_method(backbone, _whole(values, "prompts", 0), _whole(values, "guided_prompts"))
@@ -66,9 +63,9 @@ def _whole(values: Mapping[str, str], name: str, least: int = 1) -> Optional[int
 def _use_rates(cfg: Config, rates: Mapping[str, float]) -> None:
     wrapper = cfg.optim_wrapper
     if rates.get("lr") == 0:
-        raise CompositionError("lr=0: a number above 0 was expected")
+        raise InputError("lr=0: a number above 0 was expected")
     if "head_lr" in rates and "lr" not in rates:
-        raise CompositionError(f"head_lr={rates['head_lr']}: say the backbone's rate beside it, lr=...")
+        raise InputError(f"head_lr={rates['head_lr']}: say the backbone's rate beside it, lr=...")
     if "head_lr" in rates:
         factor = dict(lr_mult=rates["head_lr"] / rates["lr"])
         wrapper.paramwise_cfg = {**wrapper.get("paramwise_cfg", {}), "custom_keys": dict(head=factor, neck=factor)}
@@ -87,7 +84,7 @@ def _use_iterations(cfg: Config, iters: int) -> None:
             if "T_max" in scheduler:
                 scheduler.T_max = iters - scheduler.begin
         if not scheduler.get("begin", 0) < scheduler.end <= iters:
-            raise CompositionError(f"iters={iters}: the schedule warms up for {scheduler.end} iterations, take more")
+            raise InputError(f"iters={iters}: the schedule warms up for {scheduler.end} iterations, take more")
 
 
 def use_subset(cfg: Config, values: Mapping[str, str]) -> None:
@@ -102,7 +99,7 @@ def use_subset(cfg: Config, values: Mapping[str, str]) -> None:
     """
     if "train_images" not in values:
         if "subset_seed" in values:
-            raise CompositionError(f"subset_seed={values['subset_seed']}: say train_images=N beside it")
+            raise InputError(f"subset_seed={values['subset_seed']}: say train_images=N beside it")
         return
     count, seed = whole("train_images", values["train_images"]), whole("subset_seed", values.get("subset_seed", "0"), 0)
     loader = cfg.train_dataloader
@@ -119,10 +116,10 @@ def use_split(cfg: Config, split: str) -> None:
             the config's test set.
 
     Raises:
-        CompositionError: another.
+        InputError: another.
     """
     if split not in SPLITS:
-        raise CompositionError(f"split={split}: expected one of {', '.join(SPLITS)}")
+        raise InputError(f"split={split}: expected one of {', '.join(SPLITS)}")
     if "fp16" in (cfg.get("val_cfg") or {}):
         cfg.test_cfg.fp16 = cfg.val_cfg.fp16
     if split == "final":

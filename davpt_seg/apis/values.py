@@ -6,8 +6,8 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping
 
+from ..errors import InputError
 from .hyperparameters import DIGITS
-from .parts import CompositionError
 
 LONGEST_NAME = 200  # of the config that is written into the work dir; file systems take 255
 
@@ -16,10 +16,10 @@ def whole(name: str, text: str, least: int = 1) -> int:
     """Read a whole number.
 
     Raises:
-        CompositionError: the text is none, or too small a one.
+        InputError: the text is none, or too small a one.
     """
     if not (text.isascii() and text.isdecimal() and len(text) <= DIGITS and int(text) >= least):
-        raise CompositionError(
+        raise InputError(
             f"{name}={text[:LONGEST_NAME]}: expected an integer of at least {least}, of {DIGITS} digits or fewer"
         )
     return int(text)
@@ -29,14 +29,14 @@ def number(name: str, text: str) -> float:
     """Read a number of at least 0.
 
     Raises:
-        CompositionError: the text is none, or below 0, or not finite.
+        InputError: the text is none, or below 0, or not finite.
     """
     try:
         value = float(text)
     except ValueError:
         value = -1.0
     if not 0 <= value < math.inf:
-        raise CompositionError(f"{name}={text}: a number of at least 0 was expected")
+        raise InputError(f"{name}={text}: a number of at least 0 was expected")
     return value
 
 

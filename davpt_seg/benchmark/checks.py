@@ -6,8 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from .errors import PlanError
-from .tasks import did_you_mean
+from ..errors import InputError, nearest
 
 OWN_WORDS = ("split", "data", "trunk", "method")  # the runner writes these
 # What an option must not touch, or the search could see test images.
@@ -22,39 +21,39 @@ def check_keys(content: Any, known: Collection[str], where: str) -> None:
     """Refuse what is no mapping, and keys that are not known.
 
     Raises:
-        PlanError: such; the message holds the closest known key.
+        InputError: such; the message holds the closest known key.
     """
     if not isinstance(content, Mapping):
-        raise PlanError(f"{where} must be a mapping, got {content!r}")
+        raise InputError(f"{where} must be a mapping, got {content!r}")
     for key in content:
         if key in OWN_WORDS and key not in known:
-            raise PlanError(f"{where}: {key!r} is set by the runner: it chooses on split=choose, tests on split=final")
+            raise InputError(f"{where}: {key!r} is set by the runner: it chooses on split=choose, tests on split=final")
         if key not in known:
-            raise PlanError(f"{where} has no {key!r}{did_you_mean(str(key), tuple(known))}")
+            raise InputError(f"{where} has no {key!r}; {nearest(key, known)}")
 
 
 def check_folder(name: str, where: str) -> None:
     """Refuse a name whose folder would be elsewhere than below the work dir: ``../x``, ``/x``.
 
     Raises:
-        PlanError: such.
+        InputError: such.
     """
     for part in name.split("/"):
         if not re.fullmatch(r"[\w+.-]*[\w+-][\w+.-]*", part):
-            raise PlanError(f"{where}: {name!r} is no name; a name becomes a folder: use letters, digits and _ - + .")
+            raise InputError(f"{where}: {name!r} is no name; a name becomes a folder: use letters, digits and _ - + .")
 
 
 def check_options(options: Sequence[str], where: str) -> None:
     """Refuse options of the config that are no ``KEY=VALUE``, or that would change which images are seen.
 
     Raises:
-        PlanError: such.
+        InputError: such.
     """
     for option in options:
         key, equals, _ = str(option).partition("=")
         if not equals:
-            raise PlanError(f"{where}, cfg_options: {option!r} is no KEY=VALUE")
+            raise InputError(f"{where}, cfg_options: {option!r} is no KEY=VALUE")
         if f"{key}.".startswith(f"{ALLOWED}."):
             continue
         if any(f"{key}.".startswith(f"{name}.") or name.startswith(f"{key}.") for name in PROTECTED):
-            raise PlanError(f"{where}: {key} decides which images or seeds a run sees, which is the protocol's to set")
+            raise InputError(f"{where}: {key} decides which images or seeds a run sees, which is the protocol's to set")

@@ -12,16 +12,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Optional
 
+from ..errors import InputError
 from . import listing
 from .devices import gpus_found
 from .drawings import Drawings
-from .errors import PlanError, ProtocolError
 from .execution import Launch
 from .options import known_plans, parser, plan_asked_for, slots, work_dir
 from .preflight import PACKAGES, check_plan, missing_packages
 from .protocol import Protocol
 from .report import write_report
-from .slurm import SlurmError, submit
+from .slurm import submit
 from .workers import Pool
 
 HOPELESS = (
@@ -62,7 +62,7 @@ def main_benchmark(argv: Optional[Sequence[str]] = None) -> int:
         if args.slurm is not None:
             print(submit(arguments, args.slurm, len(workers), root))
             return 0
-    except (PlanError, ProtocolError, SlurmError) as error:
+    except InputError as error:
         options.error(str(error))
     except BrokenPipeError:  # --dry-run | head
         raise
@@ -88,7 +88,7 @@ def _run(pool: Pool, protocols: Sequence[Protocol], root: Path, drawings: Drawin
     except KeyboardInterrupt:
         status = 130
         print("Interrupted. The same command goes on.", file=sys.stderr)
-    except ProtocolError as error:
+    except InputError as error:
         status = 2
         print(f"error: {error}", file=sys.stderr)
     print(write_report(protocols, root, drawings), flush=True)
@@ -98,17 +98,17 @@ def _run(pool: Pool, protocols: Sequence[Protocol], root: Path, drawings: Drawin
 def _check_packages() -> None:
     missing = list(missing_packages(PACKAGES))
     if missing:
-        raise PlanError("; ".join(missing))
+        raise InputError("; ".join(missing))
 
 
 def _own_gpus(args: argparse.Namespace, workers: Sequence[Mapping[str, str]]) -> Optional[list[str]]:
     """Return the GPUs that runs of ours are to have on this host, none if no option names any; None for others' runs.
 
     Raises:
-        PlanError: slurm is to have the runs, which gives them GPUs itself.
+        InputError: slurm is to have the runs, which gives them GPUs itself.
     """
     if args.slurm is not None and args.gpus is not None:
-        raise PlanError("--gpus is for this host; ask slurm for GPUs: --slurm='--gres=gpu:1' --jobs 16 (workers)")
+        raise InputError("--gpus is for this host; ask slurm for GPUs: --slurm='--gres=gpu:1' --jobs 16 (workers)")
     if args.slurm is not None or args.command is not None:
         return None
     return [slot["CUDA_VISIBLE_DEVICES"] for slot in workers if slot]
@@ -118,13 +118,13 @@ def program(command: Optional[str]) -> tuple[str, ...]:
     """Return what trains.
 
     Raises:
-        PlanError: there is no such program.
+        InputError: there is no such program.
     """
     if command is None:
         return sys.executable, "-m", "davpt_seg", "train"
     words = tuple(shlex.split(command))
     if not words or shutil.which(words[0]) is None:
-        raise PlanError(f"--command {command!r}: there is no such program")
+        raise InputError(f"--command {command!r}: there is no such program")
     return words
 
 

@@ -7,9 +7,8 @@ from typing import Optional
 
 from .drawings import TableSpec
 from .intervals import paired
-from .lines import score_at
 from .markdown import MISSING, rows, score_text, table_row
-from .table import COSTS, PER_IMAGE, Column
+from .table import COSTS, PER_IMAGE, Column, score_at
 from .tasks import score_of_task
 
 CHECK = "✓"

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from .errors import PlanError
+from ..errors import InputError
 
 NAME = re.compile(r"\d+|(GPU|MIG)-[\w/-]+", re.ASCII)  # as CUDA_VISIBLE_DEVICES takes them
 COUNT = "import torch; print(torch.cuda.device_count())"
@@ -19,11 +19,11 @@ def gpu_names(gpus: str) -> list[str]:
     """Read ``--gpus``.
 
     Raises:
-        PlanError: an entry that names no GPU.
+        InputError: an entry that names no GPU.
     """
     names = [name.strip() for name in gpus.split(",")]
     if not all(map(NAME.fullmatch, names)):
-        raise PlanError(f"--gpus {gpus!r}: give numbers with commas between, such as 0,1,2 (or names: GPU-8932f937)")
+        raise InputError(f"--gpus {gpus!r}: give numbers with commas between, such as 0,1,2 (or names: GPU-8932f937)")
     return [str(int(name)) if name.isdecimal() else name for name in names]
 
 
@@ -34,13 +34,13 @@ def check_gpus(names: Sequence[str]) -> None:
         names: of ``--gpus``; without any, those of ``CUDA_VISIBLE_DEVICES``, which slurm sets.
 
     Raises:
-        PlanError: one of them is not there, or is hidden from this process.
+        InputError: one of them is not there, or is hidden from this process.
     """
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     visible = [name.strip() for name in given.split(",")] if given else []
     hidden = [name for name in names if given is not None and name not in visible]
     if hidden:
-        raise PlanError(
+        raise InputError(
             f"--gpus: CUDA_VISIBLE_DEVICES={given!r} hides GPU {', '.join(hidden)}; name GPUs that it lists, or unset "
             f"it; {ON_CPUS}"
         )
@@ -49,7 +49,7 @@ def check_gpus(names: Sequence[str]) -> None:
     if found < len(wanted):
         what = "--gpus" if names else "CUDA_VISIBLE_DEVICES"
         undo = ON_CPUS if names else "to train on the CPU, set CUDA_VISIBLE_DEVICES= to nothing"
-        raise PlanError(
+        raise InputError(
             f"{what} {','.join(wanted)}: torch finds no GPU {wanted[found]} on this host, and a run would train on the "
             f"CPU. Name GPUs that 'nvidia-smi -L' lists ('davpt-seg info' shows what torch finds); {undo}"
         )
@@ -67,5 +67,5 @@ def gpu_count(names: Sequence[str]) -> int:
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(names)}
     asked = subprocess.run([sys.executable, "-c", COUNT], env=environment, capture_output=True, text=True)
     if asked.returncode:
-        raise PlanError(f"--gpus: torch cannot be asked for GPUs: {asked.stderr.strip()[-300:]}")
+        raise InputError(f"--gpus: torch cannot be asked for GPUs: {asked.stderr.strip()[-300:]}")
     return int(asked.stdout.split()[-1])

@@ -6,10 +6,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
+from ..errors import InputError, nearest
 from .checks import check_keys
-from .errors import PlanError
 from .series import Series
-from .tasks import did_you_mean
 from .values import list_of
 
 
@@ -68,7 +67,7 @@ def drawings(plan: Mapping[str, Any], names: Collection[str], series: Mapping[st
         series: of its variants.
 
     Raises:
-        PlanError: an unknown key, or a name that the plan does not have.
+        InputError: an unknown key, or a name that the plan does not have.
     """
     return Drawings(
         tuple(_figure(name, content, names, series) for name, content in _named(plan, "figures")),
@@ -79,10 +78,10 @@ def drawings(plan: Mapping[str, Any], names: Collection[str], series: Mapping[st
 def _named(plan: Mapping[str, Any], key: str) -> list[tuple[str, Mapping[str, Any]]]:
     content = plan.get(key) or {}
     if not isinstance(content, Mapping) or not all(isinstance(each, Mapping) for each in content.values()):
-        raise PlanError(f"{key} must be a mapping of names to what is drawn, got {content!r}")
+        raise InputError(f"{key} must be a mapping of names to what is drawn, got {content!r}")
     for name in content:
         if not str(name).replace("_", "").replace("-", "").isalnum():
-            raise PlanError(f"{key}: {name!r} becomes a file; use letters, digits, _ and -")
+            raise InputError(f"{key}: {name!r} becomes a file; use letters, digits, _ and -")
     return [(str(name), each) for name, each in content.items()]
 
 
@@ -91,7 +90,7 @@ def _figure(name: str, content: Mapping[str, Any], names: Collection[str], serie
     check_keys(content, ("series", "baselines", "xlabel", "title"), where)
     lines = list_of(content.get("series"), f"{where}, series")
     if not lines:
-        raise PlanError(f"{where} has no series: name entries of the methods that have over")
+        raise InputError(f"{where} has no series: name entries of the methods that have over")
     for line in lines:
         _check_name(line, tuple(series), f"{where}, series", "entry with over")
     baselines = list_of(content.get("baselines"), f"{where}, baselines")
@@ -108,7 +107,7 @@ def _table(name: str, content: Mapping[str, Any], names: Collection[str]) -> Tab
     check_keys(content, ("rows", "title"), where)
     rows = content.get("rows")
     if not isinstance(rows, Mapping) or len(rows) < 2:
-        raise PlanError(f"{where}: rows must be two or more 'variant: [its components]', got {rows!r}")
+        raise InputError(f"{where}: rows must be two or more 'variant: [its components]', got {rows!r}")
     for row in rows:
         _check_name(row, tuple(names), f"{where}, rows", "method or variant")
     read = {str(row): tuple(map(str, list_of(parts, f"{where}, {row}"))) for row, parts in rows.items()}
@@ -117,11 +116,11 @@ def _table(name: str, content: Mapping[str, Any], names: Collection[str]) -> Tab
 
 def _check_name(name: Any, known: tuple[str, ...], where: str, what: str) -> None:
     if name not in known:
-        raise PlanError(f"{where}: the plan has no {what} {name!r}{did_you_mean(str(name), known) if known else ''}")
+        raise InputError(f"{where}: the plan has no {what} {name!r}; {nearest(name, known)}")
 
 
 def _text(content: Mapping[str, Any], key: str, default: Optional[str], where: str) -> str:
     text = content.get(key, default)
     if not isinstance(text, str):
-        raise PlanError(f"{where}: {key} must be a text, got {text!r}")
+        raise InputError(f"{where}: {key} must be a text, got {text!r}")
     return text

@@ -58,7 +58,7 @@ def execute(run: Run, folder: Path, attempt: Attempt, launch: Launch, slot: Mapp
         How the attempt ended: ``finished``, ``failed``, ``stopped``, or ``diverged`` (a trial, which has its result).
 
     Raises:
-        ProtocolError: the folder holds a run of another definition.
+        InputError: the folder holds a run of another definition.
     """
     start = time.monotonic()
     if check_same(run, folder) is None:

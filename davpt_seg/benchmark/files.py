@@ -1,12 +1,12 @@
-"""JSON files that are whole or not there, whoever reads them meanwhile."""
+"""JSON files that are complete or not there, whichever process reads them meanwhile."""
 
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from pathlib import Path
 from typing import Any, Optional
+
+from ..replacing import replacing
 
 
 def read_json(path: Path) -> Optional[Any]:
@@ -19,35 +19,28 @@ def read_json(path: Path) -> Optional[Any]:
 
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file, or replace it, in one step."""
-    write_text(path, json.dumps(content, indent=1) + "\n")
+    write_text(path, _text(content))
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file, or replace it, in one step."""
-    os.replace(_unfinished(path, text), path)
+    with replacing(path, durable=True, shared=True) as part:
+        part.write_text(text)
 
 
 def create_json(path: Path, content: Any) -> bool:
-    """Write a JSON file that nobody else has written; of several that try, on any host, one succeeds.
+    """Write a JSON file that no other process has written; of several that try, on any host, one succeeds.
 
     Returns:
         Whether it was us.
     """
-    unfinished = _unfinished(path, json.dumps(content, indent=1) + "\n")
     try:
-        os.link(unfinished, path)  # unlike a rename, refuses an existing name; and unlike open("x"), brings the content
+        with replacing(path, durable=True, shared=True, fresh=True) as part:
+            part.write_text(_text(content))
     except FileExistsError:
         return False
-    finally:
-        unfinished.unlink()
     return True
 
 
-def _unfinished(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    with open(unfinished, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    return unfinished
+def _text(content: Any) -> str:
+    return json.dumps(content, indent=1) + "\n"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Union
 
+from ..errors import InputError
 from .checks import check_keys, check_options
-from .errors import PlanError
 from .space import Range, Space, Value
 from .values import word
 
@@ -24,13 +24,13 @@ def space_of(
         where: for messages.
 
     Raises:
-        PlanError: an unknown word, one that is fixed too, or values that do not fit.
+        InputError: an unknown word, one that is fixed too, or values that do not fit.
     """
     dotted = [key for key in grid if "." in str(key)] if isinstance(grid, Mapping) else []
     check_keys(grid, (*words, *dotted), f"{where}, grid")
     check_options([f"{key}=" for key in dotted], f"{where}, grid")
     if both := sorted(grid.keys() & fixed.keys()):
-        raise PlanError(f"{where}: {', '.join(both)} both fixed and searched; take it out of one of them")
+        raise InputError(f"{where}: {', '.join(both)} both fixed and searched; take it out of one of them")
     return Space(
         {key: _axis(key, axis, f"{where}, grid {key}") for key, axis in grid.items()},
         sampler=plan.get("sampler", "grid"),
@@ -44,9 +44,9 @@ def _axis(key: str, axis: Any, where: str) -> Union[tuple[Value, ...], Range]:
         try:
             return Range(float(axis["low"]), float(axis["high"]), bool(axis.get("log", True)))
         except KeyError as error:
-            raise PlanError(f"{where}: a range needs low and high, {error} is missing") from error
+            raise InputError(f"{where}: a range needs low and high, {error} is missing") from error
         except (TypeError, ValueError) as error:
-            raise PlanError(
+            raise InputError(
                 f"{where}: low and high must be numbers and low the less, got {dict(axis)} ({error})"
             ) from error
     return tuple(word(key, value, where) for value in (axis if isinstance(axis, (list, tuple)) else [axis]))

@@ -6,8 +6,6 @@ import statistics
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from scipy.stats import t
-
 
 class Interval(NamedTuple):
     """Mean and sample deviation of paired differences, and half the width of the mean's 95 % interval (t distribution).
@@ -33,7 +31,9 @@ def paired(scores: Mapping[int, float], reference: Mapping[int, float]) -> Inter
     differences = [scores[seed] - reference[seed] for seed in scores if seed in reference]
     if not differences:
         raise ValueError("no seed that both have")
+    from scipy.special import stdtrit  # quantiles of t; a table without differences needs no scipy
+
     number = len(differences)
     deviation = statistics.stdev(differences) if number > 1 else float("nan")
-    half = float(t.ppf(0.975, number - 1)) * deviation / number**0.5 if number > 1 else float("nan")
+    half = float(stdtrit(number - 1, 0.975)) * deviation / number**0.5 if number > 1 else float("nan")
     return Interval(statistics.mean(differences), deviation, half, number)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Optional
 
-from .errors import PlanError
+from ..errors import InputError, nearest
 from .series import Series
 from .study import Study
-from .tasks import did_you_mean, expand
+from .tasks import expand
 
 
 def narrow(
@@ -22,7 +22,7 @@ def narrow(
         series: of the plan, each of which stands for its variants.
 
     Raises:
-        PlanError: the plan has no such.
+        InputError: the plan has no such.
     """
     if not wanted:
         return found
@@ -33,6 +33,6 @@ def narrow(
         means = expand([name]) if key == "task" else stand_for.get(name, (name,))
         meant = [each for each in means if each in there]
         if not meant:
-            raise PlanError(f"the plan has no {name!r}{did_you_mean(name, (*there, *stand_for))}")
+            raise InputError(f"the plan has no {name!r}; {nearest(name, (*there, *stand_for))}")
         chosen += meant
     return [study for study in found if getattr(study, key) in chosen]

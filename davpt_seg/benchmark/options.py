@@ -9,15 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Optional
 
+from ..errors import InputError, nearest
 from ..packaged_configs import config_root
 from .devices import gpu_names
-from .errors import PlanError
 from .execution import KEEP
 from .narrow import narrow
 from .plan import Plan, plan_of
 from .settings import read_plan, setting_of
 from .space import SAMPLERS
-from .tasks import did_you_mean
 from .typed import typed_keys
 
 DESCRIPTION = """\
@@ -90,11 +89,11 @@ def plan_asked_for(args: argparse.Namespace) -> Plan:
     """Return the plan that the command line asks for.
 
     Raises:
-        PlanError: the plan, or what was typed, cannot be run.
+        InputError: the plan, or what was typed, cannot be run.
     """
     if args.plan is None:
         if args.setting:
-            raise PlanError(f"--setting {args.setting} is of a plan file; name one before it")
+            raise InputError(f"--setting {args.setting} is of a plan file; name one before it")
         names = dict(tasks=args.tasks, trunks=args.trunks, methods=args.methods)
         return plan_of({**typed_keys(args, {}), **{key: value for key, value in names.items() if value}})
     content = read_plan(find_plan(args.plan), args.setting)
@@ -110,7 +109,7 @@ def work_dir(args: argparse.Namespace) -> Path:
     if args.work_dir is not None:
         return Path(args.work_dir)
     if args.plan is None:
-        raise PlanError("without a plan file, name a --work-dir, such as work_dirs/benchmarks/try")
+        raise InputError("without a plan file, name a --work-dir, such as work_dirs/benchmarks/try")
     path = find_plan(args.plan)
     name = path.with_suffix("").name if osp.isfile(args.plan) else args.plan
     return Path("work_dirs", "benchmarks", name, setting_of(path, args.setting) or "")
@@ -129,7 +128,7 @@ def find_plan(path_or_name: str) -> Path:
         return Path(path_or_name)
     known = known_plans()
     if path_or_name not in known:
-        raise PlanError(f"plan {path_or_name!r} does not exist{did_you_mean(path_or_name, tuple(known))}")
+        raise InputError(f"plan {path_or_name!r} does not exist; {nearest(path_or_name, known)}")
     return known[path_or_name]
 
 
@@ -137,12 +136,12 @@ def slots(gpus: Optional[str], jobs: Optional[int]) -> Sequence[dict[str, str]]:
     """Return the environment variables of each worker.
 
     Raises:
-        PlanError: both are given, or no worker is left.
+        InputError: both are given, or no worker is left.
     """
     if gpus is not None:
         if jobs is not None:
-            raise PlanError("--gpus says how many runs there are at a time; leave out --jobs (0,0,1,1 is two on each)")
+            raise InputError("--gpus says how many runs there are at a time; leave out --jobs (0,0,1,1 is two on each)")
         return [{"CUDA_VISIBLE_DEVICES": name} for name in gpu_names(gpus)]
     if jobs is not None and jobs < 1:
-        raise PlanError(f"--jobs {jobs}: at least one run at a time")
+        raise InputError(f"--jobs {jobs}: at least one run at a time")
     return [{} for _ in range(jobs or 1)]

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import InputError, nearest
 from ..packaged_configs import config_root
 from .checks import check_folder, check_keys, check_options
 from .drawings import Drawings, drawings
-from .errors import PlanError
 from .grids import space_of
 from .series import Series, entries, series_of, variants
 from .study import Study
-from .tasks import benchmark_of, did_you_mean, expand
+from .tasks import benchmark_of, expand
 from .values import list_of, of_type, word
 
 KEYS = (
@@ -54,7 +54,7 @@ def plan_of(content: Mapping[str, Any]) -> Plan:
     """Understand a plan.
 
     Raises:
-        PlanError: an unknown key, name or word, or values that do not fit; the message says which and what was meant.
+        InputError: an unknown key, name or word, or values that do not fit; the message says which and what was meant.
     """
     check_keys(content, KEYS, "the plan")
     found = studies(content)
@@ -67,12 +67,12 @@ def studies(plan: Mapping[str, Any]) -> list[Study]:
     """Turn a plan into its studies.
 
     Raises:
-        PlanError: see :func:`plan_of`.
+        InputError: see :func:`plan_of`.
     """
     check_keys(plan, KEYS, "the plan")
     for key in ("tasks", "trunks", "methods"):
         if not plan.get(key):
-            raise PlanError(f"the plan names no {key}; give them as a list under {key!r}, or by --{key}")
+            raise InputError(f"the plan names no {key}; give them as a list under {key!r}, or by --{key}")
     tasks = expand(_names(plan, "tasks"))
     for key, names in (("tasks", tasks), ("trunks", _names(plan, "trunks"))):
         for name in names:
@@ -82,7 +82,7 @@ def studies(plan: Mapping[str, Any]) -> list[Study]:
         check_keys(entry[1], (*METHOD_KEYS, *WORDS), f"method {entry[0]!r}")
         for name, settings in variants(*entry):
             if name in methods:
-                raise PlanError(f"methods: {name!r} is there twice; give the variant a name of its own")
+                raise InputError(f"methods: {name!r} is there twice; give the variant a name of its own")
             methods[name] = _method(name, settings, plan)
     seeds = plan.get("seeds", SEEDS)
     return [
@@ -97,7 +97,7 @@ def _method(name: str, settings: Mapping[str, Any], plan: Mapping[str, Any]) -> 
     """Return what the studies of a method or variant have in common."""
     where = f"method {name!r}"
     if "/" in name:
-        raise PlanError(f"{where}: a name becomes a folder; use letters, digits and _ - + .")
+        raise InputError(f"{where}: a name becomes a folder; use letters, digits and _ - + .")
     check_folder(name, where)
     check_keys(settings, (*METHOD_KEYS, *WORDS), where)
     common = plan.get("common") or {}
@@ -130,7 +130,7 @@ def _check_method(method: Any, where: str) -> None:
     known = sorted(path.stem for path in (config_root() / "_base_" / "methods").glob("*.py"))
     for part in str(method).split("+"):
         if part not in known:
-            raise PlanError(f"{where}: there is no method {part!r}{did_you_mean(part, known)}")
+            raise InputError(f"{where}: there is no method {part!r}; {nearest(part, known)}")
 
 
 def _seeds(seeds: Any, benchmark: str) -> tuple[int, ...]:
@@ -142,11 +142,11 @@ def _seeds(seeds: Any, benchmark: str) -> tuple[int, ...]:
         return tuple(range(seeds))
     if isinstance(seeds, (list, tuple)) and seeds and all(type(seed) is int and seed >= 0 for seed in seeds):
         return tuple(dict.fromkeys(seeds))
-    raise PlanError(f"seeds must be a list of numbers, or how many (5 means 0 to 4), got {seeds!r}")
+    raise InputError(f"seeds must be a list of numbers, or how many (5 means 0 to 4), got {seeds!r}")
 
 
 def _names(plan: Mapping[str, Any], key: str) -> list[str]:
     names = plan[key]
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
-        raise PlanError(f"{key} must be a list of names, got {names!r}")
+        raise InputError(f"{key} must be a list of names, got {names!r}")
     return list(names)

@@ -7,9 +7,9 @@ import os.path as osp
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Optional
 
+from ..errors import DataError, InputError
 from ..quiet import without_notes
 from .devices import check_gpus
-from .errors import PlanError
 from .hub import hub_problem
 from .study import Run, Study
 from .tasks import data_folder, data_variable, missing_data
@@ -28,7 +28,7 @@ def check_plan(studies: Sequence[Study], compose: bool = True, gpus: Optional[Se
             none.
 
     Raises:
-        PlanError: what is missing or wrong, all of it in one message, each with what to do.
+        InputError: what is missing or wrong, all of it in one message, each with what to do.
     """
     found = [*missing_packages(PACKAGES), *missing_data(dict.fromkeys(study.task for study in studies))]
     if compose:
@@ -37,11 +37,11 @@ def check_plan(studies: Sequence[Study], compose: bool = True, gpus: Optional[Se
     if gpus is not None:
         try:
             check_gpus(gpus)
-        except PlanError as error:
+        except InputError as error:
             found.append(str(error))
     if found:
         several = f"{len(found)} problems would stop runs of this plan:" if len(found) > 1 else ""
-        raise PlanError("\n  - ".join(filter(None, [several, *found])))
+        raise InputError("\n  - ".join(filter(None, [several, *found])))
 
 
 def missing_packages(packages: Mapping[str, str]) -> Iterator[str]:
@@ -115,7 +115,6 @@ def _data_problems(run: Run, cfg: Any, checked: set[Any]) -> Iterator[str]:
     """Look for lists, images and masks of a run's splits; a split of a task is looked at once."""
     from ..apis.check_splits import check_splits, use_data_check
     from ..apis.classes import check_classes
-    from ..errors import DataError
 
     task = run.study.task
     folder, variable = data_folder(task), data_variable(task)

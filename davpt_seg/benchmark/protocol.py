@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-from .errors import ProtocolError
+from ..errors import InputError
 from .files import create_json, read_json, write_json
 from .results import result
 from .space import Parameters, Trial
@@ -51,7 +51,7 @@ class Protocol:
         """See whether the plan, and the choice, still are those that the work dir's runs were made for.
 
         Raises:
-            ProtocolError: they changed after final runs began, or the plan in something that finished trials depend on.
+            InputError: they changed after final runs began, or the plan in something that finished trials depend on.
         """
         self._check_plan()
         chosen = self.chosen()
@@ -67,12 +67,12 @@ class Protocol:
         told = "; ".join(f"{key} was {old.get(key)} and is {new[key]}" for key in changed)
         advice = "Give another --work-dir to the changed plan, or take the change back"
         if any(self.folder.glob("final/*/attempts/*")):
-            raise ProtocolError(
+            raise InputError(
                 f"{self.study.key}: the plan changed after its final runs had begun, which would be choosing on test "
                 f"images: {told}. {advice}"
             )
         if changed != ["search"] and any(self.folder.glob("search/*/attempts/*")):
-            raise ProtocolError(
+            raise InputError(
                 f"{self.study.key}: the plan changed, and trials were run for the old one: {told}. {advice}"
             )
 

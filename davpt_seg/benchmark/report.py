@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from .components import component_text
 from .drawings import Drawings
+from .figure_tables import figure_text, panels_of
 from .files import write_text
 from .markdown import as_csv, markdown
 from .protocol import Protocol
@@ -18,13 +20,13 @@ def write_report(protocols: Sequence[Protocol], root: Path, drawings: Drawings) 
     Returns:
         The Markdown, and where the files are.
     """
-    from .curves import curves_of, draw_curves  # matplotlib takes a second to import
-    from .plots import picture
-
     found = columns(protocols)
     text = markdown(found)
     write_text(root / "table.md", text)
     write_text(root / "table.csv", as_csv(found))
+    from .curves import curves_of, draw_curves  # matplotlib takes half a second to import
+    from .plots import picture
+
     picture(found).savefig(root / "table.png")
     files = ["table.csv", "table.png"]
     curves = curves_of(protocols)
@@ -41,14 +43,13 @@ def draw(found: Sequence[Column], drawings: Drawings, folder: Path) -> list[Path
     Returns:
         The files.
     """
-    from .components import component_text
-    from .lines import figure_of, figure_text, panels_of
-
     written = []
     for figure in drawings.figures:
         for trunk in dict.fromkeys(column.trunk for column in found):
             here = [column for column in found if column.trunk == trunk]
             if panels_of(figure, here):
+                from .lines import figure_of  # matplotlib, as above
+
                 path = folder / f"{figure.name}_{trunk}.md"
                 write_text(path, figure_text(figure, here))
                 figure_of(figure, here).savefig(path.with_suffix(".png"))

@@ -8,7 +8,7 @@ import statistics
 from pathlib import Path
 from typing import Any, Optional
 
-from .errors import ProtocolError
+from ..errors import InputError
 from .files import read_json, write_json
 from .study import Run
 from .tasks import score_of_task
@@ -35,7 +35,7 @@ def collect(run: Run, folder: Path, seconds: Optional[float]) -> Optional[dict[s
         What was written; None where there are no scores.
 
     Raises:
-        ProtocolError: the scores are another run's, or of images that this one must not see.
+        InputError: the scores are another run's, or of images that this one must not see.
     """
     scores = read_json(folder / "scores.json")
     metric = score_of_task(run.study.task).key
@@ -64,7 +64,7 @@ def diverged(folder: Path, seconds: float) -> None:
 def _check_own(run: Run, folder: Path, about: dict[str, Any]) -> None:
     told = (about["config"], about["seed"], about["split"] == "test")
     if told != (run.words(), run.seed, run.stage == "final"):
-        raise ProtocolError(
+        raise InputError(
             f"{folder / 'scores.json'} is of {about['config']}, seed {about['seed']}, on the split {about['split']!r}; "
             f"expected a {run.stage} run of {run.words()}, seed {run.seed}. Remove the folder, and it is run again"
         )

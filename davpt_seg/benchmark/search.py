@@ -19,7 +19,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
 
-from .errors import ProtocolError
+from ..errors import InputError
 from .space import Range, Space, Trial
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -51,7 +51,7 @@ class Search:
         """See that the journal is whole; Optuna's own error names no file, and it would write on after a line cut off.
 
         Raises:
-            ProtocolError: it is not, for instance since the disk was full.
+            InputError: it is not, for instance since the disk was full.
         """
         with _held(JournalFileSymlinkLock(str(self.path))):  # Optuna's own: nobody is in the middle of a line
             lines = self.path.read_text().split("\n") if self.path.is_file() else [""]
@@ -62,7 +62,7 @@ class Search:
         except json.JSONDecodeError:
             whole = False
         if not whole:
-            raise ProtocolError(
+            raise InputError(
                 f"{self.path} is damaged. Stop whoever works in this work dir, remove that file, and run the same "
                 "command again: trials that ended are read from their folders"
             )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import PlanError
+from ..errors import InputError
 from .values import list_of
 
 
@@ -29,7 +29,7 @@ def entries(methods: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield names and settings of the methods' list, whose entries are a name or ``name: {settings}``.
 
     Raises:
-        PlanError: an entry of another form, or a name that is there twice.
+        InputError: an entry of another form, or a name that is there twice.
     """
     names: set[str] = set()
     if not isinstance(methods, Mapping):
@@ -39,9 +39,9 @@ def entries(methods: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
             entry = next(iter(entry.items()))
         name, settings = (entry, {}) if isinstance(entry, str) else entry if isinstance(entry, tuple) else (None, None)
         if not isinstance(name, str) or not isinstance(settings or {}, Mapping):
-            raise PlanError(f"methods: an entry is a name, or 'name: {{method: davpt, prompts: 4}}', got {entry!r}")
+            raise InputError(f"methods: an entry is a name, or 'name: {{method: davpt, prompts: 4}}', got {entry!r}")
         if name in names:
-            raise PlanError(f"methods: {name!r} is there twice; give the variant a name of its own")
+            raise InputError(f"methods: {name!r} is there twice; give the variant a name of its own")
         names.add(name)
         yield name, settings or {}
 
@@ -50,17 +50,17 @@ def series_of(name: str, settings: Mapping[str, Any]) -> Series:
     """Read the axis of an entry with ``over``.
 
     Raises:
-        PlanError: ``over`` is not one axis with values.
+        InputError: ``over`` is not one axis with values.
     """
     over = settings["over"]
     if not isinstance(over, Mapping) or len(over) != 1:
-        raise PlanError(f"method {name!r}: over is one axis with its values, such as {{block: [9, 10]}}, got {over!r}")
+        raise InputError(f"method {name!r}: over is one axis with its values, such as {{block: [9, 10]}}, got {over!r}")
     ((axis, values),) = over.items()
     if not isinstance(values, (list, tuple, Mapping)) or not values:
-        raise PlanError(f"method {name!r}, over {axis}: a list of values, or 'label: value', got {values!r}")
+        raise InputError(f"method {name!r}, over {axis}: a list of values, or 'label: value', got {values!r}")
     labels = [str(label) for label in values]
     if len(set(labels)) < len(labels):
-        raise PlanError(f"method {name!r}, over {axis}: each value once, got {labels}")
+        raise InputError(f"method {name!r}, over {axis}: each value once, got {labels}")
     return Series(name, str(axis), {label: f"{name}_{label}" for label in labels})
 
 
@@ -71,7 +71,7 @@ def variants(name: str, settings: Mapping[str, Any]) -> Iterator[tuple[str, Mapp
     which are put over the entry's.
 
     Raises:
-        PlanError: see :func:`series_of`; or the variants would all be the same.
+        InputError: see :func:`series_of`; or the variants would all be the same.
     """
     if "over" not in settings:
         yield name, settings
@@ -90,7 +90,7 @@ def variants(name: str, settings: Mapping[str, Any]) -> Iterator[tuple[str, Mapp
             made.append(_filled(shared, place, str(own)))
         yield series.points[label], made[-1]
     if len(made) > 1 and all(each == made[0] for each in made):
-        raise PlanError(f"method {name!r}: nothing differs over {series.axis}; write {place} where its value belongs")
+        raise InputError(f"method {name!r}: nothing differs over {series.axis}; write {place} where its value belongs")
 
 
 def _filled(content: Any, place: str, text: str) -> Any:

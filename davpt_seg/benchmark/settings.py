@@ -8,10 +8,9 @@ from typing import Any, Optional
 
 import yaml
 
+from ..errors import InputError, nearest
 from ..packaged_configs import config_root
 from .checks import check_folder, check_keys
-from .errors import PlanError
-from .tasks import did_you_mean
 from .values import list_of
 
 # What a setting may say, and a plan's own keys then add to or take the place of.
@@ -22,16 +21,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Read a plan or a setting.
 
     Raises:
-        PlanError: it cannot be read, or is no mapping.
+        InputError: it cannot be read, or is no mapping.
     """
     try:
         content = yaml.safe_load(path.read_text())
     except OSError as error:
-        raise PlanError(f"plan {str(path)!r} cannot be read: {error}") from error
+        raise InputError(f"plan {str(path)!r} cannot be read: {error}") from error
     except yaml.YAMLError as error:
-        raise PlanError(f"plan {str(path)!r} is no YAML: {error}") from error
+        raise InputError(f"plan {str(path)!r} is no YAML: {error}") from error
     if not isinstance(content, dict):
-        raise PlanError(f"plan {str(path)!r} must be a mapping, with keys such as tasks, trunks and methods")
+        raise InputError(f"plan {str(path)!r} must be a mapping, with keys such as tasks, trunks and methods")
     return content
 
 
@@ -43,13 +42,13 @@ def read_plan(path: Path, setting: Optional[str] = None) -> dict[str, Any]:
         setting: one of those that the plan lists; by default the first.
 
     Raises:
-        PlanError: either cannot be read, or the plan does not list that setting.
+        InputError: either cannot be read, or the plan does not list that setting.
     """
     plan = read_yaml(path)
     listed = list_of(plan.pop("settings", None), "settings")
     if setting is not None and setting not in listed:
-        told = did_you_mean(setting, listed) if listed else "; it lists none under settings"
-        raise PlanError(f"plan {path.stem!r} has no setting {setting!r}{told}")
+        told = nearest(setting, listed) if listed else "it lists none under settings"
+        raise InputError(f"plan {path.stem!r} has no setting {setting!r}; {told}")
     if not listed:
         return plan
     return _over(plan, _read_setting(path, setting or str(listed[0])))
@@ -66,7 +65,7 @@ def _read_setting(plan: Path, name: str) -> dict[str, Any]:
     beside, ours = plan.parent / f"{name}.yaml", config_root() / "benchmarks" / "settings" / f"{name}.yaml"
     path = beside if beside.is_file() else ours
     if not path.is_file():
-        raise PlanError(f"plan {plan.stem!r}: there is no setting {name!r}, neither {beside} nor {ours}")
+        raise InputError(f"plan {plan.stem!r}: there is no setting {name!r}, neither {beside} nor {ours}")
     content = read_yaml(path)
     check_keys(content, SETTING_KEYS, f"setting {name!r}")
     return content

@@ -9,11 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..errors import InputError
+
 NOT_FOR_WORKERS = ("--slurm", "--jobs", "--gpus")  # each worker runs one training at a time, on what slurm gave it
-
-
-class SlurmError(RuntimeError):
-    """The job array could not be submitted."""
 
 
 def submit(arguments: Sequence[str], options: str, workers: int, root: Path) -> str:
@@ -29,10 +27,10 @@ def submit(arguments: Sequence[str], options: str, workers: int, root: Path) -> 
         What to tell the user.
 
     Raises:
-        SlurmError: there is no ``sbatch``, or it refused.
+        InputError: there is no ``sbatch``, or it refused.
     """
     if shutil.which("sbatch") is None:
-        raise SlurmError("--slurm: there is no sbatch here; run this on a login node of the cluster")
+        raise InputError("--slurm: there is no sbatch here; run this on a login node of the cluster")
     folder = root / "slurm"
     folder.mkdir(parents=True, exist_ok=True)
     worker = [sys.executable, "-m", "davpt_seg", "benchmark", *_for_workers(arguments)]
@@ -42,7 +40,7 @@ def submit(arguments: Sequence[str], options: str, workers: int, root: Path) -> 
     array = ["--parsable", "--job-name=davpt-benchmark", f"--array=0-{workers - 1}", f"--output={folder}/%A_%a.log"]
     done = subprocess.run(["sbatch", *array, *shlex.split(options), str(script)], capture_output=True, text=True)
     if done.returncode:
-        raise SlurmError(f"--slurm: sbatch {options} failed: {done.stderr.strip() or done.stdout.strip()}")
+        raise InputError(f"--slurm: sbatch {options} failed: {done.stderr.strip() or done.stdout.strip()}")
     job = done.stdout.strip().partition(";")[0]
     return (
         f"Submitted {workers} workers as job array {job}. Their output: {folder}/{job}_*.log. The same command with "

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Optional, Union
 
-from .errors import PlanError
+from ..errors import InputError
 
 Value = Union[int, float, str]
 Parameters = Mapping[str, Value]
@@ -35,7 +35,7 @@ class Range:
 
     def __post_init__(self) -> None:
         if not self.low < self.high or (self.log and self.low <= 0):
-            raise PlanError(
+            raise InputError(
                 f"range {self.low} to {self.high}: low must be less than high, and above 0 on a logarithmic scale "
                 "(log: false gives a linear one)"
             )
@@ -51,7 +51,7 @@ class Space:
         trials: how many are tried; for a grid, all.
 
     Raises:
-        PlanError: the sampler is unknown or does not fit.
+        InputError: the sampler is unknown or does not fit.
     """
 
     axes: Mapping[str, Union[tuple[Value, ...], Range]]
@@ -62,19 +62,19 @@ class Space:
     def __post_init__(self) -> None:
         ranges = [name for name, axis in self.axes.items() if isinstance(axis, Range)]
         if self.sampler not in SAMPLERS:
-            raise PlanError(f"sampler must be one of {', '.join(SAMPLERS)}, got {self.sampler!r}")
+            raise InputError(f"sampler must be one of {', '.join(SAMPLERS)}, got {self.sampler!r}")
         if self.sampler == "grid":
             if ranges:
-                raise PlanError(
+                raise InputError(
                     f"{', '.join(ranges)}: a range has no grid; add --sampler tpe --trials 20, or list values"
                 )
             if self.trials is not None:
-                raise PlanError("trials is for sampler tpe; a grid tries every combination of its values")
+                raise InputError("trials is for sampler tpe; a grid tries every combination of its values")
         elif self.axes and (type(self.trials) is not int or self.trials < 1):
-            raise PlanError(f"sampler tpe needs a number of trials, such as --trials 20, got {self.trials}")
+            raise InputError(f"sampler tpe needs a number of trials, such as --trials 20, got {self.trials}")
         for name, axis in self.axes.items():
             if not isinstance(axis, Range) and (not axis or len(set(axis)) < len(axis)):
-                raise PlanError(f"grid {name}: values must be given, each once, got {list(axis)}")
+                raise InputError(f"grid {name}: values must be given, each once, got {list(axis)}")
         product = math.prod(len(axis) for axis in self.axes.values() if not isinstance(axis, Range))
         object.__setattr__(self, "count", product if self.sampler == "grid" or not self.axes else self.trials)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
-from .errors import ProtocolError
+from ..errors import InputError
 from .files import read_json
 from .space import Parameters, Space, Value
 from .tasks import SEGMENTATION, benchmark_of
@@ -127,11 +127,11 @@ def check_same(run: Run, folder: Path) -> Optional[dict[str, Any]]:
     """Return what a run's folder was made for; None where nothing was run in it.
 
     Raises:
-        ProtocolError: another run than this one.
+        InputError: another run than this one.
     """
     before = read_json(folder / "run.json")
     if before is not None and _comparable(before) != _comparable(run.definition()):
-        raise ProtocolError(
+        raise InputError(
             f"{folder} holds a run of {before}, but the plan and chosen.json ask for {run.definition()} there; give "
             "another --work-dir, or, of final runs, put the chosen.json back that they were made for"
         )

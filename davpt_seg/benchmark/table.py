@@ -107,6 +107,16 @@ class Column:
         return means({task: score.mean if score else None for task, score in self.scores.items()})
 
 
+def score_at(column: Optional[Column], row: str) -> Optional[Score]:
+    """Return the score of a task, or of a mean over tasks: then over the seeds that all of them have."""
+    if column is None:
+        return None
+    if row in column.scores:
+        return column.scores[row]
+    found = list(column.seed_scores(row).values())
+    return score_of(found, len(found))
+
+
 def columns(protocols: Sequence[Protocol]) -> list[Column]:
     """Read what is there of all studies, finished or not, in the plan's order."""
     methods: dict[tuple[str, str], list[Protocol]] = {}

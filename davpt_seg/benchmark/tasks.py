@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import os.path as osp
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from .errors import PlanError
+from ..errors import InputError, nearest
 from .segmentation import DataRoot, data_root, segmentation_tasks
 
 
@@ -67,7 +66,7 @@ def expand(names: Iterable[str]) -> tuple[str, ...]:
     A task of VTAB's or FGVC's layout that is none of the 24 is taken where its data are there: a data set of one's own.
 
     Raises:
-        PlanError: an unknown name; the message holds the closest known one.
+        InputError: an unknown name; the message holds the closest known one.
     """
     tasks: list[str] = []
     for name in names:
@@ -82,13 +81,7 @@ def _checked(name: str) -> str:
         return name
     known = ("vtab", *GROUPS, *known_tasks())
     where = f" (nor is there {folder})" if folder else ""
-    raise PlanError(f"there is no task {name!r}{where}{did_you_mean(name, known)}")
-
-
-def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """End a sentence about an unknown name with the closest known one, or with all of them."""
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+    raise InputError(f"there is no task {name!r}{where}; {nearest(name, known)}")
 
 
 def data_variable(task: str) -> Optional[str]:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from .errors import PlanError
+from ..errors import InputError
 
 
 def typed_keys(args: argparse.Namespace, plan: Mapping[str, Any]) -> dict[str, Any]:
@@ -17,7 +17,7 @@ def typed_keys(args: argparse.Namespace, plan: Mapping[str, Any]) -> dict[str, A
         plan: as its file has it.
 
     Raises:
-        PlanError: what is no ``KEY=VALUE``.
+        InputError: what is no ``KEY=VALUE``.
     """
     typed: dict[str, Any] = {key: getattr(args, key) for key in ("sampler", "trials", "amp")}
     if args.seeds:
@@ -46,7 +46,7 @@ def _without(entry: Any, keys: Collection[str]) -> Any:
 def _pair(word: str, option: str) -> tuple[str, str]:
     key, equals, value = word.partition("=")
     if not (equals and key and value):
-        raise PlanError(f"{option}: {word!r} is no KEY=VALUE")
+        raise InputError(f"{option}: {word!r} is no KEY=VALUE")
     return key, value
 
 

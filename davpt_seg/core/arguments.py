@@ -6,13 +6,12 @@ A module says once what it takes, in its signature: ``rank: Count = 8``, ``kind:
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any, Callable, TypeVar, cast, get_type_hints
 
-from ..errors import InputError
+from ..errors import InputError, nearest
 from .annotations import Unfit, advice, describe, read
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -101,12 +100,7 @@ def check_names(
     known += further
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=3)
-            raise InputError(
-                f"{what} has no argument {name!r}"
-                + (f"; did you mean {' or '.join(map(repr, near))}?" if near else ";")
-                + f" It takes {', '.join(known)}"
-            )
+            raise InputError(f"{what} has no argument {name!r}; {nearest(name, known)}")
 
 
 def _checked(function: Callable[..., Any], name: str, value: Any, what: str) -> Any:

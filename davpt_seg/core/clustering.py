@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Optional
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
-from sklearn.cluster import KMeans
 
 
 def directions(means: np.ndarray, center: np.ndarray) -> np.ndarray:
@@ -32,6 +30,8 @@ def cluster(
     """
     init = "k-means++" if start is None else _centers(points, start, num_clusters)
     if len(np.unique(points, axis=0)) > num_clusters:
+        from sklearn.cluster import KMeans  # a second or more, and many trainings never cluster
+
         kmeans = KMeans(num_clusters, init=init, n_init=1, max_iter=max_iter, random_state=seed)
         clusters = kmeans.fit_predict(points)
     else:  # nothing to choose, and k-means would warn: equal points are divided below
@@ -71,6 +71,8 @@ def match(shared: np.ndarray, similarity: np.ndarray) -> np.ndarray:
     Returns:
         The old cluster of each new one, (k,), all different.
     """
+    from scipy.optimize import linear_sum_assignment
+
     tie_break = similarity / (2 * len(shared) + 1)  # all of them together weigh less than one member
     return linear_sum_assignment(shared + tie_break, maximize=True)[1]
 

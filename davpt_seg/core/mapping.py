@@ -13,10 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError
+from ..errors import InputError, some
 from . import clustering
 from .distributed import sum_over_processes
-from .weights.values import some
 
 logger = logging.getLogger("davpt_seg")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from pathlib import Path
 from typing import NamedTuple, Optional, Union
 
 from ..errors import InputError
+from ..replacing import replacing
 
 logger = logging.getLogger("davpt_seg")
 
@@ -50,11 +50,10 @@ def read_clusterings(path: Union[str, Path]) -> list[Clustering]:
     A last line that the end of a run cut off is left out, with a warning.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: a line that is no clustering.
+        InputError: no such file, or a line that is no clustering.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{str(path)!r} does not exist; PromptMappingHook writes it when it clusters classes")
+        raise InputError(f"{str(path)!r} does not exist; PromptMappingHook writes it when it clusters classes")
     *lines, unfinished = Path(path).read_text(encoding="utf-8").split("\n")
     if unfinished:
         logger.warning("%s: the last line is cut off and left out", path)
@@ -76,7 +75,7 @@ class MappingLog:
         iterations: trained so far.
 
     Raises:
-        ValueError: the file to go on with is broken.
+        InputError: the file to go on with is broken.
     """
 
     def __init__(self, path: Union[str, Path], iterations: int) -> None:
@@ -96,9 +95,8 @@ class MappingLog:
         if not self.path.is_file():
             return
         kept = [clustering for clustering in read_clusterings(self.path) if clustering.iter < before] if before else []
-        part = self.path.with_suffix(".part")
-        part.write_text("".join(map(_line, kept)), encoding="utf-8")
-        os.replace(part, self.path)
+        with replacing(self.path) as part:
+            part.write_text("".join(map(_line, kept)), encoding="utf-8")
 
 
 def _line(clustering: Clustering) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Optional
 
 import torch
-from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor
 
 from ..errors import InputError
@@ -24,6 +23,8 @@ class Prototypes:
     """
 
     def __init__(self, number: int, seed: int) -> None:
+        from sklearn.cluster import MiniBatchKMeans  # a second or more
+
         self.kmeans = MiniBatchKMeans(number, random_state=seed, n_init=1)
         self.first: Optional[Tensor] = None
         self.seen = 0

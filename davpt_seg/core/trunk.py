@@ -73,7 +73,7 @@ def create_trunk(model_name: str, pretrained: bool, timm_kwargs: Mapping[str, An
     try:
         trunk: Any = timm.create_model(model_name, pretrained=pretrained, **ALWAYS, **timm_kwargs)
     except OSError as error:
-        raise OSError(
+        raise InputError(
             f"timm's weights of {model_name!r} could not be downloaded ({type(error).__name__}). Without a network, "
             "download them elsewhere (its model.safetensors) and set pretrained=False, weights='path/to/that/file'; or "
             "fill the Hugging Face cache there (HF_HOME)."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from typing import Optional
@@ -11,7 +10,7 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from ..errors import InputError
+from ..errors import InputError, nearest
 from .adapters.lora import timm_name
 from .arguments import checked
 from .reading import unread_block
@@ -75,12 +74,9 @@ def tune(
         matches = [full for full in [*known, *virtual] if re.fullmatch(pattern, full)]
         if not matches:
             shapes = sorted({re.sub(r"\.\d+\.", ".*.", full) for full in [*known, *virtual]})
-            near = difflib.get_close_matches(name, [*shapes, *known, *virtual], n=3, cutoff=0.4)
-            raise InputError(
-                f"tuned name {name!r} is no parameter of the backbone"
-                + (f"; did you mean {' or '.join(map(repr, near))}?" if near else "")
-                + f" All names, with * for the block number: {', '.join(shapes)}"
-            )
+            listing = f"all names, with * for the block number: {', '.join(shapes)}"
+            hint = nearest(name, [*shapes, *known, *virtual], listing)
+            raise InputError(f"tuned name {name!r} is no parameter of the backbone; {hint}")
         run = [match for match in matches if last is None or _block(match) <= last]
         if not run:
             raise InputError(f"tuned name {name!r}: {unread_block(_block(matches[0]), last or 0)}")

@@ -82,7 +82,7 @@ class PromptedViT(nn.Module):
     Raises:
         ValueError: a block, name, mode or weights file that does not fit, an argument of another type or out of range,
             or a tuned name that reaches no output; the message says what would.
-        OSError: ``pretrained`` weights that cannot be had; the message says what to do instead.
+        InputError: ``pretrained`` weights that cannot be downloaded; the message says what to do instead.
     """
 
     @checked("backbone", elsewhere=("prompts", "adapters", "guidance", "tuned"))

@@ -1,5 +1,7 @@
 """What the data sets, samplers and pipelines of mmseg and mmpretrain lack."""
 
+import mmengine  # noqa: F401  (first, so that registration finds no half-imported module of ours)
+
 from .check_labels import CheckLabels
 from .fgvc import FGVC_SETS, FGVCDataset
 from .load_label_map import LoadLabelMap

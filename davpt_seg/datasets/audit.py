@@ -9,8 +9,7 @@ from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
-from ..core.weights.values import some
-from ..errors import DataError
+from ..errors import DataError, some
 from .data_check import STRICT, DataCheck
 from .depth import check_depth, cuts_images, cuts_masks
 from .exif import Readers, said_of, tagged_pair

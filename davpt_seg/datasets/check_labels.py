@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from mmengine.registry import TRANSFORMS
 
-from ..core.weights.values import some
-from ..errors import InputError
+from ..errors import InputError, some
 
 
 @TRANSFORMS.register_module()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import struct
-import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import DataError
+from ..replacing import replacing
 from .pictures import ORIENTATION, read_picture
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -52,18 +51,13 @@ def drop_orientation(path: str) -> None:
 
 
 def _replace(path: str, content: bytearray) -> None:
-    """Write a file completely beside the old one, compare their pixels, and put it in its place."""
+    """Put a complete file in the place of the old one, once their pixels were compared."""
     kind = read_picture(path, decode=False).format
-    handle, new = tempfile.mkstemp(dir=os.path.dirname(os.path.abspath(path)), suffix=Path(path).suffix)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        if read_picture(new, decode=False).turned or (kind != "TIFF" and not _same_pixels(path, new)):
+    with replacing(path) as part:
+        part.write_bytes(content)
+        if read_picture(str(part), decode=False).turned or (kind != "TIFF" and not _same_pixels(path, str(part))):
             raise DataError(f"{path}: its tag could not be set without changing its pixels; use exiftool -Orientation=")
-        shutil.copystat(path, new)
-        os.replace(new, path)
-    finally:
-        Path(new).unlink(missing_ok=True)
+        shutil.copystat(path, part)
 
 
 def _same_pixels(first: str, second: str) -> bool:

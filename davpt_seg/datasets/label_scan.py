@@ -8,8 +8,7 @@ from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
-from ..core.weights.values import some
-from ..errors import DataError
+from ..errors import DataError, some
 from .audit import label_table
 from .data_check import STRICT, DataCheck
 from .label_advice import advice_on

@@ -9,7 +9,6 @@ stand on the second.
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections import defaultdict
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from typing import Any, Optional, Protocol
 import numpy as np
 import scipy.io
 
-from ..errors import InputError
+from ..errors import DataError, InputError, near_names
 
 # The 59 frequent classes in mmseg's order, and their number among the 459 of labels.txt and trainval_merged.json.
 CLASS_IDS = {
@@ -35,10 +34,6 @@ CLASS_IDS = {
 NUM_NAMES = 459
 
 
-class ReleaseError(ValueError):
-    """A release that is not as it was published."""
-
-
 class Release(Protocol):
     """One of the releases: the images of each split, and what is missing to those that lack an annotation."""
 
@@ -49,7 +44,7 @@ class Release(Protocol):
         """Return an image's mask (H, W), uint8: 0 background, 1 to 59 the classes.
 
         Raises:
-            ReleaseError: an annotation that cannot be read; the message names it.
+            DataError: an annotation that cannot be read; the message names it.
         """
 
 
@@ -62,18 +57,18 @@ class MatRelease:
         labels: ``labels.txt``; by default it is looked for in ``folder`` and above.
 
     Raises:
-        ReleaseError: a missing folder, list or ``labels.txt``, or a ``labels.txt`` without one of the 59 classes.
+        DataError: a missing folder, list or ``labels.txt``, or a ``labels.txt`` without one of the 59 classes.
     """
 
     def __init__(self, folder: Path, voc: Path, labels: Optional[Path] = None) -> None:
         self.folder = next((f for f in (folder, folder / "trainval") if any(f.glob("*.mat"))), folder)
         if not any(self.folder.glob("*.mat")):
-            raise ReleaseError(f"{folder}: no .mat files here; give the folder that trainval.tar.gz was unpacked to")
+            raise DataError(f"{folder}: no .mat files here; give the folder that trainval.tar.gz was unpacked to")
         places = [labels] if labels else [f / "labels.txt" for f in (folder, self.folder, self.folder.parent)]
         found = next((path for path in places if path.is_file()), None)
         if found is None:
             where = ", ".join(dict.fromkeys(map(str, places)))
-            raise ReleaseError(
+            raise DataError(
                 f"labels.txt, which names the 459 numbers in the .mat files, is not at {where}; it comes with "
                 "trainval.tar.gz: say where it is with --labels"
             )
@@ -90,9 +85,9 @@ class MatRelease:
         try:
             label_map = scipy.io.loadmat(path)["LabelMap"]
         except KeyError as error:
-            raise ReleaseError(f"{path}: has no LabelMap, so it is not of PASCAL Context") from error
+            raise DataError(f"{path}: has no LabelMap, so it is not of PASCAL Context") from error
         except (OSError, ValueError, TypeError, NotImplementedError, EOFError) as error:
-            raise ReleaseError(f"{path}: cannot be read ({error}); unpack it again") from error
+            raise DataError(f"{path}: cannot be read ({error}); unpack it again") from error
         return to_classes(label_map, self.table, path)
 
 
@@ -100,7 +95,7 @@ class MergedJson:
     """``trainval_merged.json``; its splits are the images of phase train and val.
 
     Raises:
-        ReleaseError: not such a file.
+        DataError: not such a file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -117,9 +112,9 @@ class MergedJson:
                 for split in ("train", "val")
             }
         except FileNotFoundError as error:
-            raise ReleaseError(f"{path}: does not exist") from error
+            raise DataError(f"{path}: does not exist") from error
         except (ValueError, KeyError, TypeError) as error:
-            raise ReleaseError(
+            raise DataError(
                 f"{path}: is not a whole trainval_merged.json, which has images and annos_segmentation ({error!r})"
             ) from error
         self.missing: dict[str, str] = {}  # an image without regions is all background, as for mmseg
@@ -135,7 +130,7 @@ class MergedJson:
                 inside = decode_rle(code["counts"], *code["size"])
                 label_map[inside] = region["category_id"]
             except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-                raise ReleaseError(f"{self.path}: region {region.get('id')} of {name} is broken ({error})") from error
+                raise DataError(f"{self.path}: region {region.get('id')} of {name} is broken ({error})") from error
         return to_classes(label_map, self.table, f"{self.path}, {name}")
 
 
@@ -143,25 +138,25 @@ def read_labels(path: Path) -> dict[str, int]:
     """Read ``labels.txt``, lines of ``number: name``, into numbers by name (spaces left out).
 
     Raises:
-        ReleaseError: another kind of line.
+        DataError: another kind of line.
     """
     numbers = {}
     for line in path.read_text().splitlines():
         number, colon, name = line.partition(":")
         if line.strip() and not (colon and number.strip().isdigit()):
-            raise ReleaseError(f"{path}: line {line!r} is not of the form '2: aeroplane'")
+            raise DataError(f"{path}: line {line!r} is not of the form '2: aeroplane'")
         if line.strip():
             numbers[name.replace(" ", "")] = int(number)
     unknown = [name for name in CLASS_IDS if name not in numbers]
     if unknown:
-        near = difflib.get_close_matches(unknown[0], numbers, n=3)
-        raise ReleaseError(
+        near = near_names(unknown[0], numbers)
+        raise DataError(
             f"{path}: does not name {', '.join(unknown[:5])}"
             + (f" and {len(unknown) - 5} others of the 59 classes" if len(unknown) > 5 else "")
             + (f" (but {' and '.join(near)})" if near else "")
         )
     if max(numbers.values()) != NUM_NAMES:  # 59_labels.txt has the names too, with numbers of its own
-        raise ReleaseError(
+        raise DataError(
             f"{path}: ends at number {max(numbers.values())}, but the .mat files hold those of labels.txt, which ends "
             f"at {NUM_NAMES}; is it 59_labels.txt?"
         )
@@ -180,13 +175,13 @@ def to_classes(label_map: np.ndarray, table: np.ndarray, source: object) -> np.n
     """Turn numbers 0 to 459 (H, W) into classes.
 
     Raises:
-        ReleaseError: another number, or not a map.
+        DataError: another number, or not a map.
     """
     if label_map.ndim != 2:
-        raise ReleaseError(f"{source}: LabelMap has the shape {label_map.shape}, not (height, width)")
+        raise DataError(f"{source}: LabelMap has the shape {label_map.shape}, not (height, width)")
     wrong = np.setdiff1d(label_map, np.arange(len(table)))
     if len(wrong):
-        raise ReleaseError(f"{source}: holds {wrong[:5].tolist()}; PASCAL Context has the numbers 0 to {NUM_NAMES}")
+        raise DataError(f"{source}: holds {wrong[:5].tolist()}; PASCAL Context has the numbers 0 to {NUM_NAMES}")
     return table[label_map.astype(np.int64)]
 
 
@@ -218,5 +213,5 @@ def decode_rle(counts: str, height: int, width: int) -> np.ndarray:
 
 def _read_list(path: Path) -> list[str]:
     if not path.is_file():
-        raise ReleaseError(f"{path}: does not exist; VOCtrainval_03-May-2010.tar brings it, unpack it whole")
+        raise DataError(f"{path}: does not exist; VOCtrainval_03-May-2010.tar brings it, unpack it whole")
     return sorted(line.split()[0] for line in path.read_text().splitlines() if line.strip())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, ClassVar, Optional
 
 from mmengine.dataset import BaseDataset
 
-from ..errors import DataError
+from ..errors import DataError, nearest
 
 
 class RecognitionDataset(BaseDataset):
@@ -98,11 +97,8 @@ def listed_path(folder: Path, image: str, place: str) -> Path:
 
 
 def unknown(name: str, known: Iterable[str]) -> str:
-    """Say that a name is none of the known, which is the nearest, and which there are."""
-    known = list(known)
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"{name!r} is not known; {hint}There are {', '.join(known)}"
+    """Say that a name is not known, and what may have been meant."""
+    return f"{name!r} is not known; {nearest(name, known)}"
 
 
 def numbered(num_classes: int) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..core.weights.values import some
+from ..errors import some
 from .findings import Finding, SplitAudit
 
 # What each kind of finding means, and what to do about it.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Optional
 
@@ -15,6 +13,7 @@ from rich.console import Console
 from rich.progress import track
 
 from ..errors import DataError
+from ..replacing import replacing
 from .vtab import VTAB_IMAGES, VTAB_SETS
 from .vtab_sources import Source
 from .vtab_tasks import Part, Task, divided
@@ -28,7 +27,7 @@ Lines = list[str]
 def write_task(
     root: Path, name: str, task: Task, source: Source, limit_test: Optional[int] = None, allow_counts: bool = False
 ) -> dict[str, int]:
-    """Write ``root/name``, which appears only when it is whole; what is there is replaced.
+    """Write ``root/name``, which appears only when it is complete; what is there is replaced.
 
     Args:
         root: folder of the tasks' folders.
@@ -46,19 +45,16 @@ def write_task(
     """
     task = divided(task) if "train800" in source.splits else task
     ranges = plan(name, task, source, limit_test, allow_counts)
-    partial = root / f".{name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)  # of an interrupted run
-    lists = {split: write_split(partial, name, task, source, split, *where) for split, where in ranges.items()}
-    lists["train800val200"] = lists["train800"] + lists["val200"]
-    for split, lines in lists.items():
-        (partial / f"{split}.txt").write_text("".join(f"{line}\n" for line in lines))
-    names = source.class_names(task.label_feature) if task.label_feature else ()
-    if len(names) == VTAB_SETS[name].num_classes:
-        (partial / "classes.txt").write_text("".join(f"{each}\n" for each in names))
-    origin = {split: f"{where[0]}[{where[1]}:{where[2]}]" for split, where in ranges.items()}
-    (partial / MARKER).write_text(json.dumps({"source": source.title, **origin}, indent=1) + "\n")
-    shutil.rmtree(root / name, ignore_errors=True)
-    os.replace(partial, root / name)
+    with replacing(root / name) as part:
+        lists = {split: write_split(part, name, task, source, split, *where) for split, where in ranges.items()}
+        lists["train800val200"] = lists["train800"] + lists["val200"]
+        for split, lines in lists.items():
+            (part / f"{split}.txt").write_text("".join(f"{line}\n" for line in lines))
+        names = source.class_names(task.label_feature) if task.label_feature else ()
+        if len(names) == VTAB_SETS[name].num_classes:
+            (part / "classes.txt").write_text("".join(f"{each}\n" for each in names))
+        origin = {split: f"{where[0]}[{where[1]}:{where[2]}]" for split, where in ranges.items()}
+        (part / MARKER).write_text(json.dumps({"source": source.title, **origin}, indent=1) + "\n")
     return {split: len(lines) for split, lines in lists.items()}
 
 

@@ -1,5 +1,7 @@
 """Hooks, optimizer wrappers and metrics for MMEngine's registries."""
 
+import mmengine  # noqa: F401  (first, so that registration finds no half-imported module of ours)
+
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .autocast_optim_wrapper import AutocastOptimWrapper
 from .compile_hook import CompileBackboneHook

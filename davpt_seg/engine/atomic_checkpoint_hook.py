@@ -13,8 +13,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from mmengine.runner.loops import EpochBasedTrainLoop
 
-from ..core.weights.values import other_kinds, some
-from ..errors import InputError
+from ..core.weights.values import other_kinds
+from ..errors import InputError, some
 from ..trust.history import to_plain
 from .atomic_files import AtomicLocalBackend, remove_unfinished
 from .finite import require_finite

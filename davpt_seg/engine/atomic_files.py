@@ -1,14 +1,13 @@
-"""Files that are either whole or not there, whatever kills the process that writes them."""
+"""MMEngine's local files, complete or not there, whatever ends the process that writes them."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Union
 
 from mmengine.fileio import LocalBackend, register_backend
 
-UNFINISHED = ".unfinished"
+from ..replacing import UNFINISHED, replacing
 
 
 @register_backend("atomic_local")
@@ -17,30 +16,12 @@ class AtomicLocalBackend(LocalBackend):
 
     def put(self, obj: bytes, filepath: Union[str, Path]) -> None:
         """Write bytes."""
-        path = Path(filepath)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(path.name + UNFINISHED)
-        with open(unfinished, "wb") as file:
+        with replacing(filepath, durable=True) as part, open(part, "wb") as file:
             file.write(obj)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-        _sync_folder(path.parent)
 
     def put_text(self, obj: str, filepath: Union[str, Path], encoding: str = "utf-8") -> None:
         """Write text."""
         self.put(obj.encode(encoding), filepath)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring a folder's names to the disk: without it, a power cut may undo the renaming."""
-    if os.name != "posix":  # Windows opens no folders
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def remove_unfinished(folder: Union[str, Path]) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from typing import Any, Optional
 
@@ -14,14 +13,15 @@ import torch
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from .. import __version__
 from ..core.adapters.lora import bare_modules
 from ..core.weights.checksum import checksum, with_checksum
 from ..errors import InputError
-from ..models import PromptedViTBackbone
+from ..models.prompted_vit import PromptedViTBackbone
+from ..replacing import replacing
 
 
 class ClassMeansCache:
@@ -57,16 +57,10 @@ class ClassMeansCache:
         return None
 
     def store(self, key: str, means: Tensor, counts: Tensor) -> str:
-        """Write means (C, D) and counts (C,), whole or not at all; return the path."""
+        """Write means (C, D) and counts (C,), completely or not at all; return the path."""
         tensors = {"means": means.cpu().contiguous(), "counts": counts.cpu().contiguous()}
-        handle, part = tempfile.mkstemp(dir=self.folder, suffix=".part")
-        os.close(handle)
-        try:
-            save_file(tensors, part, metadata=with_checksum(tensors, {"key": key}))
-            os.replace(part, self.path(key))
-        finally:
-            if os.path.exists(part):
-                os.remove(part)
+        with replacing(self.path(key), shared=True) as part:
+            part.write_bytes(save(tensors, with_checksum(tensors, {"key": key})))  # save_file lets its owner alone read
         return self.path(key)
 
 

@@ -16,7 +16,7 @@ from ..core.annotations import Count, Seed
 from ..core.arguments import checked
 from ..core.prompt_init import prototypes
 from ..errors import InputError
-from ..models import PromptedViTBackbone
+from ..models.prompted_vit import PromptedViTBackbone
 from .data_pass import batch_size, data_pass
 from .guided import bare_model
 

@@ -8,7 +8,7 @@ from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
 from torch import nn
 
-from ..core.weights.values import some
+from ..errors import some
 from .divergence import diverged
 from .guided import bare_model
 

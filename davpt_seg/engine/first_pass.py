@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from ..core.guidance import Guidance
-from ..models import PromptedViTBackbone
+from ..models.prompted_vit import PromptedViTBackbone
 from .batch_labels import batch_labels
 from .data_pass import data_pass
 from .guided import bare_model

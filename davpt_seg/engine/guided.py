@@ -10,7 +10,7 @@ from torch import nn
 
 from ..core.guidance import Guidance
 from ..errors import InputError
-from ..models import PromptedViTBackbone
+from ..models.prompted_vit import PromptedViTBackbone
 
 
 def bare_model(runner: Runner) -> Any:

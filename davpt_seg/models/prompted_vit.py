@@ -11,6 +11,7 @@ from mmengine.registry import MODELS
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
+from ..compat import log_through_mmengine
 from ..core.arguments import check_names
 from ..core.guidance import GuidedRecord
 from ..core.trunk import WeightsSource, build_trunk, create_trunk
@@ -50,6 +51,7 @@ class PromptedViTBackbone(PromptedViT):
     _warned = False
 
     def __init__(self, *args: Any, out_type: str = "featmap", **arguments: Any) -> None:
+        log_through_mmengine()
         check_names(PromptedViT, arguments, "backbone PromptedViT", given=("outputs",), further=("out_type",))
         if not isinstance(out_type, str) or out_type not in OUT_TYPES:
             raise InputError(f"out_type must be one of {tuple(OUT_TYPES)}, got {out_type!r}")
@@ -72,7 +74,7 @@ class PromptedViTBackbone(PromptedViT):
 
         Raises:
             ValueError: a weights file that does not fit.
-            OSError: weights that cannot be had; the message says what to do instead.
+            InputError: weights that cannot be downloaded; the message says what to do instead.
         """
         if not self._awaits_weights:
             return

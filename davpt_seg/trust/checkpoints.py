@@ -12,8 +12,8 @@ from ..core.weights.damage import is_zip, zip_damage
 from ..core.weights.files import UNREADABLE, refused_names, telling_line
 from ..core.weights.impostors import impostor
 from ..core.weights.unpickling import load_as_data, tensors_of
-from ..core.weights.values import faults, not_finite, some
-from ..errors import InputError
+from ..core.weights.values import faults, not_finite
+from ..errors import InputError, some
 from .history import from_plain
 
 WRAPPER = "module."

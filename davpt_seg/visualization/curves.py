@@ -9,6 +9,8 @@ from typing import Union
 
 from matplotlib.figure import Figure
 
+from ..errors import InputError
+
 Scalars = Mapping[str, tuple[list[int], list[float]]]
 
 
@@ -20,25 +22,24 @@ def read_scalars(path: Union[str, Path]) -> Scalars:
         at the training iteration before it.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: a line that is no JSON, or no training loss at all.
+        InputError: no such file, a line that is no JSON, or no training loss at all.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"log {str(path)!r} does not exist; tools/train.py writes it into its work dir")
+        raise InputError(f"log {str(path)!r} does not exist; tools/train.py writes it into its work dir")
     scalars: dict[str, tuple[list[int], list[float]]] = {}
     now = 0
     for number, line in enumerate(Path(path).read_text().splitlines(), start=1):
         try:
             logged = json.loads(line)
         except json.JSONDecodeError as error:
-            raise ValueError(f"log {str(path)!r}, line {number}, is no JSON: {error}") from error
+            raise InputError(f"log {str(path)!r}, line {number}, is no JSON: {error}") from error
         now = max(now, logged.pop("step"))
         for name, value in logged.items():
             steps, values = scalars.setdefault(name, ([], []))
             steps.append(now)
             values.append(value)
     if "loss" not in scalars:
-        raise ValueError(f"log {str(path)!r} holds no training loss; was it stopped before the first logged iteration?")
+        raise InputError(f"log {str(path)!r} holds no training loss; was it stopped before the first logged iteration?")
     return scalars
 
 

@@ -12,13 +12,14 @@ from scipy.stats import ttest_1samp
 
 from davpt_seg.benchmark.components import component_text
 from davpt_seg.benchmark.drawings import FigureSpec, TableSpec
-from davpt_seg.benchmark.errors import PlanError
-from davpt_seg.benchmark.lines import figure_of, figure_text
+from davpt_seg.benchmark.figure_tables import figure_text
+from davpt_seg.benchmark.lines import figure_of
 from davpt_seg.benchmark.plan import plan_of
 from davpt_seg.benchmark.report import draw
 from davpt_seg.benchmark.series import Series
 from davpt_seg.benchmark.table import Column, score_of
 from davpt_seg.benchmark.tasks import tasks_of
+from davpt_seg.errors import InputError
 
 from .conftest import Bench
 from .fake_train import score
@@ -140,7 +141,7 @@ def test_both_means_of_vtab_are_there_by_seed() -> None:
     ],
 )
 def test_a_wrong_drawing_is_refused_with_what_was_meant(drawn: dict[str, Any], told: str) -> None:
-    with pytest.raises(PlanError, match=told):
+    with pytest.raises(InputError, match=told):
         plan_of({**PLAN, **drawn})
 
 

@@ -13,7 +13,6 @@ from mmengine.config import Config
 from davpt_seg.apis.compose import compose_from_words
 from davpt_seg.apis.hyperparameters import Hyperparameters
 from davpt_seg.apis.recognition import LENGTHS
-from davpt_seg.benchmark.errors import PlanError
 from davpt_seg.benchmark.options import find_plan, parser, plan_asked_for, slots, work_dir
 from davpt_seg.benchmark.plan import FULL_RATES, RATES, WORDS, studies
 from davpt_seg.benchmark.segmentation import segmentation_tasks
@@ -21,6 +20,7 @@ from davpt_seg.benchmark.settings import read_plan
 from davpt_seg.benchmark.space import Range
 from davpt_seg.benchmark.study import Study
 from davpt_seg.benchmark.tasks import data_folder, data_variable, expand, missing_data, tasks_of
+from davpt_seg.errors import InputError
 from davpt_seg.packaged_configs import config_root
 
 PLAN: dict[str, Any] = dict(tasks=["vtab/dtd"], trunks=["vitb_in21k"], methods=["linear"])
@@ -77,7 +77,7 @@ def typed(*arguments: str) -> list[Study]:
     ],
 )
 def test_a_wrong_plan_is_refused_with_what_was_meant(change: dict[str, Any], told: str) -> None:
-    with pytest.raises(PlanError, match=told):
+    with pytest.raises(InputError, match=told):
         studies({**PLAN, **change})
 
 
@@ -95,9 +95,9 @@ def test_a_wrong_plan_is_refused_with_what_was_meant(change: dict[str, Any], tol
     ],
 )
 def test_no_option_of_a_plan_can_show_test_images_to_the_search(key: str) -> None:
-    with pytest.raises(PlanError, match="which images or seeds a run sees"):
+    with pytest.raises(InputError, match="which images or seeds a run sees"):
         studies({**PLAN, "cfg_options": [f"{key}=test"]})
-    with pytest.raises(PlanError, match="which images or seeds a run sees" if "." in key else "grid has no"):
+    with pytest.raises(InputError, match="which images or seeds a run sees" if "." in key else "grid has no"):
         studies({**PLAN, "grid": {key: ["test", "val200"]}})
 
 
@@ -194,7 +194,7 @@ def test_a_range_is_typed_with_a_colon() -> None:
     ],
 )
 def test_wrong_arguments_are_refused_with_what_was_meant(arguments: list[str], told: str) -> None:
-    with pytest.raises(PlanError, match=told):
+    with pytest.raises(InputError, match=told):
         typed(*arguments)
 
 
@@ -202,16 +202,16 @@ def test_each_gpu_is_a_worker_of_its_own() -> None:
     assert slots("0,2", None) == [{"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "2"}]
     assert slots(None, 3) == [{}, {}, {}]
     for wrong in (("0", 2), ("0,", None), (None, 0)):
-        with pytest.raises(PlanError):
+        with pytest.raises(InputError):
             slots(*wrong)
 
 
 def test_the_work_dir_is_named_after_the_plan(tmp_path: Path) -> None:
     assert work_dir(parser().parse_args(["vtab"])) == Path("work_dirs/benchmarks/vtab")
-    with pytest.raises(PlanError, match="name a --work-dir"):
+    with pytest.raises(InputError, match="name a --work-dir"):
         work_dir(parser().parse_args(["--tasks", "vtab"]))
     (tmp_path / "mine.yaml").write_text("- no mapping")
-    with pytest.raises(PlanError, match="must be a mapping"):
+    with pytest.raises(InputError, match="must be a mapping"):
         read_plan(find_plan(str(tmp_path / "mine.yaml")))
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from davpt_seg.benchmark import command, devices, hub, preflight
 from davpt_seg.benchmark.command import main_benchmark
 from davpt_seg.benchmark.devices import check_gpus, gpu_count, gpu_names
-from davpt_seg.benchmark.errors import PlanError
+from davpt_seg.errors import InputError
 
 from ..recognition import write_vtab
 from ..scenes import write_camvid
@@ -262,7 +262,7 @@ def test_gpus_are_those_of_the_host_that_this_process_may_see(
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     if told:
-        with pytest.raises(PlanError, match=told):
+        with pytest.raises(InputError, match=told):
             check_gpus(names)
     else:
         check_gpus(names)
@@ -270,7 +270,7 @@ def test_gpus_are_those_of_the_host_that_this_process_may_see(
 
 @pytest.mark.parametrize("gpus", ["", "0,", "-1", "cuda:0", "a", "0;1", "²", "1.0"])
 def test_what_names_no_gpu_is_refused(gpus: str) -> None:
-    with pytest.raises(PlanError, match="--gpus"):
+    with pytest.raises(InputError, match="--gpus"):
         gpu_names(gpus)
 
 

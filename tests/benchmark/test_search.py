@@ -10,9 +10,9 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from davpt_seg.benchmark.errors import ProtocolError
 from davpt_seg.benchmark.search import Search
 from davpt_seg.benchmark.space import Range, Space
+from davpt_seg.errors import InputError
 
 GRID = Space({"lr": (0.1, 0.01, 0.001), "weight_decay": (0, 1)})
 TPE = Space({"lr": Range(1e-4, 1e-1), "prompts": (4, 8)}, sampler="tpe", trials=14)
@@ -90,7 +90,7 @@ def test_a_damaged_journal_is_named_with_what_to_do(tmp_path: Path, end: str) ->
     Search(tmp_path, GRID, 100).ask()
     journal = tmp_path / "optuna.journal"
     journal.write_text(journal.read_text()[:-20] + end)  # a disk that was full
-    with pytest.raises(ProtocolError, match=r"optuna\.journal is damaged.*remove that file"):
+    with pytest.raises(InputError, match=r"optuna\.journal is damaged.*remove that file"):
         Search(tmp_path, GRID, 100).ask()
 
 

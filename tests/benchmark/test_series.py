@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from davpt_seg.benchmark.command import main_benchmark
-from davpt_seg.benchmark.errors import PlanError
 from davpt_seg.benchmark.options import known_plans, parser, plan_asked_for, work_dir
 from davpt_seg.benchmark.plan import plan_of, studies
 from davpt_seg.benchmark.settings import read_plan
+from davpt_seg.errors import InputError
 
 PLAN: dict[str, Any] = dict(tasks=["vtab/dtd"], trunks=["vitb_in21k"], grid={})
 SETTING = (
@@ -74,13 +74,13 @@ def test_settings_over_an_axis_are_put_over_the_entrys() -> None:
     ],
 )
 def test_a_wrong_axis_is_refused_with_what_was_expected(over: Any, told: str) -> None:
-    with pytest.raises(PlanError, match=told):
+    with pytest.raises(InputError, match=told):
         studies({**PLAN, "methods": [{"m": {"method": "davpt", "over": over}}]})
 
 
 def test_a_variant_that_has_a_methods_name_is_refused() -> None:
     series = {"davpt": {"over": {"x": {"plus": {"prompts": 1}, "b": {}}}}}
-    with pytest.raises(PlanError, match="'davpt_plus' is there twice"):
+    with pytest.raises(InputError, match="'davpt_plus' is there twice"):
         studies({**PLAN, "methods": [series, "davpt_plus"]})
 
 
@@ -128,7 +128,7 @@ def test_a_series_on_the_command_line_stands_for_its_variants() -> None:
     ],
 )
 def test_wrong_settings_and_series_are_refused_with_what_was_meant(arguments: list[str], told: str) -> None:
-    with pytest.raises(PlanError, match=told):
+    with pytest.raises(InputError, match=told):
         plan_asked_for(parser().parse_args(arguments))
 
 
@@ -142,7 +142,7 @@ def test_a_wrong_setting_file_is_refused(ablation: Path, content: str, told: str
         path.unlink()
     else:
         path.write_text(content)
-    with pytest.raises(PlanError, match=told):
+    with pytest.raises(InputError, match=told):
         read_plan(ablation)
 
 

@@ -419,7 +419,7 @@ def test_labels_and_patches_meet_on_padded_images_with_oblong_patches() -> None:
         (dict(metric="triplet"), r"'scale' is no argument of metric 'triplet'"),
         (
             dict(patch_wieght=1.0),
-            r"guidance has no argument 'patch_wieght'; did you mean 'patch_weight'.* It takes blocks, .* divisor",
+            r"guidance has no argument 'patch_wieght'; did you mean 'patch_weight'.* Known: blocks, .* divisor",
         ),
     ],
 )

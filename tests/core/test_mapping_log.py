@@ -9,6 +9,7 @@ from typing import Optional
 import pytest
 
 from davpt_seg.core.mapping_log import Clustering, MappingLog, read_clusterings
+from davpt_seg.errors import InputError
 
 CLASSES = ["cat", "dog", "sky", "cloud", "caf\N{LATIN SMALL LETTER E WITH ACUTE}"]
 
@@ -81,5 +82,5 @@ def test_a_line_that_was_cut_off_is_left_out_and_a_broken_one_is_named(
 
 
 def test_a_missing_file_says_who_writes_it(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="PromptMappingHook writes it when it clusters classes"):
+    with pytest.raises(InputError, match="PromptMappingHook writes it when it clusters classes"):
         read_clusterings(tmp_path / "mapping.jsonl")

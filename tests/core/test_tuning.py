@@ -99,7 +99,7 @@ def test_an_unknown_name_is_refused_with_near_ones_and_all_names(name: str, near
 
 
 def test_an_unknown_name_without_near_ones_still_lists_all() -> None:
-    with pytest.raises(ValueError, match=r"'%%%' is no parameter of the backbone All names.*cls_token"):
+    with pytest.raises(ValueError, match=r"'%%%' is no parameter of the backbone; all names.*cls_token"):
         selected("%%%")
 
 

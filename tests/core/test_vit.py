@@ -14,6 +14,7 @@ from torch import Tensor
 
 from davpt_seg.core import PromptedViT
 from davpt_seg.core.vit import crop_to_extent
+from davpt_seg.errors import InputError
 
 from .tiny import TINY, TRAITS, tiny_vit
 
@@ -323,7 +324,7 @@ def test_random_weights_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_pretrained_without_a_network_says_what_to_do() -> None:
     with pytest.raises(
-        OSError, match=r"'vit_tiny_patch16_224\.augreg_in21k' could not be downloaded.*weights='path/to"
+        InputError, match=r"'vit_tiny_patch16_224\.augreg_in21k' could not be downloaded.*weights='path/to"
     ):
         PromptedViT("vit_tiny_patch16_224.augreg_in21k", pretrained=True)
 

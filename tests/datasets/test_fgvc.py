@@ -86,7 +86,7 @@ def test_a_whole_set_has_its_published_number_of_classes(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (dict(dataset="bird", num_classes=None), r"'bird' is not known; .*There are cub, nabirds.* needs num_classes"),
+        (dict(dataset="bird", num_classes=None), r"'bird' is not known; .*Known: cub, nabirds.* needs num_classes"),
         (dict(split="train800"), r"split: 'train800' is not known; did you mean 'train'\?"),
         (dict(dataset="cub"), r"cub has 200 classes, got num_classes=4"),
         (dict(data_root="nowhere"), r"mine: folder 'nowhere' does not exist; check data_root, .*FGVC_ROOT .*fgvc\.py"),

@@ -99,10 +99,10 @@ def test_a_list_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
     [
         (
             dict(dataset="euro_sat"),
-            r"'euro_sat' is not known; did you mean 'eurosat'\? There are caltech101, .*classes",
+            r"'euro_sat' is not known; did you mean 'eurosat'\? Known: caltech101, .*classes",
         ),
         (dict(dataset="dtd"), r"dtd: folder '.*dtd' does not exist; check data_root, .*VTAB_ROOT .*vtab1k\.py"),
-        (dict(split="train"), r"split: 'train' is not known; did you mean 'train800'\? There are train800, val200"),
+        (dict(split="train"), r"split: 'train' is not known; did you mean 'train800'\? Known: train800, val200"),
         (dict(num_classes=11), r"eurosat has 10 classes, got num_classes=11"),
         (dict(metainfo=dict(classes=("a", "b"))), r"eurosat has 10 classes, but 2 names"),
     ],

@@ -11,6 +11,7 @@ import pytest
 from mmengine.config import Config
 
 from davpt_seg import compat
+from davpt_seg.errors import InputError
 
 from ..scenes import write_camvid
 from ..training import tiny_camvid
@@ -126,7 +127,7 @@ def test_a_slurm_task_tells_torch_its_rank_and_the_first_node(
     told = {name: os.environ[name] for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")}
     assert told == dict(RANK="5", WORLD_SIZE="8", LOCAL_RANK="1", MASTER_ADDR="127.0.0.1", MASTER_PORT="29500")
     monkeypatch.delenv("SLURM_NTASKS")
-    with pytest.raises(RuntimeError, match="launcher 'slurm', but SLURM_NTASKS not set: start by srun"):
+    with pytest.raises(InputError, match="launcher 'slurm', but SLURM_NTASKS not set: start by srun"):
         compat.prepare_cpu_ddp(Config(dict(launcher="slurm")))
 
 

@@ -169,7 +169,7 @@ def test_a_file_is_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(OSError, match="disk full"):
         backend.put(b"second", path)
     assert path.read_bytes() == b"first"
-    assert remove_unfinished(path.parent) == ["file.pth.unfinished"]
+    assert remove_unfinished(path.parent) == []
     assert [p.name for p in path.parent.iterdir()] == ["file.pth"]
 
 

@@ -65,15 +65,26 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: p
     cache = ClassMeansCache(str(tmp_path))
     cache.store("a" * 64, MEANS, COUNTS)
 
-    def half(tensors: Any, path: str, metadata: Any) -> None:
-        Path(path).write_bytes(b"half")
+    def half(path: Path, content: bytes) -> None:
+        with open(path, "wb") as file:
+            file.write(content[: len(content) // 2])
         raise OSError("disk full")
 
-    monkeypatch.setattr(class_means_cache, "save_file", half)
+    monkeypatch.setattr(Path, "write_bytes", half)
     with pytest.raises(OSError, match="disk full"):
         cache.store("a" * 64, 2 * MEANS, COUNTS)
     assert torch.equal(cache.load("a" * 64)[0], MEANS)
     assert len(os.listdir(tmp_path)) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_a_colleague_whom_the_umask_lets_read_reads_the_cache(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        path = ClassMeansCache(str(tmp_path)).store("a" * 64, MEANS, COUNTS)
+    finally:
+        os.umask(before)
+    assert os.stat(path).st_mode & 0o777 == 0o640
 
 
 class Photographs:

@@ -11,6 +11,7 @@ from mmengine.model import BaseModule
 from mmengine.runner import load_checkpoint
 from safetensors.torch import save_file
 
+from davpt_seg.errors import InputError
 from davpt_seg.models import PromptedViTBackbone
 
 TINY = dict(img_size=28, patch_size=14, embed_dim=16, num_heads=2, depth=2)
@@ -66,7 +67,7 @@ def test_reading_weights_leaves_the_random_numbers_of_what_follows_alone(weights
 
 def test_a_missing_weights_file_matters_only_to_training() -> None:
     model = backbone("/nowhere/vit.safetensors")
-    with pytest.raises(FileNotFoundError, match=r"weights file ./nowhere/vit\.safetensors. does not exist"):
+    with pytest.raises(InputError, match=r"weights file ./nowhere/vit\.safetensors. does not exist"):
         model.init_weights()
 
 

@@ -89,7 +89,7 @@ def test_masks_and_lists_are_those_that_the_release_was_made_from(
     assert set(np.unique(np.stack(list(masks.values())))) == set(range(60))
     for split, names in SPLITS.items():
         assert (voc / "ImageSets" / "SegmentationContext" / f"{split}.txt").read_text().split() == names
-    assert not list(voc.rglob("*.partial"))
+    assert not list(voc.rglob("*.unfinished"))
 
 
 def test_mmseg_reads_what_was_written_with_60_and_with_59_classes(script: ModuleType, voc: Path, mats: Path) -> None:

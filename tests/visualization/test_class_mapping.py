@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("matplotlib")
-from davpt_seg.apis.mapping import main_mapping
+from davpt_seg.commands.mapping import main_mapping
 from davpt_seg.core.mapping_log import Clustering, MappingLog
 from davpt_seg.visualization.class_mapping import mapping_picture
 

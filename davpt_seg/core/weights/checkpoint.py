@@ -9,12 +9,11 @@ from typing import Optional, Union
 
 from torch import Tensor
 
-from ...errors import InputError
+from ...errors import InputError, some
 from .files import checked_path, read_tensors
 from .formats import Format
 from .jax import read_npz
 from .table import identify
-from .values import some
 
 # What a ViT's file may hold that no backbone needs, by timm's name of it.
 LEFT_OUT = {
@@ -66,7 +65,7 @@ def open_checkpoint(path: Union[str, Path], which: Optional[str] = None, trust_p
         trust_pickle: see :func:`~davpt_seg.core.weights.read_tensors`.
 
     Raises:
-        FileNotFoundError, IsADirectoryError, ValueError: see :func:`~davpt_seg.core.weights.read_tensors`.
+        InputError: see :func:`~davpt_seg.core.weights.read_tensors`.
         ValueError: an unknown format, or no such network in the file.
     """
     path = checked_path(path)

@@ -16,12 +16,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from ...errors import InputError
+from ...errors import InputError, some
 from .checksum import differs
 from .damage import is_zip, zip_damage
 from .impostors import impostor
 from .unpickling import NAMES, MoreThanDataError, load_as_data
-from .values import some
 
 logger = logging.getLogger("davpt_seg")
 
@@ -48,17 +47,17 @@ def checked_path(path: Union[str, Path]) -> Path:
     """Return the path of a file that may hold weights.
 
     Raises:
-        FileNotFoundError, IsADirectoryError: no such file; the message lists what is there instead.
-        ValueError: another ending, an empty file, or what is no weights file: a web page, a Git LFS pointer, ...
+        InputError: no such file (of a folder, the message lists the files in it), another ending, an empty file, or
+            what is no weights file: a web page, a Git LFS pointer, ...
     """
     path = Path(path)
     if path.is_dir():
         inside = sorted(file.name for file in path.iterdir() if file.suffix in ENDINGS)
-        raise IsADirectoryError(
+        raise InputError(
             f"weights file {str(path)!r} is a folder; give a file in it, of these: {some(inside) or 'none'}"
         )
     if not path.is_file():
-        raise FileNotFoundError(f"weights file {str(path)!r} does not exist (seen from {Path.cwd()})")
+        raise InputError(f"weights file {str(path)!r} does not exist (seen from {Path.cwd()})")
     if not path.stat().st_size:
         raise InputError(f"weights file {str(path)!r} is empty; the download or copy failed, get it again")
     if what := impostor(path):
@@ -76,7 +75,7 @@ def read_tensors(path: Union[str, Path], trust_pickle: bool = False) -> dict[str
         trust_pickle: let the file's pickle run whatever code it names. Only for files whose maker you trust.
 
     Raises:
-        FileNotFoundError, IsADirectoryError, ValueError: see :func:`checked_path`.
+        InputError: see :func:`checked_path`.
         ValueError: a damaged file, or one that holds more than plain tensors while ``trust_pickle`` is not set.
     """
     path = checked_path(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from typing import Optional
@@ -10,8 +9,8 @@ from typing import Optional
 from timm.layers import resample_abs_pos_embed, resample_patch_embed
 from timm.models.vision_transformer import VisionTransformer
 
+from ...errors import near_names, some
 from .names import PATCH_KERNEL, State
-from .values import some
 
 SHOWN = 10
 # What a name among the problems most often means.
@@ -104,8 +103,8 @@ def differences(tensors: State, unexpected: list[str], trunk: VisionTransformer)
 
 
 def _with_nearest(name: str, among: list[str]) -> str:
-    nearest = difflib.get_close_matches(name, among, 1, 0.8)
-    return f"{name} (nearest in the file: {nearest[0]})" if nearest else name
+    near = near_names(name, among)
+    return f"{name} (nearest in the file: {near[0]})" if near else name
 
 
 def describe(tensors: State) -> str:

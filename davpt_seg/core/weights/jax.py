@@ -13,10 +13,9 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
-from ...errors import InputError
+from ...errors import InputError, some
 from .damage import BROKEN, expansion
 from .files import UNREADABLE
-from .values import some
 
 PREFIXES = ("params/img/", "params/", "opt/target/", "")
 BLOCK = r"Transformer/encoderblock(?:_(?P<index>\d+))?/"

@@ -10,11 +10,11 @@ from typing import Any, Optional, Union, cast
 
 from timm.models.vision_transformer import VisionTransformer
 
-from ...errors import InputError
+from ...errors import InputError, some
 from ..arguments import check_arguments
 from .checkpoint import Checkpoint, open_checkpoint
 from .fit import describe, differences, fit
-from .values import faults, some
+from .values import faults
 
 logger = logging.getLogger("davpt_seg")
 
@@ -66,7 +66,7 @@ def load_weights(trunk: VisionTransformer, weights: Union[str, Path, Mapping[str
         what was read: its ``format`` is the name of the file's format.
 
     Raises:
-        FileNotFoundError, IsADirectoryError, ValueError: see :func:`open_checkpoint`.
+        InputError: see :func:`open_checkpoint`.
         ValueError: missing or unexpected names or other shapes; all kinds are listed, and nothing is loaded. Values
             that no trained ViT has (see :func:`~davpt_seg.core.weights.values.faults`).
     """

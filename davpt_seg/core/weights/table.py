@@ -6,10 +6,9 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from ...errors import InputError
+from ...errors import InputError, some
 from . import names
 from .formats import Format
-from .values import some
 
 WRAPPED = r"(?:module\.|_orig_mod\.)*"  # by DistributedDataParallel, by torch.compile
 OPENMMLAB = rf"(?:(?P<which>state_dict|ema_state_dict)\.)?{WRAPPED}"

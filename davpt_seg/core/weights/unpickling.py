@@ -27,7 +27,10 @@ _reading = threading.RLock()
 
 
 class MoreThanDataError(ValueError):
-    """A file that asks for more than data; the message names it."""
+    """A file that asks for more than data; the message names it.
+
+    Apart from InputError because no user sees it: ``files`` and ``trust`` list the name with what torch itself refused.
+    """
 
 
 class History:

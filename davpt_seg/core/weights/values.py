@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-SHOWN = 5
 # Never zero in a trained ViT, unlike biases, LayerScale and what adapters start from.
 NEVER_ZERO = re.compile(r"(?:.*\.)?(?:attn\.(?:qkv|proj)|mlp\.fc\d|patch_embed\.proj)\.weight")
 # Floating-point in every network, unlike counters and indices.
@@ -75,9 +73,3 @@ def other_kinds(found: Mapping[str, Any], wanted: Mapping[str, Tensor]) -> list[
         for name, value in wanted.items()
         if isinstance(found.get(name), Tensor) and found[name].is_floating_point() != value.is_floating_point()
     ]
-
-
-def some(listed: Collection[object], most: int = SHOWN, separator: str = ", ") -> str:
-    """Join the first entries of what may be hundreds, for a message, and count the others."""
-    more = f" and {len(listed) - most} more" if len(listed) > most else ""
-    return separator.join(map(str, itertools.islice(listed, most))) + more

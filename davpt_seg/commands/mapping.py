@@ -11,8 +11,8 @@ from typing import Optional
 from rich.console import Console
 
 from ..core.mapping_log import FILE_NAME, read_clusterings
-from ..core.weights.values import some
-from ..visualization.class_mapping import history_in_words, mapping_picture, mapping_table, moves_in_words
+from ..errors import some
+from ..visualization.mapping_table import history_in_words, mapping_table, moves_in_words
 
 WIDE = 1000  # columns where no terminal wraps the lines: a Markdown table
 
@@ -41,6 +41,8 @@ def main_mapping(argv: Optional[Sequence[str]] = None) -> None:
     console.print(history_in_words(clusterings), markup=False)
     out = Path(args.out) if args.out else log.with_suffix(".png")
     out.parent.mkdir(parents=True, exist_ok=True)
+    from ..visualization.class_mapping import mapping_picture  # matplotlib takes half a second to import
+
     try:
         mapping_picture(clusterings).savefig(out)
     except ValueError as error:  # matplotlib's, of an ending that it does not know

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..core.attention import Attended
 from ..core.vit import PromptedViT
+from ..errors import InputError
 
 
 @torch.no_grad()
@@ -50,7 +51,7 @@ def class_token_prompt_attention(model: PromptedViT, images: Tensor, block: int)
         ValueError: as of :func:`prompt_attention`, or a ViT without class token.
     """
     if not model.trunk.has_class_token:
-        raise ValueError("this ViT has no class token, whose attention could be shared out")
+        raise InputError("this ViT has no class token, whose attention could be shared out")
     return _shares_of_prompts(model, images, block)[:, 0]
 
 
@@ -74,7 +75,7 @@ def prompt_contribution(model: PromptedViT, images: Tensor, block: int) -> Tenso
         ValueError: a block that does not exist or has no prompts, or prompts in the tokens' softmax.
     """
     if not model.starts_at_zero:
-        raise ValueError("prompts in the tokens' softmax have a share of the attention: see prompt_attention")
+        raise InputError("prompts in the tokens' softmax have a share of the attention: see prompt_attention")
     attended = _attended(model, images, block)
     assert attended.beside is not None  # the block's count says so
     dtype = torch.promote_types(images.dtype, torch.float32)
@@ -92,7 +93,7 @@ def _attended(model: PromptedViT, images: Tensor, block: int) -> Attended:
     """Return what attention did in a block that has prompts."""
     counts = model.prompts.counts if model.prompts else (0,) * model.depth
     if not -model.depth <= block < model.depth or not counts[block]:
-        raise ValueError(f"block {block} has no prompts; the {model.depth} blocks have (from 0) {counts}")
+        raise InputError(f"block {block} has no prompts; the {model.depth} blocks have (from 0) {counts}")
     walk = model.walk(model.embed(images))
     return next(done for i, (_, _, done) in enumerate(walk) if i == block % model.depth)
 
@@ -102,7 +103,7 @@ def _shares_of_prompts(model: PromptedViT, images: Tensor, block: int) -> Tensor
     attended = _attended(model, images, block)
     assert model.prompts is not None and attended.prompts is not None  # the block's count says so
     if attended.beside is not None:
-        raise ValueError(
+        raise InputError(
             f"prompts with start={model.prompts.start!r} have a softmax of their own and take no share of the tokens' "
             "attention; prompt_contribution measures what they add"
         )
@@ -136,7 +137,7 @@ def prompt_similarity(model: PromptedViT, images: Tensor) -> Tensor:
         ValueError: a model without guidance.
     """
     if model.guidance is None:
-        raise ValueError("the model has no guidance, so its prompts speak for no class")
+        raise InputError("the model has no guidance, so its prompts speak for no class")
     record = model.encode(images, record=True).records[-1]
     assert record.prompts is not None  # guided blocks have prompts
     dtype = torch.promote_types(images.dtype, torch.float32)

@@ -1,0 +1,1 @@
+"""Commands of ``davpt-seg``, each a file: its options and its body."""

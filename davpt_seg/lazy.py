@@ -1,0 +1,28 @@
+"""Names of a package that are imported when they are first used, as PEP 562 has it."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any, Callable
+
+
+def on_first_use(package: str, **modules: tuple[str, ...]) -> Callable[[str], Any]:
+    """Return a package's ``__getattr__``, so that importing one of its modules does not import all others.
+
+    A name must differ from those of the package's modules, because importing a module binds its name.
+
+    Args:
+        package: ``__name__`` of the package.
+        **modules: names to import, by the module of the package that has them.
+    """
+    home = {name: module for module, names in modules.items() for name in names}
+
+    def __getattr__(name: str) -> Any:
+        if name not in home:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{package}.{home[name]}"), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return __getattr__

@@ -1,0 +1,49 @@
+"""Which classes share a prompt, and how that changed while training: a table and sentences, without matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from rich import box
+from rich.table import Table
+
+from ..core.mapping_log import Clustering
+
+ARROW = "\N{RIGHTWARDS ARROW}"
+
+
+def mapping_table(first: Clustering, last: Clustering) -> Table:
+    """Tabulate the classes of each prompt at two clusterings; where lines are not wrapped, it is Markdown."""
+    table = Table(box=box.MARKDOWN)
+    table.add_column("prompt", justify="right")
+    table.add_column(_when(first))
+    table.add_column(_when(last))
+    for prompt, (before, after) in enumerate(zip(first.groups(), last.groups())):
+        table.add_row(str(prompt), *(", ".join(names) or "(no class)" for names in (before, after)))
+    return table
+
+
+def moves_in_words(first: Clustering, last: Clustering) -> str:
+    """Name the classes whose prompt at two clusterings is not the same."""
+    pairs = zip(first.classes, first.prompt_of_class, last.prompt_of_class)
+    moves = [f"{name} ({old} {ARROW} {new})" for name, old, new in pairs if old != new]
+    return f"Moved since the start: {len(moves)} of {len(first.classes)} classes. {'; '.join(moves)}".rstrip()
+
+
+def history_in_words(clusterings: Sequence[Clustering]) -> str:
+    """Say how many classes moved each time, and what k-means cost."""
+    seconds = [clustering.seconds for clustering in clusterings]
+    moved = " ".join(str(clustering.moved) for clustering in clusterings[1:])
+    return (
+        f"Moved at each of {len(clusterings) - 1} later clusterings: {moved or '-'}\n"
+        f"K-means: {sum(seconds):.3f} s together, {fmean(seconds):.4f} s on average, {max(seconds):.4f} s at most"
+    )
+
+
+def _when(clustering: Clustering) -> str:
+    if clustering.iter == 0:
+        return "before training"
+    if clustering.epoch is None:
+        return f"after iteration {clustering.iter}"
+    return f"after epoch {clustering.epoch}"
