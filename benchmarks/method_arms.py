@@ -11,9 +11,9 @@ from arms import Arm, assemble
 from torch import Tensor
 
 from davpt_seg.apis import compose
-from davpt_seg.apis.methods import fit_method
 from davpt_seg.core import PromptedViT
 from davpt_seg.core.adapters.pruning import Importance, pruned
+from davpt_seg.experiments.methods import fit_method
 
 PRUNED = "e2vpt, pruned by half"
 METHODS = (  # as method=... takes them, but for the pruned one

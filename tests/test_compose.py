@@ -12,10 +12,10 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS
 
 from davpt_seg.apis import main_test, main_train
-from davpt_seg.apis.compose import compose, compose_from_words
 from davpt_seg.apis.parameters import build_on_meta
 from davpt_seg.datasets.preflight import unwrapped
 from davpt_seg.errors import InputError
+from davpt_seg.experiments.compose import compose, compose_from_words
 
 from .test_configs import CELLS, COMBINATIONS, METHODS, config_of
 
@@ -174,26 +174,26 @@ def test_schedules_train_trunk_parameters_at_one_rate_and_heads_at_one() -> None
         ("schedule=80k", "no '80k' in .*schedules.*mmseg_160k, released_160k"),
         (
             "method=davpt,crop=512",
-            "'crop' is no part of a segmentation experiment; parts are method, head, trunk, data, schedule",
+            "'crop' is no word of a segmentation experiment .data=ade20k.; known: method, head, trunk, data, schedule",
         ),
-        ("method=", "'method=' is no PART=NAME"),
+        ("method=", "'method=' is no WORD=VALUE"),
         ("method=carried", "carried is a way of prompts: join it to .* vpt_deep\\+carried"),
         ("method=guidance", "guidance moves what another method trains: join it to one, lora\\+guidance"),
         ("method=lora+lora", "names a method twice"),
         ("method=lora+lorra", "no 'lorra' in .*methods; did you mean 'lora'"),
         ("method=davpt+guidance", "davpt and guidance both bring guidance"),
         ("method=vpt_deep+vpt_shallow", "vpt_deep and vpt_shallow both bring prompts"),
-        ("method=lora,widht=3", "'widht' is no part of a segmentation experiment.* values .* width"),
-        ("method=lora,width=3", "method lora with this schedule has no width; known: lr, .*rank"),
-        ("method=linear,prompts=3", "method linear with this schedule has no prompts"),
+        ("method=lora,widht=3", "'widht' is no word of a segmentation experiment.*did you mean 'width'"),
+        ("method=lora,width=3", "method lora on ade20k with schedule released_160k has no width; .*nown: lr, .*rank"),
+        ("method=linear,prompts=3", "method linear on ade20k with schedule released_160k has no prompts"),
         ("method=lora,rank=0", "rank=0: expected an integer of at least 1"),
-        ("method=davpt,cls_weight=-1", "cls_weight=-1: a number of at least 0 was expected"),
-        ("method=davpt,lr=0", "lr=0: a number above 0"),
-        ("method=davpt,head_lr=1", "head_lr=1.0: say the backbone's rate beside it"),
+        ("method=davpt,cls_weight=-1", "cls_weight=-1: expected a number of at least 0"),
+        ("method=davpt,lr=0", "lr=0: expected a number above 0"),
+        ("method=davpt,head_lr=1", "head_lr=1.0: add lr=..., the rate of the backbone"),
         ("method=davpt,schedule=adamw_400i,iters=20", "iters=20: the schedule warms up for 20 iterations"),
         ("method=davpt,schedule=adamw_15e,iters=20", "has no iters"),
         ("method=davpt,train_images=0", "train_images=0: expected an integer of at least 1"),
-        ("method=davpt,subset_seed=1", "subset_seed=1: say train_images=N beside it"),
+        ("method=davpt,subset_seed=1", "subset_seed=1: add train_images=N"),
         ("method=davpt,split=test", "split=test: expected one of choose, final"),
         ("method=davpt,method=full", "method is named twice: 'davpt' and 'full'"),
     ],

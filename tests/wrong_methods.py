@@ -34,7 +34,7 @@ case("two sets of prompts", "method=vpt_deep+gatevpt", "vpt_deep and gatevpt bot
 case("a method twice", "method=lora+lora", "names a method twice")
 case("two methods in one place", "method=lora+ssf", "both change the linear layers", "choose one")
 case("two methods in one place", "method=adapter+adaptformer", "both change the FFN's output", "choose one")
-case("a size that the method does not have", "method=lora,width=8", "lora with this schedule has no width", "rank")
+case("a size that the method does not have", "method=lora,width=8", "has no width", "rank")
 case("no rank at all", "method=lora,rank=0", "rank=0: expected an integer of at least 1")
 case("an unknown part of a method", "method=lorra+guidance", "no 'lorra' in", "did you mean 'lora'?")
 case("the head's rate without the backbone's", "method=lora,head_lr=0.1", "say the backbone's rate beside it, lr=...")

@@ -37,18 +37,31 @@ def case_of_words(does: str, words: str, *says: str) -> None:
 case_of_words("a misspelled task", "data=vtab/dtdd", "no 'vtab/dtdd' in", "did you mean 'vtab/dtd'")
 case_of_words("no classifier's trunk", "data=vtab/dtd,trunk=vitl", "no 'classifier_vitl' in", "classifier_vitb")
 case_of_words("the split is chosen by purpose", "data=vtab/dtd,split=test", "split=test", "choose, final")
-case_of_words("a word that the method does not have", "data=vtab/dtd,method=linear,prompts=5", "has no prompts; it has")
+case_of_words(
+    "a word that the method does not have", "data=vtab/dtd,method=linear,prompts=5", "has no prompts", "known: lr"
+)
 case_of_words("a misspelled word", "data=vtab/dtd,weigth_decay=0.1", "did you mean 'weight_decay'?")
-case_of_words("no number", "data=vtab/dtd,lr=fast", "lr=fast: a number of at least 0 was expected")
+case_of_words("no number", "data=vtab/dtd,lr=fast", "lr=fast: expected a number above 0")
 case_of_words("VPT's recipe without its rate", "data=vtab/dtd,schedule=vpt_100e,method=vpt_deep", "add lr=")
-case_of_words("a schedule of segmentation", "data=vtab/dtd,schedule=mmseg_160k", "recognition wants", "davpt_100e")
+case_of_words(
+    "a schedule of segmentation",
+    "data=vtab/dtd,schedule=mmseg_160k",
+    "classification (data=vtab/dtd) has schedule",
+    "davpt_100e",
+)
 case_of_words(
     "images of a class that no batch holds", "data=vtab/dtd,samples_per_class=64", "a batch has 32", "raise batch"
 )
 case_of_words(
     "the release's classifier on label maps", "method=davpt_release", "is for image", "Use davpt or davpt_plus"
 )
-case_of_words("epochs without a task", "method=davpt,epochs=5", "'epochs' is no part", "data of vtab/ or fgvc/")
+case_of_words(
+    "epochs without a task",
+    "method=davpt,epochs=5",
+    "'epochs' is no word",
+    "it is a word of classification",
+    "data=vtab/",
+)
 
 
 @wrong("Recognition", "`train.py` with `VTAB_ROOT` wrong or not set", "nowhere/eurosat' does not exist", "vtab1k.py")

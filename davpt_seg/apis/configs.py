@@ -10,8 +10,8 @@ from mmengine.config import Config
 
 from ..compat import log_through_mmengine
 from ..errors import InputError
+from ..experiments.compose import asks_for_composition, compose_from_words
 from ..packaged_configs import find_config
-from .compose import asks_for_composition, compose_from_words
 from .options import put_options
 
 

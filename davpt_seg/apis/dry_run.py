@@ -15,6 +15,7 @@ from ..core.tuning import trained_table
 from ..engine import DataMeanInitHook, MetricLossHook
 from ..engine.guided import bare_model
 from ..errors import InputError, some
+from ..experiments.compose import asks_for_composition, origins
 from ..models import PromptedViTBackbone
 from .build_training import build_training, step
 from .check import advise_check
@@ -32,12 +33,14 @@ def dry_run(cfg: Config, name: str) -> None:
 
     Args:
         cfg: of the training.
-        name: of the config, for messages.
+        name: of the config, for messages; words are listed with the origin of each value.
 
     Raises:
         InputError: a part that cannot be built or run; the message names the part, and where it failed.
     """
     runner = build_training(cfg, name, ("val", "test"))
+    if asks_for_composition(name):
+        runner.logger.info(origins(name))
     with step("no training batch can be read (train_dataloader)"), advise_check(name):
         batch = first_batch(runner.train_dataloader)
     with step("the starting weights cannot be read (model)"):

@@ -14,13 +14,13 @@ from mmengine.runner import Runner
 
 from .. import compat
 from ..errors import DIVERGED, DivergedError, InputError
+from ..experiments.words import EXAMPLES, help_text
 from ..trust.checkpoints import require_averaged
 from .build_training import build_evaluation, build_training, step
 from .check import advise_check
 from .check_splits import check_splits, use_data_check
 from .checkpoint import mismatch, read_checkpoint
 from .classes import check_one_class
-from .compose import EXAMPLE, RECOGNITION_EXAMPLE
 from .configs import read_config
 from .dry_run import dry_run
 from .first_process import disconnect, first_process_alone
@@ -159,11 +159,13 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
 
 
 def _parser(description: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=description)
+    parser = argparse.ArgumentParser(
+        description=description, epilog=help_text(), formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
         "config",
-        help="a file, or a name that davpt-seg configs lists (davpt/upernet_vitl_ade20k), or an experiment's parts "
-        f"({EXAMPLE}; for recognition {RECOGNITION_EXAMPLE})",
+        help="a file, or a name that davpt-seg configs lists (davpt/upernet_vitl_ade20k), or the words of an "
+        f"experiment ({'; '.join(f'{task}: {words}' for task, words in EXAMPLES.items())}), listed below",
     )
     parser.add_argument(
         "--work-dir", metavar="DIR", help="for checkpoints and logs; default work_dirs/<method>/<config>"

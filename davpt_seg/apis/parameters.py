@@ -13,7 +13,7 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
 from ..errors import InputError
-from .compose import EXAMPLE
+from ..experiments.words import EXAMPLES, SEGMENTATION
 from .configs import read_config
 from .option_values import OptionsAction
 from .sync_bn import replace_sync_bn
@@ -54,7 +54,7 @@ def count_parameters(model: nn.Module) -> ParameterCounts:
 def main_count(argv: Optional[Sequence[str]] = None) -> None:
     """Print a table of the parameters that configs train: ``tools/count_parameters.py CONFIG...``."""
     parser = argparse.ArgumentParser(description="Count what configs train. Nothing is downloaded.")
-    parser.add_argument("configs", nargs="+", metavar="CONFIG", help=f"files, or parts: {EXAMPLE}")
+    parser.add_argument("configs", nargs="+", metavar="CONFIG", help=f"files, or parts: {EXAMPLES[SEGMENTATION]}")
     parser.add_argument(
         "--cfg-options",
         nargs="+",

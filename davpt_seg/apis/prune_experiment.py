@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Optional
 from mmengine.config import Config
 
 from ..errors import InputError
-from .compose import asks_for_composition
+from ..experiments.compose import asks_for_composition
 from .configs import read_config
 from .launch import check_data
 from .prune_data import refuse_tested_images

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ..errors import InputError, nearest
+from ..experiments.words import BY_RUNNER
 
-OWN_WORDS = ("split", "data", "trunk", "method")  # the runner writes these
 # What an option must not touch, or the search could see test images.
 PROTECTED = (
     *("val_dataloader.dataset", "test_dataloader", "val_evaluator", "test_evaluator"),
@@ -26,7 +26,7 @@ def check_keys(content: Any, known: Collection[str], where: str) -> None:
     if not isinstance(content, Mapping):
         raise InputError(f"{where} must be a mapping, got {content!r}")
     for key in content:
-        if key in OWN_WORDS and key not in known:
+        if key in BY_RUNNER and key not in known:
             raise InputError(f"{where}: {key!r} is set by the runner: it chooses on split=choose, tests on split=final")
         if key not in known:
             raise InputError(f"{where} has no {key!r}; {nearest(key, known)}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InputError, nearest
+from ..experiments.words import WORDS as EXPERIMENT_WORDS
 from ..packaged_configs import config_root
 from .checks import check_folder, check_keys, check_options
 from .drawings import Drawings, drawings
@@ -21,13 +22,7 @@ KEYS = (
     *("grid", "sampler", "trials", "common", "cfg_options", "amp", "figures", "tables"),
 )
 METHOD_KEYS = ("method", "grid", "cfg_options", "over")
-WORDS = (
-    *("lr", "head_lr", "weight_decay", "head_weight_decay", "prompts", "guided_prompts", "patch_weight", "cls_weight"),
-    *("prompt_scale", "key_value_prompts", "rank", "width", "drop_path", "batch_size"),
-    *("kmeans_from_epoch", "samples_per_class"),
-    *("epochs", "warmup_epochs", "image_size"),  # recognition's
-    *("head", "schedule", "iters", "train_images"),  # segmentation's, and a schedule is either's
-)
+WORDS = tuple(dict.fromkeys(word.name for word in EXPERIMENT_WORDS if not word.by_runner))
 SEEDS = dict(vtab=5, fgvc=1, segmentation=3)
 SEARCH_SEED = 100  # no reported run has it
 # Learning rates where a plan names none: ours, around those of the released configs. A whole trunk bears a hundredth.

@@ -83,11 +83,11 @@ def _examples(study: Study, checked: set[Any]) -> Iterator[Run]:
 
 
 def _problems(run: Run, checked: set[Any]) -> Iterator[str]:
-    from ..apis.compose import compose_from_words  # imports OpenMMLab: seconds
     from ..apis.option_values import parsed_options
     from ..apis.options import put_options
     from ..apis.weights import check_weights
     from ..core.adapters.lora import MISSING as NO_PEFT
+    from ..experiments.compose import compose_from_words  # imports OpenMMLab: seconds
 
     try:
         cfg = compose_from_words(run.words())

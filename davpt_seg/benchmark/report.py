@@ -24,7 +24,7 @@ def write_report(protocols: Sequence[Protocol], root: Path, drawings: Drawings) 
     text = markdown(found)
     write_text(root / "table.md", text)
     write_text(root / "table.csv", as_csv(found))
-    from .curves import curves_of, draw_curves  # matplotlib takes half a second to import
+    from .learning_curves import curves_of, draw_curves  # matplotlib takes half a second to import
     from .plots import picture
 
     picture(found).savefig(root / "table.png")

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ..errors import InputError
+from ..experiments.words import CLASSIFICATION, SEGMENTATION, words_of
 from .files import read_json
 from .space import Parameters, Space, Value
-from .tasks import SEGMENTATION, benchmark_of
+from .tasks import benchmark_of
 
 # Of a run's config by stage. No run of the search can see the test images: split=choose has none.
 SPLITS = dict(search="choose", final="final")
-SEGMENTATION_HEAD = "upernet"  # where no word names another; recognition has one head
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Study:
     @property
     def head(self) -> str:
         """What reads the trunk: ``classifier``, or segmentation's ``upernet``, ``setr_pup``, ``linear``."""
-        default = SEGMENTATION_HEAD if benchmark_of(self.task) == SEGMENTATION else "classifier"
-        return str(self.words.get("head", default))
+        task = SEGMENTATION if benchmark_of(self.task) == SEGMENTATION else CLASSIFICATION
+        return str(self.words.get("head", words_of(task)["head"].default))
 
     def search_run(self, parameters: Parameters) -> Run:
         """Return the run that tries some hyper-parameters: trained and scored on the validation protocol."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Union
+from typing import Any, Union
 
 from matplotlib.figure import Figure
 
@@ -14,8 +14,21 @@ from ..errors import InputError
 Scalars = Mapping[str, tuple[list[int], list[float]]]
 
 
+def read_rows(path: Union[str, Path]) -> Iterator[dict[str, Any]]:
+    """Read MMEngine's ``vis_data/scalars.json``, one JSON object a line; without half a last line of a killed process.
+
+    Raises:
+        InputError: a line that is no JSON.
+    """
+    for number, line in enumerate(Path(path).read_text().split("\n")[:-1], start=1):
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InputError(f"log {str(path)!r}, line {number}, is no JSON: {error}") from error
+
+
 def read_scalars(path: Union[str, Path]) -> Scalars:
-    """Read MMEngine's ``vis_data/scalars.json``, one JSON object a line.
+    """Read all numbers of a log, see :func:`read_rows`.
 
     Returns:
         name -> (iterations, values), for every number that was logged. Validation that was counted in epochs stands
@@ -28,11 +41,7 @@ def read_scalars(path: Union[str, Path]) -> Scalars:
         raise InputError(f"log {str(path)!r} does not exist; tools/train.py writes it into its work dir")
     scalars: dict[str, tuple[list[int], list[float]]] = {}
     now = 0
-    for number, line in enumerate(Path(path).read_text().splitlines(), start=1):
-        try:
-            logged = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"log {str(path)!r}, line {number}, is no JSON: {error}") from error
+    for logged in read_rows(path):
         now = max(now, logged.pop("step"))
         for name, value in logged.items():
             steps, values = scalars.setdefault(name, ([], []))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,6 @@ import pytest
 import yaml
 from mmengine.config import Config
 
-from davpt_seg.apis.compose import compose_from_words
-from davpt_seg.apis.hyperparameters import Hyperparameters
-from davpt_seg.apis.recognition import LENGTHS
 from davpt_seg.benchmark.options import find_plan, parser, plan_asked_for, slots, work_dir
 from davpt_seg.benchmark.plan import FULL_RATES, RATES, WORDS, studies
 from davpt_seg.benchmark.segmentation import segmentation_tasks
@@ -21,6 +17,8 @@ from davpt_seg.benchmark.space import Range
 from davpt_seg.benchmark.study import Study
 from davpt_seg.benchmark.tasks import data_folder, data_variable, expand, missing_data, tasks_of
 from davpt_seg.errors import InputError
+from davpt_seg.experiments.compose import compose_from_words
+from davpt_seg.experiments.words import TASKS, words_of
 from davpt_seg.packaged_configs import config_root
 
 PLAN: dict[str, Any] = dict(tasks=["vtab/dtd"], trunks=["vitb_in21k"], methods=["linear"])
@@ -118,10 +116,12 @@ def test_every_task_has_a_data_part() -> None:
     assert all((folder / f"{task}.py").is_file() for task in (*tasks_of("vtab"), *tasks_of("fgvc")))
 
 
-def test_words_are_those_of_the_experiments() -> None:
-    fixed = {"guided_blocks", "tuned", "prompt_norm", "init_divide_by_8", "source", "note"}
-    of_segmentation = {"head", "schedule", "iters", "train_images"}
-    assert set(WORDS) == {field.name for field in fields(Hyperparameters)} - fixed | set(LENGTHS) | of_segmentation
+def test_words_are_those_of_the_experiments_but_the_runners() -> None:
+    of_experiments = {name for task in TASKS for name in words_of(task)}
+    assert set(WORDS) == of_experiments - {"method", "trunk", "data", "split", "subset_seed"}
+    for name in of_experiments - set(WORDS):
+        with pytest.raises(InputError, match=f"'{name}' is set by the runner"):
+            studies({**PLAN, "common": {name: 1}})
 
 
 def test_a_variant_is_a_method_with_words_options_and_a_grid_of_its_own() -> None:

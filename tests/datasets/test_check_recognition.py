@@ -13,10 +13,10 @@ import pytest
 from mmengine.config import Config
 
 from davpt_seg.apis.check import main_check_dataset
-from davpt_seg.apis.compose import compose_from_words
 from davpt_seg.datasets import FGVC_SETS, VTAB_SETS, official
 from davpt_seg.datasets.preflight import check_dataset
 from davpt_seg.errors import DataError
+from davpt_seg.experiments.compose import compose_from_words
 
 from ..recognition import write_fgvc, write_vtab
 

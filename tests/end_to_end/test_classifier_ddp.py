@@ -13,9 +13,9 @@ import torch.multiprocessing
 from mmengine.config import Config
 from mmengine.registry import DATA_SAMPLERS
 
-from davpt_seg.apis.compose import compose_from_words
 from davpt_seg.compat import prepare_cpu_ddp
 from davpt_seg.datasets import PKSampler
+from davpt_seg.experiments.compose import compose_from_words
 
 from ..recognition import write_vtab
 from .test_exactness import run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from davpt_seg.apis import main_test, main_train
-from davpt_seg.apis.compose import compose_from_words
+from davpt_seg.experiments.compose import compose_from_words
 
 from ..recognition import write_vtab
 
@@ -169,3 +170,5 @@ def test_a_dry_run_scores_a_batch_of_each_split_that_the_training_has(
     said = "".join(capfd.readouterr())
     assert f"Scores of one {'val' if split == 'choose' else 'test'} batch before training: " in said
     assert "omit --dry-run to train" in said
+    assert re.search(r"\n  lr +0.02 +the command\n", said)
+    assert re.search(r"\n  patch_weight +0.01 +ours, row of davpt, vits14, \*\n", said)

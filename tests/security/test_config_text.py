@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
-from davpt_seg.apis.compose import compose_from_words
 from davpt_seg.errors import InputError
+from davpt_seg.experiments.compose import compose_from_words
 from davpt_seg.trust.config_check import check_config
 from davpt_seg.trust.config_text import MOST_NESTED, evaluate
 

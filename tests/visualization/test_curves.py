@@ -54,6 +54,6 @@ def test_a_missing_or_empty_log_says_what_writes_it(tmp_path: Path) -> None:
         read_scalars(tmp_path / "scalars.json")
     with pytest.raises(ValueError, match="no training loss"):
         read_scalars(write(tmp_path / "scalars.json", []))
-    (tmp_path / "scalars.json").write_text('{"loss": 1.0, "step": 10}\n{"loss": 0.')
+    (tmp_path / "scalars.json").write_text('{"loss": 1.0, "step": 10}\n{"loss": 0.\n')
     with pytest.raises(ValueError, match="line 2"):
         read_scalars(tmp_path / "scalars.json")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from davpt_seg.apis.compose import compose_from_words
+from davpt_seg.experiments.compose import compose_from_words
 
 from ..judge import Fuzz, Wrong
 from ..mutate import changed_list, changed_text
@@ -62,4 +62,4 @@ def fuzz(fuzz: Fuzz, folder: Path) -> None:
 def _names(words: str) -> set[str]:
     """The pieces that a message may name; of long ones their first letters."""
     pieces = {piece for word in words.split(",") for piece in (word, *word.partition("=")[::2])}
-    return {text for piece in pieces for text in (piece[:60], repr(piece)[1:60])} | {"''", "PART=NAME"}
+    return {text for piece in pieces for text in (piece[:60], repr(piece)[1:60])} | {"''", "WORD=VALUE"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..visualization.curves import read_rows
 from .protocol import Protocol
 from .results import result
 
@@ -25,8 +25,7 @@ def curve(run: Path) -> dict[int, float]:
     """
     losses = {}
     for log in sorted(run.glob("*/vis_data/scalars.json")):
-        for line in log.read_text().split("\n")[:-1]:  # a process that was killed may leave half a line
-            row = json.loads(line)
+        for row in read_rows(log):
             if "loss" in row:
                 losses[row["step"]] = row["loss"] - sum(row[key] for key in row if METRIC in key)
     return losses

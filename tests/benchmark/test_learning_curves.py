@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from davpt_seg.benchmark.curves import curve, curves_of, draw_curves, mean_curve
+from davpt_seg.benchmark.learning_curves import curve, curves_of, draw_curves, mean_curve
 from davpt_seg.benchmark.plan import plan_of
 from davpt_seg.benchmark.protocol import Protocol
 from davpt_seg.benchmark.report import write_report

@@ -14,7 +14,12 @@ DOUBLED = ("prompts", "guidance")  # a model has these once
 #: What changes the prompts of another method, and is no set of prompts itself: the argument, and who brings it.
 OF_PROMPTS = {"carry": "carried", "start": "zero_start", "init": "prototypes"}
 LISTS = ("adapters", "tuned")  # these add up
-GUIDED = ("guided_prompts", "patch_weight", "cls_weight", "prompt_scale")
+SIZES = {
+    "num_prompts": "key_value_prompts",
+    "rank": "rank",
+    "width": "width",
+}  # of adapters: arguments, and their words
+WEIGHTS = ("patch_weight", "cls_weight", "prompt_scale")  # of guidance: arguments, and words
 
 
 def joined_methods(words: str, contents: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -34,7 +39,7 @@ def joined_methods(words: str, contents: Mapping[str, Mapping[str, Any]]) -> dic
     backbone: dict[str, Any] = {}
     joined: dict[str, Any] = dict(model=dict(backbone=backbone))
     brought: dict[str, str] = {}
-    for name, content in sorted(contents.items(), key=lambda item: item[0] in OF_PROMPTS.values()):
+    for name, content in sorted(contents.items(), key=lambda item: _is_way_of_prompts(item[1])):
         own = content.get("model", {}).get("backbone", {})
         for key in DOUBLED:
             if own.get(key, {}).keys() - OF_PROMPTS.keys():
@@ -117,29 +122,30 @@ def _has_prompts(own: Mapping[str, Any], blocks: Sequence[int]) -> bool:
     return bool(counts[blocks[0]] if isinstance(counts, list) else counts)
 
 
-def fit_sizes(
-    backbone: Mapping[str, Any],
-    key_value_prompts: Optional[int] = None,
-    rank: Optional[int] = None,
-    width: Optional[int] = None,
-) -> None:
-    """Set the sizes of adapters that have them; None leaves what the method has.
+def fit_values(backbone: dict[str, Any], values: Any) -> None:
+    """Set the sizes and weights that a method has; None leaves what its file says.
 
     Args:
         backbone: config of the backbone, changed in place.
-        key_value_prompts: of E2VPT.
-        rank: of LoRA.
-        width: of the bottleneck of Adapter and AdaptFormer.
+        values: of the words, by name; None where there is none.
     """
-    sizes = dict(num_prompts=key_value_prompts, rank=rank, width=width)
+    if "guidance" in backbone:
+        backbone["guidance"].update({name: values[name] for name in WEIGHTS if values[name] is not None})
+    fit_method(backbone, values["prompts"], values["guided_prompts"])
     for adapter in backbone.get("adapters", []):
-        adapter.update({key: value for key, value in sizes.items() if key in adapter and value is not None})
+        adapter.update(
+            {key: values[word] for key, word in SIZES.items() if key in adapter and values[word] is not None}
+        )
 
 
-def sizes_of(backbone: Mapping[str, Any]) -> set[str]:
-    """Name the sizes that a method has: words of :func:`fit_method` and :func:`fit_sizes`."""
-    words = {"num_prompts": "key_value_prompts", "rank": "rank", "width": "width"}
-    found = {words[key] for adapter in backbone.get("adapters", []) for key in adapter if key in words}
-    return (
-        found | ({"prompts"} if "prompts" in backbone else set()) | (set(GUIDED) if "guidance" in backbone else set())
-    )
+def brought(cfg: Mapping[str, Any]) -> set[str]:
+    """Name what an experiment's method and schedule bring, see ``of`` of :class:`~davpt_seg.experiments.words.Word`."""
+    backbone = cfg["model"]["backbone"]
+    sizes = {SIZES[key] for adapter in backbone.get("adapters", []) for key in adapter if key in SIZES}
+    return sizes | ({"prompts", "guidance"} & backbone.keys()) | ({"max_iters"} & cfg["train_cfg"].keys())
+
+
+def _is_way_of_prompts(content: Mapping[str, Any]) -> bool:
+    """Whether a method changes the prompts of another, and has none."""
+    prompts = content.get("model", {}).get("backbone", {}).get("prompts", {})
+    return bool(prompts) and not prompts.keys() - OF_PROMPTS.keys()

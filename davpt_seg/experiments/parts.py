@@ -1,0 +1,164 @@
+"""The files that experiments are composed of: those of ``configs/_base_``, and a user's anywhere on disk."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os.path as osp
+import re
+import tempfile
+from pathlib import Path
+from typing import Any, Optional
+
+from mmengine.config import Config
+
+from ..errors import InputError, nearest
+from ..packaged_configs import config_root
+from .methods import joined_methods
+from .words import is_path
+
+FOLDERS = dict(method="methods", trunk="models", data="datasets", schedule="schedules", runtime="runtime")
+UNREADABLE = (  # what running a file of Python raises where the file is wrong
+    *(SyntaxError, OSError, ImportError, NameError, TypeError, ValueError),
+    *(AttributeError, LookupError, ArithmeticError),
+)
+NEEDED = dict(  # keys without which a user's file is no such part
+    method="model.backbone",
+    trunk="model.backbone.out_indices",
+    data="train_dataloader",
+    schedule="optim_wrapper.optimizer",
+)
+
+
+def read_part(kind: str, name: str) -> dict[str, Any]:
+    """Read a part's file.
+
+    Args:
+        kind: a key of ``FOLDERS``.
+        name: of a file of ours, or the path of another. What its ``_base_`` names, and is not beside it, is ours.
+
+    Raises:
+        InputError: an unknown name, and the message lists the known ones; or a file that cannot be read.
+    """
+    folder = config_root() / "_base_" / FOLDERS[kind]
+    if not is_path(name):
+        return Config.fromfile(_of_ours(folder, name)).to_dict()
+    path = Path(osp.abspath(osp.expanduser(name)))
+    if not path.is_file():
+        raise InputError(f"{kind}={name}: there is no file {path}")
+    try:
+        with tempfile.TemporaryDirectory() as copies:
+            content = Config.fromfile(_with_bases(path, folder, Path(copies))).to_dict()
+    except InputError:
+        raise
+    except UNREADABLE as error:
+        raise InputError(f"{kind}={name}: {path} cannot be read: {type(error).__name__}: {error}") from error
+    if not has_key(content, NEEDED[kind]):
+        raise InputError(f"{kind}={name}: {path} has no {NEEDED[kind]}; the files in {folder} are examples")
+    return content
+
+
+def has_key(content: Any, key: str) -> bool:
+    """Whether nested dicts and lists have a key such as ``model.backbone``."""
+    for name in key.split("."):
+        if isinstance(content, list):
+            if int(name) >= len(content):
+                return False
+            content = content[int(name)]
+        elif name in content:
+            content = content[name]
+        else:
+            return False
+    return True
+
+
+def label_of(kind: str, name: str) -> str:
+    """Return what names a part in file and folder names: of a path its stem, with a mark where that is one of ours."""
+    if not is_path(name):
+        return name
+    path = Path(osp.abspath(osp.expanduser(name)))
+    if path.stem not in _known(config_root() / "_base_" / FOLDERS[kind]):
+        return path.stem
+    return f"{path.stem}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+
+
+def merged_parts(model: str, data: dict[str, Any], schedule: str, method: str, runtime: str) -> Config:
+    """Put the files of an experiment's parts over each other.
+
+    Args:
+        model, schedule, runtime: see :func:`read_part`.
+        data: content of the data part.
+        method: one, or several, joined by ``+``.
+
+    Raises:
+        InputError: see :func:`read_part`; or methods that do not join.
+    """
+    cfg = Config({})
+    for part in (read_part("trunk", model), data, read_part("schedule", schedule), read_part("runtime", runtime)):
+        cfg.merge_from_dict(part)
+    contents = {label_of("method", name): read_part("method", name) for name in method.split("+")}
+    cfg.merge_from_dict(joined_methods(method, contents))
+    return cfg
+
+
+def _of_ours(folder: Path, name: str) -> Path:
+    known = _known(folder)
+    if name not in known:
+        raise InputError(f"there is no {name!r} in {folder}; {nearest(name, known)}")
+    return folder / f"{name}.py"
+
+
+def _known(folder: Path) -> list[str]:
+    parts = (file.relative_to(folder).with_suffix("").as_posix() for file in folder.rglob("*.py"))
+    return sorted(part for part in parts if not part.endswith("base"))
+
+
+def _with_bases(path: Path, folder: Path, copies: Path, above: tuple[Path, ...] = ()) -> Path:
+    """Return the path of a config whose ``_base_`` MMEngine finds: the file's, or of a copy with other paths in it.
+
+    Raises:
+        InputError: a base is neither beside the file nor ours, or names a file above it.
+    """
+    if path in above:
+        raise InputError(f"{path}: its _base_ leads back to itself")
+    text = path.read_text(encoding="utf-8")
+    statement = _base_statement(text) if path.suffix == ".py" else None
+    if statement is None:
+        return path
+    bases = ast.literal_eval(statement.value)
+    bases = [bases] if isinstance(bases, str) else list(bases)
+    found = [
+        base if "::" in base else _with_bases(_base(base, path, folder), folder, copies, (*above, path))
+        for base in bases
+    ]
+    if all("::" in base or path.parent / base == place for base, place in zip(bases, found)):
+        return path
+    lines = text.splitlines()
+    first, last = statement.lineno - 1, statement.end_lineno or statement.lineno
+    lines[first:last] = [f"_base_ = {[str(place) for place in found]!r}", *[""] * (last - first - 1)]
+    copy = copies / str(len(list(copies.iterdir()))) / path.name
+    copy.parent.mkdir()
+    text = re.sub(r"\{\{\s*fileDirname\s*\}\}", lambda _: str(path.parent), "\n".join(lines))
+    copy.write_text(text, encoding="utf-8")
+    return copy
+
+
+def _base_statement(text: str) -> Optional[ast.Assign]:
+    """Find ``_base_ = ...`` of plain text; MMEngine says what is wrong with any other."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return None
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and any(isinstance(n, ast.Name) and n.id == "_base_" for n in node.targets):
+            plain = all(isinstance(n, (ast.List, ast.Tuple, ast.Constant, ast.Load)) for n in ast.walk(node.value))
+            return node if plain else None
+    return None
+
+
+def _base(base: str, path: Path, folder: Path) -> Path:
+    places = [path.parent / base, folder / base, folder.parent / base]
+    for place in places:
+        if place.is_file():
+            return place
+    raise InputError(f"{path}: _base_ names {base!r}, but there is neither {places[0]} nor {places[1]}")

@@ -1,0 +1,133 @@
+"""What the words of a segmentation experiment change besides its parts: classes, crop, rates, length, split, subset."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Optional
+
+from mmengine.config import Config
+
+from ..datasets.preflight import unwrapped
+from ..errors import InputError
+from .hyperparameters import Hyperparameters
+from .methods import fit_values
+
+RUNTIME = "default"
+
+
+def use(cfg: Config, method: str, split: str, values: Hyperparameters) -> None:
+    """Fit the parts to each other, and set the values.
+
+    Args:
+        cfg: of the complete experiment, changed in place.
+        method: its name, for messages.
+        split: ``choose``, ``final``, or empty for the data set's own.
+        values: by word. ``lr`` takes the place of the schedule's rate, whose multipliers stay; with ``head_lr`` the
+            head and the neck have that, and ``lr`` is the rate of all that learns in the backbone.
+
+    Raises:
+        InputError: a data part without ``CheckLabels``, or values that do not go together.
+    """
+    _fit_classes(cfg)
+    _fit_crop(cfg)
+    fit_values(cfg.model.backbone, values)
+    _use_rates(cfg, values)
+    if values["iters"] is not None:
+        _use_iterations(cfg, values["iters"])
+    if split:
+        use_split(cfg, split)
+    use_subset(cfg, values["train_images"], values["subset_seed"])
+
+
+def _steps(cfg: Config, kind: str) -> list[Any]:
+    """Pipeline steps of one kind, wherever the config holds a copy of them."""
+    pipelines = [cfg[key] for key in ("train_pipeline", "test_pipeline")]
+    sets = [cfg[f"{split}_dataloader"].dataset for split in ("train", "val", "test")]
+    pipelines += [unwrapped(dataset).pipeline for dataset in sets]
+    return [step for pipeline in pipelines for step in pipeline if step["type"] == kind]
+
+
+def _fit_classes(cfg: Config) -> None:
+    checks = _steps(cfg, "CheckLabels")
+    if not checks:
+        raise InputError("the data part has no CheckLabels step in its pipelines, which tells how many classes")
+    num_classes = checks[0].num_classes
+    auxiliary = cfg.model.get("auxiliary_head") or []
+    for part in [cfg.model.decode_head, *(auxiliary if isinstance(auxiliary, list) else [auxiliary])]:
+        part.num_classes = num_classes
+    if "guidance" in cfg.model.backbone:
+        cfg.model.backbone.guidance.num_classes = num_classes
+
+
+def _fit_crop(cfg: Config) -> None:
+    size = cfg.model.data_preprocessor.get("size")
+    if size is not None:
+        for step in _steps(cfg, "RandomCrop"):
+            step.crop_size = size
+
+
+def _use_rates(cfg: Config, values: Hyperparameters) -> None:
+    wrapper, rate = cfg.optim_wrapper, values["head_lr"]
+    if rate is not None:
+        if values["lr"] is None:
+            raise InputError(f"head_lr={rate}: add lr=..., the rate of the backbone")
+        factor = dict(lr_mult=rate / values["lr"])
+        wrapper.paramwise_cfg = {**wrapper.get("paramwise_cfg", {}), "custom_keys": dict(head=factor, neck=factor)}
+    wrapper.optimizer.update({key: values[key] for key in ("lr", "weight_decay") if values[key] is not None})
+
+
+def _use_iterations(cfg: Config, iters: int) -> None:
+    """Make the schedule that long; warming up takes as many iterations as before, and validation is at the end."""
+    old = cfg.train_cfg.max_iters
+    cfg.train_cfg.update(max_iters=iters, val_interval=iters)
+    cfg.train_cfg.pop("dynamic_intervals", None)
+    cfg.default_hooks.checkpoint.interval = min(cfg.default_hooks.checkpoint.interval, iters)
+    for scheduler in cfg.param_scheduler:
+        if scheduler.end == old:
+            scheduler.end = iters
+            if "T_max" in scheduler:
+                scheduler.T_max = iters - scheduler.begin
+        if not scheduler.get("begin", 0) < scheduler.end <= iters:
+            raise InputError(f"iters={iters}: the schedule warms up for {scheduler.end} iterations, take more")
+
+
+def use_subset(cfg: Config, count: Optional[int], seed: Optional[int]) -> None:
+    """Train on some of the training images; validation and test stay. Call it after :func:`use_split`.
+
+    Args:
+        cfg: of the complete experiment, changed in place.
+        count: images drawn; None for all.
+        seed: of the draw; 0 by default.
+
+    Raises:
+        InputError: a seed without a number of images.
+    """
+    if count is not None:
+        loader = cfg.train_dataloader
+        loader.dataset = dict(type="RandomSubset", num_images=count, seed=seed or 0, dataset=loader.dataset)
+    elif seed is not None:
+        raise InputError(f"subset_seed={seed}: add train_images=N")
+
+
+def use_split(cfg: Config, split: str) -> None:
+    """Choose on a part of the training images, or train on all of them and test once.
+
+    Args:
+        cfg: of the whole experiment, changed in place.
+        split: ``choose`` trains on a part of the training images, and validates, and tests, on the rest of them
+            (:func:`~davpt_seg.datasets.training_part`); ``final`` trains on all, validates nowhere, and tests on
+            the config's test set.
+    """
+    if "fp16" in (cfg.get("val_cfg") or {}):
+        cfg.test_cfg.fp16 = cfg.val_cfg.fp16
+    if split == "final":
+        for part in ("dataloader", "evaluator", "cfg"):
+            cfg[f"val_{part}"] = None
+        return
+    training = cfg.train_dataloader.dataset
+    seen_as = cfg.val_dataloader.dataset
+    held_out = copy.deepcopy(training)
+    unwrapped(held_out).pipeline = copy.deepcopy(unwrapped(seen_as).pipeline)
+    cfg.train_dataloader.dataset = dict(type="TrainingPart", part="train", dataset=training)
+    for stage in ("val", "test"):
+        cfg[f"{stage}_dataloader"].dataset = dict(type="TrainingPart", part="val", dataset=copy.deepcopy(held_out))

@@ -1,0 +1,42 @@
+"""The values of words, out of text; and the name of an experiment."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..errors import InputError
+from .words import Word
+
+DIGITS = 12  # of an integer; no training has as many steps
+LONGEST_NAME = 200  # of the config that is written into the work dir; file systems take 255
+
+
+def parse(word: Word, text: str) -> Any:
+    """Read the value of a word.
+
+    Raises:
+        InputError: the text is no value that fits; the message says what was expected.
+    """
+    if word.kind is str:
+        if word.choices and text not in word.choices:
+            raise InputError(f"{word.name}={text}: expected one of {', '.join(word.choices)}")
+        return text
+    try:
+        plain = word.kind is float or (text.isascii() and text.isdecimal() and len(text) <= DIGITS)
+        value = word.kind(text) if plain else -1
+    except ValueError:
+        value = -1
+    if not word.least <= value < word.below or (word.above and value == word.least):
+        digits = f", of {DIGITS} digits or fewer" if word.kind is int and len(text) > DIGITS else ""
+        raise InputError(f"{word.name}={text[:LONGEST_NAME]}: expected {word.values}{digits}")
+    return value
+
+
+def name_of(parts: Iterable[str], changes: Mapping[str, str]) -> str:
+    """Name an experiment's file by its parts and by what is changed in them; different for different ones."""
+    name = "_".join([*parts, *(f"{key}={value}" for key, value in changes.items())])
+    if len(name) > LONGEST_NAME:
+        name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return name

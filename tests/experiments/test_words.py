@@ -1,0 +1,121 @@
+"""The table of words: what is derived from it agrees with it, and each word does something."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+from davpt_seg.apis import main_train
+from davpt_seg.benchmark.plan import WORDS as PLAN_WORDS
+from davpt_seg.errors import InputError
+from davpt_seg.experiments import classification, methods, parts, segmentation
+from davpt_seg.experiments.compose import compose_from_words
+from davpt_seg.experiments.hyperparameters import hyperparameters
+from davpt_seg.experiments.values import parse
+from davpt_seg.experiments.words import (
+    CLASSIFICATION,
+    COLUMNS,
+    PARTS,
+    SEGMENTATION,
+    TASKS,
+    WORDS,
+    Word,
+    markdown,
+    words_of,
+)
+
+from ..core.test_imports import PACKAGE, imported
+
+DOCS = Path(__file__).parents[2] / "docs"
+NUMBERS = [word for word in WORDS if word.kind is not str]
+EVERYTHING = {  # an experiment of each task that has every word
+    SEGMENTATION: "head=linear,trunk=vits14,data=camvid_crop112,schedule=adamw_400i,method=e2vpt+guidance+lora+adapter",
+    CLASSIFICATION: "trunk=vits14,data=vtab/dtd,method=e2vpt+guidance+lora+adapter",
+}
+BESIDE = {"head_lr": "lr=0.25", "subset_seed": "train_images=4"}  # words that need another
+VALUES = {"split": "final", "image_size": "112", "drop_path": "0.5", "samples_per_class": "4"}  # where 33 or 3 is none
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text()
+
+
+@pytest.mark.parametrize(("task", "name"), [(SEGMENTATION, "configs.md"), (CLASSIFICATION, "classification.md")])
+def test_the_docs_have_the_table_as_it_is(task: str, name: str) -> None:
+    table = markdown(task)
+    assert table in page(name), f"docs/{name} must hold:\n{table}"
+
+
+def test_the_docs_list_the_words_of_plans() -> None:
+    listed = " ".join(f"`{name}`" for name in PLAN_WORDS)
+    assert f"{listed}." in " ".join(page("benchmark.md").split()), f"docs/benchmark.md must list: {listed}"
+
+
+def test_the_docs_have_the_defaults_as_they_are() -> None:
+    trunks = ("vitb_augreg_in21k", "vitb_mae", "vitb_mocov3", "custom")
+    rows = [hyperparameters("davpt_plus", trunk, "custom") for trunk in trunks]
+    rows.append(hyperparameters("custom.py", "custom", "custom"))
+    for name in rows[0].values:
+        cells = " | ".join("-" if row[name] is None else str(row[name]) for row in rows)
+        assert f"| `{name}` | {cells} |" in page("classification.md")
+
+
+def test_the_help_lists_every_word(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        main_train(["--help"])
+    listed = [line.split()[0] for line in capsys.readouterr().out.partition("words of an experiment")[2].splitlines()]
+    assert {word.name for word in WORDS} <= set(listed)
+
+
+def test_the_table_needs_neither_torch_nor_mmengine() -> None:
+    ours = {f"davpt_seg.experiments.{name}" for name in ("words", "values", "hyperparameters")}
+    ours |= {"davpt_seg.errors", "davpt_seg.packaged_configs"}
+    for name in ("words", "values", "hyperparameters"):
+        source = (PACKAGE / "experiments" / f"{name}.py").read_text()
+        foreign = {module for module in imported(source, "experiments") if "." in module or module in ("torch",)}
+        assert {module for module in foreign if not module.startswith("collections.")} <= ours
+
+
+def test_no_name_has_two_meanings_in_a_task() -> None:
+    for task in TASKS:
+        names = [word.name for word in (*WORDS, *COLUMNS) if task in word.tasks]
+        assert len(set(names)) == len(names)
+
+
+def test_the_functions_that_the_table_names_are_there() -> None:
+    for word in (*WORDS, *COLUMNS):
+        homes = [{SEGMENTATION: segmentation, CLASSIFICATION: classification}[task] for task in word.tasks]
+        name = word.sets.removesuffix("()")
+        for home in homes:
+            found = [
+                dict(inspect.getmembers(module, inspect.isfunction)).get(each)
+                for module in (home, methods, parts)
+                for each in (name, f"_{name}")
+            ]
+            assert any(found), (word.name, word.sets)
+
+
+@pytest.mark.parametrize("word", NUMBERS, ids=lambda word: f"{word.name}-{word.tasks[0]}")
+def test_numbers_are_read_up_to_their_bounds_and_no_further(word: Word) -> None:
+    assert word.above or parse(word, f"{word.least:g}") == word.least
+    outside = [str(word.least - 1), "nan", "inf", "-1", "", "x", "1,5", "٣"[: word.kind is int], "9" * 400]
+    outside += [f"{word.below:g}"] + ([f"{word.least:g}"] if word.above else [])
+    for text in outside:
+        with pytest.raises(InputError, match=f"{word.name}=.*: expected {word.values}"):
+            parse(word, text)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_word_changes_the_config_and_its_name(task: str) -> None:
+    plain = compose_from_words(EVERYTHING[task])
+    for name, word in words_of(task).items():
+        if name in PARTS:
+            continue
+        before = compose_from_words(f"{EVERYTHING[task]},{BESIDE[name]}") if name in BESIDE else plain
+        beside = f"{BESIDE[name]}," if name in BESIDE else ""
+        value = VALUES.get(name, "33" if word.kind is int else "3")
+        changed = compose_from_words(f"{EVERYTHING[task]},{beside}{name}={value}")
+        assert changed.to_dict() != before.to_dict(), name
+        assert changed.filename != before.filename, name
