@@ -37,7 +37,7 @@ case("two methods in one place", "method=adapter+adaptformer", "both change the 
 case("a size that the method does not have", "method=lora,width=8", "has no width", "rank")
 case("no rank at all", "method=lora,rank=0", "rank=0: expected an integer of at least 1")
 case("an unknown part of a method", "method=lorra+guidance", "no 'lorra' in", "did you mean 'lora'?")
-case("the head's rate without the backbone's", "method=lora,head_lr=0.1", "say the backbone's rate beside it, lr=...")
+case("the head's rate without the backbone's", "method=lora,head_lr=0.1", "add lr=..., the rate of the backbone")
 case("a schedule that counts epochs", "method=lora,schedule=adamw_15e,iters=50", "has no iters")
 case("shorter than its warm-up", f"method=lora,{SMALL},iters=10", "warms up for 20 iterations")
 case("the split is chosen by purpose", f"method=lora,{SMALL},split=test", "split=test", "choose, final")

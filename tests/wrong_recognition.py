@@ -38,7 +38,7 @@ case_of_words("a misspelled task", "data=vtab/dtdd", "no 'vtab/dtdd' in", "did y
 case_of_words("no classifier's trunk", "data=vtab/dtd,trunk=vitl", "no 'classifier_vitl' in", "classifier_vitb")
 case_of_words("the split is chosen by purpose", "data=vtab/dtd,split=test", "split=test", "choose, final")
 case_of_words(
-    "a word that the method does not have", "data=vtab/dtd,method=linear,prompts=5", "has no prompts", "known: lr"
+    "a word that the method does not have", "data=vtab/dtd,method=linear,prompts=5", "has no prompts; known: lr"
 )
 case_of_words("a misspelled word", "data=vtab/dtd,weigth_decay=0.1", "did you mean 'weight_decay'?")
 case_of_words("no number", "data=vtab/dtd,lr=fast", "lr=fast: expected a number above 0")

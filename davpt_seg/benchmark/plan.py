@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os.path as osp
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InputError, nearest
 from ..experiments.words import WORDS as EXPERIMENT_WORDS
+from ..experiments.words import is_path
 from ..packaged_configs import config_root
 from .checks import check_folder, check_keys, check_options
 from .drawings import Drawings, drawings
@@ -121,10 +123,10 @@ def _method(name: str, settings: Mapping[str, Any], plan: Mapping[str, Any]) -> 
 
 
 def _check_method(method: Any, where: str) -> None:
-    """See that each of the methods that are joined by ``+`` exists."""
+    """See that each of the methods that are joined by ``+`` is one of ours, or the path of a file that exists."""
     known = sorted(path.stem for path in (config_root() / "_base_" / "methods").glob("*.py"))
     for part in str(method).split("+"):
-        if part not in known:
+        if part not in known and not (is_path(part) and osp.isfile(osp.expanduser(part))):
             raise InputError(f"{where}: there is no method {part!r}; {nearest(part, known)}")
 
 

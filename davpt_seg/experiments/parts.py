@@ -45,7 +45,7 @@ def read_part(kind: str, name: str) -> dict[str, Any]:
         return Config.fromfile(_of_ours(folder, name)).to_dict()
     path = Path(osp.abspath(osp.expanduser(name)))
     if not path.is_file():
-        raise InputError(f"{kind}={name}: there is no file {path}")
+        raise InputError(f"{kind}={name}: there is no file {path}; parts of ours are named without .py")
     try:
         with tempfile.TemporaryDirectory() as copies:
             content = Config.fromfile(_with_bases(path, folder, Path(copies))).to_dict()

@@ -104,6 +104,17 @@ def test_how_images_are_augmented_is_the_plans_to_set() -> None:
     assert studies({**PLAN, "cfg_options": [option]})[0].cfg_options == (option,)
 
 
+def test_a_method_may_be_a_file_anywhere(tmp_path: Path) -> None:
+    path = tmp_path / "few.py"
+    path.write_text("model = dict(backbone=dict(prompts=dict(num_prompts=3)))\n")
+    (study,) = studies({**PLAN, "methods": [{"few": {"method": f"{path}+guidance"}}]})
+    run = study.search_run({"lr": 1})
+    assert study.key == "vtab/dtd/vitb_in21k/few"
+    assert compose_from_words(run.words()).model.backbone.prompts.num_prompts == [3] * 11 + [10]
+    with pytest.raises(InputError, match=r"there is no method '.*few2\.py'"):
+        studies({**PLAN, "methods": [{"few": {"method": str(tmp_path / "few2.py")}}]})
+
+
 def test_groups_stand_for_their_tasks() -> None:
     assert [len(tasks_of(f"vtab/{group}")) for group in ("natural", "specialized", "structured")] == [7, 4, 8]
     assert len(expand(["vtab", "vtab/natural", "vtab/dtd"])) == 19

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from davpt_seg.experiments.compose import CLASSIFICATION_ONLY
+from davpt_seg.experiments.fitting import CLASSIFICATION_ONLY
 from tests.tools.scripts import load_script
 
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,77 @@
+"""Words and parts that do not fit: of another task, or without a use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mmengine.config import Config
+
+from ..errors import InputError, nearest
+from .methods import brought
+from .words import CLASSIFICATION, EXAMPLES, SEGMENTATION, TASKS, Word, is_path, words_of
+
+CLASSIFICATION_ONLY = ("davpt_release",)
+
+
+def check_words(task: str, given: Mapping[str, str], data: str) -> None:
+    """Refuse words that the task does not have.
+
+    Raises:
+        InputError: such; the message names the nearest word, or the task that has it.
+    """
+    known = words_of(task)
+    for name in given:
+        if name in known:
+            continue
+        elsewhere = [other for other in TASKS if name in words_of(other)]
+        what = f"it is a word of {elsewhere[0]}: {EXAMPLES[elsewhere[0]]}" if elsewhere else nearest(name, known)
+        raise InputError(f"{name!r} is no word of a {task} experiment (data={data}); {what}")
+
+
+def check_parts(task: str, parts: dict[str, str], given: Mapping[str, str]) -> None:
+    """Refuse parts of the other task, and a head beside a file that has one.
+
+    Raises:
+        InputError: such.
+    """
+    if is_path(parts["trunk"]):
+        if "head" in given:
+            raise InputError(f"trunk={parts['trunk']} is a file with a head in it: omit head={parts['head']}")
+        del parts["head"]
+    for name, part in parts.items():
+        if is_path(part):
+            continue
+        choices = words_of(task)[name].choices
+        if choices and part not in choices:
+            raise InputError(f"{name}={part}: {task} (data={parts['data']}) has {name}={' or '.join(choices)}")
+        if task == SEGMENTATION and part in words_of(CLASSIFICATION)[name].choices:
+            raise InputError(
+                f"{name}={part} is for image classification (data of vtab/ or fgvc/), not for data={parts['data']}"
+            )
+    for method in set(CLASSIFICATION_ONLY) & set(parts["method"].split("+")) if task == SEGMENTATION else ():
+        raise InputError(
+            f"method={parts['method']}: {method} is for image classification (data of vtab/ or fgvc/), not for "
+            f"data={parts['data']}. It gives an image one class and its patches one sample, and clusters classes by "
+            "the token that a classifier reads; label maps have many classes, and a segmentation head reads no token. "
+            "Use davpt or davpt_plus"
+        )
+
+
+def check_known(task: str, cfg: Config, parts: Mapping[str, str], typed: Mapping[str, str]) -> None:
+    """Refuse words that the method or the schedule does not have.
+
+    Raises:
+        InputError: such.
+    """
+    has = brought(cfg)
+    known = [word.name for word in words_of(task).values() if _applies(word, has)]
+    for name in typed:
+        if name not in known:
+            raise InputError(
+                f"{name}={typed[name]}: method {parts['method']} on {parts['data']} with schedule {parts['schedule']} "
+                f"has no {name}; {nearest(name, known)}. Other keys of the config go after --cfg-options"
+            )
+
+
+def _applies(word: Word, has: set[str]) -> bool:
+    return not word.part and word.name != "split" and (not word.of or word.of in has)
