@@ -13,7 +13,6 @@ from measuring import NUM_CLASSES, Losses, task_loss
 from torch import Tensor, nn
 
 from davpt_seg.core import PromptedViT
-from davpt_seg.core.adapters.lora import timm_name
 
 
 class Arm(NamedTuple):
@@ -73,8 +72,8 @@ def matched(model: PromptedViT, bare: PromptedViT) -> Iterator[tuple[nn.Paramete
     """Pair a trunk's parameters with the bare one's."""
     known = dict(bare.trunk.named_parameters())
     for name, parameter in model.trunk.named_parameters():
-        if (own := timm_name(name)) in known:
-            yield parameter, known[own]
+        if name in known:
+            yield parameter, known[name]
 
 
 def left_after_fold(arm: Arm) -> str:

@@ -8,7 +8,7 @@
 The folder holds the code, the ViT-S/14's weights in float16, CamVid at 480 x 360 as WebP (its licence is CC BY-NC 4.0:
 for measuring, not for passing on), and timm's wheel, which run.sh uses where timm is missing or too old. Weights and
 data are packed where they are; the output reports what was skipped. The machine needs torch, torchvision, scipy,
-scikit-learn, safetensors and Pillow; peft for LoRA and matplotlib for figures, which are skipped without.
+scikit-learn, safetensors and Pillow; and matplotlib for figures, which are skipped without.
 """
 
 from __future__ import annotations

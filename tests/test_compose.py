@@ -37,7 +37,7 @@ def rates(cfg: Config) -> dict[str, float]:
     return {names[id(p)]: group["lr"] for group in groups for p in group["params"] if p.requires_grad}
 
 
-def test_lora_learns_as_new_layers_do_though_it_stands_within_the_trunk() -> None:
+def test_lora_learns_as_new_layers_do_though_it_changes_the_trunks_outputs() -> None:
     found = rates(compose("lora+bias", trunk="vits", schedule="mmseg_160k"))
     assert {rate for name, rate in found.items() if "lora_" in name} == {1e-2}
     assert {rate for name, rate in found.items() if "trunk" in name and "lora_" not in name} == {1e-3}

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from unittest import mock
-
 from davpt_seg.apis import main_train
 
 from .wrong_case import wrong
@@ -41,11 +38,3 @@ case("the head's rate without the backbone's", "method=lora,head_lr=0.1", "add l
 case("a schedule that counts epochs", "method=lora,schedule=adamw_15e,iters=50", "has no iters")
 case("shorter than its warm-up", f"method=lora,{SMALL},iters=10", "warms up for 20 iterations")
 case("the split is chosen by purpose", f"method=lora,{SMALL},split=test", "split=test", "choose, final")
-
-
-@wrong("Methods", "LoRA where peft is not installed", "needs the peft library", "pip install 'davpt-seg[lora]'")
-def _(folder: Path) -> None:
-    from davpt_seg.core import PromptedViT
-
-    with mock.patch.dict("sys.modules", peft=None):
-        PromptedViT("vit_tiny_patch16_224", adapters=[dict(type="lora")], timm_kwargs=dict(depth=2))

@@ -39,7 +39,7 @@ def load(scale: Scale, weights: Optional[Path], data: Optional[Path]) -> Setup:
 
 def trial(setup: Setup, method: str, seconds: dict[str, tuple[float, float]]) -> Found:
     """Measure the seconds that a step takes, and those that building and testing take."""
-    Trainer(setup, method, seed=0, steps=10)  # the first one is slow: it imports peft, say
+    Trainer(setup, method, seed=0, steps=10)  # the first one is slow
     begun = time.monotonic()
     trainer = Trainer(setup, method, seed=0, steps=10)
     start = time.monotonic() - begun

@@ -90,7 +90,7 @@ def attention_errors(
 
     def run(backend: Any) -> dict[str, dict[str, Tensor]]:
         with sdpa_kernel(backend):
-            heads = attend(attention, tokens, prompts, changes).heads
+            heads = attend(attention, tokens, prompts, changes).output
             found = torch.autograd.grad((heads * upstream).sum(), (tokens, prompts))
         return {"outputs": {"heads": heads.detach().float()}, "gradients": dict(zip("tp", map(Tensor.float, found)))}
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
-
-from .report import Skip
 
 NUM_PROMPTS = 20
 PROMPTS: dict[str, Any] = dict(num_prompts=NUM_PROMPTS)
@@ -24,13 +21,7 @@ METHODS: dict[str, dict[str, Any]] = {
 
 
 def arguments(method: str, num_classes: int) -> dict[str, Any]:
-    """Return the arguments of a method for labels of so many classes.
-
-    Raises:
-        Skip: this installation cannot run the method; the message says why.
-    """
-    if method == "lora" and importlib.util.find_spec("peft") is None:
-        raise Skip("LoRA needs the peft library, which is not installed")
+    """Return the arguments of a method for labels of so many classes."""
     given = dict(METHODS[method])
     if "guidance" in given:
         given["guidance"] = dict(num_classes=num_classes)

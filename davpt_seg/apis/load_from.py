@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.runner import CheckpointLoader, Runner
 from torch import Tensor, nn
 
+from ..core.adapters.old_lora import current_name
 from ..core.weights import UNREADABLE
 from ..core.weights.table import identify
 from ..engine.guided import bare_model
@@ -87,7 +88,7 @@ def _read(path: str) -> dict[str, Tensor]:
     state = content.get("state_dict", content) if isinstance(content, Mapping) else None
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"load_from: file {path!r} holds no named tensors; give a checkpoint of tools/train.py")
-    return dict(state)
+    return {current_name(name): value for name, value in state.items()}
 
 
 def _backbones(model: nn.Module) -> list[tuple[str, PromptedViTBackbone]]:
@@ -96,7 +97,7 @@ def _backbones(model: nn.Module) -> list[tuple[str, PromptedViTBackbone]]:
 
 def _trunk_names(own: Mapping[str, Any], name: str) -> list[str]:
     prefix = f"{name}.trunk." if name else "trunk."
-    return [key for key in own if key.startswith(prefix) and ".lora_" not in key]
+    return [key for key in own if key.startswith(prefix)]
 
 
 def _advice(path: str, state: Mapping[str, Tensor], model: nn.Module) -> str:

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from ..engine.guided import bare_model
+from ..engine.old_lora_state import use_current_order
 from ..errors import InputError, some
 from ..trust.checkpoints import require_averaged, require_finite_optimizer
 from ..trust.config_text import evaluate
@@ -76,7 +77,7 @@ def check_resume(runner: Runner, path: str) -> None:
             or shape, or the optimizer differs in type or in what it trains. Then the message lists what differs from
             the config in the checkpoint.
     """
-    checkpoint = read_checkpoint(path)
+    checkpoint = dict(read_checkpoint(path))
     seed = (checkpoint.get("meta") or {}).get("seed")
     if seed is not None and not (type(seed) is int and 0 <= seed < 2**32):
         raise InputError(f"checkpoint {path!r}: meta.seed must be an integer from 0 to 2**32 - 1, got {_short(seed)}")
@@ -127,13 +128,14 @@ def _other_model(runner: Runner, checkpoint: Mapping[str, Any], path: str) -> st
     return ""
 
 
-def _other_optimizer(runner: Runner, checkpoint: Mapping[str, Any], changed: list[Change]) -> str:
+def _other_optimizer(runner: Runner, checkpoint: dict[str, Any], changed: list[Change]) -> str:
     for key, before, after in changed:
         if key in ("optim_wrapper.optimizer.type", "optim_wrapper.constructor") and before is not ...:
             return f"{key} is {before} in the checkpoint and {_short(after)} here: its state cannot be used."
         if key == TUNED and _names(before) != _names(after):
             return OTHER_SET
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    use_current_order(checkpoint, bare_model(runner), runner.optim_wrapper)
     saved = checkpoint.get("optimizer") or {}
     if not isinstance(runner.optim_wrapper, OptimWrapper) or "param_groups" not in saved:
         return ""

@@ -86,7 +86,6 @@ def _problems(run: Run, checked: set[Any]) -> Iterator[str]:
     from ..apis.option_values import parsed_options
     from ..apis.options import put_options
     from ..apis.weights import check_weights
-    from ..core.adapters.lora import MISSING as NO_PEFT
     from ..experiments.compose import compose_from_words  # imports OpenMMLab: seconds
 
     try:
@@ -105,9 +104,6 @@ def _problems(run: Run, checked: set[Any]) -> Iterator[str]:
         problem = hub_problem(backbone.model_name)
         if problem:
             yield problem
-    adapters = backbone.get("adapters") or ()
-    if any(adapter.get("type") == "lora" for adapter in adapters) and importlib.util.find_spec("peft") is None:
-        yield NO_PEFT
     yield from _data_problems(run, cfg, checked)
 
 

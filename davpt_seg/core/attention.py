@@ -52,7 +52,7 @@ class Attended(NamedTuple):
         prompts: the prompts' projections, each (M, heads, head_dim), or None.
         extra: the block's further keys and values, or None.
         beside: the keys and values that have a softmax of their own, with the values that they add; or None.
-        heads: attention output, heads concatenated, before the output projection, (B, N, heads * head_dim).
+        output: what attention returns, heads concatenated, before the output projection, (B, N, heads * head_dim).
     """
 
     input: Tensor
@@ -61,7 +61,7 @@ class Attended(NamedTuple):
     prompts: Optional[Projected]
     extra: Optional[KeyValue]
     beside: Optional[KeyValue]
-    heads: Tensor
+    output: Tensor
 
 
 def attend(attn: Attention, tokens: Tensor, prompts: Optional[Tensor] = None, changes: Changes = UNCHANGED) -> Attended:
@@ -80,17 +80,17 @@ def attend(attn: Attention, tokens: Tensor, prompts: Optional[Tensor] = None, ch
     if changes.beside is None:
         theirs = None if prompts is None else project(attn, prompts, changes.bias)
         joining = [side for side in (theirs, changes.extra) if side is not None]
-        heads = _one_softmax(attn, own, joining, tokens.shape[0])
+        output = _one_softmax(attn, own, joining, tokens.shape[0])
     else:
         added = None
         if prompts is not None:
             theirs, added = project_prompts(attn, prompts, changes.beside.initial, changes.bias)
         beside = joined_beside(added, changes.extra, changes.beside)
-        heads = _two_softmaxes(attn, own, beside, tokens.shape[0])
-    heads = attn.norm(heads)  # (B, N, heads * head_dim)
+        output = _two_softmaxes(attn, own, beside, tokens.shape[0])
+    output = attn.norm(output)  # (B, N, heads * head_dim)
     if attn.gate is not None:
-        heads = heads * attn.gate(tokens).sigmoid()
-    return Attended(tokens, own, prompts, theirs, changes.extra, beside, heads)
+        output = output * attn.gate(tokens).sigmoid()
+    return Attended(tokens, own, prompts, theirs, changes.extra, beside, output)
 
 
 def _one_softmax(attn: Attention, own: Projected, joining: Sequence[Union[Projected, KeyValue]], batch: int) -> Tensor:
@@ -122,7 +122,7 @@ def prompted_block(
         changes = changes._replace(beside=changes.beside._replace(initial=block.norm1(changes.beside.initial)))
     attn = cast(Attention, block.attn)
     attended = attend(attn, block.norm1(tokens), normed, changes)
-    update = attn.proj_drop(attn.proj(attended.heads))
+    update = attn.proj_drop(attn.proj(attended.output))
     tokens = tokens + block.drop_path1(block.ls1(update))
     entering = block.norm2(tokens)
     update = block.ls2(block.mlp(entering))

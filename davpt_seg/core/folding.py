@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Optional, cast
+from typing import Optional, cast
 
-import torch
 from timm.layers import Attention
-from timm.models.vision_transformer import Block
+from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
+from .attention import Changes
 from .projection import KeyValue
 from .tuning import ProjectionBiases
 from .zero_start import Beside, joined_beside, project_prompts
-
-if TYPE_CHECKING:
-    from .vit import PromptedViT
 
 
 class FoldedPrompts(nn.Module):
@@ -40,47 +37,19 @@ class FoldedPrompts(nn.Module):
         return KeyValue(self.get_buffer(f"key_{block}"), self.get_buffer(f"value_{block}"))
 
 
-@torch.no_grad()
-def fold(model: PromptedViT) -> None:
-    """Fold a trained model for deployment, in place; it can't be trained further.
-
-    LoRA, SSF and learned biases go into the trunk's weights (the same outputs but for rounding). Prompts that join as
-    keys and values become those keys and values: bit for bit the same outputs in float32 and float64, but not under
-    autocast, which would project them in low precision. Prompts that stay in the sequence, Adapter and AdaptFormer stay
-    what they are, and guidance is dropped. A folded model stays as it is, in eval mode.
-    """
-    if model.folded is not None:
-        return
-    model.eval()
-    model.adapters.merge(model.trunk)
-    _merge_biases(model)
-    folded = FoldedPrompts(model.starts_at_zero)
-    for i, block in enumerate(model.trunk.blocks[: model.last + 1]):
-        prompts, changes = model.joining(i)
-        pair = None
-        if prompts is not None and i != model.carry:
-            pair = _projected(cast(Block, block), prompts, changes.beside or Beside())
-        pair = joined_beside(pair, changes.extra, changes.beside or Beside())
-        if pair is not None:
-            folded.add(i, pair)
-    model.folded = folded
-    if "key_value_prompts" in model.adapters:
-        del model.adapters["key_value_prompts"]
-    if model.prompts:
-        model.prompts = model.prompts.keep_only(model.carry)
-    model.guidance = None
-    model.requires_grad_(False)
+def folded_pair(block: Block, prompts: Optional[Tensor], changes: Changes) -> Optional[KeyValue]:
+    """Return the keys and values that a block's prompts (M, D) and extra keys join as, or None where there are none."""
+    beside, pair = changes.beside or Beside(), None
+    if prompts is not None:
+        initial = None if beside.initial is None else block.norm1(beside.initial)
+        pair = project_prompts(cast(Attention, block.attn), block.norm1(prompts), initial, None)[1]
+    return joined_beside(pair, changes.extra, beside)
 
 
-def _projected(block: Block, prompts: Tensor, beside: Beside) -> KeyValue:
-    initial = None if beside.initial is None else block.norm1(beside.initial)
-    return project_prompts(cast(Attention, block.attn), block.norm1(prompts), initial, None)[1]
-
-
-def _merge_biases(model: PromptedViT) -> None:
-    for i, block in enumerate(model.trunk.blocks):
-        offset = model.biases(i)
+def merge_biases(trunk: VisionTransformer, biases: ProjectionBiases) -> None:
+    """Add learned offsets to the biases of the trunk's fused projections."""
+    for i, block in enumerate(trunk.blocks):
+        offset = biases(i)
         if offset is not None:
             qkv = cast(Attention, block.attn).qkv
             qkv.bias = nn.Parameter(offset if qkv.bias is None else qkv.bias + offset)
-    model.biases = ProjectionBiases()

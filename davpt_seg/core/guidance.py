@@ -17,7 +17,7 @@ from .annotations import Count, NotNegative, OneOf, Range, Seed
 from .arguments import check_arguments, checked
 from .attention import Attended
 from .distributed import gather_rows
-from .losses import METRIC_ARGUMENTS, METRICS, metric_loss
+from .losses import METRIC_ARGUMENTS, METRICS, Parts, metric_loss
 from .mapping import MAPPINGS, ClassPromptMapping
 from .statistics import pair_statistics
 from .targets import LABELS, Labelling, Targets
@@ -196,7 +196,9 @@ class Guidance(nn.Module):
             return prompts
         return getattr(attended.prompts, self.prompt_side).flatten(-2)
 
-    def forward(self, records: Sequence[GuidedRecord], labels: Tensor, statistics: bool = False) -> dict[str, Tensor]:
+    def forward(
+        self, records: Sequence[GuidedRecord], labels: Tensor, statistics: bool = False, parts: bool = False
+    ) -> dict[str, Tensor]:
         """Compute the weighted metric losses of a batch, and gather its class means.
 
         Args:
@@ -204,10 +206,13 @@ class Guidance(nn.Module):
             labels: of the images that made the records: label maps (B, H, W), integers, or the classes of each
                 image (B, C), bool.
             statistics: measure, too, how prompts and patches of a class meet.
+            parts: return the parts of each loss beside it, without gradients.
 
         Returns:
             ``loss_metric_patch`` and ``loss_metric_cls``, scalars; without those whose weight is 0. With statistics,
-            also those of :func:`~davpt_seg.core.statistics.pair_statistics`, as ``patch_...``: means over blocks.
+            also those of :func:`~davpt_seg.core.statistics.pair_statistics`, as ``patch_...``: means over blocks. With
+            parts, also ``metric_patch_pull`` and ``metric_patch_push``, whose sum is ``loss_metric_patch``, and
+            likewise of ``cls``.
 
         Raises:
             ValueError: labels that do not fit the images, or that are unknown.
@@ -218,12 +223,16 @@ class Guidance(nn.Module):
         if self.gather:
             records, patches, present = gather_batch(records, patches, present)
         losses = self.statistics(records, patches) if statistics else {}
+        each: dict[str, list[Parts]] = {}
         if self.patch_weight:
-            terms = [self.patch_loss(record, patches) for record in records]
-            losses["loss_metric_patch"] = self.patch_weight * torch.stack(terms).mean()
+            each["patch"] = [self.patch_loss(record, patches) for record in records]
         if self.cls_weight:
-            terms = [self.class_token_loss(record, present) for record in records]
-            losses["loss_metric_cls"] = self.cls_weight * torch.stack(terms).mean()
+            each["cls"] = [self.class_token_loss(record, present) for record in records]
+        for name, found in each.items():
+            weight = self.patch_weight if name == "patch" else self.cls_weight
+            losses[f"loss_metric_{name}"] = weight * torch.stack([one.total for one in found]).mean()
+            for part, values in zip(Parts._fields, zip(*found)) if parts else ():
+                losses[f"metric_{name}_{part}"] = weight * torch.stack(values).mean().detach()
         return losses
 
     def targets(self, records: Sequence[GuidedRecord], labels: Tensor) -> Targets:
@@ -242,7 +251,16 @@ class Guidance(nn.Module):
             assert tokens is not None  # PromptedViT refuses a trunk or outputs without it
             self.mapping.observe(tokens, labels[:, 0])
 
-    def patch_loss(self, record: GuidedRecord, labels: Tensor) -> Tensor:
+    def read(self, record: GuidedRecord) -> list[Tensor]:
+        """Return what the metric losses read of a guided block."""
+        assert record.prompts is not None
+        read = [record.prompts, record.tokens] if self.patch_weight else []
+        if self.cls_weight:
+            assert record.image_token is not None
+            read += [record.prompts, record.image_token]
+        return read
+
+    def patch_loss(self, record: GuidedRecord, labels: Tensor) -> Parts:
         """L_ML(X, P) of Eq. 4: prompts are the proxies of patch tokens; labels are (B, N)."""
         assert record.prompts is not None  # only a pass without prompts leaves them out
         return self.metric(record.prompts, record.tokens.flatten(0, 1), *self.patch_pairs(labels))
@@ -263,7 +281,7 @@ class Guidance(nn.Module):
             each.append(pair_statistics(record.prompts, record.tokens.flatten(0, 1), positive, negative))
         return {f"patch_{name}": torch.stack([one[name] for one in each]).mean() for name in each[0]}
 
-    def class_token_loss(self, record: GuidedRecord, present: Tensor) -> Tensor:
+    def class_token_loss(self, record: GuidedRecord, present: Tensor) -> Parts:
         """L_ML(P, x_cls) of Eq. 5: image tokens are the proxies of prompts; present classes are (B, C) bool.
 
         With ``cls_proxies="prompt"`` prompts are the proxies of image tokens, as in the released code. The positives of
@@ -305,7 +323,7 @@ def _token_side(entered: Tensor, attended: Attended, side: str, which: slice) ->
     if side == "block_input":
         return entered[:, which]
     if side == "attn_output":
-        return attended.heads[:, which]
+        return attended.output[:, which]
     if side == "input":
         return attended.input[:, which]
     return getattr(attended.tokens, side)[:, which].flatten(-2)

@@ -73,7 +73,7 @@ def prototypes(model: PromptedViT, batches: Iterable[Tensor], seed: Seed = 0) ->
     found = {i: Prototypes(count, seed) for i, count in enumerate(model.prompts.counts) if count}
     was_training = model.training
     model.eval()
-    with model.adapters.switched_off(model.trunk):
+    with model.adapters.switched_off():
         for images in batches:
             tokens = model.embed(images)
             patches = model.patches(model.grid(images))

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-
-if TYPE_CHECKING:
-    from .vit import Features, PromptedViT
 
 OUTPUTS = ("class_token", "mean_token", "maps")
 
@@ -34,7 +30,9 @@ def unread_block(block: int, last: int) -> str:
     )
 
 
-def freeze_unread(model: PromptedViT, tuned: Mapping[str, Iterable[nn.Parameter]]) -> None:
+def freeze_unread(
+    model: nn.Module, read: Callable[[], Sequence[Tensor]], tuned: Mapping[str, Iterable[nn.Parameter]]
+) -> None:
     """Freeze the learned parameters that no output and no metric loss depends on.
 
     A final norm is one where maps are read without it, and so is the FFN of a guided block after the last map. An
@@ -42,12 +40,13 @@ def freeze_unread(model: PromptedViT, tuned: Mapping[str, Iterable[nn.Parameter]
 
     Args:
         model: complete but for its training.
+        read: a method of the model that runs it, and returns all that heads and metric losses read.
         tuned: parameters that each tuned name made trainable.
 
     Raises:
         InputError: a tuned name of which nothing is left to train.
     """
-    unread = unread_parameters(model)
+    unread = unread_parameters(model, read)
     for name, parameter in model.named_parameters():
         if name in unread:
             parameter.requires_grad_(False)
@@ -59,25 +58,20 @@ def freeze_unread(model: PromptedViT, tuned: Mapping[str, Iterable[nn.Parameter]
             )
 
 
-def unread_parameters(model: PromptedViT) -> set[str]:
+def unread_parameters(model: nn.Module, read: Callable[[], Sequence[Tensor]]) -> set[str]:
     """Return the names of learned parameters without a path to an output or a metric loss.
 
-    A token that leaves the last block depends on all of them. For maps alone, autograd's own graph is asked, of one
-    pass on the meta device, which computes and stores no value.
+    Autograd's own graph is asked, of one pass on the meta device, which computes and stores no value.
     """
     learned = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-    if not learned or set(model.outputs) - {"maps"}:
+    if not learned:
         return set()
     with torch.inference_mode(False), torch.enable_grad():
         state = {
             f"model.{name}": torch.empty_like(tensor, device="meta").requires_grad_(tensor.requires_grad)
             for name, tensor in chain(model.named_parameters(), model.named_buffers())
         }
-        like = next(iter(state.values()))
-        channels = model.trunk.patch_embed.proj.in_channels
-        images = torch.empty(1, channels, *_image_size(model), dtype=like.dtype, device="meta")
-        features = torch.func.functional_call(_Encoder(model), state, (images,))
-        reached = _leaves(_read(model, features))
+        reached = _leaves(torch.func.functional_call(_Reader(model, read), state, ()))
     return {name for name in learned if id(state[f"model.{name}"]) not in reached}
 
 
@@ -96,30 +90,12 @@ def _leaves(tensors: Iterable[Tensor]) -> set[int]:
     return found
 
 
-class _Encoder(nn.Module):
-    """A model's ``encode`` as a forward pass, for ``functional_call``."""
+class _Reader(nn.Module):
+    """A model and its method as a forward pass, for ``functional_call``."""
 
-    def __init__(self, model: PromptedViT) -> None:
+    def __init__(self, model: nn.Module, read: Callable[[], Sequence[Tensor]]) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.read = model, read
 
-    def forward(self, images: Tensor) -> Features:
-        return self.model.encode(images, record=True)
-
-
-def _image_size(model: PromptedViT) -> tuple[int, int]:
-    size = model.trunk.patch_embed.img_size
-    return (model.patch_size[0], model.patch_size[1]) if size is None else (size[0], size[1])
-
-
-def _read(model: PromptedViT, features: Features) -> list[Tensor]:
-    """Return what heads and metric losses read."""
-    guidance, read = model.guidance, list(features.maps)
-    for record in features.records:
-        assert guidance is not None and record.prompts is not None
-        if guidance.patch_weight:
-            read += [record.prompts, record.tokens]
-        if guidance.cls_weight:
-            assert record.image_token is not None
-            read += [record.prompts, record.image_token]
-    return read
+    def forward(self) -> Sequence[Tensor]:
+        return self.read()

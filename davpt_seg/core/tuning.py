@@ -11,7 +11,6 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from ..errors import InputError, nearest
-from .adapters.lora import timm_name
 from .arguments import checked
 from .reading import unread_block
 
@@ -98,7 +97,7 @@ def trained_table(module: nn.Module, title: str = "Trained parameters") -> str:
     groups: dict[tuple[str, tuple[int, ...]], int] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
-            key = (re.sub(r"\.\d+(?=[._]|$)", ".*", timm_name(name)), tuple(parameter.shape))
+            key = (re.sub(r"(?<=[._])\d+(?=[._]|$)", "*", name), tuple(parameter.shape))
             groups[key] = groups.get(key, 0) + 1
     rows = [(name, f"{n} x {list(shape)}", n * torch.Size(shape).numel()) for (name, shape), n in groups.items()]
     width = max([len(name) for name, _, _ in rows] + [7])

@@ -9,14 +9,15 @@ from typing import Annotated, Any, NamedTuple, Optional
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from ..errors import InputError
 from .adapters import Adapters
+from .adapters.old_lora import take_old_names
 from .annotations import OneOf, Probability
 from .arguments import checked
-from .attention import Attended, Changes, carried_block, prompted_block
+from .attention import Attended, carried_block, prompted_block
 from .build import (
     block_indices,
     build_guidance,
@@ -26,13 +27,11 @@ from .build import (
     join_extra_keys,
     patch_size,
 )
-from .folding import FoldedPrompts, fold
 from .guidance import GuidedRecord
-from .projection import KeyValue
+from .inputs import BlockInputs
 from .reading import OUTPUTS, freeze_unread, last_block_read
 from .trunk import WeightsSource, build_trunk
 from .tuning import ProjectionBiases, tune
-from .zero_start import Beside
 
 TRUNK_MODES = ("eval", "train")
 
@@ -50,7 +49,7 @@ class Features(NamedTuple):
     records: tuple[GuidedRecord, ...]
 
 
-class PromptedViT(nn.Module):
+class PromptedViT(BlockInputs):
     """Any plain timm ViT, adapted by a few learned numbers (VPT-Deep arXiv 2203.12119, DA-VPT arXiv 2505.23694).
 
     Args:
@@ -134,9 +133,11 @@ class PromptedViT(nn.Module):
         self.guidance = build_guidance(self.trunk, self.prompts, guidance)
         self.pool_prompts = pool_prompts
         self._check_tokens()
-        self.folded: Optional[FoldedPrompts] = None
-        freeze_unread(self, made)
+        self.folded = None
+        if not set(outputs) - {"maps"}:  # a token that leaves the last block depends on all that learns
+            freeze_unread(self, self._read, made)
         self.with_cp = with_cp
+        self._register_load_state_dict_pre_hook(take_old_names)
 
     def _build_trunk(
         self, model_name: str, pretrained: bool, weights: WeightsSource, timm_kwargs: Mapping[str, Any]
@@ -168,7 +169,6 @@ class PromptedViT(nn.Module):
         mode = mode and self.folded is None
         super().train(mode)
         self.trunk.train(mode and self.trunk_mode == "train")
-        self.adapters.train_in(self.trunk, mode)
         return self
 
     def grid(self, images: Tensor) -> tuple[int, int]:
@@ -195,45 +195,24 @@ class PromptedViT(nn.Module):
                 run = partial(checkpoint, run, use_reentrant=False)
             entered = tokens
             tokens, attended = run(block, tokens, prompts, changes)
-            if prompted and self.prompts and self.prompts.gates:
-                size = self.prompts.counts[0]
-                tokens = self.prompts.gates(i, entered[:, -size:] if prompts is None else prompts, tokens)
+            if prompted:
+                tokens = self.gated(i, entered, prompts, tokens)
             yield tokens, prompts, attended
 
-    def joining(self, block: int, prompted: bool = True) -> tuple[Optional[Tensor], Changes]:
-        """Return a block's prompts (M, D), or None, and what else is learned in it."""
-        bias = self.biases(block)
-        if not prompted:
-            return None, Changes(bias)
-        prompts, initial = self.prompts.entering(block) if self.prompts else (None, None)
-        own = self.adapters.key_value(block)
-        return prompts, Changes(
-            bias,
-            extra=self.folded(block) if self.folded else None if own is None else KeyValue(own, own),
-            temperature=self.prompts.gates.temperature(block) if self.prompts and self.prompts.gates else None,
-            ffn=self.adapters.ffn(block),
-            beside=self._beside(block, initial) if self.starts_at_zero else None,
-        )
-
-    @property
-    def starts_at_zero(self) -> bool:
-        """Whether prompts join beside the tokens' softmax."""
-        return self.folded.beside if self.folded else bool(self.prompts and self.prompts.start != "joint")
-
-    def _beside(self, block: int, initial: Optional[Tensor]) -> Beside:
-        if self.prompts is None:  # folded
-            return Beside()
-        return Beside(initial, self.adapters.initial_key_value(block), self.prompts.gate(block))
-
     def fold(self) -> PromptedViT:
-        """Fold what was learned into the trunk, as far as it can be, for deployment; see :func:`.folding.fold`."""
-        fold(self)
-        return self
+        """Fold what was learned into the trunk for deployment, in place; a folded model can't be trained further.
 
-    @property
-    def carry(self) -> Optional[int]:
-        """The block whose prompts stay in the sequence, or None."""
-        return self.prompts.carry if self.prompts else None
+        LoRA, SSF and learned biases go into the trunk's weights (the same outputs but for rounding). Prompts that join
+        as keys and values become those keys and values: bit for bit the same outputs in float32 and float64, but not
+        under autocast, which would project them in low precision. Prompts that stay in the sequence, Adapter and
+        AdaptFormer stay what they are, and guidance is dropped. A folded model stays as it is, in eval mode.
+        """
+        if self.folded is not None:
+            return self
+        self.eval()
+        self.fold_inputs(self.trunk, self.last)
+        self.guidance = None
+        return self.requires_grad_(False)
 
     def patches(self, grid: tuple[int, int]) -> slice:
         """Where the patches of a grid stand among the tokens: behind the prefix, before carried prompts."""
@@ -261,29 +240,18 @@ class PromptedViT(nn.Module):
             record: hand out what the guided blocks did.
             prompted: with the prompts and adapters, or as the bare trunk (whose records lack what needs prompts: None).
         """
-        with nullcontext() if prompted else self.adapters.switched_off(self.trunk):
-            return self._encode(images, record, prompted)
-
-    def _encode(self, images: Tensor, record: bool, prompted: bool) -> Features:
         guidance = self.guidance if record else None
-        guided = guidance.blocks if guidance else ()
         grid = self.grid(images)
         maps, records = {}, {}
-        entered = self.embed(images)
-        for i, (tokens, prompts, attended) in enumerate(self.walk(entered, prompted)):
-            if guidance and i in guided:
-                records[i] = guidance.record(i, entered, attended, prompts, self.trunk, grid)
-            entered = tokens
-            if i in self.out_indices and "maps" in self.outputs:
-                maps[i] = self._to_map(tokens, images)
-        class_token = mean_token = None
-        if set(self.outputs) - {"maps"}:
-            tokens = self.trunk.norm(tokens)  # or timm normalises the pooled token by fc_norm: the other is an Identity
-            if "class_token" in self.outputs and self.trunk.has_class_token:
-                class_token = self.trunk.fc_norm(tokens[:, 0])
-            if "mean_token" in self.outputs:
-                pooled = slice(self.trunk.num_prefix_tokens, None) if self.pool_prompts else self.patches(grid)
-                mean_token = self.trunk.fc_norm(tokens[:, pooled].mean(dim=1))
+        with nullcontext() if prompted else self.adapters.switched_off():
+            tokens = self.embed(images)
+            for i, (following, prompts, attended) in enumerate(self.walk(tokens, prompted)):
+                if guidance and i in guidance.blocks:
+                    records[i] = guidance.record(i, tokens, attended, prompts, self.trunk, grid)
+                tokens = following
+                if i in self.out_indices and "maps" in self.outputs:
+                    maps[i] = self._to_map(tokens, images)
+            class_token, mean_token = self._image_tokens(tokens, grid)
         if guidance and guidance.class_means == "final":
             final = mean_token if class_token is None else class_token
             assert final is not None  # _check_tokens refuses outputs without either
@@ -292,8 +260,31 @@ class PromptedViT(nn.Module):
             class_token=class_token,
             mean_token=mean_token,
             maps=tuple(maps[i] for i in self.out_indices) if maps else (),
-            records=tuple(records[i] for i in guided),
+            records=tuple(records[i] for i in guidance.blocks) if guidance else (),
         )
+
+    def _image_tokens(self, tokens: Tensor, grid: tuple[int, int]) -> tuple[Optional[Tensor], Optional[Tensor]]:
+        """Return the normalised class token and mean patch token, each (B, D), or None where not among the outputs."""
+        class_token = mean_token = None
+        if set(self.outputs) - {"maps"}:
+            tokens = self.trunk.norm(tokens)  # or timm normalises the pooled token by fc_norm: the other is an Identity
+            if "class_token" in self.outputs and self.trunk.has_class_token:
+                class_token = self.trunk.fc_norm(tokens[:, 0])
+            if "mean_token" in self.outputs:
+                pooled = slice(self.trunk.num_prefix_tokens, None) if self.pool_prompts else self.patches(grid)
+                mean_token = self.trunk.fc_norm(tokens[:, pooled].mean(dim=1))
+        return class_token, mean_token
+
+    def _read(self) -> list[Tensor]:
+        """Return what heads and metric losses read of an encoded image, of one pass over zeros."""
+        size = self.trunk.patch_embed.img_size or self.patch_size
+        weight = self.trunk.patch_embed.proj.weight
+        features = self.encode(weight.new_zeros(1, weight.shape[1], *size), record=True)
+        read = list(features.maps)
+        for record in features.records:
+            assert self.guidance is not None
+            read += self.guidance.read(record)
+        return read
 
     def _to_map(self, tokens: Tensor, images: Tensor) -> Tensor:
         if self.norm_maps:

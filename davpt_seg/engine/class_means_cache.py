@@ -17,7 +17,6 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from .. import __version__
-from ..core.adapters.lora import bare_modules
 from ..core.weights.checksum import checksum, with_checksum
 from ..errors import InputError
 from ..models.prompted_vit import PromptedViTBackbone
@@ -103,7 +102,7 @@ def cache_key(runner: Runner, backbone: PromptedViTBackbone, **pass_settings: An
         preprocessor=runner.cfg.get("model", {}).get("data_preprocessor"),
     )
     digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
-    for name, module in [*bare_modules(backbone.trunk), *backbone.biases.named_modules()]:
+    for name, module in [*backbone.trunk.named_modules(), *backbone.biases.named_modules()]:
         _digest_module(name, module, digest)
     for line in _data_lines(loader.dataset):
         digest.update(line.encode())

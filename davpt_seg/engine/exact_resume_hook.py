@@ -17,6 +17,7 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset
 
 from .guided import bare_model
 from .keyed_random import ITERATIONS, KeyedItems, KeyedSampler, seed_everything
+from .old_lora_state import use_current_order
 
 KEY = "exact_resume"
 
@@ -44,6 +45,7 @@ class ExactResumeHook(Hook):
         """Keep what a resume needs."""
         if not runner._resume:
             return
+        use_current_order(checkpoint, bare_model(runner), runner.optim_wrapper)
         self._resumed = checkpoint.get(KEY)
         if self._resumed is None:
             runner.logger.warning(

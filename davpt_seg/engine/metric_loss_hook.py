@@ -36,13 +36,18 @@ class MetricLossHook(Hook):
             ``patch_cos_negative``, ``patch_nearest_right`` and ``patch_labelled``
             (:func:`~davpt_seg.core.statistics.pair_statistics`), of the images of all
             processes (with the guidance's ``gather=False``: of each process's own).
+        log_parts: log, beside each loss, the two parts whose sum it is: ``metric_patch_pull``, of patches and prompts
+            of the same class, and ``metric_patch_push``, of different classes; and likewise of ``cls``.
         begin: the share of the training's steps after which guidance counts, in [0, 1). Before, its losses are
             multiplied by 0, and class means are gathered all the same.
     """
 
     @checked("MetricLossHook")
-    def __init__(self, log_stats: bool = False, begin: Annotated[float, Range(least=0, below=1)] = 0.0) -> None:
+    def __init__(
+        self, log_stats: bool = False, begin: Annotated[float, Range(least=0, below=1)] = 0.0, log_parts: bool = False
+    ) -> None:
         self.log_stats = log_stats
+        self.log_parts = log_parts
         self.begin = begin
         self._counts = True
 
@@ -86,7 +91,7 @@ class MetricLossHook(Hook):
         if not records:
             raise RuntimeError("MetricLossHook: the model returned losses without running its guided backbone")
         labels = batch_labels(named["inputs"], named.get("data_samples"), self._guidance.labelling)
-        losses = self._guidance(records, labels, statistics=self.log_stats)
+        losses = self._guidance(records, labels, statistics=self.log_stats, parts=self.log_parts)
         if not self._counts:  # 0, not absent: DistributedDataParallel requires a gradient for the proxies in every step
-            losses = {name: value * 0.0 if "loss" in name else value for name, value in losses.items()}
+            losses = {name: value * 0.0 if "metric_" in name else value for name, value in losses.items()}
         return {**outputs, **losses}

@@ -80,7 +80,7 @@ class PromptedViTBackbone(PromptedViT):
             return
         with torch.random.fork_rng(devices=[]):  # the heads draw the same numbers, whatever timm draws for this copy
             trunk = build_trunk(*self._source)
-        self.trunk.load_state_dict({**self.trunk.state_dict(), **trunk.state_dict()})  # LoRA's own stay
+        self.trunk.load_state_dict(trunk.state_dict())
         self._awaits_weights = False
 
     @property
@@ -91,7 +91,7 @@ class PromptedViTBackbone(PromptedViT):
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
         super()._load_from_state_dict(state_dict, prefix, *args)
-        if any(key.startswith(f"{prefix}trunk.") and ".lora_" not in key for key in state_dict):
+        if any(key.startswith(f"{prefix}trunk.") for key in state_dict):
             self._awaits_weights = False
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
+import re
 from typing import Any
 
 import pytest
@@ -12,7 +12,6 @@ from timm.layers import RmsNorm
 from torch import Tensor
 
 from davpt_seg.core import PromptedViT
-from davpt_seg.core.adapters.lora import bare_modules
 from davpt_seg.core.tuning import trained_table
 from davpt_seg.visualization import prompt_attention
 
@@ -74,14 +73,13 @@ def bottleneck(module: Any, x: Tensor) -> Tensor:
 
 def changes_of(model: PromptedViT, i: int) -> dict[str, Any]:
     """What the adapters of a model do to the operations of a block, by their papers."""
-    adapters, names = model.adapters, model.trunk.state_dict()
+    adapters = model.adapters
     if "adapter" in adapters:
         return dict(ffn=lambda x, y: y + bottleneck(adapters["adapter"].blocks[i], y))
     if "adaptformer" in adapters:
         return dict(ffn=lambda x, y: y + 0.1 * bottleneck(adapters["adaptformer"].blocks[i], x))
     if "lora" in adapters:
-        a = names[f"blocks.{i}.attn.qkv.lora_A.default.weight"]
-        b = names[f"blocks.{i}.attn.qkv.lora_B.default.weight"]
+        a, b = adapters["lora"].layers[f"blocks_{i}_attn_qkv"].parameters()
         return dict(qkv=lambda x, y: y + 8 / 2 * x @ a.T @ b.T)
     if "ssf" in adapters:
         paths = dict(qkv="attn_qkv", proj="attn_proj", fc1="mlp_fc1", fc2="mlp_fc2")
@@ -229,25 +227,18 @@ def test_tuned_names_are_the_same_with_lora() -> None:
     model = tiny_vit(tuned=tuned, adapters=[dict(type="lora", rank=2)])
     ours = {name for name in learned(model) if "lora_" not in name}
     assert ours == {
-        "trunk.blocks.0.attn.qkv.base_layer.bias",
+        "trunk.blocks.0.attn.qkv.bias",
         *("trunk.blocks.0.norm1.weight", "trunk.blocks.1.norm1.weight", "trunk.cls_token"),
     }
     table = trained_table(model)
-    assert "trunk.blocks.*.attn.qkv.bias" in table and "base_layer" not in table
-    assert "trunk.blocks.*.attn.qkv.lora_A.default.weight" in table
+    assert "trunk.blocks.*.attn.qkv.bias" in table
+    assert "adapters.lora.layers.blocks_*_attn_qkv.lora_A  2 x [2, 32]" in re.sub(r" {3,}", "  ", table)
 
 
 def test_lora_that_was_frozen_stays_frozen_when_it_was_switched_off_for_a_while() -> None:
     model = tiny_vit(adapters=[dict(type="lora", rank=2)]).requires_grad_(False)
     model.encode(images(), prompted=False)
     assert not learned(model)
-
-
-def test_the_modules_of_a_wrapped_trunk_are_those_of_the_bare_one() -> None:
-    bare, model = tiny_vit().trunk, tiny_vit(adapters=[dict(type="lora", targets=["attn.qkv", "mlp.fc2"])]).trunk
-    ours = dict(bare_modules(model))
-    assert {name: type(module) for name, module in ours.items()} == {n: type(m) for n, m in bare.named_modules()}
-    assert ours["blocks.1.mlp.fc2"] is model.blocks[1].mlp.fc2.base_layer
 
 
 def test_a_checkpoint_of_the_bare_trunk_fits_lora_but_for_what_is_learned() -> None:
@@ -265,20 +256,6 @@ def test_the_dropout_of_lora_is_on_in_training_whatever_the_trunks_mode(trunk_mo
     assert (first - second).abs().max() > 1e-3
     first, second = (model.eval()(images()).maps[0] for _ in range(2))
     assert torch.equal(first, second)
-
-
-def test_lora_says_how_to_get_peft_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without_peft(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name == "peft":
-            raise ModuleNotFoundError("No module named 'peft'")
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without_peft)
-    with pytest.raises(ImportError, match=r"adapters 'lora' needs the peft library: pip install 'davpt-seg\[lora\]'"):
-        tiny_vit(adapters=[dict(type="lora")])
-    tiny_vit(adapters=[dict(type="ssf")])
 
 
 @pytest.mark.parametrize(

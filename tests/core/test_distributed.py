@@ -83,8 +83,8 @@ def test_metric_losses_gradients_and_class_means_are_those_of_one_process(tmp_pa
         grid=(1, 1),
     )
     losses = dict(
-        loss_metric_patch=module.patch_weight * module.patch_loss(joined, patches),
-        loss_metric_cls=module.cls_weight * module.class_token_loss(joined, torch.cat(present)),
+        loss_metric_patch=module.patch_weight * module.patch_loss(joined, patches).total,
+        loss_metric_cls=module.cls_weight * module.class_token_loss(joined, torch.cat(present)).total,
     )
     sum(losses.values()).backward()
     for rank, result in enumerate(results):

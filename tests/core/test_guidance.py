@@ -211,10 +211,10 @@ def test_another_metric_is_given_the_same_pairs(metric: str) -> None:
     same = torch.tensor([[flat[i] in classes for classes in speaks_for] for i in known])
     of_images = torch.tensor([[bool(classes & image) for image in present] for classes in speaks_for])
     losses = guidance([one], pixels)
-    patch = 0.7 * METRICS[metric](one.prompts, one.tokens.flatten(0, 1)[known], same, ~same)
+    patch = 0.7 * METRICS[metric](one.prompts, one.tokens.flatten(0, 1)[known], same, ~same).total
     torch.testing.assert_close(losses["loss_metric_patch"], patch)
     torch.testing.assert_close(
-        losses["loss_metric_cls"], 0.3 * METRICS[metric](one.image_token, one.prompts, of_images, ~of_images)
+        losses["loss_metric_cls"], 0.3 * METRICS[metric](one.image_token, one.prompts, of_images, ~of_images).total
     )
     assert patch > 0
 
@@ -238,6 +238,21 @@ def test_statistics_are_means_over_guided_blocks_and_leave_the_losses_as_they_ar
         assert value.item() == pytest.approx(sum(one[name].item() for one in single) / 2)
     assert not torch.isclose(single[0]["patch_cos_positive"], single[1]["patch_cos_positive"])
     assert extra["patch_labelled"] == pytest.approx(4 / 6)  # patches 2 and 5 of the 6 are void
+
+
+@pytest.mark.parametrize("metric", ["proxy_anchor", "proxy_nca", "triplet"])
+def test_parts_are_means_over_guided_blocks_whose_sum_is_the_loss(metric: str) -> None:
+    records, (pixels, _, _) = [record("many classes") for _ in range(2)], label_maps("many classes")
+    num_classes, prompt_of_class, num_prompts = SHARING["many classes"]
+    guidance = Guidance((0, 1), num_classes, num_prompts, D, PATCH, 0.3, 0.2, metric=metric).double()
+    guidance.mapping.prompt_of_class.copy_(torch.tensor(prompt_of_class))
+    plain, found = guidance(records, pixels), guidance(records, pixels, parts=True)
+    assert all(torch.equal(found[name], value) for name, value in plain.items())
+    assert set(found) - set(plain) == {f"metric_{of}_{part}" for of in ("patch", "cls") for part in ("pull", "push")}
+    for of in ("patch", "cls"):
+        pull, push = found[f"metric_{of}_pull"], found[f"metric_{of}_push"]
+        assert not pull.requires_grad and not push.requires_grad
+        torch.testing.assert_close(pull + push, found[f"loss_metric_{of}"].detach())
 
 
 def test_autocast_does_not_narrow_the_losses() -> None:

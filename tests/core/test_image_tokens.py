@@ -59,7 +59,7 @@ def test_an_images_mean_patch_is_the_only_sample_it_gives() -> None:
     records = model(images()).records
     torch.testing.assert_close(records[0].tokens, each.mean(dim=1, keepdim=True), **CLOSE)
     same = model.guidance.mapping.speaks_for().T[torch.tensor(CLASSES)]  # (B, M): a sample an image
-    expected = proxy_anchor(records[0].prompts, each.mean(dim=1), same, ~same)
+    expected = proxy_anchor(records[0].prompts, each.mean(dim=1), same, ~same).total
     torch.testing.assert_close(model.guidance(records, one_hot())["loss_metric_patch"], expected, **CLOSE)
 
 
@@ -68,7 +68,7 @@ def test_each_patch_has_its_images_class_otherwise() -> None:
     records = model(images()).records
     labels = torch.tensor(CLASSES).repeat_interleave(16)
     same = model.guidance.mapping.speaks_for().T[labels]
-    expected = proxy_anchor(records[0].prompts, records[0].tokens.flatten(0, 1), same, ~same)
+    expected = proxy_anchor(records[0].prompts, records[0].tokens.flatten(0, 1), same, ~same).total
     torch.testing.assert_close(model.guidance(records, one_hot())["loss_metric_patch"], expected, **CLOSE)
 
 

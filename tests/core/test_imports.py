@@ -47,6 +47,32 @@ def test_the_core_imports_nothing_of_openmmlab() -> None:
     assert {path.name: names for path in files if (names := outside(path.read_text(), folders[path]))} == {}
 
 
+def files_imported(path: Path) -> set[Path]:
+    """Files of davpt_seg that a file imports, for types too."""
+    parts = ["davpt_seg", *path.parent.relative_to(PACKAGE).parts]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            folder = PACKAGE.parent.joinpath(*parts[: len(parts) + 1 - node.level], *(node.module or "").split("."))
+            for each in (*([folder] if node.module else []), *(folder / alias.name for alias in node.names)):
+                found |= {file for file in (each.with_suffix(".py"), each / "__init__.py") if file.is_file()}
+    return found - {path}
+
+
+def test_no_files_of_the_core_import_one_another_in_a_circle() -> None:
+    left = {path: files_imported(path) for path in sorted((PACKAGE / "core").rglob("*.py"))}
+    assert PACKAGE / "core/attention.py" in left[PACKAGE / "core/vit.py"]
+    while leaves := {path for path, others in left.items() if not others & left.keys()}:
+        left = {path: others for path, others in left.items() if path not in leaves}
+    assert {path.name: sorted(other.name for other in others & left.keys()) for path, others in left.items()} == {}
+
+
+def test_nothing_of_the_package_imports_peft() -> None:
+    """It is the tests' oracle for LoRA, and brings transformers."""
+    sources = {path: path.read_text() for path in sorted(PACKAGE.rglob("*.py"))}
+    assert [path for path, source in sources.items() if "peft" in {n.split(".")[0] for n in imported(source)}] == []
+
+
 def test_the_check_above_knows_subfolders() -> None:
     assert outside("from ..guidance import x\nfrom .base import y", "core/adapters") == []
     assert outside("from ...engine import guided", "core/adapters") == ["davpt_seg.engine"]

@@ -33,7 +33,7 @@ def test_the_patch_loss_is_proxy_anchor_on_the_proxies() -> None:
     losses = model.guidance(model(images()).records, labels())
     tokens = model.encode(images(), record=True).records[0].tokens.flatten(0, 1)
     same = labels()[:, 4::8, 4::8].flatten()[:, None] == torch.arange(3)
-    expected = 0.05 * proxy_anchor(model.guidance.proxies["1"], tokens, same, ~same)
+    expected = 0.05 * proxy_anchor(model.guidance.proxies["1"], tokens, same, ~same).total
     torch.testing.assert_close(losses["loss_metric_patch"], expected, rtol=1e-9, atol=0)
 
 

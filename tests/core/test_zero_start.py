@@ -143,7 +143,7 @@ def test_what_prompts_and_initial_prompts_share_adds_nothing(norm: str) -> None:
     plain = bare(**adapter(type="lora", rank=2), **bias("value")).float().eval()
     plain.load_state_dict({k: v for k, v in model.state_dict().items() if not k.startswith("prompts")})
     model.prompts.keep_initial()
-    model.adapters.train_in(model.trunk, False)  # and LoRA's dropout would act on the tokens
+    model.adapters.eval()  # and LoRA's dropout would act on the tokens
     assert torch.equal(model(images().float()).maps[0], plain(images().float()).maps[0])
     model.prompts.values["0"].data.add_(0.1)
     assert not torch.equal(model(images().float()).maps[0], plain(images().float()).maps[0])

@@ -26,9 +26,8 @@ def tiny_vit(**kwargs: Any) -> PromptedViT:
     model = PromptedViT("vit_tiny_patch16_224", timm_kwargs=timm_kwargs, **kwargs).double()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for name, parameter in model.trunk.named_parameters():
-            if "lora_" not in name:  # what LoRA learns starts where it starts
-                parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
+        for parameter in model.trunk.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
     return model
 
 

@@ -135,6 +135,19 @@ def test_learned_parameters_without_a_trunk_are_fine_where_the_trunk_has_weights
     assert "of the model not taken from it (backbone.trunk." in caplog.text
 
 
+def test_lora_of_an_old_checkpoint_is_taken(
+    cfg: Config, state: dict[str, torch.Tensor], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Up to version 0.3 peft put it into the trunk."""
+    for block in (0, 1):
+        layer = f"{TRUNK}blocks.{block}.attn.qkv."
+        state[f"{layer}lora_A.default.weight"] = torch.ones(2, 32)
+        state[f"{layer}lora_B.default.weight"] = torch.ones(96, 2)
+    with caplog.at_level(logging.INFO, logger="davpt_seg"):
+        load(cfg, tmp_path, state, **{"model.backbone.adapters": [dict(type="lora", rank=2)]})
+    assert f"{len(state)} of its {len(state)} tensors are taken" in caplog.text
+
+
 def test_a_new_head_is_reported(
     cfg: Config, state: dict[str, torch.Tensor], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -51,8 +51,11 @@ def test_guidance_changes_what_prompts_learn_and_only_prompts_and_heads_change(c
 
 
 def test_statistics_are_logged_and_no_part_of_the_loss(camvid: Path, tmp_path: Path) -> None:
-    cfg = tiny_camvid(camvid, tmp_path, **{"custom_hooks.0.log_stats": True})
+    cfg = tiny_camvid(camvid, tmp_path, **{"custom_hooks.0.log_stats": True, "custom_hooks.0.log_parts": True})
     rows = logged(train(cfg))
+    for name in ("patch", "cls"):  # later rows hold the losses as running means
+        parts = rows[0][f"metric_{name}_pull"] + rows[0][f"metric_{name}_push"]
+        assert rows[0][f"loss_metric_{name}"] == pytest.approx(parts, rel=1e-4)
     for row in rows:
         assert row["loss"] == pytest.approx(sum(value for name, value in row.items() if "loss_" in name), rel=1e-4)
         assert -1 <= row["patch_cos_negative"] <= 1 and -1 <= row["patch_cos_positive"] <= 1

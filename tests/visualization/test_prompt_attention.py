@@ -87,7 +87,7 @@ def test_zero_start_prompts_take_no_share_and_add_nothing_at_first(start: str, e
     own, both = (
         next(attended for _, _, attended in model.walk(model.embed(images), prompted)) for prompted in (False, True)
     )
-    expected = (both.heads - own.heads).norm(dim=2) / own.heads.norm(dim=2)
+    expected = (both.output - own.output).norm(dim=2) / own.output.norm(dim=2)
     torch.testing.assert_close(prompt_contribution(model, images, 0), expected)
     with pytest.raises(ValueError, match="see prompt_attention"):
         prompt_contribution(tiny_vit(prompts=dict(num_prompts=2)), images, 0)
@@ -102,7 +102,7 @@ def test_similarity_is_what_the_metric_loss_trains() -> None:
     record = model.encode(images, record=True).records[-1]
     for image, prompt, patch in ((0, 0, 0), (1, 2, 14)):
         proxies, tokens = record.prompts[prompt, None], record.tokens[image, patch, None]
-        loss = proxy_anchor(proxies, tokens, torch.tensor([[True]]), scale=1.0, margin=0.0)
+        loss = proxy_anchor(proxies, tokens, torch.tensor([[True]]), scale=1.0, margin=0.0).total
         cosine = similarity[image, prompt].flatten()[patch]
         torch.testing.assert_close(loss, torch.nn.functional.softplus(-cosine))
 

@@ -1,2 +1,2 @@
-# LoRA (arXiv 2106.09685) on queries, keys and values, through the peft library.
+# LoRA (arXiv 2106.09685) on queries, keys and values.
 model = dict(backbone=dict(adapters=[dict(type="lora", rank=8)]))

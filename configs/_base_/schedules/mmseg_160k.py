@@ -2,14 +2,6 @@
 _base_ = "released_160k.py"
 optim_wrapper = dict(
     optimizer=dict(lr=1e-2, weight_decay=5e-4),
-    # What a method trains of the trunk itself learns at 1e-3, as in the released schedule: 1e-2 is for new layers, and
-    # LoRA's are new though they stand within the trunk (the longest key that fits a name decides).
-    paramwise_cfg=dict(
-        _delete_=True,
-        custom_keys={
-            "backbone.trunk": dict(lr_mult=0.1),
-            ".lora_A.default.weight": dict(lr_mult=1.0),
-            ".lora_B.default.weight": dict(lr_mult=1.0),
-        },
-    ),
+    # What a method trains of the trunk itself learns at 1e-3, as in the released schedule: 1e-2 is for new layers.
+    paramwise_cfg=dict(_delete_=True, custom_keys={"backbone.trunk": dict(lr_mult=0.1)}),
 )

@@ -37,7 +37,6 @@ class Adapters(nn.ModuleDict):
 
     Raises:
         ValueError: an unknown type or argument, or two adapters that change the same place.
-        ImportError: a library that one of them needs is missing.
     """
 
     def __init__(
@@ -67,20 +66,15 @@ class Adapters(nn.ModuleDict):
         return next((found for adapter in self._all() if (found := adapter.initial_key_value(block)) is not None), None)
 
     @contextmanager
-    def switched_off(self, trunk: VisionTransformer) -> Iterator[None]:
+    def switched_off(self) -> Iterator[None]:
         """Let the trunk be as it was, for as long as the context lasts."""
         for adapter in self._all():
-            adapter.switch(trunk, on=False)
+            adapter.switch(on=False)
         try:
             yield
         finally:
             for adapter in self._all():
-                adapter.switch(trunk, on=True)
-
-    def train_in(self, trunk: VisionTransformer, mode: bool) -> None:
-        """Set the mode of what sits in the trunk itself, whatever the trunk's own is."""
-        for adapter in self._all():
-            adapter.train_in(trunk, mode)
+                adapter.switch(on=True)
 
     def merge(self, trunk: VisionTransformer) -> None:
         """Put into the trunk's weights what can be, and keep the rest."""

@@ -6,6 +6,7 @@ from typing import ClassVar, Optional
 
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 
 class Adapter(nn.Module):
@@ -35,12 +36,32 @@ class Adapter(nn.Module):
         """Return the copy of what joined a block's keys and values at the start, or None."""
         return None
 
-    def switch(self, trunk: VisionTransformer, on: bool) -> None:
-        """Switch off, or on again, what sits in the trunk itself."""
-
-    def train_in(self, trunk: VisionTransformer, mode: bool) -> None:
-        """Set the mode of what sits in the trunk itself, whatever the trunk's own is."""
+    def switch(self, on: bool) -> None:
+        """Switch off, or on again, what changes the outputs of the trunk's own modules."""
 
     def merge(self, trunk: VisionTransformer) -> bool:
         """Put what was learned into the trunk's own weights, if that can be; tell whether nothing else is left."""
         return False
+
+
+class Joined(nn.Module):
+    """A learned change of what one module of the trunk returns; joins it as a forward hook, beside the trunk.
+
+    Subclasses' ``forward`` takes the module's input and output, and returns the new output. It keeps no state, because
+    gradient checkpointing calls it twice.
+    """
+
+    enabled = True
+    _handle: Optional[RemovableHandle] = None
+
+    def join(self, module: nn.Module) -> None:
+        """Change what a module returns from now on."""
+        self._handle = module.register_forward_hook(self._change)
+
+    def leave(self) -> None:
+        """Let the module be."""
+        assert self._handle is not None
+        self._handle.remove()
+
+    def _change(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        return self(inputs[0], output) if self.enabled else output

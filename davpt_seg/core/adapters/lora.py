@@ -1,40 +1,65 @@
-"""LoRA: low-rank updates of the trunk's linear layers, by the peft library."""
+"""LoRA: low-rank updates of the trunk's linear layers."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from typing import Any, Optional
+from typing import Optional, cast
 
+import torch
+import torch.nn.functional as F
 from timm.models.vision_transformer import VisionTransformer
-from torch import nn
+from torch import Tensor, nn
 
 from ...errors import InputError
 from ..annotations import Count, Positive, Probability
 from ..arguments import checked
-from .base import Adapter
+from .base import Adapter, Joined
 
-MISSING = "adapters 'lora' needs the peft library: pip install 'davpt-seg[lora]' (or: pip install peft)"
+
+class LowRankUpdate(Joined):
+    """Add ``scale * B A x`` to what a linear layer returns for x.
+
+    A starts uniformly distributed within 1 / sqrt(inputs), as the weight of a linear layer does; B starts at zero.
+
+    Args:
+        layer: the linear layer, of which the sizes are taken.
+        rank: rows of A and columns of B.
+        scale: factor of the update.
+        dropout: probability of each value of x to be dropped on its way to A, in training.
+    """
+
+    def __init__(self, layer: nn.Linear, rank: int, scale: float, dropout: float) -> None:
+        super().__init__()
+        self.scale = scale
+        self.dropout = nn.Dropout(dropout)
+        self.lora_A = nn.Parameter(torch.empty(rank, layer.in_features))
+        self.lora_B = nn.Parameter(torch.zeros(layer.out_features, rank))
+        nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))
+
+    def forward(self, entering: Tensor, leaving: Tensor) -> Tensor:
+        """Add the update of the layer's input (..., inputs) to its output (..., outputs), in the output's type."""
+        hidden = F.linear(self.dropout(entering.to(self.lora_A.dtype)), self.lora_A)
+        return (leaving + F.linear(hidden, self.lora_B) * self.scale).to(leaving.dtype)
+
+    def weight(self) -> Tensor:
+        """Return the update as a weight, (outputs, inputs)."""
+        return self.scale * (self.lora_B @ self.lora_A)
 
 
 class LoRA(Adapter):
-    """Low-rank adaptation (LoRA, arXiv 2106.09685) of linear layers of every block, by Hugging Face's peft.
+    """Low-rank adaptation (LoRA, arXiv 2106.09685) of linear layers of every block.
 
-    A layer of weight W puts out W x + (alpha / rank) B A x; B starts at zero and A as Kaiming has it. peft wraps the
-    layers inside the trunk. In checkpoints the trunk's own weights keep their names, and what is learned is called
-    ``trunk.blocks.0.attn.qkv.lora_A.default.weight`` and so on; ``named_parameters()`` shows peft's names, with
-    ``base_layer`` in those of wrapped layers (:func:`timm_name` takes it out).
-
-    The fused ``qkv`` gets one A of (rank, D) for all three and one B of (3 * D, rank): as many numbers as query and
-    value with a pair each would have.
+    A layer of weight W returns W x + (alpha / rank) B A x. The fused ``qkv`` gets one A of (rank, D) for all three
+    projections and one B of (3 * D, rank): the same number of parameters as query and value with a pair each.
 
     Args:
-        rank: of the updates.
-        alpha: the updates are multiplied by alpha / rank; by default rank, so that they are by 1.
-        dropout: of the layers' inputs on their way to A, in training, whatever the trunk's own mode is.
-        targets: the linear layers of a block: ``attn.qkv``, ``attn.proj``, ``mlp.fc1``, ``mlp.fc2``.
+        rank: rank of the updates.
+        alpha: the updates are multiplied by alpha / rank; by default rank, so that the factor is 1.
+        dropout: probability of dropping a layer's inputs on their way to A, in training, whatever the trunk's mode is.
+        targets: linear layers of a block: ``attn.qkv``, ``attn.proj``, ``mlp.fc1``, ``mlp.fc2``.
 
     Raises:
-        ImportError: peft is missing.
         ValueError: a target that is no linear layer of the blocks, none at all, or a rank below 1.
     """
 
@@ -51,81 +76,49 @@ class LoRA(Adapter):
         depth: Optional[Count] = None,
     ) -> None:
         super().__init__()
-        _check_targets(trunk, targets)
-        try:
-            import peft  # slow, and it brings transformers along: only where LoRA is asked for
-        except ImportError as error:
-            raise ImportError(MISSING) from error
-        config = peft.LoraConfig(
-            r=rank,
-            lora_alpha=rank if alpha is None else alpha,  # type: ignore[arg-type]  # used as a factor only
-            lora_dropout=dropout,
-            target_modules=[f"blocks.{i}.{name}" for i in range(depth or len(trunk.blocks)) for name in targets],
-        )
-        trained = {name: parameter.requires_grad for name, parameter in trunk.named_parameters()}
-        peft.inject_adapter_in_model(config, trunk)  # freezes all of the trunk
-        for name, parameter in trunk.named_parameters():
-            parameter.requires_grad_(trained.get(timm_name(name), True))
-        for layer in _wrapped(trunk).values():
-            layer._register_state_dict_hook(_hide_wrapping)
-            layer._register_load_state_dict_pre_hook(_see_through_wrapping)
+        self.layers = nn.ModuleDict()
+        scale = 1.0 if alpha is None else alpha / rank
+        for name in _layer_names(trunk, targets, depth):
+            layer = cast(nn.Linear, trunk.get_submodule(name))
+            update = self.layers[layer_key(name)] = LowRankUpdate(layer, rank, scale, dropout)
+            update.join(layer)
 
-    def switch(self, trunk: VisionTransformer, on: bool) -> None:
-        """Let the layers put out W x alone, or with the updates."""
-        for layer in _wrapped(trunk).values():
-            learns = [(parameter, parameter.requires_grad) for parameter in layer.parameters()]
-            layer.enable_adapters(on)  # type: ignore[operator]  # and sets what of the updates learns
-            for parameter, before in learns:
-                parameter.requires_grad_(before)
+    def switch(self, on: bool) -> None:
+        """Let the layers return W x alone, or with the updates."""
+        for update in self._updates():
+            update.enabled = on
 
-    def train_in(self, trunk: VisionTransformer, mode: bool) -> None:
-        """Let LoRA's own dropout drop in training, though the frozen trunk around it is in eval mode."""
-        for layer in _wrapped(trunk).values():
-            layer.get_submodule("lora_dropout").train(mode)
-
+    @torch.no_grad()
     def merge(self, trunk: VisionTransformer) -> bool:
-        """Add the updates to the layers' weights, and put the layers back in their places."""
-        for name, layer in _wrapped(trunk).items():
-            layer.merge(safe_merge=True)  # type: ignore[operator]  # refuses an update that is not finite
-            parent, _, child = name.rpartition(".")
-            setattr(trunk.get_submodule(parent), child, layer.base_layer)
+        """Add the updates to the layers' weights.
+
+        Raises:
+            ValueError: an update that is not finite; no weight was changed then.
+        """
+        layers = {layer_key(name): module for name, module in trunk.named_modules()}
+        for name, update in zip(self.layers, self._updates()):
+            if not update.weight().isfinite().all():
+                raise InputError(f"LoRA's update of {name} holds NaN or infinite values, so it cannot be folded")
+        for name, update in zip(self.layers, self._updates()):
+            layers[name].get_parameter("weight").add_(update.weight())
+            update.leave()
         return True
 
+    def _updates(self) -> Iterator[LowRankUpdate]:
+        for update in self.layers.values():
+            assert isinstance(update, LowRankUpdate)
+            yield update
 
-def _check_targets(trunk: VisionTransformer, targets: Sequence[str]) -> None:
+
+def _layer_names(trunk: VisionTransformer, targets: Sequence[str], depth: Optional[int]) -> Iterator[str]:
+    """Yield the names of the target layers, block by block and in the trunk's order."""
     known = [name for name, module in trunk.blocks[0].named_modules() if isinstance(module, nn.Linear)]
-    wrong = [name for name in targets if name not in known]
-    if wrong or not targets:
+    if not targets or not set(targets) <= set(known):
         raise InputError(f"lora targets {list(targets)} must be linear layers of a block, one or more of {known}")
+    for i in range(depth or len(trunk.blocks)):
+        yield from (f"blocks.{i}.{name}" for name in known if name in targets)
 
 
-def _wrapped(trunk: nn.Module) -> dict[str, nn.Module]:
-    """Find peft's layers by their names."""
-    return {name: module for name, module in trunk.named_modules() if hasattr(module, "lora_A")}
-
-
-def timm_name(name: str) -> str:
-    """Turn the name of a parameter in a wrapped trunk to the one it has in timm."""
-    return name.replace(".base_layer.", ".")
-
-
-def bare_modules(trunk: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Name the modules of a trunk as timm does; those that peft put around and beside them are left out."""
-    wrapped = _wrapped(trunk)
-    for name, module in trunk.named_modules():
-        layer = next((each for each in wrapped if name == each or name.startswith(f"{each}.")), None)
-        if layer is None:
-            yield name, module
-        elif name == f"{layer}.base_layer":
-            yield layer, module
-
-
-def _hide_wrapping(layer: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:
-    for name in [name for name in state if name.startswith(f"{prefix}base_layer.")]:
-        state[timm_name(name)] = state.pop(name)
-
-
-def _see_through_wrapping(state: dict[str, Any], prefix: str, *args: Any) -> None:
-    for own in ("weight", "bias"):
-        if f"{prefix}{own}" in state:
-            state[f"{prefix}base_layer.{own}"] = state.pop(f"{prefix}{own}")
+def layer_key(name: str) -> str:
+    """Return the name of a layer's update in the ModuleDict, whose names hold no dots."""
+    return name.replace(".", "_")

@@ -9,40 +9,24 @@ import torch
 from timm.layers import LayerScale
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from ...errors import InputError
 from ..annotations import Count, Range
 from ..arguments import checked
-from .base import Adapter
+from .base import Adapter, Joined
 
 
-class ScaleShift(nn.Module):
-    """Scale and shift the channels of what one module puts out; joins it as a forward hook, beside the trunk."""
-
-    enabled = True
-    _handle: Optional[RemovableHandle] = None
+class ScaleShift(Joined):
+    """Scale and shift the channels of what one module returns."""
 
     def __init__(self, channels: int, std: float) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.ones(channels) + std * torch.randn(channels))
         self.shift = nn.Parameter(std * torch.randn(channels))
 
-    def join(self, module: nn.Module) -> None:
-        """Change what a module puts out from now on."""
-        self._handle = module.register_forward_hook(self._change)
-
-    def leave(self) -> None:
-        """Let the module be."""
-        assert self._handle is not None
-        self._handle.remove()
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Scale and shift the last dimension, in the type of the tokens."""
-        return tokens * self.scale.to(tokens.dtype) + self.shift.to(tokens.dtype)
-
-    def _change(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        return self(output) if self.enabled else output
+    def forward(self, entering: Tensor, leaving: Tensor) -> Tensor:
+        """Scale and shift the last dimension of a module's output, in its type."""
+        return leaving * self.scale.to(leaving.dtype) + self.shift.to(leaving.dtype)
 
     @torch.no_grad()
     def merge_into(self, module: nn.Module) -> None:
@@ -84,7 +68,7 @@ class SSF(Adapter):
             place = self.places[name.replace(".", "_")] = ScaleShift(_channels(module), std)
             place.join(module)
 
-    def switch(self, trunk: VisionTransformer, on: bool) -> None:
+    def switch(self, on: bool) -> None:
         """Let the trunk's modules put out what they did, or what was learned."""
         for place in self._all():
             place.enabled = on

@@ -7,20 +7,29 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Callable
 
-from torch import Tensor
-
 from ...errors import InputError
 from ..arguments import check_arguments
 from .attention import attention
+from .parts import Parts
 from .proxy_anchor import proxy_anchor
 from .proxy_nca import proxy_nca
 from .similarity import cosines
 from .triplet import triplet
 
-__all__ = ["METRICS", "METRIC_ARGUMENTS", "attention", "cosines", "metric_loss", "proxy_anchor", "proxy_nca", "triplet"]
+__all__ = [
+    "METRICS",
+    "METRIC_ARGUMENTS",
+    "Parts",
+    "attention",
+    "cosines",
+    "metric_loss",
+    "proxy_anchor",
+    "proxy_nca",
+    "triplet",
+]
 
 #: Each takes proxies (P, D), tokens (T, D), and who is positive and negative to whom, (T, P) bool.
-METRICS: dict[str, Callable[..., Tensor]] = {
+METRICS: dict[str, Callable[..., Parts]] = {
     "proxy_anchor": proxy_anchor,
     "proxy_nca": proxy_nca,
     "triplet": triplet,
@@ -29,7 +38,7 @@ METRICS: dict[str, Callable[..., Tensor]] = {
 METRIC_ARGUMENTS = {name: list(inspect.signature(loss).parameters)[4:] for name, loss in METRICS.items()}
 
 
-def metric_loss(name: str, arguments: Mapping[str, Any]) -> Callable[..., Tensor]:
+def metric_loss(name: str, arguments: Mapping[str, Any]) -> Callable[..., Parts]:
     """Set the arguments of the metric loss of a name; None stands for an argument's default.
 
     Raises:

@@ -10,6 +10,7 @@ from torch import Tensor
 from ...errors import InputError
 from ..annotations import Count, Positive
 from ..arguments import checked
+from .parts import Parts
 from .proxy_nca import missing_share
 
 
@@ -21,7 +22,7 @@ def attention(
     negative: Optional[Tensor] = None,
     scale: Positive = 1.0,
     heads: Count = 1,
-) -> Tensor:
+) -> Parts:
     """Cross-entropy of a token's attention over the prompts of its block, towards those of its class.
 
     Where proxies are the prompts' keys and tokens the patches' queries, the logits are the scores that the softmax of
@@ -37,7 +38,7 @@ def attention(
         heads: of the block. The loss is the mean over them. A config leaves this to the trunk.
 
     Returns:
-        The loss, a scalar; zero, with zero gradients, where no pair counts.
+        The parts of the loss; zero, with zero gradients, where no pair counts.
 
     Raises:
         ValueError: a scale that is not above 0, or a width that the heads do not divide.

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..annotations import OneOf, Positive
 from ..arguments import checked
+from .parts import Parts
 from .similarity import cosines
 
 DIVISORS = ("positive", "all")
@@ -24,7 +25,7 @@ def proxy_anchor(
     margin: float = 0.1,
     prompt_scale: Positive = 1.0,
     divisor: Annotated[str, OneOf(DIVISORS)] = "positive",
-) -> Tensor:
+) -> Parts:
     """Proxy-Anchor loss (Kim et al., CVPR 2020, arXiv 2003.13911) as in DA-VPT (arXiv 2505.23694), Eq. 4.
 
     Every proxy pulls the tokens of its class and pushes all others, each by a smooth maximum, so that the worst pairs
@@ -43,7 +44,7 @@ def proxy_anchor(
             of ``all`` proxies (the released code).
 
     Returns:
-        The loss, a scalar; zero, with zero gradients, where no pair counts.
+        The parts of the loss; zero, with zero gradients, where no pair counts.
 
     Raises:
         ValueError: an argument of another type, out of range or unknown.
@@ -53,7 +54,7 @@ def proxy_anchor(
         pull = log_one_plus_sum_exp(-scale * (similarity - margin), positive)  # (P,)
         push = log_one_plus_sum_exp(scale * (similarity + margin), ~positive if negative is None else negative)
         num_pulling = positive.any(dim=0).sum().clamp(min=1) if divisor == "positive" else max(len(proxies), 1)
-        return pull.sum() / num_pulling + push.sum() / max(len(proxies), 1)
+        return Parts(pull.sum() / num_pulling, push.sum() / max(len(proxies), 1))
 
 
 def log_one_plus_sum_exp(scores: Tensor, mask: Tensor) -> Tensor:

@@ -8,13 +8,14 @@ from torch import Tensor
 
 from ..annotations import Positive
 from ..arguments import checked
+from .parts import Parts
 from .similarity import cosines
 
 
 @checked("proxy_nca")
 def proxy_nca(
     proxies: Tensor, tokens: Tensor, positive: Tensor, negative: Optional[Tensor] = None, scale: Positive = 1.0
-) -> Tensor:
+) -> Parts:
     """Proxy-NCA loss (Movshovitz-Attias et al., ICCV 2017, arXiv 1703.07464), an alternative in DA-VPT's Sec. 4.3.
 
     Every token has a distribution over its proxies, the softmax of ``-scale`` times the squared Euclidean distance of
@@ -30,7 +31,7 @@ def proxy_nca(
         scale: of the distances; 1 in the article, around 10 in its successors.
 
     Returns:
-        The loss, a scalar; zero, with zero gradients, where no pair counts.
+        The parts of the loss; zero, with zero gradients, where no pair counts.
 
     Raises:
         ValueError: a scale that is not above 0.
@@ -39,24 +40,24 @@ def proxy_nca(
     return missing_share(logits, positive, negative)
 
 
-def missing_share(logits: Tensor, positive: Tensor, negative: Optional[Tensor] = None) -> Tensor:
+def missing_share(logits: Tensor, positive: Tensor, negative: Optional[Tensor] = None) -> Parts:
     """Mean over tokens of minus the log of what the proxies of a token's class hold of a softmax over its proxies.
+
+    A token's own proxies pull by minus the smooth maximum of their logits; all of its proxies push by theirs.
 
     Args:
         logits: (..., T, P).
         positive, negative: (T, P) bool, as in :func:`proxy_nca`.
 
     Returns:
-        The loss, a scalar, a mean over the dimensions before T as well.
+        The parts of the loss, means over the dimensions before T as well.
     """
     if not logits.shape[-1]:
-        return logits.sum()  # zero, and part of the graph
+        return Parts(logits.sum(), logits.sum())  # zero, and part of the graph
     counted = positive.any(dim=1)
     # A token that does not count takes every proxy on both sides, so that its zero has a gradient of zero, not NaN.
     own = positive | ~counted[:, None]
     every = own | (~positive if negative is None else negative)
-    missed = (
-        logits.masked_fill(~every, float("-inf")).logsumexp(dim=-1)
-        - logits.masked_fill(~own, float("-inf")).logsumexp(dim=-1)
-    ) * counted
-    return missed.sum(dim=-1).mean() / counted.sum().clamp(min=1)
+    pull = -logits.masked_fill(~own, float("-inf")).logsumexp(dim=-1) * counted
+    push = logits.masked_fill(~every, float("-inf")).logsumexp(dim=-1) * counted
+    return Parts(*(part.sum(dim=-1).mean() / counted.sum().clamp(min=1) for part in (pull, push)))

@@ -9,13 +9,14 @@ from torch import Tensor
 
 from ..annotations import NotNegative
 from ..arguments import checked
+from .parts import Parts
 from .similarity import cosines
 
 
 @checked("triplet")
 def triplet(
     proxies: Tensor, tokens: Tensor, positive: Tensor, negative: Optional[Tensor] = None, margin: NotNegative = 0.1
-) -> Tensor:
+) -> Parts:
     """Triplet margin loss with proxies as anchors (Schroff et al., CVPR 2015, arXiv 1503.03832), DA-VPT's Sec. 4.3.
 
     For every proxy p, token i of its class and token j of another: ``max(0, cos(p, j) - cos(p, i) + margin)``, which is
@@ -34,7 +35,8 @@ def triplet(
         margin: by how much a token of a proxy's class is to be nearer than others, in cosine; 0.1 is FaceNet's 0.2.
 
     Returns:
-        The loss, a scalar; zero, with zero gradients, where no triplet is above zero.
+        The parts of the loss: what tokens add as positives, and what they add as negatives. Zero, with zero gradients,
+        where no triplet is above zero.
 
     Raises:
         ValueError: a negative margin.
@@ -49,4 +51,4 @@ def triplet(
         as_negative = (cosine.shape[1] - below).masked_fill(~negative, 0)  # positives that it is too near for
         total = as_positive.sum().clamp(min=1)
         share_positive, share_negative = as_positive.to(cosine.dtype) / total, as_negative.to(cosine.dtype) / total
-    return (share_positive * (margin - cosine)).sum() + (share_negative * cosine).sum()
+    return Parts((share_positive * (margin - cosine)).sum(), (share_negative * cosine).sum())

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from davpt_seg.core.losses import attention, proxy_nca
 from davpt_seg.errors import InputError
 
 from ..tiny import tiny_vit
+from .totals import attention, proxy_nca
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])
@@ -70,7 +70,7 @@ def test_a_model_takes_the_scores_that_its_guided_block_reads() -> None:
     targets = model.guidance.targets([record], labels)
     positive, negative = model.guidance.patch_pairs(targets.patches)
     expected = attention(record.prompts, record.tokens.flatten(0, 1), positive, negative, heads=block.attn.num_heads)
-    torch.testing.assert_close(model.guidance.patch_loss(record, targets.patches), expected)
+    torch.testing.assert_close(model.guidance.patch_loss(record, targets.patches).total, expected)
 
 
 def test_the_class_token_is_guided_by_its_scores_too() -> None:
@@ -81,7 +81,7 @@ def test_the_class_token_is_guided_by_its_scores_too() -> None:
     present = torch.tensor([[True, False, True], [False, True, False]])
     assert record.prompts is not None and record.image_token is not None
     expected = attention(record.prompts, record.image_token, present, heads=model.trunk.blocks[-1].attn.num_heads)
-    torch.testing.assert_close(model.guidance.class_token_loss(record, present), expected)
+    torch.testing.assert_close(model.guidance.class_token_loss(record, present).total, expected)
 
 
 OTHERS = [dict(prompt_side="query"), dict(token_side="attn_output"), dict(cls_weight=0.05, cls_side="query")]

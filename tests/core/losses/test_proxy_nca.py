@@ -9,7 +9,7 @@ import torch
 from pytorch_metric_learning.losses import ProxyNCALoss
 from torch import Tensor
 
-from davpt_seg.core import proxy_nca
+from .totals import proxy_nca
 
 
 @pytest.mark.parametrize("proxy_labels", [[0, 1, 2, 3, 4], [0, 1, 2, 0, 1]], ids=["one-each", "two-of-some"])

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from davpt_seg.core import triplet
+from .totals import triplet
 
 DISTANCES = {"cosine": (CosineSimilarity(), 1.0), "half the squared Euclidean": (LpDistance(power=2), 0.5)}
 

@@ -1,0 +1,100 @@
+"""The learned inputs of each block: prompts, and what adapters, biases and gates change in it."""
+
+from __future__ import annotations
+
+from typing import Optional, cast
+
+import torch
+from timm.models.vision_transformer import Block, VisionTransformer
+from torch import Tensor, nn
+
+from .adapters import Adapters
+from .attention import Changes
+from .folding import FoldedPrompts, folded_pair, merge_biases
+from .projection import KeyValue
+from .prompts import Prompts
+from .tuning import ProjectionBiases
+from .zero_start import Beside
+
+
+class BlockInputs(nn.Module):
+    """A module that owns all that is learned beside the trunk's own weights, and returns each block's share of it.
+
+    Attributes:
+        biases: offsets on the projections' biases.
+        adapters: adapters by type.
+        prompts: the prompts of all blocks, or None.
+        folded: keys and values in place of prompts, in a folded model; otherwise None.
+    """
+
+    biases: ProjectionBiases
+    adapters: Adapters
+    prompts: Optional[Prompts]
+    folded: Optional[FoldedPrompts]
+
+    def joining(self, block: int, prompted: bool = True) -> tuple[Optional[Tensor], Changes]:
+        """Return a block's prompts (M, D), or None, and what else is learned in it.
+
+        Args:
+            block: the block, counted from 0.
+            prompted: with prompts and adapters; otherwise with the biases alone.
+        """
+        bias = self.biases(block)
+        if not prompted:
+            return None, Changes(bias)
+        prompts, initial = self.prompts.entering(block) if self.prompts else (None, None)
+        own = self.adapters.key_value(block)
+        return prompts, Changes(
+            bias,
+            extra=self.folded(block) if self.folded else None if own is None else KeyValue(own, own),
+            temperature=self.prompts.gates.temperature(block) if self.prompts and self.prompts.gates else None,
+            ffn=self.adapters.ffn(block),
+            beside=self._beside(block, initial) if self.starts_at_zero else None,
+        )
+
+    def gated(self, block: int, entered: Tensor, prompts: Optional[Tensor], tokens: Tensor) -> Tensor:
+        """Let the prompts among a block's output pass their gate, where they have one.
+
+        Args:
+            block: the block, counted from 0.
+            entered: tokens that entered the block, (B, N, D), with the prompts at the end unless they joined in it.
+            prompts: prompts (M, D) that joined the sequence in this block, or None.
+            tokens: tokens that left the block, (B, N', D), with the prompts at the end.
+        """
+        if not self.prompts or not self.prompts.gates:
+            return tokens
+        before = entered[:, -self.prompts.counts[0] :] if prompts is None else prompts
+        return self.prompts.gates(block, before, tokens)
+
+    @torch.no_grad()
+    def fold_inputs(self, trunk: VisionTransformer, last: int) -> None:
+        """Put into the trunk's weights what can be, and turn prompts into keys and values, of blocks up to the last."""
+        self.adapters.merge(trunk)
+        merge_biases(trunk, self.biases)
+        self.biases = ProjectionBiases()
+        folded = FoldedPrompts(self.starts_at_zero)
+        for i, block in enumerate(trunk.blocks[: last + 1]):
+            prompts, changes = self.joining(i)
+            pair = folded_pair(cast(Block, block), None if i == self.carry else prompts, changes)
+            if pair is not None:
+                folded.add(i, pair)
+        self.folded = folded
+        if "key_value_prompts" in self.adapters:
+            del self.adapters["key_value_prompts"]
+        if self.prompts:
+            self.prompts = self.prompts.keep_only(self.carry)
+
+    @property
+    def starts_at_zero(self) -> bool:
+        """Whether prompts join beside the tokens' softmax."""
+        return self.folded.beside if self.folded else bool(self.prompts and self.prompts.start != "joint")
+
+    @property
+    def carry(self) -> Optional[int]:
+        """The block whose prompts stay in the sequence, or None."""
+        return self.prompts.carry if self.prompts else None
+
+    def _beside(self, block: int, initial: Optional[Tensor]) -> Beside:
+        if self.prompts is None:  # folded
+            return Beside()
+        return Beside(initial, self.adapters.initial_key_value(block), self.prompts.gate(block))

@@ -1,0 +1,46 @@
+"""Optimizer states of checkpoints up to version 0.3, in which LoRA's parameters came in another order."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any
+
+from mmengine.optim import OptimWrapper
+from torch import nn
+
+from ..core.adapters.old_lora import current_name, has_old_names, old_order
+
+
+def use_current_order(checkpoint: dict[str, Any], model: nn.Module, wrapper: Any) -> None:
+    """Bring the optimizer's state of an old checkpoint with LoRA to today's order of parameters, in place.
+
+    An optimizer keeps the state of a parameter by the parameter's place, so other parameters would get it. Schedules
+    and the gradients of an unfinished accumulation are converted too. A state of other groups of parameters than the
+    model's stays as it is, and a resume refuses it.
+
+    Args:
+        checkpoint: a checkpoint of any version; ``state_dict`` has the names by which an old one is recognised.
+        model: the model that resumes from it.
+        wrapper: the wrapper of the model's new optimizer; one that is no OptimWrapper is left alone.
+    """
+    if not isinstance(wrapper, OptimWrapper) or not has_old_names(checkpoint.get("state_dict", ())):
+        return
+    kept = checkpoint.get("exact_resume") or {}
+    kept["gradients"] = {current_name(name): value for name, value in kept.get("gradients", {}).items()}
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    new = [[names[id(parameter)] for parameter in group["params"]] for group in wrapper.optimizer.param_groups]
+    place = {name: i for i, name in enumerate(old_order(list(names.values())))}
+    order = sorted(range(len(new)), key=lambda i: min(place[name] for name in new[i]))  # which group came first, ...
+    old = [sorted(new[i], key=lambda name: place[name]) for i in order]
+    saved = checkpoint.get("optimizer") or {}
+    if [len(group) for group in old] != [len(group["params"]) for group in saved.get("param_groups", ())]:
+        return
+    index = {name: i for i, name in enumerate(chain.from_iterable(new))}
+    old_names = list(chain.from_iterable(old))
+    saved["state"] = {index[old_names[i]]: state for i, state in saved["state"].items()}
+    groups = dict(zip(order, saved["param_groups"]))
+    saved["param_groups"] = [dict(groups[i], params=[index[name] for name in group]) for i, group in enumerate(new)]
+    for schedule in checkpoint.get("param_schedulers") or ():
+        for key in ("base_values", "_last_value"):
+            values = dict(zip(order, schedule[key]))
+            schedule[key] = [*(values[i] for i in range(len(new))), *schedule[key][len(new) :]]
