@@ -1,5 +1,5 @@
 # AdamW, 400 iterations with 20 of warm-up, cosine. The head learns at lr, what a method trains in the backbone at
-# lr * lr_mult; the rates are the best of benchmarks/camvid.py's grid, the same three for every method.
+# lr * lr_mult; the rates are those of docs/camvid.md.
 optim_wrapper = dict(
     type="OptimWrapper",
     optimizer=dict(type="AdamW", lr=1.6e-2, weight_decay=1e-4),
