@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import DATASETS
+from mmengine.registry import DATASETS, init_default_scope
 
 from davpt_seg.apis import main_test, main_train
 from davpt_seg.apis.parameters import build_on_meta
@@ -97,6 +97,7 @@ def test_methods_join_in_any_order() -> None:
 
 def test_choosing_sees_no_validation_image_and_final_all_training_images(camvid: Path) -> None:
     def images(loader: Any) -> set[str]:
+        init_default_scope("mmseg")
         return {item["img_path"] for item in DATASETS.build(loader.dataset)}
 
     sets = {}
@@ -118,6 +119,7 @@ def test_choosing_sees_no_validation_image_and_final_all_training_images(camvid:
 def test_a_subset_is_drawn_from_what_is_trained_on_and_from_nothing_else(camvid: Path) -> None:
     def images(cfg: Config, stage: str) -> set[str]:
         unwrapped(cfg[f"{stage}_dataloader"].dataset).update(data_root=str(camvid), pipeline=[])
+        init_default_scope("mmseg")
         return {item["img_path"] for item in DATASETS.build(cfg[f"{stage}_dataloader"].dataset)}
 
     drawn = set()
