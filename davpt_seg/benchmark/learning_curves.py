@@ -20,6 +20,9 @@ METRIC = "loss_metric_"  # what guidance adds to the loss; methods are compared 
 def curve(run: Path) -> dict[int, float]:
     """Read the task's loss by training step from a run's logs; where it was resumed, the later log counts.
 
+    It is the sum of the heads' losses. A classification head calls its only loss ``loss``, and MMEngine logs that one
+    in place of the total.
+
     Args:
         run: its work dir, with MMEngine's ``TIME/vis_data/scalars.json``.
     """
@@ -27,7 +30,8 @@ def curve(run: Path) -> dict[int, float]:
     for log in sorted(run.glob("*/vis_data/scalars.json")):
         for row in read_rows(log):
             if "loss" in row:
-                losses[row["step"]] = row["loss"] - sum(row[key] for key in row if METRIC in key)
+                parts = [row[key] for key in row if "loss" in key and key != "loss" and METRIC not in key]
+                losses[row["step"]] = sum(parts) if parts else row["loss"]
     return losses
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from mmengine.model import BaseModel
 
 from davpt_seg.benchmark.learning_curves import curve, curves_of, draw_curves, mean_curve
 from davpt_seg.benchmark.plan import plan_of
@@ -20,6 +22,11 @@ def write_log(run: Path, time: str, rows: list[dict[str, float]], unfinished: st
     (folder / "scalars.json").write_text("".join(json.dumps(row) + "\n" for row in rows) + unfinished)
 
 
+class Model(BaseModel):
+    def forward(self) -> None:
+        raise NotImplementedError
+
+
 def row(step: int, loss: float, **losses: float) -> dict[str, float]:
     return dict(step=step, iter=step, loss=loss, lr=0.1, **losses)
 
@@ -29,6 +36,14 @@ def test_a_curve_is_the_tasks_loss_and_a_resumed_run_goes_on_where_it_was_stoppe
     write_log(tmp_path, "20261127_1", [row(10, 2.75, **guided), row(20, 9.0), {"mIoU": 3.0, "step": 20}], '{"loss": 1')
     write_log(tmp_path, "20261127_2", [row(20, 1.5), row(30, 1.0)])
     assert curve(tmp_path) == {10: 2.0, 20: 1.5, 30: 1.0}
+
+
+def test_a_curve_of_a_classifier_has_the_heads_loss_as_mmengine_logs_it(tmp_path: Path) -> None:
+    losses = {"loss": torch.tensor(2.0), "loss_metric_patch": torch.tensor(0.5)}  # of ClsHead, and of MetricLossHook
+    total, logged = Model().parse_losses(losses)
+    assert total.item() == 2.5
+    write_log(tmp_path, "20261127_1", [dict(step=10, **{name: value.item() for name, value in logged.items()})])
+    assert curve(tmp_path) == {10: 2.0}
 
 
 def test_curves_are_averaged_over_the_steps_that_all_seeds_have() -> None:
