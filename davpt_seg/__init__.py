@@ -5,8 +5,11 @@ changes nothing else in other packages. It imports nothing of OpenMMLab itself, 
 ``davpt_seg.core`` needs none of it.
 """
 
+from .lazy import on_first_use
 from .registration import register_beside_openmmlab
 
 __version__ = "0.4.0"
+
+__getattr__ = on_first_use(__name__)  # davpt_seg.core and so on
 
 register_beside_openmmlab()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Callable
 
 
 def on_first_use(package: str, **modules: tuple[str, ...]) -> Callable[[str], Any]:
     """Return a package's ``__getattr__``, so that importing one of its modules does not import all others.
 
-    A name must differ from those of the package's modules, because importing a module binds its name.
+    Modules of the package are found likewise: ``package.module`` needs no import of its own. A name must differ from
+    those of the package's modules, because importing a module binds its name.
 
     Args:
         package: ``__name__`` of the package.
@@ -20,7 +22,9 @@ def on_first_use(package: str, **modules: tuple[str, ...]) -> Callable[[str], An
 
     def __getattr__(name: str) -> Any:
         if name not in home:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            if name.startswith("_") or find_spec(f"{package}.{name}") is None:
+                raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            return import_module(f"{package}.{name}")
         value = getattr(import_module(f"{package}.{home[name]}"), name)
         setattr(sys.modules[package], name, value)
         return value

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import hashlib
 import os
 import platform
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Union
 
 UNFINISHED = ".unfinished"  # ending of a part
+LONGEST = 150  # bytes of a name that a part keeps: file systems allow 255, and a host's name may have 64
 
 
 @contextlib.contextmanager
@@ -24,7 +27,7 @@ def replacing(
     Until then, what is there stays complete; only a folder has no name for the instant between two renamings. If the
     block raises, the part is removed. A killed process leaves it under a name that ends in ``.unfinished``, and the
     next writer of the same path removes it. A file keeps the permissions of the one that it replaces; a new one has
-    those that ``open`` gives.
+    those that ``open`` gives. A symbolic link is replaced, and its target stays as it is.
 
     Args:
         path: file or folder; the folder around it is made.
@@ -35,7 +38,7 @@ def replacing(
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = _shared_part(path) if shared else path.with_name(path.name + UNFINISHED)
+    part = _shared_part(path) if shared else path.with_name(_short(path.name) + UNFINISHED)
     _remove(part)
     try:
         yield part
@@ -45,7 +48,7 @@ def replacing(
             os.link(part, path)  # unlike a rename, refuses a name that exists
         else:
             with contextlib.suppress(FileNotFoundError):
-                shutil.copymode(path, part)
+                _copy_mode(path, part)
             _replace(part, path)
         if durable and os.name == "posix":  # Windows opens no folders
             _to_disk(path.parent)
@@ -55,12 +58,24 @@ def replacing(
 
 def _shared_part(path: Path) -> Path:
     """Name a part that no other process writes, and remove those of dead processes of this host."""
-    own = f"{path.name}.{platform.node()}-"
+    own = f"{_short(path.name)}.{platform.node()}-"
     for left in path.parent.glob(f"{glob.escape(own)}*{UNFINISHED}"):
         pid = left.name[len(own) :].partition("-")[0]
         if pid.isdecimal() and not _runs(int(pid)):
-            left.unlink(missing_ok=True)
+            _remove(left)
     return path.with_name(f"{own}{os.getpid()}-{uuid.uuid4().hex[:8]}{UNFINISHED}")
+
+
+def _short(name: str) -> str:
+    """Return a name, or a mark of it where an ending would make it too long for a file system."""
+    return name if len(os.fsencode(name)) <= LONGEST else hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
+
+
+def _copy_mode(path: Path, part: Path) -> None:
+    """Give a part the permissions of a path; where they are equal, chmod is not called, which some mounts refuse."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode != stat.S_IMODE(part.stat().st_mode):
+        part.chmod(mode)
 
 
 def _runs(pid: int) -> bool:
@@ -76,17 +91,17 @@ def _runs(pid: int) -> bool:
 
 
 def _replace(part: Path, path: Path) -> None:
-    if path.is_symlink() or not part.is_dir():
+    if not part.is_dir():
         os.replace(part, path)
         return
-    old = path.with_name(f"{path.name}.old{UNFINISHED}")  # a folder with content cannot be renamed over
-    if path.is_dir():
+    old = path.with_name(f"{_short(path.name)}.old{UNFINISHED}")  # a folder with content cannot be renamed over
+    if path.is_dir() or path.is_symlink():
         _remove(old)
         os.replace(path, old)
     try:
         os.replace(part, path)
     except OSError:
-        if old.is_dir():
+        if os.path.lexists(old):
             os.replace(old, path)
         raise
     _remove(old)

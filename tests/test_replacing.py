@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -137,6 +138,49 @@ def test_a_folder_that_cannot_be_replaced_is_put_back(tmp_path: Path, monkeypatc
     with replacing(path) as part:
         fill_folder(part, b"c")
     assert content(path) == dict(first=b"c", second=b"c") and os.listdir(tmp_path) == ["x"]
+
+
+@pytest.mark.parametrize(("fill", "way"), KINDS)
+def test_the_longest_name_of_a_file_system_is_no_longer_with_a_part(tmp_path: Path, fill: Any, way: Any) -> None:
+    for name in ("x" * 255, "x" * 254, "\N{LATIN SMALL LETTER E WITH ACUTE}" * 127):
+        for letter in (b"a", b"b"):
+            with replacing(tmp_path / name, **way) as part:
+                fill(part, letter)
+        fill(tmp_path / "plain", b"b")
+        assert content(tmp_path / name) == content(tmp_path / "plain")
+        for path in (tmp_path / name, tmp_path / "plain"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
+@pytest.mark.parametrize("target", ["file", "folder", "nothing"])
+@pytest.mark.parametrize(("fill", "way"), KINDS)
+def test_a_link_is_replaced_and_its_target_stays(tmp_path: Path, fill: Any, way: Any, target: str) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    fill_folder(tmp_path / "folder", b"o")
+    path = tmp_path / "link"
+    path.symlink_to(target)
+    with replacing(path, **way) as part:
+        fill(part, b"a")
+    fill(tmp_path / "plain", b"a")
+    assert content(path) == content(tmp_path / "plain") and not path.is_symlink()
+    assert content(tmp_path / "file") == b"old" and content(tmp_path / "folder") == dict(first=b"o", second=b"o")
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder", "link", "plain"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_mount_that_refuses_chmod_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: Any) -> None:
+    """Files of such mounts have the same permissions, those of the mount."""
+
+    def refused(*args: Any, **options: Any) -> None:
+        raise PermissionError("Operation not permitted")
+
+    monkeypatch.setattr(os, "chmod", refused)
+    for letter in (b"a", b"b"):
+        with replacing(tmp_path / "x.bin", **way) as part:
+            part.write_bytes(letter)
+    assert content(tmp_path / "x.bin") == b"b"
 
 
 def write_for_ever(path: Path, way: Any) -> None:

@@ -113,6 +113,19 @@ def test_the_core_imports_torch_and_timm_and_no_openmmlab() -> None:
     assert not found & (OPENMMLAB | DRAWING | {"scipy", "sklearn", "peft", "transformers"})
 
 
+def test_modules_are_found_without_an_import_of_their_own() -> None:
+    """As before packages imported on first use: an error message names davpt_seg.core.prompt_init.prototypes."""
+    code = """
+import davpt_seg
+print(davpt_seg.core.prompt_init.prototypes.__name__, davpt_seg.visualization.prompt_maps.__name__)
+print(davpt_seg.models.PromptedViTBackbone.__name__)
+print([hasattr(davpt_seg, name) for name in ("no_module", "__main__")], hasattr(davpt_seg.core, "no_module"))
+"""
+    assert run(code).split("\n") == [
+        *("prototypes davpt_seg.visualization.prompt_maps", "PromptedViTBackbone", "[False, False] False", "")
+    ]
+
+
 def test_names_that_are_imported_on_first_use_are_there() -> None:
     from davpt_seg import core, visualization
 

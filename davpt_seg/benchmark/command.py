@@ -91,7 +91,11 @@ def _run(pool: Pool, protocols: Sequence[Protocol], root: Path, drawings: Drawin
     except InputError as error:
         status = 2
         print(f"error: {error}", file=sys.stderr)
-    print(write_report(protocols, root, drawings), flush=True)
+    try:
+        print(write_report(protocols, root, drawings), flush=True)
+    except InputError as error:  # a log that is damaged
+        status = 2
+        print(f"error: {error}", file=sys.stderr)
     return status
 
 

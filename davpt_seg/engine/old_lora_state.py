@@ -12,7 +12,9 @@ from ..core.adapters.old_lora import current_name, has_old_names, old_order
 
 
 def use_current_order(checkpoint: dict[str, Any], model: nn.Module, wrapper: Any) -> None:
-    """Bring the optimizer's state of an old checkpoint with LoRA to today's order of parameters, in place.
+    """Bring the optimizer's state of an old checkpoint with LoRA to the current order of parameters, in place.
+
+    Names change too, so that a second call changes nothing.
 
     An optimizer keeps the state of a parameter by the parameter's place, so other parameters would get it. Schedules
     and the gradients of an unfinished accumulation are converted too. A state of other groups of parameters than the
@@ -26,7 +28,9 @@ def use_current_order(checkpoint: dict[str, Any], model: nn.Module, wrapper: Any
     if not isinstance(wrapper, OptimWrapper) or not has_old_names(checkpoint.get("state_dict", ())):
         return
     kept = checkpoint.get("exact_resume") or {}
-    kept["gradients"] = {current_name(name): value for name, value in kept.get("gradients", {}).items()}
+    for named in (checkpoint["state_dict"], checkpoint.get("ema_state_dict", {}), kept.get("gradients", {})):
+        for name in [name for name in named if current_name(name) != name]:
+            named[current_name(name)] = named.pop(name)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     new = [[names[id(parameter)] for parameter in group["params"]] for group in wrapper.optimizer.param_groups]
     place = {name: i for i, name in enumerate(old_order(list(names.values())))}

@@ -9,6 +9,9 @@ from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 
+from .guided import bare_model
+from .old_lora_state import use_current_order
+
 
 class ResumedRatesHook(Hook):
     """Put a config's learning rate, decay and momentum over those of the checkpoint that a training resumes from.
@@ -22,6 +25,7 @@ class ResumedRatesHook(Hook):
         saved = checkpoint.get("optimizer")
         if not runner._resume or not saved or not isinstance(runner.optim_wrapper, OptimWrapper):
             return
+        use_current_order(checkpoint, bare_model(runner), runner.optim_wrapper)  # for runs without ExactResumeHook
         use_rates(saved, checkpoint.get("param_schedulers") or (), runner.optim_wrapper.param_groups)
 
 

@@ -15,6 +15,8 @@ from davpt_seg.benchmark.plan import plan_of
 from davpt_seg.benchmark.protocol import Protocol
 from davpt_seg.benchmark.report import write_report
 
+from .conftest import Bench
+
 
 def write_log(run: Path, time: str, rows: list[dict[str, float]], unfinished: str = "") -> None:
     folder = run / time / "vis_data"
@@ -72,3 +74,14 @@ def test_a_report_draws_a_line_for_each_method_of_runs_that_ended(tmp_path: Path
     assert drawn == [{"linear": [1, 1.5], "davpt": [2, 2.5]}, {"linear": [3, 3.5], "davpt": [4, 4.5]}]
     assert "curves.png" in write_report(protocols, tmp_path, plan.drawings)
     assert (tmp_path / "curves.png").stat().st_size > 1000
+
+
+def test_a_damaged_log_ends_a_benchmark_with_an_error_that_names_it(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    what = ("--tasks", "vtab/dtd", "--trunks", "vits14", "--methods", "linear", "--grid", "lr=1e-3", "--seeds", "1")
+    assert bench.run("w", what=what) == 0
+    (run,) = (bench.folder / "w").glob("**/final/seed=0")
+    write_log(run, "20261127_1", [row(1, 2.0)], "{half a line\n")
+    assert bench.run("w", what=what) == 2
+    assert "line 2, is no JSON" in capsys.readouterr().err

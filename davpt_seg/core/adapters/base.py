@@ -55,11 +55,11 @@ class Joined(nn.Module):
     _handle: Optional[RemovableHandle] = None
 
     def join(self, module: nn.Module) -> None:
-        """Change what a module returns from now on."""
+        """Change the output of a module from now on."""
         self._handle = module.register_forward_hook(self._change)
 
     def leave(self) -> None:
-        """Let the module be."""
+        """Stop changing the module's output."""
         assert self._handle is not None
         self._handle.remove()
 

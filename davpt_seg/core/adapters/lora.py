@@ -23,10 +23,10 @@ class LowRankUpdate(Joined):
     A starts uniformly distributed within 1 / sqrt(inputs), as the weight of a linear layer does; B starts at zero.
 
     Args:
-        layer: the linear layer, of which the sizes are taken.
+        layer: linear layer that is updated; only its sizes are read.
         rank: rows of A and columns of B.
         scale: factor of the update.
-        dropout: probability of each value of x to be dropped on its way to A, in training.
+        dropout: probability that a value of x is dropped before A, in training.
     """
 
     def __init__(self, layer: nn.Linear, rank: int, scale: float, dropout: float) -> None:
@@ -56,7 +56,8 @@ class LoRA(Adapter):
     Args:
         rank: rank of the updates.
         alpha: the updates are multiplied by alpha / rank; by default rank, so that the factor is 1.
-        dropout: probability of dropping a layer's inputs on their way to A, in training, whatever the trunk's mode is.
+        dropout: probability that a value of a layer's input is dropped before A, in training, whatever the trunk's mode
+            is.
         targets: linear layers of a block: ``attn.qkv``, ``attn.proj``, ``mlp.fc1``, ``mlp.fc2``.
 
     Raises:
@@ -84,7 +85,7 @@ class LoRA(Adapter):
             update.join(layer)
 
     def switch(self, on: bool) -> None:
-        """Let the layers return W x alone, or with the updates."""
+        """Switch the updates on or off; without them, a layer returns W x."""
         for update in self._updates():
             update.enabled = on
 

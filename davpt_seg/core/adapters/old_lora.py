@@ -14,24 +14,24 @@ WRAPPED = re.compile(r"(trunk\.blocks\.\d+\..+)\.base_layer\.")  # in named_para
 
 
 def current_name(name: str) -> str:
-    """Return today's name of what an old model named so; others stay."""
+    """Return the current name of a parameter of an old model; names that did not change stay."""
     name = WRAPPED.sub(r"\1.", name)
     return OLD_NAME.sub(lambda found: f"{LAYERS}{layer_key(found[1])}.{found[2]}", name)
 
 
 def has_old_names(names: Iterable[str]) -> bool:
-    """Return whether any of the names is an old one of LoRA."""
+    """Return whether one of the names is an old name of a LoRA parameter."""
     return any(OLD_NAME.search(name) for name in names)
 
 
 def take_old_names(state: dict[str, Any], prefix: str, *args: Any) -> None:
-    """Rename LoRA's tensors in an old state dict, in place: a hook of what loads names that begin with ``prefix``."""
+    """Rename LoRA's tensors below ``prefix`` of an old state dict, in place; a pre-hook of ``load_state_dict``."""
     for name in [name for name in state if name.startswith(prefix) and OLD_NAME.fullmatch(name[len(prefix) :])]:
         state[prefix + current_name(name[len(prefix) :])] = state.pop(name)
 
 
 def old_order(names: Sequence[str]) -> list[str]:
-    """Sort today's names of a model's parameters as an old model had them: LoRA's after those of their layer."""
+    """Sort current names of a model's parameters in the order of an old model: LoRA's follow those of their layer."""
     layer_ends: dict[str, int] = {}
     for i, name in enumerate(names):
         before, trunk, own = name.partition("trunk.")
