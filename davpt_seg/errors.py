@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection
 
 DIVERGED = 3  # exit status of a training that diverged; 1 is a crash, 2 a wrong command line
 ALIKE = 0.6  # likeness from which a name is near, as of difflib
@@ -36,7 +36,7 @@ class DivergedError(InputError):
     """
 
 
-def nearest(name: object, known: Iterable[object], listing: str = "") -> str:
+def nearest(name: object, known: Collection[object], listing: str = "") -> str:
     """Return the end of a sentence about an unknown name: the near names, and what is known.
 
     Args:
@@ -56,7 +56,7 @@ def nearest(name: object, known: Iterable[object], listing: str = "") -> str:
     return f"did you mean {' or '.join(map(repr, near))}? {names[:1].upper()}{names[1:]}".rstrip()
 
 
-def near_names(name: object, known: Iterable[object], alike: float = ALIKE) -> list[str]:
+def near_names(name: object, known: Collection[object], alike: float = ALIKE) -> list[str]:
     """Return the known names that may have been meant, the nearest first; at most three.
 
     Case is ignored. Where no complete name is near, what follows the last ``/`` is compared: ``dtd`` is near to
@@ -67,30 +67,18 @@ def near_names(name: object, known: Iterable[object], alike: float = ALIKE) -> l
         known: names to choose from.
         alike: smallest likeness, from 0 (no common letter) to 1 (equal).
     """
-    names = [str(each) for each in known]
     for comparable in (str.lower, _last_part):
-        likeness = _likeness(comparable(str(name)), {each: comparable(each) for each in names}, alike)
-        least = max(likeness.values(), default=0.0) - MARGIN
-        near = sorted(((value, each) for each, value in likeness.items() if value >= least), reverse=True)
+        meant = comparable(str(name))
+        names = {comparable(str(each)): str(each) for each in known}
+        near = difflib.get_close_matches(meant, names, MOST_NEAR, alike)
+        likeness = [difflib.SequenceMatcher(None, each, meant).ratio() for each in near]
         if near:
-            return [each for _, each in near[:MOST_NEAR]]
+            return [names[each] for each, value in zip(near, likeness) if value >= likeness[0] - MARGIN]
     return []
 
 
 def _last_part(name: str) -> str:
     return name.lower().rpartition("/")[2]
-
-
-def _likeness(name: str, known: Mapping[str, str], alike: float) -> dict[str, float]:
-    """Return the likeness of each known name to a name, where it is ``alike`` or more."""
-    matcher = difflib.SequenceMatcher(None, "", name)
-    likeness = {}
-    for each, compared in known.items():
-        matcher.set_seq1(compared)
-        bounds = (matcher.real_quick_ratio, matcher.quick_ratio, matcher.ratio)  # each an upper bound of the next
-        if all(bound() >= alike for bound in bounds):
-            likeness[each] = matcher.ratio()
-    return likeness
 
 
 def some(listed: Collection[object], most: int = SHOWN, separator: str = ", ") -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Optional
 
@@ -96,7 +96,7 @@ def listed_path(folder: Path, image: str, place: str) -> Path:
     return folder / image
 
 
-def unknown(name: str, known: Iterable[str]) -> str:
+def unknown(name: str, known: Collection[str]) -> str:
     """Say that a name is not known, and what may have been meant."""
     return f"{name!r} is not known; {nearest(name, known)}"
 
