@@ -79,13 +79,16 @@ class AfterImport:
 
         def run_and_call(module: ModuleType) -> None:
             del loader.exec_module  # the class's own again
+            if self not in sys.meta_path:  # called already, or about to be by an import around this one
+                run(module)
+                return
             sys.meta_path.remove(self)
             try:
                 run(module)
+                self.function()
             except BaseException:  # not imported: wait for the next attempt
                 sys.meta_path.insert(0, self)
                 raise
-            self.function()
 
         loader.exec_module = run_and_call  # type: ignore[method-assign]
         return spec

@@ -126,7 +126,10 @@ def _check_method(method: Any, where: str) -> None:
     """See that each of the methods that are joined by ``+`` is one of ours, or the path of a file that exists."""
     known = sorted(path.stem for path in (config_root() / "_base_" / "methods").glob("*.py"))
     for part in str(method).split("+"):
-        if part not in known and not (is_path(part) and osp.isfile(osp.expanduser(part))):
+        if is_path(part):
+            if not osp.isfile(osp.expanduser(part)):
+                raise InputError(f"{where}: there is no file {osp.abspath(osp.expanduser(part))}")
+        elif part not in known:
             raise InputError(f"{where}: there is no method {part!r}; {nearest(part, known)}")
 
 

@@ -98,7 +98,7 @@ class Run:
         study = self.study
         named = {name: value for name, value in self.parameters.items() if "." not in name}
         words = dict(method=study.method, trunk=study.trunk, data=study.task, split=SPLITS[self.stage])
-        if "train_images" in study.words:  # each seed draws images of its own, the same for all methods
+        if "train_images" in {**study.words, **named}:  # each seed draws images of its own, the same for all methods
             words["subset_seed"] = str(self.seed)
         return ",".join(f"{name}={value}" for name, value in {**words, **study.words, **named}.items())
 

@@ -75,6 +75,26 @@ def looked_up(cfg: Config, parts: Mapping[str, str], typed: Mapping[str, str]) -
     return found.put(dict(batch_size=cfg.train_dataloader.batch_size), "the schedule")
 
 
+def in_use(cfg: Config, row: Hyperparameters) -> Hyperparameters:
+    """Return values as they are in the complete config: stretched with the epochs, and without those of no use in it.
+
+    Args:
+        cfg: of the complete experiment.
+        row: values that it was made with.
+    """
+    backbone, blocks = cfg.model.backbone, cfg.model.backbone.get("guidance", {}).get("blocks")
+    found = [("warmup_epochs", cfg.param_scheduler[0].end if len(cfg.param_scheduler) > 1 else 0)]
+    found += [("kmeans_from_epoch", hook.from_epoch) for hook in cfg.get("custom_hooks", []) if "from_epoch" in hook]
+    for name, value in found:
+        if row[name] not in (None, value):
+            row = row.put({name: value}, f"{row.origins[name]}: {row[name]}, stretched with the epochs")
+    if row["guided_blocks"] is not None and blocks != row.blocks:
+        row = row.put(dict(guided_blocks=",".join(map(str, blocks))), "the block of the persistent prompts")
+    if backbone.get("prompts", {}).get("init") != "release":
+        row = row.without("init_divide_by_8")
+    return row if "batch_size" in cfg.train_dataloader.get("sampler", {}) else row.without("samples_per_class")
+
+
 def _use_split(cfg: Config, splits: dict[str, Optional[str]]) -> None:
     for stage, split in splits.items():
         if split is None:
@@ -165,6 +185,8 @@ def _use_batches(cfg: Config, row: Hyperparameters) -> None:
             sampler.classes_per_batch = max(1, size // of_class)
             if row.typed("samples_per_class") and of_class > size:
                 raise InputError(f"samples_per_class={of_class}: a batch has {size} images; raise batch_size")
+    elif row.typed("samples_per_class"):
+        raise InputError(f"samples_per_class={of_class}: this schedule does not compose batches by class; omit it")
 
 
 def _use_lengths(cfg: Config, row: Hyperparameters) -> None:

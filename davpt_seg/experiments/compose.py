@@ -15,7 +15,7 @@ from mmengine.config import Config
 
 from ..errors import InputError
 from . import classification, segmentation
-from .fitting import check_known, check_parts, check_words
+from .fitting import check_complete, check_known, check_parts, check_words
 from .hyperparameters import COMMAND, Hyperparameters
 from .parts import label_of, merged_parts, read_part
 from .values import name_of, parse
@@ -69,7 +69,7 @@ def origins(words: str) -> str:
     Raises:
         InputError: see :func:`compose_from_words`.
     """
-    values = _composed(_read(words))[1]
+    values = classification.in_use(*_composed(_read(words)))
     lines = [f"  {name:<18}{values[name]!s:<10}{origin}" for name, origin in values.origins.items()]
     return "\n".join(["Values by word, before --cfg-options; all others are those of the parts' files:", *lines])
 
@@ -113,6 +113,7 @@ def _composed(given: Mapping[str, str]) -> tuple[Config, Hyperparameters]:
         parts["method"],
         build.RUNTIME,
     )
+    check_complete(task, cfg, parts)
     check_known(task, cfg, parts, typed)
     values = Hyperparameters({}, {}) if task == SEGMENTATION else classification.looked_up(cfg, parts, typed)
     values = values.put({name: parse(known[name], text) for name, text in typed.items()}, COMMAND)
@@ -122,8 +123,8 @@ def _composed(given: Mapping[str, str]) -> tuple[Config, Hyperparameters]:
 
 def _named(cfg: Config, task: str, parts: Mapping[str, str], split: str, typed: Mapping[str, str]) -> Config:
     """Name the config, and so its work dir, by all that makes it differ from the default."""
-    known, labels = words_of(task), {name: label_of(name, part) for name, part in parts.items() if name != "method"}
-    method = "+".join(label_of("method", name) for name in parts["method"].split("+"))
+    known, labels = words_of(task), {name: label_of(part) for name, part in parts.items() if name != "method"}
+    method = "+".join(label_of(name) for name in parts["method"].split("+"))
     changes = {} if split == known["split"].default else dict(split=split)
     model = [*([labels["head"]] if task == SEGMENTATION and "head" in labels else []), labels["trunk"]]
     names = [*model, *labels["data"].split("/")]

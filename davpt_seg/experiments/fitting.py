@@ -8,9 +8,21 @@ from mmengine.config import Config
 
 from ..errors import InputError, nearest
 from .methods import brought
+from .parts import has_key
 from .words import CLASSIFICATION, EXAMPLES, SEGMENTATION, TASKS, Word, is_path, words_of
 
 CLASSIFICATION_ONLY = ("davpt_release",)
+LOADERS = ("train_dataloader.dataset", "val_dataloader.dataset", "test_dataloader.dataset")
+NEEDED: dict[str, dict[str, tuple[str, ...]]] = {  # from each part
+    SEGMENTATION: dict(
+        data=LOADERS,
+        trunk=("model.backbone", "model.decode_head", "model.data_preprocessor"),
+        schedule=("train_cfg", "param_scheduler", "default_hooks.checkpoint"),
+    ),
+    CLASSIFICATION: dict(
+        data=LOADERS, trunk=("model.backbone", "model.head", "model.data_preprocessor"), schedule=("train_cfg",)
+    ),
+}
 
 
 def check_words(task: str, given: Mapping[str, str], data: str) -> None:
@@ -34,6 +46,8 @@ def check_parts(task: str, parts: dict[str, str], given: Mapping[str, str]) -> N
     Raises:
         InputError: such.
     """
+    if is_path(parts["head"]):
+        raise InputError(f"head={parts['head']}: a head has no file of its own; give trunk=FILE, with both in it")
     if is_path(parts["trunk"]):
         if "head" in given:
             raise InputError(f"trunk={parts['trunk']} is a file with a head in it: omit head={parts['head']}")
@@ -55,6 +69,20 @@ def check_parts(task: str, parts: dict[str, str], given: Mapping[str, str]) -> N
             "the token that a classifier reads; label maps have many classes, and a segmentation head reads no token. "
             "Use davpt or davpt_plus"
         )
+
+
+def check_complete(task: str, cfg: Config, parts: Mapping[str, str]) -> None:
+    """Refuse parts in files of the user's that lack what the task needs.
+
+    Raises:
+        InputError: such.
+    """
+    for name, keys in NEEDED[task].items():
+        for key in keys:
+            if not has_key(cfg, key):
+                raise InputError(
+                    f"{name}={parts[name]}: no {key}, which {task} needs; begin with one of ours as _base_"
+                )
 
 
 def check_known(task: str, cfg: Config, parts: Mapping[str, str], typed: Mapping[str, str]) -> None:

@@ -36,6 +36,13 @@ def joined_methods(words: str, contents: Mapping[str, Mapping[str, Any]]) -> dic
     names = words.split("+")
     if len(contents) != len(names):
         raise InputError(f"method={words} names a method twice")
+    for content in contents.values():
+        own = content.get("model", {}).get("backbone", {})
+        if not isinstance(own, Mapping):
+            raise InputError(f"method={words}: model.backbone must be a dict, got {own!r}")
+        for key in DOUBLED:
+            if not isinstance(own.get(key, {}), Mapping):
+                raise InputError(f"method={words}: {key} must be a dict, got {own[key]!r}")
     backbone: dict[str, Any] = {}
     joined: dict[str, Any] = dict(model=dict(backbone=backbone))
     brought: dict[str, str] = {}
@@ -65,6 +72,8 @@ def joined_methods(words: str, contents: Mapping[str, Mapping[str, Any]]) -> dic
         raise InputError(
             f"method={words}: {lonely} is a way of prompts: join it to a method that has them, vpt_deep+{lonely}"
         )
+    if prompts and "num_prompts" not in prompts:
+        raise InputError(f"method={words}: no model.backbone.prompts.num_prompts")
     if prompts.get("init") == "release" and prompts.get("start", "joint") != "joint":
         del prompts["init"]  # so small that few steps turn them completely: the start would be over at once
     if prompts.get("init") != "release":

@@ -7,6 +7,7 @@ import hashlib
 import os.path as osp
 import re
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Optional
 
@@ -20,7 +21,7 @@ from .words import is_path
 FOLDERS = dict(method="methods", trunk="models", data="datasets", schedule="schedules", runtime="runtime")
 UNREADABLE = (  # what running a file of Python raises where the file is wrong
     *(SyntaxError, OSError, ImportError, NameError, TypeError, ValueError),
-    *(AttributeError, LookupError, ArithmeticError),
+    *(AttributeError, LookupError, ArithmeticError, AssertionError, RuntimeError),
 )
 NEEDED = dict(  # keys without which a user's file is no such part
     method="model.backbone",
@@ -65,20 +66,18 @@ def has_key(content: Any, key: str) -> bool:
             if int(name) >= len(content):
                 return False
             content = content[int(name)]
-        elif name in content:
+        elif isinstance(content, (Mapping, Config)) and name in content:
             content = content[name]
         else:
             return False
     return True
 
 
-def label_of(kind: str, name: str) -> str:
-    """Return what names a part in file and folder names: of a path its stem, with a mark where that is one of ours."""
+def label_of(name: str) -> str:
+    """Return what names a part in file and folder names: of a path its stem, and a mark that no other path has."""
     if not is_path(name):
         return name
     path = Path(osp.abspath(osp.expanduser(name)))
-    if path.stem not in _known(config_root() / "_base_" / FOLDERS[kind]):
-        return path.stem
     return f"{path.stem}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
 
 
@@ -96,7 +95,7 @@ def merged_parts(model: str, data: dict[str, Any], schedule: str, method: str, r
     cfg = Config({})
     for part in (read_part("trunk", model), data, read_part("schedule", schedule), read_part("runtime", runtime)):
         cfg.merge_from_dict(part)
-    contents = {label_of("method", name): read_part("method", name) for name in method.split("+")}
+    contents = {label_of(name): read_part("method", name) for name in method.split("+")}
     cfg.merge_from_dict(joined_methods(method, contents))
     return cfg
 
@@ -133,12 +132,10 @@ def _with_bases(path: Path, folder: Path, copies: Path, above: tuple[Path, ...] 
     ]
     if all("::" in base or path.parent / base == place for base, place in zip(bases, found)):
         return path
-    lines = text.splitlines()
-    first, last = statement.lineno - 1, statement.end_lineno or statement.lineno
-    lines[first:last] = [f"_base_ = {[str(place) for place in found]!r}", *[""] * (last - first - 1)]
     copy = copies / str(len(list(copies.iterdir()))) / path.name
     copy.parent.mkdir()
-    text = re.sub(r"\{\{\s*fileDirname\s*\}\}", lambda _: str(path.parent), "\n".join(lines))
+    text = _replaced(text, statement.value, repr([str(place) for place in found]))
+    text = re.sub(r"\{\{\s*fileDirname\s*\}\}", lambda _: str(path.parent), text)
     copy.write_text(text, encoding="utf-8")
     return copy
 
@@ -154,6 +151,15 @@ def _base_statement(text: str) -> Optional[ast.Assign]:
             plain = all(isinstance(n, (ast.List, ast.Tuple, ast.Constant, ast.Load)) for n in ast.walk(node.value))
             return node if plain else None
     return None
+
+
+def _replaced(text: str, node: ast.expr, value: str) -> str:
+    """Return a file's text with another value of the same number of lines in a node's place."""
+    lines = text.encode().split(b"\n")  # as ast counts: lines by newline alone, columns in bytes
+    first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
+    before, after = lines[first][: node.col_offset], lines[last][node.end_col_offset :]
+    padded = f"({value}" + "\n" * (last - first) + ")"
+    return b"\n".join([*lines[:first], before + padded.encode() + after, *lines[last + 1 :]]).decode()
 
 
 def _base(base: str, path: Path, folder: Path) -> Path:

@@ -41,7 +41,7 @@ def use(cfg: Config, method: str, split: str, values: Hyperparameters) -> None:
 
 def _steps(cfg: Config, kind: str) -> list[Any]:
     """Pipeline steps of one kind, wherever the config holds a copy of them."""
-    pipelines = [cfg[key] for key in ("train_pipeline", "test_pipeline")]
+    pipelines = [cfg.get(key, []) for key in ("train_pipeline", "test_pipeline")]
     sets = [cfg[f"{split}_dataloader"].dataset for split in ("train", "val", "test")]
     pipelines += [unwrapped(dataset).pipeline for dataset in sets]
     return [step for pipeline in pipelines for step in pipeline if step["type"] == kind]

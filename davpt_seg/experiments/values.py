@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -24,7 +25,10 @@ def parse(word: Word, text: str) -> Any:
             raise InputError(f"{word.name}={text}: expected one of {', '.join(word.choices)}")
         return text
     try:
-        plain = word.kind is float or (text.isascii() and text.isdecimal() and len(text) <= DIGITS)
+        if word.kind is float:
+            plain = text.isascii() and not re.search(r"[\s_]", text)  # which float() ignores, and names would keep
+        else:
+            plain = text.isascii() and text.isdecimal() and len(text) <= DIGITS
         value = word.kind(text) if plain else -1
     except ValueError:
         value = -1

@@ -111,7 +111,7 @@ def test_a_method_may_be_a_file_anywhere(tmp_path: Path) -> None:
     run = study.search_run({"lr": 1})
     assert study.key == "vtab/dtd/vitb_in21k/few"
     assert compose_from_words(run.words()).model.backbone.prompts.num_prompts == [3] * 11 + [10]
-    with pytest.raises(InputError, match=r"there is no method '.*few2\.py'"):
+    with pytest.raises(InputError, match=r"there is no file .*few2\.py"):
         studies({**PLAN, "methods": [{"few": {"method": str(tmp_path / "few2.py")}}]})
 
 
@@ -290,6 +290,8 @@ def test_each_seed_draws_training_images_of_its_own() -> None:
     for run, seed in zip(runs, (100, 0, 3)):
         cfg = compose_from_words(run.words())
         assert (cfg.train_dataloader.dataset.num_images, cfg.train_dataloader.dataset.seed) == (40, seed)
+    (study,) = studies({**plan, "tasks": ["camvid_crop112"], "common": {}, "grid": {"train_images": [20, 40]}})
+    assert "subset_seed=3" in study.final_run({"train_images": 40}, 3).words()
 
 
 def test_what_a_method_searches_alone_is_fixed_for_the_others() -> None:

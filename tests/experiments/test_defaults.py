@@ -68,4 +68,9 @@ def test_each_value_has_its_origin(tmp_path: Path) -> None:
     assert joined["rank"] == "ours, row of lora, *, *" and joined["guided_blocks"] == "default, the last block"
     schedule = of("method=vpt_deep,data=vtab/dtd,schedule=vpt_100e,lr=0.5")
     assert (schedule["batch_size"], schedule["lr"]) == ("the schedule", "the command")
+    short = of("method=davpt+zero_start,data=vtab/dtd,epochs=20")
+    assert short["kmeans_from_epoch"].endswith("vtab/dtd: 10, stretched with the epochs")
+    assert short["warmup_epochs"].endswith(": 10, stretched with the epochs") and "init_divide_by_8" not in short
+    assert of("method=davpt+carried,data=fgvc/cub")["guided_blocks"] == "the block of the persistent prompts"
+    assert "samples_per_class" not in of("method=davpt,data=vtab/dtd,schedule=vpt_100e,lr=0.5")
     assert of("method=lora,data=ade20k,rank=3") == {"rank": "the command"}

@@ -9,6 +9,7 @@ import pytest
 from davpt_seg.apis import main_train
 from davpt_seg.errors import InputError
 from davpt_seg.experiments.compose import asks_for_composition, compose, compose_from_words
+from davpt_seg.experiments.parts import label_of
 from davpt_seg.packaged_configs import config_root
 
 CAMVID = dict(head="linear", trunk="vits14", schedule="adamw_iters")
@@ -27,7 +28,7 @@ def test_a_data_part_elsewhere_finds_our_bases(tmp_path: Path, base: str) -> Non
     mine = write(tmp_path / "street.py", f'# mine\n_base_ = [\n    "{base}",\n]\nmetainfo = _base_.metainfo\n')
     own, ours = compose("lora", data=mine, **CAMVID), compose("lora", data="camvid_crop112", **CAMVID)
     assert own.to_dict() == ours.to_dict()
-    assert own.filename == "lora/linear_vits14_street_adamw_iters.py"
+    assert own.filename == f"lora/linear_vits14_{label_of(mine)}_adamw_iters.py"
     assert own.text.strip() == f"# method=lora,head=linear,trunk=vits14,data={mine},schedule=adamw_iters"
 
 
@@ -37,6 +38,19 @@ def test_a_file_beside_takes_precedence_and_its_bases_are_found_too(tmp_path: Pa
     cfg = compose("lora", data=mine, **CAMVID)
     assert cfg.train_dataloader.batch_size == 3
     assert cfg.place == f"{tmp_path}/images"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'a = 1; _base_ = "camvid_168x224.py"; train_dataloader = dict(batch_size=3)\n',
+        '# a page\x0c, \x1c and \u2028\n_base_ = (\n    "camvid_168x224.py",  # ours\n)\n'
+        "train_dataloader = dict(batch_size=3)\n",
+    ],
+    ids=["in one line", "signs that split lines elsewhere"],
+)
+def test_what_is_beside_the_bases_stays(tmp_path: Path, text: str) -> None:
+    assert compose("lora", data=write(tmp_path / "mine.py", text), **CAMVID).train_dataloader.batch_size == 3
 
 
 def test_a_path_may_begin_at_home_or_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +68,7 @@ def test_a_method_elsewhere_is_a_method_as_ours_are(tmp_path: Path) -> None:
         cfg = compose_from_words(f"method={mine}+lora+guidance,{words},rank=2")
         backbone = cfg.model.backbone
         assert (backbone.prompts.num_prompts, backbone.adapters[0].rank) == (counts, 2)
-        assert Path(cfg.filename).parent.name == "few+lora+guidance"
+        assert Path(cfg.filename).parent.name == f"{label_of(mine)}+lora+guidance"
         assert compose_from_words(f"method={mine},{words},prompts=5").model.backbone.prompts.num_prompts == 5
         with pytest.raises(InputError, match="has no rank"):
             compose_from_words(f"method={mine},{words},rank=5")
@@ -75,7 +89,9 @@ def test_a_trunk_elsewhere_has_its_head_and_a_schedule_its_length(tmp_path: Path
     schedule = write(tmp_path / "short.py", '_base_ = "adamw_iters.py"\nval_cfg = dict(fp16=False)\n')
     cfg = compose("lora", trunk=trunk, data="camvid_168x224", schedule=schedule, iters=40)
     assert (cfg.model.decode_head.channels, cfg.train_cfg.max_iters, cfg.val_cfg.fp16) == (99, 40, False)
-    assert cfg.filename == "lora/wide_camvid_168x224_short_iters=40.py"
+    assert cfg.filename == f"lora/{label_of(trunk)}_camvid_168x224_{label_of(schedule)}_iters=40.py"
+    with pytest.raises(InputError, match=r"head=.*wide\.py: a head has no file of its own; give trunk=FILE"):
+        compose("lora", head=trunk, trunk="vits14", data="camvid_168x224")
     with pytest.raises(InputError, match="omit head=linear"):
         compose("lora", trunk=trunk, head="linear", data="camvid_168x224")
 
@@ -87,13 +103,21 @@ def test_data_elsewhere_are_classification_by_what_is_in_the_file(tmp_path: Path
     cfg = compose(data=mine, split="final")
     assert (cfg.model.type, cfg.model.head.num_classes) == ("ImageClassifier", 7)
     assert cfg.test_dataloader.dataset.dataset == "pets"
-    assert cfg.filename == "davpt/vitb_augreg_in21k_pets_split=final.py"
+    assert cfg.filename == f"davpt/vitb_augreg_in21k_{label_of(mine)}_split=final.py"
 
 
 def test_a_file_with_the_name_of_ours_has_a_work_dir_of_its_own(tmp_path: Path) -> None:
     paths = [write(tmp_path / folder / "lora.py", (BASE / "methods" / "lora.py").read_text()) for folder in "ab"]
     names = {Path(compose(method, trunk="vits").filename).parent.name for method in ("lora", *paths)}
     assert len(names) == 3 and all(name.startswith("lora") for name in names)
+
+
+def test_two_files_of_one_name_have_two_work_dirs(tmp_path: Path) -> None:
+    """--resume takes another data_root for the same training."""
+    text = '_base_ = "camvid_168x224.py"\ntrain_dataloader = dict(dataset=dict(data_root="/{}"))\n'
+    paths = [write(tmp_path / folder / "street.py", text.format(folder)) for folder in "ab"]
+    names = {compose("lora", data=path, **CAMVID).filename for path in paths}
+    assert len(names) == 2 and all(name.startswith("lora/linear_vits14_street-") for name in names)
 
 
 def test_the_command_line_takes_paths(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -124,6 +148,14 @@ def test_the_command_line_takes_paths(tmp_path: Path, capsys: pytest.CaptureFixt
         ("train_dataloader = dict(batch_size=size)\n", "street.py cannot be read: NameError: name 'size'"),
         ("train_dataloader = dict(batch_size=1 // 0)\n", "street.py cannot be read: ZeroDivisionError"),
         ("train_dataloader = dict(batch_size=int('x'))\n", "street.py cannot be read: ValueError"),
+        ("assert False, 'no images'\n", "street.py cannot be read: AssertionError: no images"),
+        ("raise RuntimeError('no images')\n", "street.py cannot be read: RuntimeError: no images"),
+        (
+            "from mmengine.config import read_base\nwith read_base():\n    from .base import *\n",
+            "street.py cannot be read: ConfigParsingError: .*base.py not found",
+        ),
+        ("train_dataloader = dict()\n", "data=.*street.py: no train_dataloader.dataset, which segmentation needs"),
+        ("train_dataloader = dict(dataset=dict(type='X'))\n", "data=.*street.py: no val_dataloader.dataset"),
     ],
 )
 def test_a_file_that_is_no_part_is_refused(tmp_path: Path, text: str, told: str) -> None:
@@ -132,12 +164,36 @@ def test_a_file_that_is_no_part_is_refused(tmp_path: Path, text: str, told: str)
         compose("lora", data=path, **CAMVID)
 
 
+@pytest.mark.parametrize(
+    ("part", "text", "told"),
+    [
+        ("method", "model = 3\n", "has no model.backbone"),
+        ("method", "model = dict(backbone=3)\n", "model.backbone must be a dict"),
+        ("method", "model = dict(backbone=dict(prompts=3))\n", "prompts must be a dict"),
+        ("method", "model = dict(backbone=dict(prompts=dict(kind='deep')))\n", "no model.backbone.prompts.num_prompts"),
+        ("schedule", "optim_wrapper = dict(optimizer=dict(type='SGD'))\n", "no train_cfg"),
+        ("trunk", "model = dict(backbone=dict(out_indices=[3]))\n", "no model.decode_head"),
+    ],
+)
+def test_a_part_elsewhere_without_what_its_task_needs_is_refused(
+    tmp_path: Path, part: str, text: str, told: str
+) -> None:
+    parts = dict(method="lora", data="camvid_168x224", **CAMVID)
+    if part == "trunk":
+        del parts["head"]
+    path = write(tmp_path / "mine.py", text)
+    with pytest.raises(InputError, match=f"mine.py.*{told}"):
+        compose(**{**parts, part: path})
+
+
 def test_of_classification_a_schedule_elsewhere_wants_a_rate_and_the_form_of_ours(tmp_path: Path) -> None:
     mine = write(tmp_path / "long.py", '_base_ = "davpt_100e.py"\ntrain_dataloader = dict(batch_size=20)\n')
     cfg = compose("vpt_deep", data="vtab/dtd", schedule=mine, lr=0.5, epochs=20)
     assert (cfg.train_dataloader.batch_size, cfg.optim_wrapper.optimizer.lr, cfg.train_cfg.max_epochs) == (20, 0.5, 20)
     with pytest.raises(InputError, match=r"long\.py has no learning rate of its own: add lr="):
         compose("vpt_deep", data="vtab/dtd", schedule=mine)
+    with pytest.raises(InputError, match="samples_per_class=2: this schedule does not compose batches by class"):
+        compose("vpt_deep", data="vtab/dtd", schedule="vpt_100e", lr=1, samples_per_class=2)
     iterations = write(tmp_path / "iters.py", '_base_ = "adamw_iters.py"\n')
     with pytest.raises(InputError, match="classification needs a schedule by epochs"):
         compose("vpt_deep", data="vtab/dtd", schedule=iterations, lr=1)
