@@ -255,5 +255,21 @@ def test_what_the_function_raises_the_import_raises(packages: Path) -> None:
 
     sys.meta_path.insert(0, AfterImport(("outer_fake",), refuse))
     with pytest.raises(ImportError, match="installed side by side"):
-        import outer_fake  # noqa: F401
+        import outer_fake
     assert "outer_fake" not in sys.modules
+    with pytest.raises(ImportError, match="installed side by side"):
+        import outer_fake  # noqa: F401
+
+
+def test_what_was_found_before_the_import_can_be_run_after_it(packages: Path) -> None:
+    from importlib.util import find_spec, module_from_spec
+
+    from davpt_seg.registration import AfterImport
+
+    calls = []
+    sys.meta_path.insert(0, AfterImport(("outer_fake",), lambda: calls.append(1)))
+    found = find_spec("outer_fake")
+    import outer_fake  # noqa: F401
+
+    found.loader.exec_module(module_from_spec(found))
+    assert calls == [1]
