@@ -136,7 +136,7 @@ def test_what_a_plan_says_about_its_data_counts_before_the_first_run_too(
     ("arguments", "told"),
     [
         ((*what(trunk="vitb_mea"),), "did you mean"),
-        ((*what(), "--set", "prompts=4"), "method linear on vtab/dmlab has no prompts"),
+        ((*what(), "--set", "prompts=4"), "method linear on vtab/dmlab with schedule davpt_100e has no prompts"),
         ((*what(), "--grid", "lr=1e-3,1e-2", "model.hed.x=1"), "model has no 'hed'"),
         ((*what(), "--grid", "batch_size=32,64,0"), "batch_size=0"),  # the third trial's
         ((*what(), "--grid", "lr=-1:-0.5", "--sampler", "tpe", "--trials", "2"), "low must be less than high"),
