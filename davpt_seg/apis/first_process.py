@@ -50,6 +50,10 @@ def first_process_alone(cfg: Config, launcher: str) -> Iterator[bool]:
 
 
 def disconnect(launcher: str) -> None:
-    """Close the connections of processes that a launcher started; left to the interpreter's end, gloo may abort it."""
+    """Close the connections of processes that a launcher started, when all of them are done.
+
+    Left to the interpreter's end, or closed while another process still communicates, gloo may abort the process.
+    """
     if launcher != "none" and torch.distributed.is_initialized():
+        torch.distributed.barrier()
         torch.distributed.destroy_process_group()
