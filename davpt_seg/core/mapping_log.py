@@ -75,7 +75,7 @@ class MappingLog:
         iterations: trained so far.
 
     Raises:
-        InputError: the file to go on with is broken.
+        InputError: the file to resume is broken.
     """
 
     def __init__(self, path: Union[str, Path], iterations: int) -> None:

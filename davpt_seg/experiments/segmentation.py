@@ -77,7 +77,7 @@ def _use_rates(cfg: Config, values: Hyperparameters) -> None:
 
 
 def _use_iterations(cfg: Config, iters: int) -> None:
-    """Make the schedule that long; warming up takes as many iterations as before, and validation is at the end."""
+    """Make the schedule that long; warm-up keeps its number of iterations, and validation is at the end."""
     old = cfg.train_cfg.max_iters
     cfg.train_cfg.update(max_iters=iters, val_interval=iters)
     cfg.train_cfg.pop("dynamic_intervals", None)

@@ -137,7 +137,7 @@ def prompt_similarity(model: PromptedViT, images: Tensor) -> Tensor:
         ValueError: a model without guidance.
     """
     if model.guidance is None:
-        raise InputError("the model has no guidance, so its prompts speak for no class")
+        raise InputError("the model has no guidance, so its prompts are assigned to no class")
     record = model.encode(images, record=True).records[-1]
     assert record.prompts is not None  # guided blocks have prompts
     dtype = torch.promote_types(images.dtype, torch.float32)
