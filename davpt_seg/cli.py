@@ -20,18 +20,18 @@ class Command(NamedTuple):
 
 # A new subcommand is one line here: where its ``main(argv)`` is, and what it does.
 COMMANDS = {
-    "train": Command("davpt_seg.apis.launch:main_train", "train a config, resume a training, or only check it"),
-    "test": Command("davpt_seg.apis.launch:main_test", "test a checkpoint: IoU per class, with --tta if wanted"),
-    "predict": Command("davpt_seg.apis.predict:main_predict", "paint images with a trained model"),
-    "check-dataset": Command("davpt_seg.apis.check:main_check_dataset", "tell whether a data set is whole"),
+    "train": Command("davpt_seg.commands.launch:main_train", "train a config, resume a training, or only check it"),
+    "test": Command("davpt_seg.commands.launch:main_test", "test a checkpoint: IoU per class, with --tta if wanted"),
+    "predict": Command("davpt_seg.commands.predict:main_predict", "paint images with a trained model"),
+    "check-dataset": Command("davpt_seg.commands.check_dataset:main_check_dataset", "tell whether a data set is whole"),
     "benchmark": Command("davpt_seg.benchmark.command:main_benchmark", "run a plan of many trainings into one table"),
     "prune": Command(
         "davpt_seg.apis.prune:main_prune", "E2VPT's pruning: remove the least important of trained prompts"
     ),
-    "count": Command("davpt_seg.apis.parameters:main_count", "count the parameters that configs train"),
+    "count": Command("davpt_seg.training.parameters:main_count", "count the parameters that configs train"),
     "mapping": Command("davpt_seg.commands.mapping:main_mapping", "which classes shared a prompt, from start to end"),
-    "configs": Command("davpt_seg.packaged_configs:main_configs", "list the configs that come with us"),
-    "info": Command("davpt_seg.info:main_info", "versions, the OpenMMLab stack, devices, what is missing"),
+    "configs": Command("davpt_seg.experiments.catalog:main_configs", "list the configs that come with us"),
+    "info": Command("davpt_seg.commands.info:main_info", "versions, the OpenMMLab stack, devices, what is missing"),
 }
 
 HELP = """\

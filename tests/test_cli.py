@@ -11,7 +11,7 @@ import pytest
 
 from davpt_seg import __version__, cli, compat
 from davpt_seg.errors import InputError
-from davpt_seg.packaged_configs import config_names, config_root, find_config, main_configs
+from davpt_seg.experiments.catalog import config_names, config_root, find_config, main_configs
 
 ADE = "davpt/upernet_vitl_ade20k"
 
@@ -55,7 +55,7 @@ def test_a_wrong_config_name_gets_the_closest_ones(typed: str, told: str) -> Non
 def test_an_installation_without_configs_says_how_to_get_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("davpt_seg.packaged_configs.PACKAGE", tmp_path / "davpt_seg")
+    monkeypatch.setattr("davpt_seg.experiments.catalog.PACKAGE", tmp_path / "davpt_seg")
     with pytest.raises(InputError, match=r"no configs beside the package.*pip install"):
         find_config(ADE)
     with pytest.raises(SystemExit, match="2"):

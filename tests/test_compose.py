@@ -12,10 +12,10 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, init_default_scope
 
 from davpt_seg.apis import main_test, main_train
-from davpt_seg.apis.parameters import build_on_meta
-from davpt_seg.datasets.preflight import unwrapped
+from davpt_seg.audit.preflight import unwrapped
 from davpt_seg.errors import InputError
 from davpt_seg.experiments.compose import compose, compose_from_words
+from davpt_seg.training.parameters import build_on_meta
 
 from .test_configs import CELLS, COMBINATIONS, METHODS, config_of
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from davpt_seg import packaged_configs
+from davpt_seg.experiments import catalog
 
 ROOT = Path(__file__).parents[1]
 MIM = "davpt_seg/.mim"
@@ -95,10 +95,10 @@ def test_the_console_command_is_there(installed: Path) -> None:
 
 
 def test_every_packaged_config_is_found_by_name_and_reads(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    in_checkout = packaged_configs.config_names()
-    monkeypatch.setattr(packaged_configs, "PACKAGE", installed)
-    assert packaged_configs.config_names() == in_checkout
+    in_checkout = catalog.config_names()
+    monkeypatch.setattr(catalog, "PACKAGE", installed)
+    assert catalog.config_names() == in_checkout
     for name in in_checkout:
-        path = packaged_configs.find_config(name)
+        path = catalog.find_config(name)
         assert path.startswith(str(installed / ".mim"))
         assert "model" in Config.fromfile(path)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import davpt_seg
-from davpt_seg import info
+from davpt_seg.commands import info
 
 PACKAGE = Path(davpt_seg.__file__).parent
 OPENMMLAB = {"mmengine", "mmcv", "mmseg", "mmpretrain", "mmdet"}
@@ -82,7 +82,7 @@ assert not {HEAVY | DRAWING} & set(sys.modules)
 
 
 def test_info_asks_torch_only_where_there_may_be_a_gpu() -> None:
-    without_gpu = "import davpt_seg.info; davpt_seg.info._may_have_gpu = lambda: False"
+    without_gpu = "import davpt_seg.commands.info; davpt_seg.commands.info._may_have_gpu = lambda: False"
     assert not imported_by_command("info", before=without_gpu) & (HEAVY | DRAWING)
     assert info._may_have_gpu() or not torch.cuda.is_available()
     assert info._torch_build()["cuda"] == torch.version.cuda

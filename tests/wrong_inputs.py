@@ -23,11 +23,11 @@ from PIL import Image
 
 from davpt_seg import compat, registration
 from davpt_seg.apis import main_test, main_train
-from davpt_seg.apis.check import advise_check, main_check_dataset
+from davpt_seg.commands.check_dataset import advise_check, main_check_dataset
+from davpt_seg.converters.pascal_context import CLASS_IDS
 from davpt_seg.core import PromptedViT
-from davpt_seg.datasets.pascal_context import CLASS_IDS
 
-from .datasets.pascal_release import label_maps, write_json, write_mats, write_voc
+from .converters.pascal_release import label_maps, write_json, write_mats, write_voc
 from .recognition import write_fgvc, write_vtab
 from .scenes import write_ade20k, write_camvid, write_pascal_context
 from .training import tiny_camvid

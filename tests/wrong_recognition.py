@@ -13,7 +13,7 @@ from mmengine.registry import MODELS
 from PIL import Image
 
 from davpt_seg.apis import main_test, main_train
-from davpt_seg.apis.predict import main_predict
+from davpt_seg.commands.predict import main_predict
 from davpt_seg.core.targets import Labelling
 from davpt_seg.engine.batch_labels import batch_labels
 

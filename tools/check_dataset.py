@@ -3,7 +3,7 @@
 
 import sys
 
-from davpt_seg.apis.check import main_check_dataset
+from davpt_seg.commands.check_dataset import main_check_dataset
 
 if __name__ == "__main__":
     sys.exit(main_check_dataset())

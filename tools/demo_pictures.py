@@ -18,13 +18,13 @@ from mmengine.model import BaseModel
 from mmengine.registry import DATASETS
 from rich.progress import track
 
-from davpt_seg.apis.checkpoint import load_strictly, read_checkpoint
-from davpt_seg.apis.configs import read_config
-from davpt_seg.apis.launch import check_data
-from davpt_seg.apis.option_values import OptionsAction
-from davpt_seg.apis.sync_bn import replace_sync_bn
+from davpt_seg.commands.config_argument import read_config
+from davpt_seg.commands.launch import check_data
 from davpt_seg.core import PromptedViT
 from davpt_seg.errors import InputError
+from davpt_seg.experiments.option_values import OptionsAction
+from davpt_seg.training.sync_bn import replace_sync_bn
+from davpt_seg.training.trained_checkpoint import load_strictly, read_checkpoint
 from davpt_seg.visualization import prompt_attention, prompt_contribution, prompt_similarity
 from davpt_seg.visualization.curves import loss_curves, read_scalars
 from davpt_seg.visualization.pictures import Row, demo_sheet

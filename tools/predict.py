@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Segment images: python tools/predict.py [CONFIG] CHECKPOINT IMAGE... [--show] (--help for options)."""
 
-from davpt_seg.apis.predict import main_predict
+from davpt_seg.commands.predict import main_predict
 
 if __name__ == "__main__":
     main_predict()

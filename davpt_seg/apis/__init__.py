@@ -1,7 +1,7 @@
 """What the scripts in tools/ call."""
 
+from ..commands.launch import main_test, main_train
+from ..training.parameters import main_count
 from .compose import compose
-from .launch import main_test, main_train
-from .parameters import main_count
 
 __all__ = ["compose", "main_count", "main_test", "main_train"]

@@ -13,7 +13,7 @@ import torch
 from mmengine.dataset import Compose
 from PIL import Image
 
-from ..datasets.depth import IMAGE_ADVICE, cuts_images, file_bits
+from ..audit.depth import IMAGE_ADVICE, cuts_images, file_bits
 from ..datasets.pipelines import loading_steps, step_name
 from ..errors import InputError
 

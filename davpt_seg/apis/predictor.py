@@ -13,23 +13,23 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.device import get_device
 from mmengine.registry import MODELS, init_default_scope
 
-from ..datasets.data_check import DataCheck, read_as_stored
+from ..audit.data_check import DataCheck, read_as_stored
 from ..datasets.pipelines import MASK_LOADERS, step_name
 from ..errors import InputError
-from ..trust.config_check import without_sources
-from ..trust.config_parts import innermost
-from .build_training import step
-from .checkpoint import (
+from ..experiments.options import put_options
+from ..training.build_training import step
+from ..training.sync_bn import replace_sync_bn
+from ..training.testing import set_mode, use_tta
+from ..training.trained_checkpoint import (
     class_names_and_colours,
     embedded_config,
     load_strictly,
     read_checkpoint,
     refuse_classifier,
 )
-from .options import put_options
+from ..trust.config_check import without_sources
+from ..trust.config_parts import innermost
 from .pixels import ImageReader
-from .sync_bn import replace_sync_bn
-from .testing import set_mode, use_tta
 
 
 class Predictor:

@@ -10,11 +10,12 @@ from typing import Optional
 
 from mmengine.config import Config
 
+from ..commands.config_argument import read_config
+from ..commands.launch import check_data
 from ..core.adapters.pruning import pruned, staying
 from ..errors import InputError
-from .configs import read_config
-from .launch import check_data
-from .parameters import build_on_meta, count_parameters
+from ..training.parameters import build_on_meta, count_parameters
+from ..training.weights import check_weights
 from .prune_arguments import parse
 from .prune_check import Shares, check_prunable, combined
 from .prune_cycle import Cycle
@@ -24,7 +25,6 @@ from .prune_files import draw_pruned, pruned_config
 from .prune_importance import Measured, load_trained, measure
 from .prune_stage import settle
 from .prune_table import cycle_table, pruned_counts
-from .weights import check_weights
 
 
 def main_prune(argv: Optional[Sequence[str]] = None) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
-from .option_values import OptionsAction
+from ..experiments.option_values import OptionsAction
 from .prune_data import SPLITS
 from .prune_importance import RANKINGS
 

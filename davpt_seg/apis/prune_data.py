@@ -9,7 +9,7 @@ from typing import Any, Optional
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, init_default_scope
 
-from ..datasets.preflight import recognition_kind, unwrapped
+from ..audit.preflight import recognition_kind, unwrapped
 from ..errors import InputError
 
 SPLITS = ("val", "train")

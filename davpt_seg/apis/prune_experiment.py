@@ -10,10 +10,10 @@ from typing import Any, NamedTuple, Optional
 
 from mmengine.config import Config
 
+from ..commands.config_argument import read_config
+from ..commands.launch import check_data
 from ..errors import InputError
 from ..experiments.compose import asks_for_composition
-from .configs import read_config
-from .launch import check_data
 from .prune_data import refuse_tested_images
 
 

@@ -22,8 +22,8 @@ from torch import Tensor
 from ..core.adapters.pruning import Importance, prompt_importance
 from ..engine.atomic_files import AtomicLocalBackend
 from ..errors import InputError
-from .checkpoint import load_strictly, read_checkpoint
-from .sync_bn import replace_sync_bn
+from ..training.sync_bn import replace_sync_bn
+from ..training.trained_checkpoint import load_strictly, read_checkpoint
 
 RANKINGS = ("masks", "segments")
 

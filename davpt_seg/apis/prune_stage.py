@@ -14,7 +14,7 @@ from mmengine.config import Config
 
 from ..benchmark.attempts import claim
 from ..errors import InputError
-from .resume import last_checkpoint
+from ..training.resume import last_checkpoint
 
 
 class Stage(NamedTuple):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Optional
 
 from ..errors import InputError, nearest
-from ..packaged_configs import config_root
+from ..experiments.catalog import config_root
 from .devices import gpu_names
 from .execution import KEEP
 from .narrow import narrow

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InputError, nearest
+from ..experiments.catalog import config_root
 from ..experiments.words import WORDS as EXPERIMENT_WORDS
 from ..experiments.words import is_path
-from ..packaged_configs import config_root
 from .checks import check_folder, check_keys, check_options
 from .drawings import Drawings, drawings
 from .grids import space_of

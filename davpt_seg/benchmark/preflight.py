@@ -83,10 +83,10 @@ def _examples(study: Study, checked: set[Any]) -> Iterator[Run]:
 
 
 def _problems(run: Run, checked: set[Any]) -> Iterator[str]:
-    from ..apis.option_values import parsed_options
-    from ..apis.options import put_options
-    from ..apis.weights import check_weights
     from ..experiments.compose import compose_from_words  # imports OpenMMLab: seconds
+    from ..experiments.option_values import parsed_options
+    from ..experiments.options import put_options
+    from ..training.weights import check_weights
 
     try:
         cfg = compose_from_words(run.words())
@@ -109,8 +109,8 @@ def _problems(run: Run, checked: set[Any]) -> Iterator[str]:
 
 def _data_problems(run: Run, cfg: Any, checked: set[Any]) -> Iterator[str]:
     """Look for lists, images and masks of a run's splits; a split of a task is looked at once."""
-    from ..apis.check_splits import check_splits, use_data_check
-    from ..apis.classes import check_classes
+    from ..training.check_splits import check_splits, use_data_check
+    from ..training.classes import check_classes
 
     task = run.study.task
     folder, variable = data_folder(task), data_variable(task)

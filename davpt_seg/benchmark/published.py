@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from ..packaged_configs import config_root
+from ..experiments.catalog import config_root
 
 LABEL = "published (DA-VPT, arXiv 2505.23694)"
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from ..packaged_configs import config_root
+from ..experiments.catalog import config_root
 
 # Read as text, since MMEngine would take seconds: data_root = "{{$CAMVID_ROOT:data/camvid}}", here or in its base.
 DATA_ROOT = re.compile(r'^data_root = "(?:\{\{\$(\w+):)?([^"{}]+)(?:\}\})?"', re.MULTILINE)

@@ -9,7 +9,7 @@ from typing import Any, Optional
 import yaml
 
 from ..errors import InputError, nearest
-from ..packaged_configs import config_root
+from ..experiments.catalog import config_root
 from .checks import check_folder, check_keys
 from .values import list_of
 

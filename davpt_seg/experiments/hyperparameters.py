@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..packaged_configs import config_root
+from .catalog import config_root
 from .values import parse
 from .words import CLASSIFICATION, COLUMNS, words_of
 

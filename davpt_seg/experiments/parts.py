@@ -14,7 +14,7 @@ from typing import Any, Optional
 from mmengine.config import Config
 
 from ..errors import InputError, nearest
-from ..packaged_configs import config_root
+from .catalog import config_root
 from .methods import joined_methods
 from .words import is_path
 

@@ -7,7 +7,7 @@ from typing import Any, Optional
 
 from mmengine.config import Config
 
-from ..datasets.preflight import unwrapped
+from ..audit.preflight import unwrapped
 from ..errors import InputError
 from .hyperparameters import Hyperparameters
 from .methods import fit_values

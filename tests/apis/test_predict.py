@@ -11,11 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from davpt_seg.apis.checkpoint import load_strictly
-from davpt_seg.apis.images import find_images, output_stems
-from davpt_seg.apis.predict import main_predict, show
 from davpt_seg.apis.predictor import Predictor
+from davpt_seg.commands.images import find_images, output_stems
+from davpt_seg.commands.predict import main_predict, show
 from davpt_seg.errors import InputError
+from davpt_seg.training.trained_checkpoint import load_strictly
 
 from ..checkpoints import Trained
 

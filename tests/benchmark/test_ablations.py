@@ -8,13 +8,13 @@ import pytest
 from mmengine.config import DictAction
 from mmengine.registry import HOOKS
 
-from davpt_seg.apis.options import check_options
-from davpt_seg.apis.parameters import build_on_meta
 from davpt_seg.benchmark.options import known_plans
 from davpt_seg.benchmark.plan import plan_of
 from davpt_seg.benchmark.settings import read_plan, read_yaml
 from davpt_seg.benchmark.study import Study
 from davpt_seg.experiments.compose import compose_from_words
+from davpt_seg.experiments.options import check_options
+from davpt_seg.training.parameters import build_on_meta
 
 CELLS = [(name, setting) for name, path in known_plans().items() for setting in read_yaml(path).get("settings", [None])]
 

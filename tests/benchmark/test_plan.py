@@ -17,9 +17,9 @@ from davpt_seg.benchmark.space import Range
 from davpt_seg.benchmark.study import Study
 from davpt_seg.benchmark.tasks import data_folder, data_variable, expand, missing_data, tasks_of
 from davpt_seg.errors import InputError
+from davpt_seg.experiments.catalog import config_root
 from davpt_seg.experiments.compose import compose_from_words
 from davpt_seg.experiments.words import TASKS, words_of
-from davpt_seg.packaged_configs import config_root
 
 PLAN: dict[str, Any] = dict(tasks=["vtab/dtd"], trunks=["vitb_in21k"], methods=["linear"])
 

@@ -9,7 +9,7 @@ import pytest
 from mmengine.config import ConfigDict
 from mmengine.registry import DATASETS, init_default_scope
 
-from davpt_seg.datasets.preflight import check_dataset
+from davpt_seg.audit.preflight import check_dataset
 from davpt_seg.errors import DataError
 
 from ..scenes import write_camvid

@@ -27,7 +27,7 @@ import torch
 from mmengine.config import Config
 
 from davpt_seg.apis import main_train
-from davpt_seg.apis.resume import damage
+from davpt_seg.training.resume import damage
 
 from ..scenes import write_camvid
 from ..training import by_iterations, tiny_camvid

@@ -15,8 +15,8 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS, OPTIM_WRAPPERS
 
 from davpt_seg.apis import main_train
-from davpt_seg.apis.start import stop_where_diverged
 from davpt_seg.errors import DivergedError
+from davpt_seg.training.start import stop_where_diverged
 
 from ..training import CONFIGS, by_iterations, config_file, tiny_camvid, train
 

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.registry import HOOKS
 
 from davpt_seg.apis import main_test, main_train
-from davpt_seg.apis.parameters import build_on_meta, count_parameters
+from davpt_seg.training.parameters import build_on_meta, count_parameters
 from davpt_seg.trust.checkpoints import read
 
 from ..recognition import write_image

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from davpt_seg.apis import main_test, main_train
-from davpt_seg.apis.check import main_check_dataset
-from davpt_seg.apis.parameters import main_count
+from davpt_seg.commands.check_dataset import main_check_dataset
+from davpt_seg.training.parameters import main_count
 
 from ..checkpoints import Trained
 from ..scenes import write_camvid

@@ -13,8 +13,8 @@ import torch
 from mmengine.config import Config
 
 from davpt_seg.apis import main_train
-from davpt_seg.apis.resume_changes import changes
 from davpt_seg.engine.resumed_rates_hook import use_rates
+from davpt_seg.training.resume_changes import changes
 
 from ..training import by_iterations, config_file, tiny_camvid, train
 

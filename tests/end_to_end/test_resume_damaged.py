@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from davpt_seg.apis import main_train
-from davpt_seg.apis.resume import checkpoint_to_resume, damage, last_checkpoint
 from davpt_seg.errors import InputError
+from davpt_seg.training.resume import checkpoint_to_resume, damage, last_checkpoint
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 from mmengine.runner import ValLoop
 
-from davpt_seg.apis.resume import checkpoint_to_resume
 from davpt_seg.engine import AtomicCheckpointHook, atomic_files
 from davpt_seg.engine.atomic_files import AtomicLocalBackend, remove_unfinished
 from davpt_seg.errors import DivergedError
+from davpt_seg.training.resume import checkpoint_to_resume
 
 from ..training import by_iterations, tiny_camvid, train
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from davpt_seg.experiments.catalog import config_root
 from davpt_seg.experiments.compose import compose_from_words, origins
 from davpt_seg.experiments.hyperparameters import hyperparameters
-from davpt_seg.packaged_configs import config_root
 
 OWN_DATA = "data=vtab/cifar10_1k"  # which has no row
 ALL = (

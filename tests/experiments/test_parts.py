@@ -8,9 +8,9 @@ import pytest
 
 from davpt_seg.apis import main_train
 from davpt_seg.errors import InputError
+from davpt_seg.experiments.catalog import config_root
 from davpt_seg.experiments.compose import asks_for_composition, compose, compose_from_words
 from davpt_seg.experiments.parts import label_of
-from davpt_seg.packaged_configs import config_root
 
 CAMVID = dict(head="linear", trunk="vits14", schedule="adamw_iters")
 CAMVID_WORDS = "data=camvid_168x224,head=linear,trunk=vits14,schedule=adamw_iters"

@@ -14,8 +14,8 @@ from mmengine.config import Config
 
 from davpt_seg.apis.predictor import Predictor
 from davpt_seg.apis.predictor import test_steps as steps_of
-from davpt_seg.apis.testing import use_tta
 from davpt_seg.errors import InputError
+from davpt_seg.training.testing import use_tta
 from davpt_seg.trust.config_check import check_config, without_sources
 from davpt_seg.trust.config_parts import parts_that_predict
 from davpt_seg.trust.config_text import evaluate

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from sklearn.model_selection import train_test_split
 
+from davpt_seg.converters.fgvc_release import RELEASES, Release, read_release
 from davpt_seg.datasets.fgvc import FGVC_SETS
-from davpt_seg.datasets.fgvc_release import RELEASES, Release, read_release
 from davpt_seg.engine.atomic_files import AtomicLocalBackend
 from davpt_seg.errors import DataError
 

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from davpt_seg.datasets.official import COUNTS
-from davpt_seg.datasets.pascal_context import MatRelease, MergedJson, Release
-from davpt_seg.datasets.progress import in_parallel
+from davpt_seg.audit.official import COUNTS
+from davpt_seg.audit.progress import in_parallel
+from davpt_seg.converters.pascal_context import MatRelease, MergedJson, Release
 from davpt_seg.errors import DataError
 from davpt_seg.replacing import replacing
 

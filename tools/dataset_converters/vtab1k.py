@@ -25,10 +25,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from davpt_seg.converters.vtab_sources import HuggingFaceSource, Source, TfdsSource
+from davpt_seg.converters.vtab_tasks import TASKS
+from davpt_seg.converters.vtab_writer import write_task
 from davpt_seg.datasets.vtab import VTAB_SETS, VTABDataset
-from davpt_seg.datasets.vtab_sources import HuggingFaceSource, Source, TfdsSource
-from davpt_seg.datasets.vtab_tasks import TASKS
-from davpt_seg.datasets.vtab_writer import write_task
 from davpt_seg.errors import DataError
 
 

@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 import safetensors.torch
 import torch
 
-from davpt_seg.apis.checkpoint import read_checkpoint
-from davpt_seg.apis.resume import checkpoint_to_resume
 from davpt_seg.core import PromptedViT
 from davpt_seg.core.weights import load_weights
+from davpt_seg.training.resume import checkpoint_to_resume
+from davpt_seg.training.trained_checkpoint import read_checkpoint
 
 from ..judge import Fuzz, Wrong
 from ..mutate import changed_bytes

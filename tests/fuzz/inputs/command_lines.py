@@ -12,8 +12,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from davpt_seg.apis.option_values import parsed_options
 from davpt_seg.cli import main
+from davpt_seg.experiments.option_values import parsed_options
 
 from ...recognition import write_vtab
 from ..judge import Fuzz, Wrong

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from mmengine.config import ConfigDict
 
+from davpt_seg.audit.preflight import check_dataset
 from davpt_seg.datasets import FGVCDataset, VTABDataset
-from davpt_seg.datasets.preflight import check_dataset
 
 from ...recognition import write_image, write_vtab
 from ..judge import Fuzz, Wrong

@@ -1,0 +1,1 @@
+"""What ``davpt-seg check-dataset`` reads and reports, and the quicker check before a training."""

@@ -1,0 +1,161 @@
+"""Reads some masks of each split before training, and all of them where some contradict the config."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Optional
+
+import numpy as np
+
+from ..datasets.load_label_map import MOST, label_map_problem
+from ..datasets.pictures import UNREADABLE, read_picture
+from ..datasets.pipelines import loads_masks_otherwise
+from ..errors import DataError, some
+from .data_check import STRICT, DataCheck
+from .label_advice import advice_on
+from .label_patterns import contradictions, suspicious
+from .label_values import Scheme, SeenValues
+from .lossy import looks_interpolated
+from .palettes import Palettes
+from .preflight import leaves, open_dataset, whereabouts
+from .progress import WORKERS, in_parallel
+from .report import NEXT_STEPS, NOTES
+from .segmentation_audit import label_table
+
+SAMPLE = 64  # masks of each split that are always read, evenly spaced
+GENERAL = "fix the masks, or check the data set's type, its classes and reduce_zero_label"
+PROCEED = "If the data are meant so: --cfg-options data_check.labels=warn"
+
+logger = logging.getLogger("davpt_seg")
+
+
+class MaskValues(NamedTuple):
+    """A mask's number of pixels of each value, its file format, whether its borders look interpolated, its palette."""
+
+    path: str
+    histogram: np.ndarray
+    format: str
+    interpolated: bool
+    palette: Optional[np.ndarray]
+
+
+def read_values(path: str) -> Optional[MaskValues]:
+    """Read a mask; None if it cannot be read or is no label map, which training refuses by name when it meets it."""
+    try:
+        mask = read_picture(path, decode=True)
+    except UNREADABLE:
+        return None
+    if label_map_problem(mask.mode, mask.bits) or mask.values is None or mask.values.min() < 0:
+        return None
+    values = np.minimum(mask.values.ravel().astype(np.int64), MOST + 1)  # which is no class either
+    histogram = np.bincount(values, minlength=256)
+    return MaskValues(path, histogram, mask.format, looks_interpolated(mask.values), mask.palette)
+
+
+class _Split:
+    """One split's masks, in the order in which they are read."""
+
+    def __init__(self, name: str, config: Mapping[str, Any], dataset: Any) -> None:
+        self.name, self.where = name, whereabouts(dataset)
+        classes = tuple(dataset.metainfo.get("classes") or ())
+        self.seen = SeenValues(
+            Scheme(label_table(dataset, config.get("pipeline") or ()), classes, bool(dataset.reduce_zero_label))
+        )
+        paths = list(dict.fromkeys(i["seg_map_path"] for i in dataset.load_data_list() if i.get("seg_map_path")))
+        first = np.unique(np.linspace(0, len(paths) - 1, min(SAMPLE, len(paths))).astype(int))
+        rest = np.random.default_rng(0).permutation(np.setdiff1d(np.arange(len(paths)), first))
+        self.order = [paths[i] for i in [*first, *rest]]
+        self.read = 0
+
+    def read_some(self, count: int) -> list[MaskValues]:
+        """Read the next masks and count their values."""
+        paths = self.order[self.read : self.read + count]
+        self.read += len(paths)
+        masks = [mask for mask in in_parallel(read_values, paths, WORKERS, self.name, bar=False) if mask is not None]
+        for mask in masks:
+            self.seen.add(mask.histogram)
+        self.seen.complete = self.read == len(self.order)
+        return masks
+
+
+def check_labels(datasets: Mapping[str, Mapping[str, Any]], settings: DataCheck = STRICT) -> None:
+    """Refuse masks whose values contradict the config.
+
+    At most 64 masks of each split are read; more only as long as those that were read contradict the config.
+
+    Args:
+        datasets: configs of data sets by split, or of wrappers around them. Kinds other than mmseg's
+            ``BaseSegDataset``, data sets without classes or masks, and those whose pipeline loads masks by a custom
+            step, which may give the values another meaning, are not looked at.
+        settings: ``labels="warn"`` logs a warning instead.
+
+    Raises:
+        DataError: values that are no class, masks that interpolation or JPEG mixed, splits without any class, with one
+            class alone, or with ``reduce_zero_label`` where 0 is a class.
+    """
+    splits = list(_splits(datasets))
+    for split in splits:
+        _refuse_wrong(split, split.read_some(SAMPLE), settings)
+    seen = {split.name: split.seen for split in splits}
+    while True:
+        doubtful = suspicious(seen)
+        unread = [split for split in splits if split.name in doubtful and split.read < len(split.order)]
+        if not unread:
+            break
+        for split in unread:
+            split.read_some(4 * SAMPLE)
+    for case in contradictions(seen):
+        where = next(split.where for split in splits if split.name == case.split)
+        message = f"{case.split}: {where}: {case.text}"
+        if case.certain and settings.labels == "refuse":
+            raise DataError(f"{message}. {PROCEED}")
+        logger.warning("%s", message)
+
+
+def _splits(datasets: Mapping[str, Mapping[str, Any]]) -> Iterator[_Split]:
+    known: list[Any] = []
+    for name, config in datasets.items():
+        for number, leaf in enumerate(leaves(config), 1):
+            files = {key: value for key, value in leaf.items() if key != "pipeline"}
+            dataset = open_dataset(leaf) if files not in known else None
+            known.append(files)
+            if loads_masks_otherwise(leaf.get("pipeline") or ()):
+                logger.info("%s: the pipeline loads no masks, or by a custom step: their values are not checked", name)
+            elif dataset is not None and hasattr(dataset, "seg_map_suffix") and dataset.metainfo.get("classes"):
+                yield _Split(name if number == 1 else f"{name} {number}", leaf, dataset)
+
+
+def _refuse_wrong(split: _Split, masks: Sequence[MaskValues], settings: DataCheck) -> None:
+    """Refuse labels that no class has, and masks that were mixed along their borders."""
+    if not masks:
+        return
+    mixed = [mask.path for mask in masks if mask.format in ("JPEG", "MPO")] or [
+        mask.path for mask in masks if mask.interpolated
+    ]
+    wrong = set(split.seen.wrong)
+    first = next((mask.path for mask in masks if any(mask.histogram[v] for v in wrong if v < len(mask.histogram))), "")
+    if 2 * len(mixed) > len(masks):
+        problem = (
+            f"{len(mixed)} of {len(masks)} masks that were read, for instance {mixed[0]}, hold labels between those of "
+            "their regions along the borders, as interpolation and JPEG leave them. Make the masks again from their "
+            "source: resized by nearest neighbour, saved as PNG"
+        )
+    elif wrong:
+        problem = (
+            f"masks hold label {some(sorted(wrong))}, for instance {first}, but classes are "
+            f"{split.seen.scheme.allowed}; {advice_on(wrong, split.seen.pixels, split.seen.scheme) or GENERAL}"
+        )
+    else:
+        colours = Palettes()
+        cases = [case for mask in masks for case in colours.compare(mask.path, mask.palette, mask.histogram)]
+        if not cases:
+            return
+        case = next((case for case in cases if case.kind == "palettes"), cases[0])
+        problem = f"mask {case.path}: {case.detail}; {(NEXT_STEPS | NOTES)[case.kind][1]}"
+        if case.kind == "colours":
+            logger.warning("%s: %s: %s", split.name, split.where, problem)
+            return
+    if settings.labels == "refuse":
+        raise DataError(f"{split.name}: {split.where}: {problem}. {PROCEED}")
+    logger.warning("%s: %s: %s", split.name, split.where, problem)

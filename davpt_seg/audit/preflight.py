@@ -1,0 +1,176 @@
+"""Finds missing folders, masks and empty files before training does."""
+
+from __future__ import annotations
+
+import os
+import os.path as osp
+import stat
+from collections.abc import Iterable, Iterator
+from typing import Any, Optional
+
+from mmengine.config import ConfigDict
+from mmengine.registry import DATASETS as ALL_DATASETS
+
+from ..datasets.recognition import RecognitionDataset
+from ..errors import DataError
+from .data_check import STRICT, DataCheck
+from .depth import check_depth
+from .preflight_exif import check_orientation, read_headers
+from .preflight_files import refuse_strays
+from .stray_files import hidden_images, other_suffixes, same_names, stray_files
+
+ADVICE = (
+    "check data_root (README, from download to mIoU), or set it: "
+    "--cfg-options {train,val,test}_dataloader.dataset.data_root=PATH"
+)
+
+
+def open_dataset(config: ConfigDict) -> Optional[Any]:
+    """Open a data set of mmseg or of ours without reading its list, and check its folders.
+
+    Args:
+        config: of the data set, or of a wrapper around one.
+
+    Returns:
+        A lazy ``BaseSegDataset`` or ``RecognitionDataset``; None for other kinds.
+
+    Raises:
+        DataError: a missing folder or list.
+    """
+    config = unwrapped(config)
+    arguments: dict[str, Any] = {key: value for key, value in config.items() if key not in ("type", "pipeline")}
+    recognition = recognition_kind(config)
+    if recognition:
+        return recognition(**{**arguments, "lazy_init": True})
+    from mmseg.datasets import BaseSegDataset
+    from mmseg.registry import DATASETS
+
+    kind = DATASETS.get(config["type"]) if isinstance(config["type"], str) else config["type"]
+    if kind is None or not issubclass(kind, BaseSegDataset):
+        return None
+    try:
+        dataset = kind(**{**arguments, "lazy_init": True})
+    except AssertionError as error:  # some of mmseg's data sets check their paths themselves, in silence
+        paths = {key: arguments.get(key) for key in ("data_root", "data_prefix", "ann_file")}
+        raise DataError(f"data set {kind.__name__}: a path of {paths} does not exist; {ADVICE}") from error
+    for what, folder in dataset.data_prefix.items():
+        if folder and not osp.isdir(folder):
+            raise DataError(f"{whereabouts(dataset)}: {what} folder {folder!r} does not exist; {ADVICE}")
+    if dataset.ann_file and not osp.exists(dataset.ann_file):
+        raise DataError(f"{whereabouts(dataset)}: ann_file {dataset.ann_file!r} does not exist; {ADVICE}")
+    return dataset
+
+
+def unwrapped(config: Any) -> Any:
+    """Return the config of the data set inside RandomSubset, RepeatDataset and their like."""
+    while isinstance(config.get("dataset"), dict):
+        config = config["dataset"]
+    return config
+
+
+def leaves(config: Any) -> Iterator[Any]:
+    """Yield the configs of the data sets inside those that repeat, draw from or join others."""
+    if not config:
+        return
+    inner = config.get("datasets") or [config.get("dataset")]
+    if isinstance(inner[0], dict):  # not the name of one of its tasks
+        for part in inner:
+            yield from leaves(part)
+    elif "datasets" not in config:
+        yield config
+
+
+def recognition_kind(config: Any) -> Optional[type[RecognitionDataset]]:
+    """Return the class of a data set of images with one label each; None for other kinds."""
+    kind = unwrapped(config)["type"]
+    kind = ALL_DATASETS.get(kind) if isinstance(kind, str) else kind
+    return kind if isinstance(kind, type) and issubclass(kind, RecognitionDataset) else None
+
+
+def whereabouts(dataset: Any) -> str:
+    """Name a data set and its folder, for messages."""
+    what = f" {dataset.name} ({dataset.split})" if isinstance(dataset, RecognitionDataset) else ""
+    return f"data set {type(dataset).__name__}{what} with data_root {dataset.data_root!r}"
+
+
+def check_dataset(config: ConfigDict, settings: DataCheck = STRICT) -> int:
+    """Check that a data set has its folders, lists and images, and of mmseg's its masks.
+
+    Of files only the headers of images and masks are read: ``tools/check_dataset.py`` reads all.
+
+    Args:
+        config: of the data set, or of a wrapper around one or several. Kinds other than mmseg's ``BaseSegDataset``
+            and our ``RecognitionDataset`` are left alone.
+        settings: of the config: what is refused.
+
+    Returns:
+        How many images it has.
+
+    Raises:
+        DataError: a missing or bad list, a missing folder, no image, images without mask, empty files, images that are
+            read from hidden folders or not read for their suffix, JPEG masks, images whose Exif tag turns them
+            away from their masks, or files deeper than the pipeline reads them.
+    """
+    return sum(_check(leaf, settings) for leaf in leaves(config))
+
+
+def _check(config: Any, settings: DataCheck) -> int:
+    dataset = open_dataset(config)
+    if dataset is None:
+        return 0
+    where = whereabouts(dataset)
+    items = dataset.load_data_list()
+    if not items:
+        raise DataError(f"{where}: {without_images(dataset)}; {ADVICE}")
+    if isinstance(dataset, RecognitionDataset):
+        strays = hidden_images(
+            [item["img_path"] for item in items], str(dataset.folder(dataset.data_root, dataset.name))
+        )
+    else:
+        strays = stray_files(dataset, items)
+    refuse_strays(where, strays, settings)
+    for key, name in (("img_path", "images"), ("seg_map_path", "masks")):
+        sizes = {item[key]: _size(item[key]) for item in items if key in item}
+        for bad, what in ((None, "missing"), (0, "empty files")):
+            paths = [path for path, size in sizes.items() if size == bad]
+            if paths:
+                raise DataError(
+                    f"{where}: {len(paths)} of {len(items)} {name} are {what}, for instance {', '.join(paths[:3])}"
+                    f"{renamed(paths[:1]).get(paths[0], '')}; "
+                    "restore them or take those images out (tools/check_dataset.py CONFIG looks into every file)"
+                )
+    pipeline = config.get("pipeline") or ()
+    headers = {} if isinstance(dataset, RecognitionDataset) else read_headers(items)
+    check_depth(items, pipeline, len(dataset.metainfo.get("classes") or ()), headers)
+    if not isinstance(dataset, RecognitionDataset):
+        check_orientation(where, items, pipeline, settings.exif, headers)
+    return len(items)
+
+
+def renamed(paths: Iterable[str]) -> dict[str, str]:
+    """Say of each missing file which one is there in its place, if one is."""
+    found = same_names(path for path in paths if not osp.exists(path))
+    advice = "rename it, or set img_suffix or seg_map_suffix"
+    return {path: f" (there is {there}: {advice})" for path, there in found.items()}
+
+
+def without_images(dataset: Any) -> str:
+    """Say where a data set has no image."""
+    if isinstance(dataset, RecognitionDataset):
+        paths = dataset.list_paths(dataset.data_root, dataset.name, dataset.split)
+        return f"no image in {', '.join(map(str, paths))}"
+    if osp.isfile(dataset.ann_file):
+        return f"no name in {dataset.ann_file!r}"
+    folder = dataset.data_prefix.get("img_path")
+    there = other_suffixes(folder) if folder else ""
+    return f"no *{dataset.img_suffix} in {folder!r}" + (f", but {there}: set img_suffix" if there else "")
+
+
+def _size(path: str) -> Optional[int]:
+    try:
+        found = os.stat(path)
+    except PermissionError as error:
+        raise DataError(f"{error.filename!r} may not be read ({error.strerror}); change its permissions") from error
+    except (OSError, ValueError):  # no such file, or a name that no file can have: too long, with a null character
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None

@@ -1,0 +1,80 @@
+"""Refuses images that are turned when read while their masks are not, before training starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Optional
+
+from ..datasets.pictures import UNREADABLE, Headers, Picture, read_picture
+from ..errors import DataError
+from .exif import Readers, Tagged, said_of, tagged_pair
+from .progress import MANY, WORKERS, in_parallel
+
+CURES = {
+    "turned": "are turned when read, while their masks have the size of the pixels as stored. Drop the tags, which "
+    "leaves the pixels as they are (python tools/check_dataset.py CONFIG --drop-orientation), or read images as stored "
+    "(--cfg-options data_check.exif=stored)",
+    "not turned": "are read as stored, while their masks have the size of the upright image. Read images upright: "
+    "remove data_check.exif=stored and the step's color_type, or take a backend that turns them "
+    "(imdecode_backend='cv2' or 'pillow')",
+    "turned or not": "have masks whose size fits both the stored and the upright pixels. Look at both readings "
+    "(python tools/check_dataset.py CONFIG --overlays DIR), and say which is right: --cfg-options "
+    "data_check.exif=upright if the masks fit the upright images, data_check.exif=stored if they fit the pixels as "
+    "stored",
+    "size": "have masks of another size; make these again at the image's size, without interpolation",
+}
+
+
+def read_headers(items: Sequence[Mapping[str, Any]]) -> Headers:
+    """Read the headers of a data set's images that have a mask, by path; None for an unreadable file."""
+    paths = [item["img_path"] for item in items if item.get("seg_map_path")]
+    return dict(zip(paths, in_parallel(_header, paths, WORKERS, "headers", bar=len(paths) > MANY)))
+
+
+def check_orientation(
+    where: str, items: Sequence[Any], pipeline: Sequence[Any], exif: Optional[str], headers: Headers
+) -> None:
+    """Compare the images of a data set that have an orientation tag with their masks.
+
+    Args:
+        where: name of the data set, for messages.
+        items: of ``load_data_list``; those without mask are skipped.
+        pipeline: configs of the transforms that read them.
+        exif: ``data_check.exif``.
+        headers: of the images.
+
+    Raises:
+        DataError: a tagged image that would be read otherwise than its mask was drawn, or whose mask does not show it.
+    """
+    readers = Readers(pipeline)
+    said = said_of(readers, exif)
+    wrong: dict[str, list[Tagged]] = {}
+    for pair in tagged_images(items, readers, headers):
+        kind = pair.wrong(said)
+        if kind:
+            wrong.setdefault(kind, []).append(pair)
+    for kind, cure in CURES.items():
+        if kind in wrong:
+            first = wrong[kind][0]
+            raise DataError(
+                f"{where}: {len(wrong[kind])} of {len(items)} images have an Exif orientation tag and {cure}. "
+                f"For instance {first.path}: {first.detail}"
+            )
+
+
+def tagged_images(items: Sequence[Mapping[str, Any]], readers: Readers, headers: Headers) -> Iterator[Tagged]:
+    """Yield the images of a data set that have an orientation tag and a mask; only headers are read."""
+    pairs = [(item["img_path"], item["seg_map_path"]) for item in items if item.get("seg_map_path")]
+    for path, mask_path in pairs:
+        image = headers[path]
+        mask = _header(mask_path) if image is not None and image.turned else None
+        if image is not None and mask is not None:
+            yield tagged_pair(readers, path, image, mask_path, mask)
+
+
+def _header(path: str) -> Optional[Picture]:
+    """Read an image file's header; None for what Pillow cannot read, which may be a format of another backend."""
+    try:
+        return read_picture(path, decode=False)
+    except UNREADABLE:
+        return None

@@ -1,0 +1,168 @@
+"""Reads every image of a recognition data set and finds what would spoil a training or a score."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from functools import partial
+from itertools import combinations
+from typing import Any, NamedTuple, Optional
+
+import numpy as np
+
+from ..datasets.fgvc import FGVCDataset, read_split
+from ..datasets.pictures import UNREADABLE, read_picture
+from ..errors import DataError
+from .data_check import STRICT, DataCheck
+from .depth import cuts_images
+from .findings import Finding, SplitAudit
+from .official import expected_images
+from .pairing import are_many, copies
+from .preflight import open_dataset, unwrapped, whereabouts, without_images
+from .progress import in_parallel
+from .stray_files import hidden_images
+
+# Splits that share images on purpose: VTAB trains on both in the end, after choosing on val200.
+PARTS = {"train800val200": ("train800", "val200"), "trainval": ("train", "val")}
+
+
+class LabelledImages(NamedTuple):
+    """A split's images: the label of each path, and a digest of the content of those that were read."""
+
+    labels: dict[str, int]
+    contents: dict[str, str]
+
+
+def audit_labelled_images(
+    config: Mapping[str, Any], split: str, decode: bool = True, workers: int = 4, settings: DataCheck = STRICT
+) -> tuple[SplitAudit, LabelledImages]:
+    """Look into every image of one split.
+
+    Args:
+        config: of one of our recognition data sets.
+        split: what to call it.
+        decode: read and decode every image; otherwise only their headers are read.
+        workers: threads.
+        settings: of the config: what is a problem and what is only noted.
+    """
+    nothing = LabelledImages({}, {})
+    try:
+        dataset: Any = open_dataset(config)
+    except DataError as error:
+        return SplitAudit(split, str(unwrapped(config)["type"]), findings=[Finding("not there", str(error))]), nothing
+    result = SplitAudit(split, whereabouts(dataset), decoded=decode, classes=tuple(dataset.metainfo["classes"]))
+    try:
+        items = dataset.load_data_list()
+    except DataError as error:
+        result.findings.append(Finding("list", str(error)))
+        return result, nothing
+    result.images, result.expected = len(items), expected_images(config, split)
+    _count(result, dataset)
+    result.findings += listed(dataset, items)
+    hidden = hidden_images(
+        dict.fromkeys(item["img_path"] for item in items), str(dataset.folder(dataset.data_root, dataset.name))
+    )
+    (result.findings if settings.files == "refuse" else result.notes).extend(hidden)
+    result.seen_in = np.bincount([item["gt_label"] for item in items], minlength=len(result.classes)).tolist()
+
+    paths = [path for path in dict.fromkeys(item["img_path"] for item in items) if os.path.isfile(path)]
+    contents, deep = {}, not cuts_images(unwrapped(config).get("pipeline") or ())
+    look = partial(examine, decode=decode, deep=deep)
+    for (finding, digest), path in zip(in_parallel(look, paths, workers, split), paths):
+        result.findings += [finding] if finding else []
+        contents.update({path: digest} if digest else {})
+    return result, LabelledImages({item["img_path"]: item["gt_label"] for item in items}, contents)
+
+
+def _count(audit: SplitAudit, dataset: Any) -> None:
+    """Compare the number of images with the published one."""
+    if not audit.images:
+        audit.findings.append(Finding("list", f"{audit.dataset}: {without_images(dataset)}"))
+    elif audit.expected and audit.images not in audit.expected:
+        lists = ", ".join(map(str, dataset.list_paths(dataset.data_root, dataset.name, dataset.split)))
+        detail = f"{audit.images:,} images, published {audit.expected[0]:,}"
+        if _divided_otherwise(dataset):
+            audit.notes.append(Finding("division", lists, detail))
+        else:
+            audit.findings.append(Finding("list count", lists, detail))
+
+
+def _divided_otherwise(dataset: Any) -> bool:
+    """Whether FGVC's train and val are not as long as VPT's, but together are the release's training images."""
+    if not isinstance(dataset, FGVCDataset) or dataset.split not in PARTS["trainval"]:
+        return False
+    paths = dataset.list_paths(dataset.data_root, dataset.name, "trainval")
+    both = dict(type=type(dataset), dataset=dataset.name, split="trainval")
+    return sum(len(read_split(path)) for path in paths if path.is_file()) in expected_images(both, "trainval")
+
+
+def listed(dataset: Any, items: list[dict[str, Any]]) -> list[Finding]:
+    """Find images that are missing or listed twice."""
+    times = Counter(item["img_path"] for item in items)
+    missing = [Finding("missing image", path) for path in times if not os.path.isfile(path)]
+    twice = [Finding("listed twice", path, f"in {dataset.split}") for path, count in times.items() if count > 1]
+    return missing + twice
+
+
+def examine(path: str, decode: bool, deep: bool = False) -> tuple[Optional[Finding], Optional[str]]:
+    """Look into one image.
+
+    Returns:
+        What is wrong, and a digest of its content if it was read.
+    """
+    try:
+        picture = read_picture(path, decode)
+    except UNREADABLE as error:
+        reason = str(error).partition(" <")[0]  # without the address of a buffer
+        return Finding("unreadable", path, reason), None
+    too_deep = Finding("depth", path, f"{picture.bits} bits a channel") if picture.bits > 8 and not deep else None
+    return too_deep, picture.content if decode else None
+
+
+def compare_splits(splits: Mapping[str, LabelledImages]) -> tuple[list[Finding], list[Finding]]:
+    """Find images that two splits share and must not.
+
+    Args:
+        splits: of one data set, by name; those of ``PARTS`` may share images with their parts.
+
+    Returns:
+        Problems, and what is only remarkable: a few images of the same content.
+    """
+    problems: list[Finding] = []
+    notes: list[Finding] = []
+    for (first, some), (second, others) in combinations(splits.items(), 2):
+        if second in PARTS.get(first, ()) or first in PARTS.get(second, ()):
+            continue
+        shared = some.labels.keys() & others.labels.keys()
+        problems += [Finding("in two splits", path, f"in {first} and {second}") for path in sorted(shared)]
+        same = copies(first, some.contents, second, others.contents)
+        (problems if are_many(same, others.contents) else notes).extend(same)
+    for whole, parts in PARTS.items():
+        if splits.keys() >= {whole, *parts} and all(splits[name].labels for name in (whole, *parts)):
+            problems += _not_the_sum(whole, {name: splits[name] for name in (whole, *parts)})
+    return _once(problems), _once(notes)
+
+
+def _once(findings: list[Finding]) -> list[Finding]:
+    """Keep the first about each file: what train800 shares with test, train800val200 does too."""
+    kept: dict[tuple[str, str], Finding] = {}
+    for finding in findings:
+        kept.setdefault((finding.kind, finding.path), finding)
+    return list(kept.values())
+
+
+def _not_the_sum(whole: str, splits: Mapping[str, LabelledImages]) -> list[Finding]:
+    """Find images that the joined split has and its parts lack, with the same label, or the other way round."""
+
+    def images(split: LabelledImages) -> Counter[tuple[str, int]]:
+        return Counter((split.contents.get(path, path), label) for path, label in split.labels.items())
+
+    joined = images(splits[whole])
+    parts = Counter[tuple[str, int]]()
+    for name, split in splits.items():
+        if name != whole:
+            parts += images(split)
+    differing = sum(((joined - parts) + (parts - joined)).values())
+    names = " and ".join(name for name in splits if name != whole)
+    return [Finding("not the sum", whole, f"{differing:,} images or labels differ from {names}")] if differing else []

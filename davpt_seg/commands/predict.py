@@ -1,0 +1,183 @@
+"""Predict images from the command line, for people."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ..apis.predictor import Predictor
+from ..errors import InputError
+from ..experiments.option_values import OptionsAction
+from ..visualization.predictions import class_shares, label_map, percent, prediction_picture
+from .images import OUTPUTS, find_images, output, output_stems
+from .launch import load_config
+
+HELP = """\
+Segment images with a trained model. For each image NAME.jpg, in DIR:
+  NAME_picture.png   the image beside its painted self, and which classes were found, with their share of the pixels
+  NAME_labels.png    the class of every pixel (0 is the first class), in the classes' colours
+
+CONFIG may be left out: a checkpoint of tools/train.py remembers its own.
+
+Examples:
+  python tools/predict.py configs/davpt/linear_vits14_camvid.py epoch_15.pth street.jpg --show
+  python tools/predict.py epoch_15.pth photos/ 'more/**/*.png' --out predictions --tta"""
+
+CONFIGS = (".py", ".json", ".yaml", ".yml")  # endings that MMEngine reads
+
+
+def main_predict(argv: Optional[Sequence[str]] = None) -> None:
+    """Predict images: ``tools/predict.py [CONFIG] CHECKPOINT IMAGE...``.
+
+    Raises:
+        SystemExit: 2 for wrong input, said before anything is predicted; 1 where some images could not be read.
+    """
+    parser = _parser()
+    args = parser.parse_intermixed_args(argv)
+    warnings.filterwarnings("ignore", module="mmseg|mmengine")  # what they tell their own developers
+    if args.config and not _is_config(args.config):  # CONFIG was left out, so all stand one place too early
+        args.config, args.checkpoint, args.images = None, args.config, [args.checkpoint, *args.images]
+    if args.checkpoint.endswith(".py"):
+        parser.error("no IMAGE is given: CONFIG CHECKPOINT IMAGE...")
+    try:
+        images = find_images(args.images)
+        stems = output_stems(images, args.out)
+        _check_options(args)
+        config = load_config(parser, args) if args.config else None
+        options = None if config else args.cfg_options  # load_config has put them over it
+        predictor = Predictor(args.checkpoint, config, args.mode, args.tta, args.device, options, args.trust_config)
+    except InputError as error:
+        parser.error(str(error))
+    there = sum(output(stem, ending).exists() for stem in stems for ending in OUTPUTS)
+    if there:
+        print(f"{args.out}: {there} files of an earlier run are replaced")
+    failed = _predict_all(predictor, images, stems, args)
+    if failed:
+        print(f"{len(failed)} of {len(images)} could not be read:", *failed, sep="\n  ", file=sys.stderr)
+        sys.exit(1)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="%(prog)s [CONFIG] CHECKPOINT IMAGE... [options]",
+    )
+    parser.add_argument("config", nargs="?", help="the config that was trained; default: what the checkpoint remembers")
+    parser.add_argument("checkpoint", help="a .pth file that tools/train.py wrote")
+    parser.add_argument("images", nargs="+", help="images, folders of images, or patterns in quotes")
+    out = Path("work_dirs/predictions")
+    parser.add_argument("--out", type=Path, default=out, metavar="DIR", help="folder to write to; default: %(default)s")
+    parser.add_argument("--show", action="store_true", help="open each picture in a window; close it to go on")
+    parser.add_argument("--opacity", type=float, default=0.6, metavar="0..1", help="of the paint; default: %(default)s")
+    parser.add_argument("--tta", action="store_true", help="average several scales and flips: slower, often better")
+    parser.add_argument(
+        "--mode", choices=["slide", "whole"], help="sliding window or whole image; default: the config's"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...; default: %(default)s")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=OptionsAction,
+        metavar="KEY=VALUE",
+        help="change the config: model.test_cfg...",
+    )
+    parser.add_argument(
+        "--trust-config",
+        action="store_true",
+        help="without CONFIG: run the config inside CHECKPOINT as Python and import what it names, which can run any "
+        "code of the checkpoint's maker; only if you trust them",
+    )
+    # what load_config asks for besides
+    parser.set_defaults(work_dir=None, launcher="none", local_rank=0, print_config=False)
+    return parser
+
+
+def _is_config(argument: str) -> bool:
+    """Tell CONFIG, a file or words, from a CHECKPOINT in its place."""
+    return not argument.endswith(".pth") and (not Path(argument).is_file() or argument.endswith(CONFIGS))
+
+
+def _check_options(args: argparse.Namespace) -> None:
+    if not 0 <= args.opacity <= 1:
+        raise InputError(f"--opacity {args.opacity}: must be from 0 (only the image) to 1 (only paint)")
+    if args.device == "auto":
+        args.device = None
+        return
+    try:
+        torch.empty(0, device=args.device)
+    except (RuntimeError, AssertionError) as error:  # torch raises the latter where it was built without CUDA
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"--device {args.device!r} cannot be used here: {reason}; 'auto' takes what is there"
+        ) from error
+
+
+def _predict_all(
+    predictor: Predictor, images: Sequence[Path], stems: Sequence[Path], args: argparse.Namespace
+) -> list[str]:
+    """Predict and write all images that can be read; return what was wrong with the others."""
+    failed = []
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    columns = (TextColumn("predicting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        for path, stem in progress.track(list(zip(images, stems))):
+            start = time.perf_counter()
+            try:
+                pixels = predictor.read(path)
+            except InputError as error:
+                failed.append(str(error))
+                progress.console.print(f"{path}  unreadable, left out")
+                continue
+            labels = predictor.label(pixels)
+            picture = _write(predictor, path, stem, pixels, labels, args.opacity)
+            seconds = time.perf_counter() - start
+            progress.console.print(f"{path}  {seconds:.1f} s  {_summary(labels, predictor.classes)}")
+            if args.show and not show(picture):
+                progress.console.print(f"  no display to show it on; open {picture}")
+    done = len(images) - len(failed)
+    console.print(f"{done} of {len(images)} images: NAME_picture.png and NAME_labels.png in {args.out}")
+    return failed
+
+
+def _write(
+    predictor: Predictor, path: Path, stem: Path, pixels: np.ndarray, labels: np.ndarray, opacity: float
+) -> Path:
+    """Write picture and label map of one image; return the picture's path."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    figure = prediction_picture(pixels[..., ::-1], labels, predictor.classes, predictor.palette, path.name, opacity)
+    picture, label_file = (output(stem, ending) for ending in OUTPUTS)
+    figure.savefig(picture)
+    label_map(labels, predictor.palette).save(label_file)
+    return picture
+
+
+def _summary(labels: np.ndarray, classes: Sequence[str], most: int = 5) -> str:
+    found = class_shares(labels, len(classes))
+    names = [f"{classes[i]} {percent(share)}" for i, share in found[:most]]
+    return ", ".join(names + [f"{len(found) - most} more"] * (len(found) > most))
+
+
+def show(picture: Path) -> bool:
+    """Open a picture in a window and wait until it is closed; return False where there is no display."""
+    import matplotlib.pyplot as plt
+
+    figure = plt.figure(figsize=(13, 6), num=picture.name, layout="constrained")
+    if figure.canvas.required_interactive_framework is None:  # matplotlib found no toolkit or no display
+        plt.close(figure)
+        return False
+    axes = figure.add_subplot()
+    axes.imshow(plt.imread(picture))
+    axes.axis("off")
+    plt.show()
+    return True

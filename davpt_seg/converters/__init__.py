@@ -1,0 +1,1 @@
+"""What ``tools/dataset_converters`` call: releases of data sets become lists or masks that our data sets read."""

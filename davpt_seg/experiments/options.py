@@ -1,0 +1,135 @@
+"""Finds --cfg-options that would change nothing."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+from mmengine.runner import Runner
+
+from ..errors import InputError, near_names, nearest, some
+
+# What Runner.from_cfg and MMEngine's model wrapping read besides Runner's own arguments, and what our scripts read.
+READ_BY_OTHERS = {
+    "activation_checkpointing", "compile", "custom_imports", "data_check", "efficient_conv_bn_eval",
+    "find_unused_parameters", "model_wrapper_cfg", "sync_bn", "tta_model", "tta_pipeline",
+}  # fmt: skip
+MISSPELLED = 0.85  # alike enough: 'promts' and 'prompts' are 0.92 alike, 'prompt_side' and 'prompt_scale' 0.78
+
+
+def put_options(cfg: Config, options: Mapping[str, Any]) -> None:
+    """Check options and put them over a config.
+
+    A dict is merged into a dict, unless it says ``'_delete_': True``, and replaces everything else. MMEngine's own
+    ``merge_from_dict`` fails on a dict over another value, and on an entry of a list or tuple that is no dict.
+
+    Raises:
+        InputError: see :func:`check_options`.
+    """
+    check_options(cfg, options)
+    for key, value in options.items():
+        first, *path = key.split(".")
+        cfg[first] = _changed(cfg.get(first), path, value)
+
+
+def _changed(node: Any, path: Sequence[str], value: Any) -> Any:
+    """Return a node with a value at a path below it, which check_options has seen."""
+    if not path:
+        return _merged(node, value)
+    key, *rest = path
+    if isinstance(node, (list, tuple)):
+        items = list(node)
+        items[int(key)] = _changed(items[int(key)], rest, value)
+        return type(node)(items)
+    node = ConfigDict() if node is None else node
+    node[key] = _changed(node.get(key), rest, value)
+    return node
+
+
+def _merged(old: Any, value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    if not isinstance(old, dict) or value.get("_delete_"):
+        return ConfigDict({key: each for key, each in value.items() if key != "_delete_"})
+    for key, each in value.items():
+        old[key] = _merged(old.get(key), each)
+    return old
+
+
+def check_options(cfg: Config, options: Mapping[str, Any]) -> None:
+    """Refuse options that are misspelled or come too late.
+
+    MMEngine adds a key that a config does not have without a word. Here, a new key is refused where it resembles one
+    that is there, or where nothing reads it; other new keys go on to the class that takes them, which refuses what it
+    does not know.
+
+    Args:
+        cfg: the config, before the options are put over it.
+        options: values by dotted key, as :class:`~davpt_seg.experiments.option_values.OptionsAction` gives them.
+
+    Raises:
+        InputError: such an option, with what may have been meant.
+    """
+    content = cfg.to_dict()
+    for option in options:
+        _check_variable(content, option.partition(".")[0], option)
+        node: Any = content
+        path = ""
+        for key in option.split("."):
+            if isinstance(node, (list, tuple)):
+                if not (key.isascii() and key.isdecimal() and len(key) < 10 and int(key) < len(node)):
+                    raise InputError(
+                        f"--cfg-options {option}: {path} has the entries 0 to {len(node) - 1}, not {key!r}"
+                    )
+                node = node[int(key)]
+            elif not isinstance(node, Mapping):
+                raise InputError(f"--cfg-options {option}: {path} is {node!r} and holds no {key!r}; set {path} itself")
+            elif key in node:
+                node = node[key]
+            else:
+                _check_new_key(key, node, path, option)
+                break
+            path = f"{path}.{key}".lstrip(".")
+
+
+def _runner_keys() -> set[str]:
+    return READ_BY_OTHERS | set(inspect.signature(Runner.__init__).parameters) - {"self"}
+
+
+def _check_new_key(key: str, node: Mapping[str, Any], path: str, option: str) -> None:
+    known = set(node) if path else _runner_keys() | set(node)
+    if not path and key in known:
+        return
+    near = near_names(key, known, MISSPELLED)
+    if near or not path:
+        hint = nearest(key, sorted(known if near else node))
+        raise InputError(
+            f"--cfg-options {option}: {path or 'the config'} has no {key!r}; {hint} (A new key that is meant so can be "
+            "set in a config file.)"
+        )
+
+
+def _check_variable(cfg: Mapping[str, Any], name: str, option: str) -> None:
+    """Refuse a variable of the config file, whose value has been copied to where it is used."""
+    if name not in cfg or name in _runner_keys():
+        return
+    copies = [path for key in _runner_keys() & set(cfg) for path in _places(cfg[key], cfg[name], key)]
+    if copies:
+        raise InputError(
+            f"--cfg-options {option}: {name} is a variable of the config file, read before options are; set it where "
+            f"it is used: {some(sorted(copies))}"
+        )
+
+
+def _places(node: Any, value: Any, path: str) -> Iterator[str]:
+    """Find where a config holds a value."""
+    if type(node) is type(value) and node == value:
+        yield path
+    elif isinstance(node, Mapping):
+        for key, child in node.items():
+            yield from _places(child, value, f"{path}.{key}")
+    elif isinstance(node, (list, tuple)):
+        for i, child in enumerate(node):
+            yield from _places(child, value, f"{path}.{i}")

@@ -1,0 +1,146 @@
+"""A training, built part by part: what cannot be built is refused by the name of its part."""
+
+from __future__ import annotations
+
+import sysconfig
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Optional
+
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from torch.utils.data import IterableDataset
+
+from ..commands.check_dataset import advise_check
+from ..compat import frozen_parameters_counted
+from ..engine.keyed_random import same_random_state_afterwards
+from ..errors import InputError
+from .classes import check_built_classes, check_classes
+from .start import check_start
+
+# What OpenMMLab, torch and timm raise for what they cannot build or run.
+REFUSALS = (
+    *(ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError, RuntimeError),
+    *(ImportError, OSError),
+)
+OPENMMLAB = ("davpt_seg", "mmengine", "mmcv", "mmseg", "mmpretrain", "mmdet")  # often installed outside of the rest
+INSTALLED = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+IOU_METRICS = ("mIoU", "mDice", "mFscore")
+
+
+def build_training(cfg: Config, name: str, splits: Sequence[str] = ("val",)) -> Runner:
+    """Build all parts of a training, so that ``Runner.train`` finds them built.
+
+    Args:
+        cfg: of the training.
+        name: of the config, for messages.
+        splits: evaluations to build, if the config has them.
+
+    Raises:
+        InputError: a part that cannot be built; the message names the part, and where it failed.
+    """
+    if cfg.get("train_dataloader") is None:
+        raise InputError(f"{name} has no train_dataloader: there is nothing to train on")
+    check_classes(cfg, ("train",))
+    with step("the model, the hooks or the log cannot be built (model, default_hooks, custom_hooks, visualizer)"):
+        runner = Runner.from_cfg(cfg)
+    with step("the training data loader cannot be built (train_dataloader, train_cfg)"):
+        runner.train_loop  # noqa: B018  (a property that builds)
+    check_built_classes(runner, "train")
+    _check_intervals(runner)
+    kind = (cfg.optim_wrapper.get("optimizer") or {}).get("type")
+    with step(f"the optimizer {kind} cannot be built (optim_wrapper)"), frozen_parameters_counted():
+        runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+        runner.scale_lr(runner.optim_wrapper, runner.auto_scale_lr)
+        runner.auto_scale_lr = None  # or Runner.train would scale the rate again
+    check_start(runner)
+    if runner.param_schedulers is not None:
+        with step("the schedule of the rate cannot be built (param_scheduler)"):
+            runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
+    for split in splits:
+        build_evaluation(runner, split, name)
+    return runner
+
+
+def build_evaluation(runner: Runner, split: str, name: str) -> None:
+    """Build the data and the metric of validation or test, and read one item; nothing for a config without them.
+
+    Args:
+        runner: of the training or test.
+        split: ``val`` or ``test``.
+        name: of the config, for messages.
+
+    Raises:
+        InputError: a part that cannot be built or read; another number of classes than the heads have, or an unknown
+            score of mmseg's ``IoUMetric``, which would be met after the first evaluation or never.
+    """
+    if getattr(runner, f"_{split}_loop") is None:
+        return
+    what = f"the {split} data or its metric cannot be built or read ({split}_dataloader, {split}_evaluator)"
+    with step(what), advise_check(name), same_random_state_afterwards():
+        loop = getattr(runner, f"{split}_loop")
+        dataset = getattr(getattr(loop, "dataloader", None), "dataset", None)  # a custom loop may have several
+        if dataset is not None and not isinstance(dataset, IterableDataset):
+            dataset[0]
+    check_built_classes(runner, split)
+    for metric in getattr(getattr(loop, "evaluator", None), "metrics", ()):
+        names = getattr(metric, "metrics", ())
+        unknown = [each for each in ([names] if isinstance(names, str) else names) if each not in IOU_METRICS]
+        if type(metric).__name__ == "IoUMetric" and unknown:
+            raise InputError(
+                f"{split}_evaluator: iou_metrics {unknown} is not known; IoUMetric has {', '.join(IOU_METRICS)}"
+            )
+
+
+def _check_intervals(runner: Runner) -> None:
+    """Refuse text for a number of steps, which MMEngine would compare with numbers after the first ones."""
+    for part in (*runner.hooks, runner.train_loop):
+        for key in ("interval", "val_interval"):
+            if isinstance(value := getattr(part, key, None), str):
+                raise InputError(f"{key} of {type(part).__name__} must be a number, got {value!r}")
+
+
+@contextmanager
+def step(what: str, memory: str = "lower train_dataloader.batch_size") -> Iterator[None]:
+    """Turn what OpenMMLab or torch raises in a part of the run into an error that names the part.
+
+    Exceptions that pass through other files, such as a custom module's, keep their traceback: they may be bugs.
+
+    Args:
+        what: cannot be done, and the keys of the config that it depends on.
+        memory: advice if the GPU's memory is too small.
+
+    Raises:
+        InputError: the part failed.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except torch.cuda.OutOfMemoryError as error:
+        raise InputError(f"{what}: the GPU's memory is too small: {memory} ({str(error).splitlines()[0]})") from error
+    except REFUSALS as error:
+        if _passed_through_custom_code(error):
+            raise
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        text = error.args[0] if isinstance(error, KeyError) and error.args else error
+        reason = " ".join(str(text).split()) or f"not fulfilled: {place.line}"
+        raise InputError(f"{what}: {type(error).__name__}: {reason} (at {place.filename}:{place.lineno})") from error
+
+
+def _passed_through_custom_code(error: Optional[BaseException]) -> bool:
+    while error is not None:
+        if any(_is_custom(frame) for frame, _ in traceback.walk_tb(error.__traceback__)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _is_custom(frame: FrameType) -> bool:
+    file, module = frame.f_code.co_filename, str(frame.f_globals.get("__name__"))
+    if file.endswith((".pyx", ".pxd")):  # compiled by Cython, which keeps no folder
+        return False
+    return not (file.startswith(("<", *INSTALLED)) or module.partition(".")[0] in OPENMMLAB)

@@ -1,0 +1,62 @@
+"""The quick check of a config's data: files, headers and some masks of each split."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator, Sequence
+
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from ..audit.data_check import DataCheck, read_as_stored
+from ..audit.label_scan import check_labels
+from ..audit.preflight import check_dataset
+from ..datasets.pk_sampler import check_batch_size
+from ..errors import InputError
+from .build_training import step
+
+logger = logging.getLogger("davpt_seg")
+
+
+def use_data_check(cfg: Config) -> DataCheck:
+    """Read ``data_check`` and make the config's pipelines read images as it says.
+
+    Raises:
+        InputError: an unknown key or value.
+    """
+    init_default_scope(cfg.get("default_scope") or "mmseg")
+    settings = DataCheck.from_config(cfg)
+    if settings.exif == "stored":
+        read_as_stored(cfg)
+    return settings
+
+
+def check_splits(cfg: Config, splits: Sequence[str], settings: DataCheck, known: Collection[str] = ()) -> Iterator[str]:
+    """Yield what is wrong with the data of a config; masks are read only of splits whose files are complete.
+
+    Args:
+        cfg: with a ``*_dataloader`` for each split; a split without one is skipped.
+        splits: of ``train``, ``val`` and ``test``.
+        settings: of the config, from :func:`use_data_check`.
+        known: splits whose files were checked before; only their loaders are.
+    """
+    complete = {}
+    for split in splits:
+        loader = cfg.get(f"{split}_dataloader")
+        if loader is None:
+            continue
+        try:
+            with step(f"the data set cannot be opened ({split}_dataloader.dataset)"):
+                check_batch_size(loader)
+                count = 0 if split in known else check_dataset(loader["dataset"], settings)
+        except InputError as error:
+            yield f"{split}: {error}"
+            continue
+        if split in known:
+            continue
+        complete[split] = loader["dataset"]
+        logger.info("%s: %s", split, f"{count} images, each with its label" if count else "not checked")
+    try:
+        check_labels(complete, settings)
+    except InputError as error:
+        yield str(error)

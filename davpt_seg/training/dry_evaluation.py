@@ -1,0 +1,70 @@
+"""One batch of validation or test, from the files to the scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+import torch
+from mmengine.dist import get_world_size
+from mmengine.runner import Runner, TestLoop, ValLoop, autocast
+from torch.utils.data import DataLoader, IterableDataset
+
+from ..commands.check_dataset import advise_check
+from ..engine.guided import bare_model
+from ..errors import InputError
+from ..quiet import without_notes
+from .build_training import step
+
+
+def first_batch(loader: DataLoader) -> Any:
+    """Read the first batch in this process, without data workers."""
+    if isinstance(loader.dataset, IterableDataset) or loader.batch_sampler is None:
+        return next(iter(loader))
+    indices = next(iter(loader.batch_sampler))
+    return loader.collate_fn([loader.dataset[index] for index in indices])
+
+
+def evaluate_batch(runner: Runner, split: str, name: str) -> None:
+    """Read, predict and score one batch of a split; nothing for a config without it or with a custom loop.
+
+    A metric that writes files writes those of this batch.
+
+    Args:
+        runner: whose loop was built.
+        split: ``val`` or ``test``.
+        name: of the config, for messages.
+
+    Raises:
+        InputError: a part that fails, or a ``save_best`` that names no score of the metric.
+    """
+    loop = getattr(runner, f"_{split}_loop")
+    if not isinstance(loop, (ValLoop, TestLoop)):
+        return
+    with step(f"no {split} batch can be read ({split}_dataloader)"), advise_check(name):
+        batch = first_batch(loop.dataloader)
+    bare_model(runner).eval()
+    predicting = f"the prediction of one {split} batch fails (model, {split}_dataloader)"
+    memory = f"lower {split}_dataloader.batch_size, or predict by windows (model.test_cfg.mode='slide')"
+    with step(predicting, memory), torch.no_grad(), autocast(enabled=loop.fp16):
+        outputs = getattr(runner.model, f"{split}_step")(batch)
+    scoring = f"the scores of one {split} batch cannot be computed ({split}_evaluator, {split}_dataloader)"
+    with step(scoring), without_notes():
+        loop.evaluator.process(data_samples=outputs, data_batch=batch)
+        scores = loop.evaluator.evaluate(len(outputs) * get_world_size())
+    listed = ", ".join(f"{key} {value:.4g}" if isinstance(value, Real) else key for key, value in scores.items())
+    runner.logger.info(f"Scores of one {split} batch before training: {listed or 'none'}")
+    if split == "val":
+        _check_best(runner, scores)
+
+
+def _check_best(runner: Runner, scores: Mapping[str, Any]) -> None:
+    for hook in runner.hooks:
+        best = getattr(hook, "save_best", None) or ()  # of CheckpointHook, which reads it after a validation
+        for key in [best] if isinstance(best, str) else best:
+            if key != "auto" and key not in scores:
+                raise InputError(
+                    f"default_hooks.checkpoint.save_best is {key!r}, but val_evaluator has the scores "
+                    f"{', '.join(scores) or '(none)'}"
+                )

@@ -1,0 +1,169 @@
+"""What a test-time option changes in a config; for tools/test.py and tools/predict.py alike."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Optional
+
+from mmengine.config import Config
+
+from ..audit.preflight import open_dataset, unwrapped
+from ..datasets.pipelines import loading_steps
+from ..errors import InputError
+from ..trust.config_parts import dicts
+from ..visualization.output_names import output_names
+from .scores import ask_for_matrix
+from .void import MOST_IN_METRIC, most_classes
+
+PICTURES = (".png", ".pdf", ".svg", ".jpg")
+
+
+def change_test(cfg: Config, args: argparse.Namespace) -> None:
+    """Make a test what the options of tools/test.py ask for.
+
+    Raises:
+        InputError: an option that the config rules out, or a file that could not be written.
+    """
+    if is_recognition(cfg):
+        _change_recognition_test(cfg, args)
+        return
+    if args.mode:
+        set_mode(cfg, args.mode)
+    mode = (cfg.model.get("test_cfg") or {}).get("mode", "whole")
+    if args.tta:
+        use_tta(cfg)
+    for option, folder, add in (("--show-dir", args.show_dir, show_images), ("--out", args.out, write_label_maps)):
+        if folder:
+            check_folder(cfg, option, folder)
+            add(cfg, folder)
+    if args.out and args.show_dir and Path(args.out).resolve() == Path(args.show_dir).resolve():
+        raise InputError(f"--out and --show-dir are both {args.out!r}, but their files have the same names; name two")
+    if args.confusion_matrix or args.json:
+        about = dict(config=args.config, checkpoint=args.checkpoint, mode=mode, tta=args.tta)
+        add_report(cfg, args.confusion_matrix, args.json, about)
+
+
+def is_recognition(cfg: Config) -> bool:
+    """Tell a config of mmpretrain's from one of mmseg's."""
+    return cfg.get("default_scope") == "mmpretrain"
+
+
+def _change_recognition_test(cfg: Config, args: argparse.Namespace) -> None:
+    for option in ("mode", "out", "show_dir"):
+        if getattr(args, option):
+            raise InputError(f"--{option.replace('_', '-')} is for segmentation, and this config classifies images")
+    if args.tta:
+        use_tta(cfg)
+    check_files(args.confusion_matrix, args.json)
+    if args.confusion_matrix:
+        ask_for_matrix(cfg)
+
+
+def set_mode(cfg: Config, mode: str) -> None:
+    """Predict by windows that slide over the image, or by the whole image at once.
+
+    Raises:
+        InputError: ``slide`` for a config that names no window.
+    """
+    test_cfg = cfg.model.setdefault("test_cfg", {})
+    if mode == "slide" and not (test_cfg.get("crop_size") and test_cfg.get("stride")):
+        raise InputError(
+            "--mode slide needs a window, and the config has none; add "
+            "--cfg-options model.test_cfg.crop_size=[512,512] model.test_cfg.stride=[341,341]"
+        )
+    test_cfg.mode = mode
+
+
+def use_tta(cfg: Config) -> None:
+    """Test with the config's test-time augmentation: average the softmax of several scales and flips.
+
+    Raises:
+        InputError: the config names no pipeline for it.
+    """
+    missing = [key for key in ("tta_pipeline", "tta_model") if key not in cfg]
+    if missing:
+        raise InputError(f"--tta needs {' and '.join(missing)}, which the config does not have")
+    dataset = cfg.test_dataloader.dataset
+    for part in [part for part in dicts(dataset) if "pipeline" in part] or [dataset]:  # also in wrappers
+        part["pipeline"] = cfg.tta_pipeline
+    cfg.tta_model.module = cfg.model
+    cfg.model = cfg.tta_model
+
+
+def show_images(cfg: Config, folder: str) -> None:
+    """Paint every image."""
+    loading = loading_steps(unwrapped(cfg.test_dataloader.dataset).get("pipeline") or ())
+    _add_hook(cfg, dict(type="PaintedImageHook", folder=folder, loading=loading))
+
+
+def write_label_maps(cfg: Config, folder: str) -> None:
+    """Write predicted label maps."""
+    _add_hook(cfg, dict(type="LabelMapHook", folder=folder))
+
+
+def _add_hook(cfg: Config, hook: dict[str, Any]) -> None:
+    cfg.custom_hooks = [*(cfg.get("custom_hooks") or ()), hook]
+
+
+def check_folder(cfg: Config, option: str, folder: str) -> None:
+    """Refuse a folder for a test's outputs that is none, or where they would replace the test's images or masks.
+
+    Raises:
+        InputError: a file, or a folder in which a name is an image's or mask's own; a data set that is not there.
+    """
+    if Path(folder).exists() and not Path(folder).is_dir():
+        raise InputError(f"{option} {folder!r} is a file; name a folder")
+    dataset = open_dataset(cfg.test_dataloader.dataset)
+    items = dataset.load_data_list() if dataset is not None else []
+    inputs = {Path(item[key]).resolve() for item in items for key in ("img_path", "seg_map_path") if key in item}
+    for name in output_names(item["img_path"] for item in items).values():
+        file = Path(folder, f"{name}.png").resolve()
+        if file in inputs:
+            raise InputError(f"{option} {folder!r} would replace {str(file)!r}, which the test reads; name another")
+
+
+def _evaluators(cfg: Config) -> list[Any]:
+    return cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+
+
+def add_report(cfg: Config, confusion_matrix: Optional[str], json: Optional[str], about: Mapping[str, Any]) -> None:
+    """Let the test write a picture of the confusion matrix, or all scores as JSON.
+
+    Args:
+        cfg: changed in place.
+        confusion_matrix: file of the picture.
+        json: file of the scores.
+        about: what else to write into the JSON.
+
+    Raises:
+        InputError: a file that could not be written; said before the test and not after it.
+    """
+    check_files(confusion_matrix, json)
+    classes = most_classes(cfg)
+    if classes > MOST_IN_METRIC:
+        raise InputError(
+            f"--json and --confusion-matrix write a matrix of {classes} x {classes} classes; the most is "
+            f"{MOST_IN_METRIC}"
+        )
+    evaluators = _evaluators(cfg)
+    ignore_index = next((e.ignore_index for e in evaluators if "ignore_index" in e), 255)
+    report = dict(
+        type="SegmentationReport", picture=confusion_matrix, json=json, about=about, ignore_index=ignore_index
+    )
+    cfg.test_evaluator = [*evaluators, report]
+
+
+def check_files(confusion_matrix: Optional[str], json: Optional[str]) -> None:
+    """Refuse files that could not be written, and make the folders of those that can.
+
+    Raises:
+        InputError: a folder, or a picture of an unknown kind.
+    """
+    if confusion_matrix and Path(confusion_matrix).suffix not in PICTURES:
+        raise InputError(f"--confusion-matrix {confusion_matrix!r} must end in one of {', '.join(PICTURES)}")
+    for file in filter(None, (confusion_matrix, json)):
+        if Path(file).is_dir():
+            raise InputError(f"{file!r} is a folder; name the file to write")
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
