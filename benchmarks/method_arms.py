@@ -10,9 +10,9 @@ import torch
 from arms import Arm, assemble
 from torch import Tensor
 
-from davpt_seg.apis import compose
 from davpt_seg.core import PromptedViT
 from davpt_seg.core.adapters.pruning import Importance, pruned
+from davpt_seg.experiments.compose import compose
 from davpt_seg.experiments.methods import fit_method
 
 PRUNED = "e2vpt, pruned by half"

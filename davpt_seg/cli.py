@@ -20,17 +20,19 @@ class Command(NamedTuple):
 
 # A new subcommand is one line here: where its ``main(argv)`` is, and what it does.
 COMMANDS = {
-    "train": Command("davpt_seg.commands.launch:main_train", "train a config, resume a training, or only check it"),
-    "test": Command("davpt_seg.commands.launch:main_test", "test a checkpoint: IoU per class, with --tta if wanted"),
+    "train": Command("davpt_seg.commands.train:main_train", "train a config, resume a training, or only check it"),
+    "test": Command("davpt_seg.commands.test:main_test", "test a checkpoint: IoU per class, with --tta if wanted"),
     "predict": Command("davpt_seg.commands.predict:main_predict", "paint images with a trained model"),
-    "check-dataset": Command("davpt_seg.commands.check_dataset:main_check_dataset", "tell whether a data set is whole"),
+    "check-dataset": Command(
+        "davpt_seg.commands.check_dataset:main_check_dataset", "check that a data set is complete and intact"
+    ),
     "benchmark": Command("davpt_seg.benchmark.command:main_benchmark", "run a plan of many trainings into one table"),
     "prune": Command(
         "davpt_seg.apis.prune:main_prune", "E2VPT's pruning: remove the least important of trained prompts"
     ),
-    "count": Command("davpt_seg.training.parameters:main_count", "count the parameters that configs train"),
+    "count": Command("davpt_seg.commands.count:main_count", "count the parameters that configs train"),
     "mapping": Command("davpt_seg.commands.mapping:main_mapping", "which classes shared a prompt, from start to end"),
-    "configs": Command("davpt_seg.experiments.catalog:main_configs", "list the configs that come with us"),
+    "configs": Command("davpt_seg.commands.configs:main_configs", "list the configs that come with us"),
     "info": Command("davpt_seg.commands.info:main_info", "versions, the OpenMMLab stack, devices, what is missing"),
 }
 
@@ -42,11 +44,11 @@ Train and test frozen Vision Transformers with learned prompts, for semantic seg
 commands:
 {commands}
 
-'davpt-seg COMMAND --help' tells a command's arguments. CONFIG is a file, the name of one that comes with us,
+'davpt-seg COMMAND --help' lists a command's arguments. CONFIG is a file, the name of one that comes with us,
 or an experiment's parts (method=bias,trunk=vits):
 
   davpt-seg configs ade20k                                   # which are there?
-  davpt-seg train davpt/upernet_vitl_ade20k --dry-run        # is the data whole? what would be trained?
+  davpt-seg train davpt/upernet_vitl_ade20k --dry-run        # are the data complete? what would be trained?
   davpt-seg train davpt/upernet_vitl_ade20k --amp            # checkpoints go to work_dirs/davpt/upernet_vitl_ade20k
   davpt-seg test  davpt/upernet_vitl_ade20k work_dirs/davpt/upernet_vitl_ade20k/iter_160000.pth
 """
@@ -56,7 +58,8 @@ def main(argv: Optional[Sequence[str]] = None) -> Optional[int]:
     """Run the command line; ``argv`` defaults to ``sys.argv[1:]``. Return what the command returned, its exit status.
 
     Raises:
-        SystemExit: the command is missing or unknown, or ended with an error of its own.
+        SystemExit: the command is missing or unknown, ended with an error, or needs a package of OpenMMLab's that is
+            not installed.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -69,26 +72,22 @@ def main(argv: Optional[Sequence[str]] = None) -> Optional[int]:
     if name not in COMMANDS:
         raise SystemExit(f"davpt-seg: {name!r} is not a command; {nearest(name, COMMANDS)}")
     sys.argv[0] = f"davpt-seg {name}"  # what argparse calls the program in usage and errors
-    return load(COMMANDS[name])(rest)
-
-
-def load(command: Command) -> Callable[[Sequence[str]], Optional[int]]:
-    """Import a command's function.
-
-    Raises:
-        SystemExit: it needs a package of OpenMMLab's that is not installed.
-    """
-    module, _, function = command.function.partition(":")
     try:
-        return getattr(import_module(module), function)
+        return load(COMMANDS[name])(rest)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in ("mmengine", "mmcv", "mmseg", "mmpretrain"):
             raise
         raise SystemExit(
             f"davpt-seg: this command needs {package}, which is not installed. In a checkout of davpt_seg: "
-            "pip install '.[openmmlab]' (or '.[onedl]', never both); 'davpt-seg info' tells what is there"
+            "pip install '.[openmmlab]' (or '.[onedl]', never both); 'davpt-seg info' lists what is there"
         ) from None
+
+
+def load(command: Command) -> Callable[[Sequence[str]], Optional[int]]:
+    """Import a command's function."""
+    module, _, function = command.function.partition(":")
+    return getattr(import_module(module), function)
 
 
 def _help() -> str:

@@ -16,7 +16,7 @@ def on_first_use(package: str, **modules: tuple[str, ...]) -> Callable[[str], An
 
     Args:
         package: ``__name__`` of the package.
-        **modules: names to import, by the module of the package that has them.
+        **modules: names to import, by the module of the package that has them; ``.other`` is one beside the package.
     """
     home = {name: module for module, names in modules.items() for name in names}
 
@@ -25,7 +25,7 @@ def on_first_use(package: str, **modules: tuple[str, ...]) -> Callable[[str], An
             if name.startswith("_") or find_spec(f"{package}.{name}") is None:
                 raise AttributeError(f"module {package!r} has no attribute {name!r}")
             return import_module(f"{package}.{name}")
-        value = getattr(import_module(f"{package}.{home[name]}"), name)
+        value = getattr(import_module(f".{home[name]}", package), name)
         setattr(sys.modules[package], name, value)
         return value
 

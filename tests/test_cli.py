@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from davpt_seg import __version__, cli, compat
+from davpt_seg.commands.configs import main_configs
 from davpt_seg.errors import InputError
-from davpt_seg.experiments.catalog import config_names, config_root, find_config, main_configs
+from davpt_seg.experiments.catalog import config_names, config_root, find_config
 
 ADE = "davpt/upernet_vitl_ade20k"
 

@@ -11,8 +11,9 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, init_default_scope
 
-from davpt_seg.apis import main_test, main_train
 from davpt_seg.audit.preflight import unwrapped
+from davpt_seg.commands.test import main_test
+from davpt_seg.commands.train import main_train
 from davpt_seg.errors import InputError
 from davpt_seg.experiments.compose import compose, compose_from_words
 from davpt_seg.training.parameters import build_on_meta

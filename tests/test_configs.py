@@ -13,7 +13,7 @@ import torch
 from mmengine.config import Config
 from mmseg.registry import DATASETS, MODELS
 
-from davpt_seg.apis import main_count
+from davpt_seg.commands.count import main_count
 from davpt_seg.experiments.compose import compose
 from davpt_seg.training.parameters import build_on_meta, count_parameters
 

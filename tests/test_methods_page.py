@@ -9,8 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from davpt_seg.apis import compose
-from davpt_seg.experiments.compose import compose_from_words
+from davpt_seg.experiments.compose import compose, compose_from_words
 from davpt_seg.experiments.fitting import CLASSIFICATION_ONLY
 from davpt_seg.models import PromptedViTBackbone
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import davpt_seg
+from davpt_seg.cli import COMMANDS
 from davpt_seg.commands import info
 
 PACKAGE = Path(davpt_seg.__file__).parent
@@ -58,9 +59,8 @@ assert not status, status
         ["--help"],
         ["--version"],
         ["configs", "ade20k"],
-        ["mapping", "--help"],
-        ["benchmark", "--help"],
         ["benchmark", "--list"],
+        *([name, "--help"] for name in COMMANDS if name != "prune"),
     ],
     ids=" ".join,
 )
@@ -113,6 +113,13 @@ def test_the_core_imports_torch_and_timm_and_no_openmmlab() -> None:
     assert not found & (OPENMMLAB | DRAWING | {"scipy", "sklearn", "peft", "transformers"})
 
 
+def test_what_a_python_user_imports_is_imported_on_first_use() -> None:
+    assert not imported_by("import davpt_seg.apis") & (HEAVY | DRAWING)
+    names = "from davpt_seg.apis import Predictor, compose, load_trained"
+    homes = run(f"{names}; print(Predictor.__module__, compose.__module__, load_trained.__module__)").split()
+    assert homes == ["davpt_seg.apis.predictor", "davpt_seg.experiments.compose", "davpt_seg.apis.trained"]
+
+
 def test_modules_are_found_without_an_import_of_their_own() -> None:
     """As before packages imported on first use: an error message names davpt_seg.core.prompt_init.prototypes."""
     code = """
@@ -127,9 +134,9 @@ print([hasattr(davpt_seg, name) for name in ("no_module", "__main__")], hasattr(
 
 
 def test_names_that_are_imported_on_first_use_are_there() -> None:
-    from davpt_seg import core, visualization
+    from davpt_seg import apis, core, visualization
 
-    for package in (core, visualization):
+    for package in (apis, core, visualization):
         assert all(callable(getattr(package, name)) for name in package.__all__)
         with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute 'no_such'"):
             package.no_such  # noqa: B018

@@ -22,10 +22,12 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 from PIL import Image
 
 from davpt_seg import compat, registration
-from davpt_seg.apis import main_test, main_train
-from davpt_seg.commands.check_dataset import advise_check, main_check_dataset
+from davpt_seg.commands.check_dataset import main_check_dataset
+from davpt_seg.commands.test import main_test
+from davpt_seg.commands.train import main_train
 from davpt_seg.converters.pascal_context import CLASS_IDS
 from davpt_seg.core import PromptedViT
+from davpt_seg.training.refusals import advise_check
 
 from .converters.pascal_release import label_maps, write_json, write_mats, write_voc
 from .recognition import write_fgvc, write_vtab

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from davpt_seg.apis import main_train
+from davpt_seg.commands.train import main_train
 
 from .wrong_case import wrong
 

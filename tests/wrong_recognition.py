@@ -12,8 +12,9 @@ import torch
 from mmengine.registry import MODELS
 from PIL import Image
 
-from davpt_seg.apis import main_test, main_train
 from davpt_seg.commands.predict import main_predict
+from davpt_seg.commands.test import main_test
+from davpt_seg.commands.train import main_train
 from davpt_seg.core.targets import Labelling
 from davpt_seg.engine.batch_labels import batch_labels
 

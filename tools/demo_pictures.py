@@ -18,13 +18,11 @@ from mmengine.model import BaseModel
 from mmengine.registry import DATASETS
 from rich.progress import track
 
-from davpt_seg.commands.config_argument import read_config
-from davpt_seg.commands.launch import check_data
+from davpt_seg.apis import load_trained
+from davpt_seg.commands.config_argument import check_data, read_config
 from davpt_seg.core import PromptedViT
 from davpt_seg.errors import InputError
 from davpt_seg.experiments.option_values import OptionsAction
-from davpt_seg.training.sync_bn import replace_sync_bn
-from davpt_seg.training.trained_checkpoint import load_strictly, read_checkpoint
 from davpt_seg.visualization import prompt_attention, prompt_contribution, prompt_similarity
 from davpt_seg.visualization.curves import loss_curves, read_scalars
 from davpt_seg.visualization.pictures import Row, demo_sheet
@@ -92,15 +90,10 @@ def load_model(cfg: Config, checkpoint: str) -> tuple[BaseModel, PromptedViT]:
         InputError: the checkpoint is none, or another config's.
         SystemExit: there is no prompted ViT with prompts.
     """
-    from mmseg.apis import init_model  # only after davpt_seg's mends for mmcv-lite
-
-    loaded = read_checkpoint(checkpoint)
-    replace_sync_bn(cfg.model)
-    model = init_model(cfg, device="cpu")  # without its checkpoint argument, which forgives missing keys
+    model = load_trained(cfg, checkpoint)
     found = [m for m in model.modules() if isinstance(m, PromptedViT) and m.prompts and any(m.prompts.counts)]
     if not found:
         raise SystemExit(f"{cfg.filename}: no backbone dict(type='PromptedViT', prompts=dict(...)), so nothing to draw")
-    load_strictly(model, loaded, checkpoint, cfg.filename)
     return model.to(get_device()), found[0]
 
 

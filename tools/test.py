@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Test a checkpoint: python tools/test.py CONFIG CHECKPOINT [--tta] [--show-dir DIR] (--help for options)."""
 
-from davpt_seg.apis import main_test
+from davpt_seg.commands.test import main_test
 
 if __name__ == "__main__":
     main_test()

@@ -17,7 +17,7 @@ from ..audit.data_check import DataCheck, read_as_stored
 from ..datasets.pipelines import MASK_LOADERS, step_name
 from ..errors import InputError
 from ..experiments.options import put_options
-from ..training.build_training import step
+from ..training.refusals import step
 from ..training.sync_bn import replace_sync_bn
 from ..training.testing import set_mode, use_tta
 from ..training.trained_checkpoint import (

@@ -10,8 +10,7 @@ from typing import Optional
 
 from mmengine.config import Config
 
-from ..commands.config_argument import read_config
-from ..commands.launch import check_data
+from ..commands.config_argument import check_data, read_config
 from ..core.adapters.pruning import pruned, staying
 from ..errors import InputError
 from ..training.parameters import build_on_meta, count_parameters
@@ -22,9 +21,10 @@ from .prune_cycle import Cycle
 from .prune_data import count_images, loader_to_measure
 from .prune_experiment import read_experiment
 from .prune_files import draw_pruned, pruned_config
-from .prune_importance import Measured, load_trained, measure
+from .prune_importance import Measured, measure
 from .prune_stage import settle
 from .prune_table import cycle_table, pruned_counts
+from .trained import load_trained
 
 
 def main_prune(argv: Optional[Sequence[str]] = None) -> None:
@@ -55,7 +55,7 @@ def _prune_checkpoint(parser: argparse.ArgumentParser, args: argparse.Namespace)
     print(f"Importance is measured on {count_images(cfg, loader, args.config)} images.")
     print(_before_and_after(cfg, count, args.segments, shares))
     if args.dry_run:
-        load_trained(cfg, args.checkpoint, args.config)
+        load_trained(cfg, args.checkpoint, f"{args.config} with these --cfg-options")
         print(f"Dry run: config, checkpoint and data are fine; leave out --dry-run to measure and write {args.out}.")
         return
     measured = measure(cfg, args.checkpoint, loader, args.segments, args.config)

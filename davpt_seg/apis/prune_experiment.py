@@ -10,8 +10,7 @@ from typing import Any, NamedTuple, Optional
 
 from mmengine.config import Config
 
-from ..commands.config_argument import read_config
-from ..commands.launch import check_data
+from ..commands.config_argument import check_data, read_config
 from ..errors import InputError
 from ..experiments.compose import asks_for_composition
 from .prune_data import refuse_tested_images

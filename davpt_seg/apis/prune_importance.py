@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 from collections.abc import Mapping
@@ -13,7 +12,6 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.model import BaseModel
-from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 from rich.console import Console
 from rich.progress import track
@@ -22,8 +20,7 @@ from torch import Tensor
 from ..core.adapters.pruning import Importance, prompt_importance
 from ..engine.atomic_files import AtomicLocalBackend
 from ..errors import InputError
-from ..training.sync_bn import replace_sync_bn
-from ..training.trained_checkpoint import load_strictly, read_checkpoint
+from .trained import load_trained
 
 RANKINGS = ("masks", "segments")
 
@@ -74,7 +71,7 @@ def measure(cfg: Config, checkpoint: str, loader: Mapping[str, Any], segments: i
     Raises:
         InputError: a checkpoint that is not of this config, or a loss that is not finite.
     """
-    model = load_trained(cfg, checkpoint, name)
+    model = load_trained(cfg, checkpoint, f"{name} with these --cfg-options").to(get_device())
     batches = Runner.build_dataloader(dict(loader), seed=0)
     losses: list[float] = []
 
@@ -96,23 +93,6 @@ def measure(cfg: Config, checkpoint: str, loader: Mapping[str, Any], segments: i
         loss=sum(losses) / len(losses),
     )
     return Measured(importance, about)
-
-
-def load_trained(cfg: Config, checkpoint: str, name: str) -> BaseModel:
-    """Build a config's model with a checkpoint, strictly, in eval mode.
-
-    Raises:
-        InputError: the checkpoint is none, or another config's.
-    """
-    loaded = read_checkpoint(checkpoint)
-    init_default_scope(cfg.get("default_scope") or "mmseg")
-    config = copy.deepcopy(cfg.model)
-    if cfg.get("data_preprocessor"):  # where MMEngine's Runner looks, too
-        config.setdefault("data_preprocessor", cfg.data_preprocessor)
-    replace_sync_bn(config)
-    model = MODELS.build(config)
-    load_strictly(model, loaded, checkpoint, f"{name} with these --cfg-options")
-    return model.to(get_device()).eval()
 
 
 def _named(dataset: Any) -> str:

@@ -151,7 +151,7 @@ def split_in_words(audit: SplitAudit, show: int) -> str:
     lines += _classes_in_words(audit, show)
     if not audit.findings:
         files = "image and mask" if audit.pixels else "image"
-        lines.append(f"  whole: every {files} " + ("was read" if audit.decoded else "has a header that fits"))
+        lines.append(f"  complete: every {files} " + ("was read" if audit.decoded else "has a header that fits"))
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Is a data set whole? The command line of ``tools/check_dataset.py``."""
+"""Is a data set complete and intact? ``davpt-seg check-dataset``, ``tools/check_dataset.py``."""
 
 from __future__ import annotations
 
@@ -7,40 +7,39 @@ import dataclasses
 import json
 import os.path as osp
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
-from mmengine.registry import init_default_scope
-from PIL import UnidentifiedImageError
+from ..errors import DataError, InputError
+from .config_argument import add_cfg_options, read_config
 
-from ..audit.findings import Finding, SplitAudit
-from ..audit.label_findings import label_findings
-from ..audit.pairing import copies_of_training, overlaps
-from ..audit.preflight import recognition_kind
-from ..audit.recognition_audit import audit_labelled_images, compare_splits
-from ..audit.report import class_table, notes_in_words, problems_in_words, split_in_words
-from ..audit.segmentation_audit import AuditedFiles, audit_split
-from ..datasets import FGVC_SETS, VTAB_SETS
-from ..errors import DataError
-from ..experiments.catalog import config_root
-from .check_arguments import SETS, arguments, data_sets
-from .check_exif import look_at_tags
+if TYPE_CHECKING:
+    from ..audit.findings import Finding, SplitAudit
+
+ROOTS = ("ade20k", "pascal_context", "pascal_context_59")
+SETS = ("vtab", "fgvc")  # options that take a root of several data sets
 
 
 def main_check_dataset(argv: Optional[Sequence[str]] = None) -> int:
-    """Look into every file of a data set, or of several; return 0 if all is whole, 1 otherwise."""
-    parser = arguments()
+    """Read every file of a data set, or of several; return 0 if all are complete and intact, 1 otherwise."""
+    parser = _parser()
     args = parser.parse_args(argv)
-    sets = data_sets(parser, args)
+    sets = _data_sets(parser, args)
+    from ..audit.check_set import check_set
+    from ..audit.report import problems_in_words
+
     if args.json:
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)
     audits, shared, remarkable, problems = [], [], [], {}
-    missing = _missing_folders(sets) if _of_several(args) else {}
+    several = _of_several(args)
+    missing = _missing_folders(sets) if several else {}
     for name, splits in sets.items():
         if name not in missing:
-            found, between, notes = _check_set(parser, args, splits, f"{name}/" if _of_several(args) else "")
+            try:
+                found, between, notes = check_set(splits, f"{name}/" if several else "", args)
+            except DataError as error:
+                parser.error(str(error))
             audits += found
             shared += between
             remarkable += notes
@@ -50,60 +49,136 @@ def main_check_dataset(argv: Optional[Sequence[str]] = None) -> int:
     if args.json:
         _write_json(args.json, audits, [*shared, *missing.values()], remarkable)
     if len(problems) > 1:
-        print("\n".join(f"{name:24}{f'problems: {n:,}' if n else 'whole'}" for name, n in problems.items()))
+        print("\n".join(f"{name:24}{f'problems: {n:,}' if n else 'complete'}" for name, n in problems.items()))
     count = sum(problems.values()) + len(missing)
     if count:
-        print(f"NOT WHOLE: {count:,} problems. Do what stands behind each ->, then run this again.")
+        print(f"{count:,} problems. Do what follows each ->, then run this again.")
         return 1
     fast = " Without --fast, pixels and labels are checked too." if args.fast else ""
-    print(f"Whole.{fast} Next: {_next_step(args, next(iter(sets)))}")
+    print(f"No problems.{fast} Next: {_next_step(args, next(iter(sets)))}")
     return 0
 
 
-def _check_set(
-    parser: argparse.ArgumentParser, args: argparse.Namespace, splits: dict[str, Any], prefix: str
-) -> tuple[list[SplitAudit], list[Finding], list[Finding]]:
-    """Check the splits of one data set and print what was found.
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description="Check that a data set is complete and intact: numbers of images, pairs, sizes, labels, unreadable "
+        "files, images in two splits, labels that contradict the config. Every file is read; nothing is changed "
+        "without --drop-orientation. Exit status 0: no problems, 1: problems, 2: wrong command line.",
+        epilog="Examples: python tools/check_dataset.py --ade20k data/ade/ADEChallengeData2016 --workers 8; "
+        "python tools/check_dataset.py --vtab data/vtab-1k dtd svhn",
+    )
+    parser.add_argument(
+        "config", nargs="?", help="a config, or an experiment's parts: its train, val and test data sets are checked"
+    )
+    parser.add_argument("--ade20k", metavar="ROOT", help="or ADEChallengeData2016, with images/ and annotations/")
+    parser.add_argument("--pascal-context", metavar="ROOT", help="or VOC2010 in mmseg's layout, 60 classes")
+    parser.add_argument("--pascal-context-59", metavar="ROOT", help="or the same, the background being void")
+    parser.add_argument(
+        "--vtab",
+        nargs="+",
+        metavar=("ROOT", "SET"),
+        help="or VTAB-1k, a folder a task with train800.txt, val200.txt, train800val200.txt and test.txt; SET: "
+        "only these tasks",
+    )
+    parser.add_argument(
+        "--fgvc",
+        nargs="+",
+        metavar=("ROOT", "SET"),
+        help="or FGVC: CUB_200_2011, nabirds, OxfordFlower, Stanford-dogs and Stanford-cars, each with train.json, "
+        "val.json and test.json; SET: only these of cub, nabirds, flowers, dogs and cars",
+    )
+    parser.add_argument("--fast", action="store_true", help="read headers only: no truncated files, no labels of masks")
+    parser.add_argument("--workers", type=int, default=4, help="threads; default: %(default)s")
+    parser.add_argument("--show", type=int, default=5, metavar="N", help="files to name of each problem; default: 5")
+    parser.add_argument("--no-classes", action="store_true", help="omit the table of classes")
+    parser.add_argument("--json", metavar="FILE", help="write all that was found here, every file named")
+    parser.add_argument(
+        "--exif",
+        choices=["stored", "upright"],
+        help="pixels that masks were drawn on, where an image has an Exif orientation tag and the sizes do not show "
+        "it; default: data_check.exif of the config",
+    )
+    parser.add_argument(
+        "--overlays",
+        metavar="DIR",
+        help="write images with an Exif orientation tag here, --show of each split, under their masks: the pixels as "
+        "stored beside the upright image",
+    )
+    parser.add_argument(
+        "--drop-orientation",
+        action="store_true",
+        help="before checking, set the Exif orientation to 1 in images whose masks were drawn on the pixels as stored; "
+        "pixels stay as they are",
+    )
+    add_cfg_options(parser, "train_dataloader.dataset.data_root=PATH ...")
+    return parser
 
-    Returns:
-        What was found in each split, the problems between splits, and what is remarkable between them.
-    """
-    audits, labelled = [], {}
-    masked: dict[str, AuditedFiles] = {}
-    for split, config in splits.items():
-        if recognition_kind(config):
-            audit, labelled[split] = audit_labelled_images(
-                config, prefix + split, not args.fast, args.workers, args.data_check
-            )
-        else:
-            init_default_scope("mmseg")
-            import mmseg.datasets  # noqa: F401
 
-            try:
-                look_at_tags(config, split, args)
-                audit, masked[split] = audit_split(config, split, not args.fast, args.workers, args.data_check)
-            except DataError as error:
-                parser.error(f"{split}: {error}")
-        audits.append(audit)
-        print(split_in_words(audit, args.show), flush=True)
-    shared, notes = compare_splits(labelled)
-    shared += overlaps({split: config for split, config in splits.items() if split not in labelled})
-    for found, remarkable in (
-        copies_of_training({split: files.images for split, files in masked.items()}),
-        label_findings({split: files.seen for split, files in masked.items() if files.seen}, args.data_check),
-    ):
-        shared += found
-        notes += remarkable
-    for line in problems_in_words(shared, args.show) + notes_in_words(notes, args.show):
-        print(line)
-    table = "" if args.no_classes or args.fast else class_table(audits)
-    if table:
-        print(table)
-    return audits, shared, notes
+def _data_sets(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Return the configs of the data sets to check, by name and split, or end with the parser's error."""
+    given = [name for name in (*ROOTS, *SETS) if getattr(args, name)]
+    if len(given) + bool(args.config) != 1:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in (*ROOTS, *SETS))
+        parser.error(f"give a config, or one of {options} with its folder")
+    if args.workers < 1:
+        parser.error(f"--workers must be at least 1, got {args.workers}")
+    if args.cfg_options and given:
+        parser.error("--cfg-options change a config; with --ade20k and the like give the folder itself")
+    if args.show < 0:
+        parser.error(f"--show must be at least 0, got {args.show}")
+    from ..audit import official
+    from ..audit.data_check import DataCheck
+
+    if not given:
+        return {args.config: _splits_of_config(parser, args)}
+    args.data_check = DataCheck(exif=args.exif)
+    (option,) = given
+    value = getattr(args, option)
+    if option == "ade20k":
+        return {option: official.ade20k(value)}
+    if option in ROOTS:
+        return {option: official.pascal_context(value, classes=59 if option.endswith("59") else 60)}
+    try:
+        return (official.vtab if option == "vtab" else official.fgvc)(value[0], value[1:])
+    except InputError as error:
+        parser.error(f"--{option}: {error}")
+
+
+def _splits_of_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, Any]:
+    """Return the data sets of a config by split, each once, and put its ``data_check`` into args."""
+    from ..audit.data_check import DataCheck, read_as_stored
+    from ..audit.preflight import leaves
+    from ..training.classes import check_one_class
+
+    cfg = read_config(parser, args.config, args.cfg_options)
+    try:
+        args.data_check = DataCheck.from_config(cfg)
+        check_one_class(cfg)
+    except InputError as error:
+        parser.error(str(error))
+    if args.data_check.exif == "stored":
+        read_as_stored(cfg)
+    if args.exif:
+        args.data_check = args.data_check._replace(exif=args.exif)
+    splits: dict[str, Any] = {}
+    seen: list[dict[str, Any]] = []
+    for split in ("train", "val", "test"):
+        parts = list(leaves((cfg.get(f"{split}_dataloader") or {}).get("dataset")))
+        for i, leaf in enumerate(parts):
+            files = {key: value for key, value in leaf.items() if key != "pipeline"}
+            if files not in seen:  # test is mostly val again
+                seen.append(files)
+                splits[split if len(parts) == 1 else f"{split} {i + 1}"] = leaf
+    if not splits:
+        parser.error(f"{args.config} has no train_dataloader, val_dataloader or test_dataloader with a dataset")
+    return splits
 
 
 def _missing_folders(sets: dict[str, dict[str, Any]]) -> dict[str, Finding]:
     """Find data sets of VTAB or FGVC that are not there at all."""
+    from ..audit.findings import Finding
+    from ..audit.preflight import recognition_kind
+
     missing = {}
     for name, splits in sets.items():
         config = next(iter(splits.values()))
@@ -120,7 +195,10 @@ def _of_several(args: argparse.Namespace) -> Optional[str]:
 
 
 def _next_step(args: argparse.Namespace, first: str) -> str:
-    """Say what to run with a whole data set."""
+    """Say what to run with a complete data set."""
+    from ..datasets import FGVC_SETS, VTAB_SETS
+    from ..experiments.catalog import config_root
+
     option = _of_several(args)
     if not option:
         return f"python tools/train.py {args.config or 'CONFIG'} --dry-run"
@@ -129,25 +207,6 @@ def _next_step(args: argparse.Namespace, first: str) -> str:
     method = "davpt" if first in (*VTAB_SETS, *FGVC_SETS) else "vpt_deep"  # whose values are for any task
     words = f"method={method},trunk=vitb_augreg_in21k,data={option}/{first},split=choose"
     return f"{option.upper()}_ROOT={getattr(args, option)[0]} python tools/train.py {words} --dry-run"
-
-
-@contextmanager
-def advise_check(config: str) -> Iterator[None]:
-    """Say how to find an image or mask that cannot be read: Pillow does not know which file it was.
-
-    Raises:
-        DataError: such a file was met.
-    """
-    try:
-        yield
-    except (OSError, AssertionError) as error:  # the latter is mmcv's, which names the file
-        known = ("image file is truncated", "failed to load image")
-        if not isinstance(error, UnidentifiedImageError) and not any(words in str(error) for words in known):
-            raise
-        reason = str(error).partition(" <")[0]  # without the address of Pillow's buffer
-        raise DataError(
-            f"an image or mask could not be read ({reason}); python tools/check_dataset.py {config} names it"
-        ) from error
 
 
 def _write_json(path: str, audits: Sequence[SplitAudit], shared: Sequence[Finding], notes: Sequence[Finding]) -> None:

@@ -1,32 +1,128 @@
-"""What stands in a config's place on a command line: a file, the name of one of ours, or the parts of an experiment."""
+"""CONFIG on a command line: its options, and how it is read. Heavy modules are imported when a config is read."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from typing import Any, Optional
+import logging
+import os
+import os.path as osp
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Optional
 
-from mmengine.config import Config
-
-from ..compat import log_through_mmengine
 from ..errors import InputError
-from ..experiments.catalog import find_config
-from ..experiments.compose import asks_for_composition, compose_from_words
-from ..experiments.options import put_options
+from ..experiments.option_values import OptionsAction
+from ..experiments.words import EXAMPLES, help_text
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+logger = logging.getLogger("davpt_seg")
+
+
+def config_parser(description: str) -> argparse.ArgumentParser:
+    """Return a parser with CONFIG and the options that training and testing share."""
+    parser = argparse.ArgumentParser(
+        description=description, epilog=help_text(), formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "config",
+        help="a file, or a name that davpt-seg configs lists (davpt/upernet_vitl_ade20k), or the words of an "
+        f"experiment ({'; '.join(f'{task}: {words}' for task, words in EXAMPLES.items())}), listed below",
+    )
+    parser.add_argument(
+        "--work-dir", metavar="DIR", help="for checkpoints and logs; default work_dirs/<method>/<config>"
+    )
+    add_cfg_options(parser, "train_dataloader.batch_size=4 model.backbone.prompts.num_prompts=10 ...")
+    parser.add_argument("--print-config", action="store_true", help="print the complete config, as a file, and stop")
+    parser.add_argument(
+        "--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none", help="how processes were started"
+    )
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+    return parser
+
+
+def add_cfg_options(parser: argparse.ArgumentParser, examples: str) -> None:
+    """Add ``--cfg-options``."""
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=OptionsAction, metavar="KEY=VALUE", help=f"change the config: {examples}"
+    )
 
 
 def read_config(parser: argparse.ArgumentParser, config: str, options: Optional[Mapping[str, Any]] = None) -> Config:
     """Read or compose a config and put ``--cfg-options`` over it; end with the parser's error where that can't be."""
+    from mmengine.config import Config
+
+    from ..compat import log_through_mmengine
+    from ..experiments.catalog import find_config
+    from ..experiments.compose import asks_for_composition, compose_from_words
+    from ..experiments.options import put_options
+
     log_through_mmengine()
     try:
         cfg = compose_from_words(config) if asks_for_composition(config) else Config.fromfile(find_config(config))
+        put_options(cfg, options or {})
     except InputError as error:
         parser.error(str(error))
     except (SyntaxError, OSError) as error:
         parser.error(f"config {config!r} cannot be read: {error}")
-    if options:
-        try:
-            put_options(cfg, options)
-        except InputError as error:
-            parser.error(str(error))
     return cfg
+
+
+def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Config:
+    """Read a config, put the command line over it, and make it fit this machine."""
+    from ..compat import prepare_cpu_ddp
+    from ..training.sync_bn import replace_sync_bn, single_process_or_cpu
+
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    cfg = read_config(parser, args.config, args.cfg_options)
+    if args.print_config:
+        print(cfg.pretty_text, end="")
+        parser.exit()
+    if "model" not in cfg:
+        parser.error(f"{args.config} has no model: is it an experiment, or a part of one?")
+    cfg.launcher = args.launcher
+    if args.work_dir:
+        cfg.work_dir = args.work_dir
+    elif not cfg.get("work_dir"):
+        folder, name = osp.split(osp.splitext(osp.abspath(cfg.filename))[0])
+        cfg.work_dir = osp.join("work_dirs", osp.basename(folder), name)
+    for key in ("model", "train_dataloader", "val_dataloader", "test_dataloader"):
+        value = cfg.get(key)
+        if not isinstance(value, dict) and (key == "model" or value is not None):
+            parser.error(f"{args.config}: {key} must be a dict, got {value!r}")
+    if args.launcher == "pytorch" and "RANK" not in os.environ:
+        parser.error("--launcher pytorch is for torchrun, which numbers processes: tools/dist_train.sh CONFIG GPUS")
+    try:
+        prepare_cpu_ddp(cfg)
+    except InputError as error:
+        parser.error(str(error))
+    for split in ("train", "val", "test"):
+        loader = cfg.get(f"{split}_dataloader")
+        if loader and not loader.get("num_workers"):  # num_workers=0 alone: torch refuses the other one beside it
+            loader.pop("persistent_workers", None)
+    if single_process_or_cpu(cfg):
+        replaced = replace_sync_bn(cfg.model)
+        if replaced:
+            logger.info("SyncBN -> BN in %d places: this is a CPU or a single process", replaced)
+    return cfg
+
+
+def check_data(parser: argparse.ArgumentParser, cfg: Config, splits: Sequence[str], launcher: str = "none") -> None:
+    """Check the data sets of a config before anything is built; end with the parser's error at a problem.
+
+    Of several processes that a launcher started, the first one reads the files, and all end where it finds a problem.
+    """
+    from ..training.check_splits import check_splits, use_data_check
+    from ..training.first_process import first_process_alone
+    from ..training.testing import is_recognition
+    from ..training.void import check_void
+
+    try:
+        settings = use_data_check(cfg)
+        if not is_recognition(cfg):
+            check_void(cfg)
+    except InputError as error:
+        parser.error(str(error))
+    with first_process_alone(cfg, launcher) as first:
+        for problem in check_splits(cfg, splits, settings) if first else ():
+            parser.error(problem)

@@ -1,4 +1,4 @@
-"""Predict images from the command line, for people."""
+"""Predict images: ``davpt-seg predict``, ``tools/predict.py``."""
 
 from __future__ import annotations
 
@@ -8,26 +8,22 @@ import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
-import numpy as np
-import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-from ..apis.predictor import Predictor
 from ..errors import InputError
-from ..experiments.option_values import OptionsAction
-from ..visualization.predictions import class_shares, label_map, percent, prediction_picture
-from .images import OUTPUTS, find_images, output, output_stems
-from .launch import load_config
+from .config_argument import add_cfg_options, load_config
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..apis.predictor import Predictor
 
 HELP = """\
 Segment images with a trained model. For each image NAME.jpg, in DIR:
   NAME_picture.png   the image beside its painted self, and which classes were found, with their share of the pixels
   NAME_labels.png    the class of every pixel (0 is the first class), in the classes' colours
 
-CONFIG may be left out: a checkpoint of tools/train.py remembers its own.
+CONFIG may be omitted: a checkpoint of tools/train.py contains its config.
 
 Examples:
   python tools/predict.py configs/davpt/linear_vits14_camvid.py epoch_15.pth street.jpg --show
@@ -40,12 +36,15 @@ def main_predict(argv: Optional[Sequence[str]] = None) -> None:
     """Predict images: ``tools/predict.py [CONFIG] CHECKPOINT IMAGE...``.
 
     Raises:
-        SystemExit: 2 for wrong input, said before anything is predicted; 1 where some images could not be read.
+        SystemExit: 2 for wrong input, reported before anything is predicted; 1 where some images could not be read.
     """
     parser = _parser()
     args = parser.parse_intermixed_args(argv)
-    warnings.filterwarnings("ignore", module="mmseg|mmengine")  # what they tell their own developers
-    if args.config and not _is_config(args.config):  # CONFIG was left out, so all stand one place too early
+    from ..apis.predictor import Predictor
+    from .images import OUTPUTS, find_images, output, output_stems
+
+    warnings.filterwarnings("ignore", module="mmseg|mmengine")  # meant for their developers
+    if args.config and not _is_config(args.config):  # CONFIG was omitted, so all are one place too early
         args.config, args.checkpoint, args.images = None, args.config, [args.checkpoint, *args.images]
     if args.checkpoint.endswith(".py"):
         parser.error("no IMAGE is given: CONFIG CHECKPOINT IMAGE...")
@@ -73,25 +72,19 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="%(prog)s [CONFIG] CHECKPOINT IMAGE... [options]",
     )
-    parser.add_argument("config", nargs="?", help="the config that was trained; default: what the checkpoint remembers")
+    parser.add_argument("config", nargs="?", help="the config that was trained; default: the one in the checkpoint")
     parser.add_argument("checkpoint", help="a .pth file that tools/train.py wrote")
     parser.add_argument("images", nargs="+", help="images, folders of images, or patterns in quotes")
     out = Path("work_dirs/predictions")
     parser.add_argument("--out", type=Path, default=out, metavar="DIR", help="folder to write to; default: %(default)s")
-    parser.add_argument("--show", action="store_true", help="open each picture in a window; close it to go on")
+    parser.add_argument("--show", action="store_true", help="open each picture in a window; close it to continue")
     parser.add_argument("--opacity", type=float, default=0.6, metavar="0..1", help="of the paint; default: %(default)s")
     parser.add_argument("--tta", action="store_true", help="average several scales and flips: slower, often better")
     parser.add_argument(
         "--mode", choices=["slide", "whole"], help="sliding window or whole image; default: the config's"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...; default: %(default)s")
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=OptionsAction,
-        metavar="KEY=VALUE",
-        help="change the config: model.test_cfg...",
-    )
+    add_cfg_options(parser, "model.test_cfg...")
     parser.add_argument(
         "--trust-config",
         action="store_true",
@@ -114,6 +107,8 @@ def _check_options(args: argparse.Namespace) -> None:
     if args.device == "auto":
         args.device = None
         return
+    import torch
+
     try:
         torch.empty(0, device=args.device)
     except (RuntimeError, AssertionError) as error:  # torch raises the latter where it was built without CUDA
@@ -127,6 +122,9 @@ def _predict_all(
     predictor: Predictor, images: Sequence[Path], stems: Sequence[Path], args: argparse.Namespace
 ) -> list[str]:
     """Predict and write all images that can be read; return what was wrong with the others."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     failed = []
     console = Console(highlight=False, markup=False, soft_wrap=True)
     columns = (TextColumn("predicting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -137,7 +135,7 @@ def _predict_all(
                 pixels = predictor.read(path)
             except InputError as error:
                 failed.append(str(error))
-                progress.console.print(f"{path}  unreadable, left out")
+                progress.console.print(f"{path}  unreadable, skipped")
                 continue
             labels = predictor.label(pixels)
             picture = _write(predictor, path, stem, pixels, labels, args.opacity)
@@ -154,6 +152,9 @@ def _write(
     predictor: Predictor, path: Path, stem: Path, pixels: np.ndarray, labels: np.ndarray, opacity: float
 ) -> Path:
     """Write picture and label map of one image; return the picture's path."""
+    from ..visualization.predictions import label_map, prediction_picture
+    from .images import OUTPUTS, output
+
     stem.parent.mkdir(parents=True, exist_ok=True)
     figure = prediction_picture(pixels[..., ::-1], labels, predictor.classes, predictor.palette, path.name, opacity)
     picture, label_file = (output(stem, ending) for ending in OUTPUTS)
@@ -163,6 +164,8 @@ def _write(
 
 
 def _summary(labels: np.ndarray, classes: Sequence[str], most: int = 5) -> str:
+    from ..visualization.predictions import class_shares, percent
+
     found = class_shares(labels, len(classes))
     names = [f"{classes[i]} {percent(share)}" for i, share in found[:most]]
     return ", ".join(names + [f"{len(found) - most} more"] * (len(found) > most))

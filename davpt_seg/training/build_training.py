@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import sysconfig
-import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
-from typing import Optional
+from collections.abc import Sequence
 
-import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 from torch.utils.data import IterableDataset
 
-from ..commands.check_dataset import advise_check
 from ..compat import frozen_parameters_counted
 from ..engine.keyed_random import same_random_state_afterwards
 from ..errors import InputError
 from .classes import check_built_classes, check_classes
+from .refusals import advise_check, step
 from .start import check_start
 
-# What OpenMMLab, torch and timm raise for what they cannot build or run.
-REFUSALS = (
-    *(ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError, RuntimeError),
-    *(ImportError, OSError),
-)
-OPENMMLAB = ("davpt_seg", "mmengine", "mmcv", "mmseg", "mmpretrain", "mmdet")  # often installed outside of the rest
-INSTALLED = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 IOU_METRICS = ("mIoU", "mDice", "mFscore")
 
 
@@ -101,46 +88,3 @@ def _check_intervals(runner: Runner) -> None:
         for key in ("interval", "val_interval"):
             if isinstance(value := getattr(part, key, None), str):
                 raise InputError(f"{key} of {type(part).__name__} must be a number, got {value!r}")
-
-
-@contextmanager
-def step(what: str, memory: str = "lower train_dataloader.batch_size") -> Iterator[None]:
-    """Turn what OpenMMLab or torch raises in a part of the run into an error that names the part.
-
-    Exceptions that pass through other files, such as a custom module's, keep their traceback: they may be bugs.
-
-    Args:
-        what: cannot be done, and the keys of the config that it depends on.
-        memory: advice if the GPU's memory is too small.
-
-    Raises:
-        InputError: the part failed.
-    """
-    try:
-        yield
-    except InputError:
-        raise
-    except torch.cuda.OutOfMemoryError as error:
-        raise InputError(f"{what}: the GPU's memory is too small: {memory} ({str(error).splitlines()[0]})") from error
-    except REFUSALS as error:
-        if _passed_through_custom_code(error):
-            raise
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        text = error.args[0] if isinstance(error, KeyError) and error.args else error
-        reason = " ".join(str(text).split()) or f"not fulfilled: {place.line}"
-        raise InputError(f"{what}: {type(error).__name__}: {reason} (at {place.filename}:{place.lineno})") from error
-
-
-def _passed_through_custom_code(error: Optional[BaseException]) -> bool:
-    while error is not None:
-        if any(_is_custom(frame) for frame, _ in traceback.walk_tb(error.__traceback__)):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def _is_custom(frame: FrameType) -> bool:
-    file, module = frame.f_code.co_filename, str(frame.f_globals.get("__name__"))
-    if file.endswith((".pyx", ".pxd")):  # compiled by Cython, which keeps no folder
-        return False
-    return not (file.startswith(("<", *INSTALLED)) or module.partition(".")[0] in OPENMMLAB)

@@ -13,7 +13,7 @@ from ..audit.label_scan import check_labels
 from ..audit.preflight import check_dataset
 from ..datasets.pk_sampler import check_batch_size
 from ..errors import InputError
-from .build_training import step
+from .refusals import step
 
 logger = logging.getLogger("davpt_seg")
 

@@ -11,11 +11,10 @@ from mmengine.dist import get_world_size
 from mmengine.runner import Runner, TestLoop, ValLoop, autocast
 from torch.utils.data import DataLoader, IterableDataset
 
-from ..commands.check_dataset import advise_check
 from ..engine.guided import bare_model
 from ..errors import InputError
 from ..quiet import without_notes
-from .build_training import step
+from .refusals import advise_check, step
 
 
 def first_batch(loader: DataLoader) -> Any:

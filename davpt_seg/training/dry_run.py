@@ -11,15 +11,15 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-from ..commands.check_dataset import advise_check
 from ..core.tuning import trained_table
 from ..engine import DataMeanInitHook, MetricLossHook
 from ..engine.guided import bare_model
 from ..errors import InputError, some
 from ..experiments.compose import asks_for_composition, origins
 from ..models import PromptedViTBackbone
-from .build_training import build_training, step
+from .build_training import build_training
 from .dry_evaluation import evaluate_batch, first_batch
+from .refusals import advise_check, step
 
 MEMORY = "lower train_dataloader.batch_size, use --amp, or set model.backbone.with_cp=True"
 

@@ -1,21 +1,15 @@
-"""How many parameters a config trains, without weights or memory: for ``tools/count_parameters.py``."""
+"""How many parameters a config trains, counted without weights or memory."""
 
 from __future__ import annotations
 
-import argparse
 import copy
-from collections.abc import Sequence
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
-from ..commands.config_argument import read_config
-from ..errors import InputError
-from ..experiments.option_values import OptionsAction
-from ..experiments.words import EXAMPLES, SEGMENTATION
 from .sync_bn import replace_sync_bn
 
 
@@ -49,27 +43,3 @@ def count_parameters(model: nn.Module) -> ParameterCounts:
 
     backbone = trained(model.get_submodule("backbone"))
     return ParameterCounts(backbone, trained(model) - backbone, sum(p.numel() for p in model.parameters()))
-
-
-def main_count(argv: Optional[Sequence[str]] = None) -> None:
-    """Print a table of the parameters that configs train: ``tools/count_parameters.py CONFIG...``."""
-    parser = argparse.ArgumentParser(description="Count what configs train. Nothing is downloaded.")
-    parser.add_argument("configs", nargs="+", metavar="CONFIG", help=f"files, or parts: {EXAMPLES[SEGMENTATION]}")
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=OptionsAction,
-        metavar="KEY=VALUE",
-        help="change all of them: model.backbone.timm_kwargs.img_size=512",
-    )
-    args = parser.parse_args(argv)
-    print("| config | trained in the ViT | trained in the heads | trained | whole model |")
-    print("|---|---|---|---|---|")
-    for config in args.configs:
-        cfg = read_config(parser, config, args.cfg_options)
-        try:
-            counts = count_parameters(build_on_meta(cfg))
-        except InputError as error:
-            parser.error(f"{config}: {error}")
-        figures = (counts.backbone_trained, counts.heads_trained, counts.trained, counts.whole)
-        print(f"| {config} | " + " | ".join(f"{figure / 1e6:.3f}M" for figure in figures) + " |", flush=True)

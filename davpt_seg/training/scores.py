@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import Any, Optional
 
-from mmengine.config import Config
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.runner import Runner
 
@@ -16,12 +15,6 @@ from ..engine.guided import bare_model
 from .parameters import count_parameters
 
 MATRIX = "confusion_matrix/result"  # the name that mmpretrain's metric gives it
-
-
-def ask_for_matrix(cfg: Config) -> None:
-    """Let a test count, too, which class was taken for which."""
-    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
-    cfg.test_evaluator = [*evaluators, dict(type="ConfusionMatrix")]
 
 
 def draw_matrix(runner: Runner, metrics: dict[str, Any], path: str) -> None:

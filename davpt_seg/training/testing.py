@@ -1,8 +1,7 @@
-"""What a test-time option changes in a config; for tools/test.py and tools/predict.py alike."""
+"""What the options of a test or prediction change in a config."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Optional
@@ -14,51 +13,14 @@ from ..datasets.pipelines import loading_steps
 from ..errors import InputError
 from ..trust.config_parts import dicts
 from ..visualization.output_names import output_names
-from .scores import ask_for_matrix
 from .void import MOST_IN_METRIC, most_classes
 
 PICTURES = (".png", ".pdf", ".svg", ".jpg")
 
 
-def change_test(cfg: Config, args: argparse.Namespace) -> None:
-    """Make a test what the options of tools/test.py ask for.
-
-    Raises:
-        InputError: an option that the config rules out, or a file that could not be written.
-    """
-    if is_recognition(cfg):
-        _change_recognition_test(cfg, args)
-        return
-    if args.mode:
-        set_mode(cfg, args.mode)
-    mode = (cfg.model.get("test_cfg") or {}).get("mode", "whole")
-    if args.tta:
-        use_tta(cfg)
-    for option, folder, add in (("--show-dir", args.show_dir, show_images), ("--out", args.out, write_label_maps)):
-        if folder:
-            check_folder(cfg, option, folder)
-            add(cfg, folder)
-    if args.out and args.show_dir and Path(args.out).resolve() == Path(args.show_dir).resolve():
-        raise InputError(f"--out and --show-dir are both {args.out!r}, but their files have the same names; name two")
-    if args.confusion_matrix or args.json:
-        about = dict(config=args.config, checkpoint=args.checkpoint, mode=mode, tta=args.tta)
-        add_report(cfg, args.confusion_matrix, args.json, about)
-
-
 def is_recognition(cfg: Config) -> bool:
     """Tell a config of mmpretrain's from one of mmseg's."""
     return cfg.get("default_scope") == "mmpretrain"
-
-
-def _change_recognition_test(cfg: Config, args: argparse.Namespace) -> None:
-    for option in ("mode", "out", "show_dir"):
-        if getattr(args, option):
-            raise InputError(f"--{option.replace('_', '-')} is for segmentation, and this config classifies images")
-    if args.tta:
-        use_tta(cfg)
-    check_files(args.confusion_matrix, args.json)
-    if args.confusion_matrix:
-        ask_for_matrix(cfg)
 
 
 def set_mode(cfg: Config, mode: str) -> None:
@@ -92,14 +54,16 @@ def use_tta(cfg: Config) -> None:
     cfg.model = cfg.tta_model
 
 
-def show_images(cfg: Config, folder: str) -> None:
-    """Paint every image."""
+def show_images(cfg: Config, option: str, folder: str) -> None:
+    """Paint every image into the folder of an option."""
+    _check_folder(cfg, option, folder)
     loading = loading_steps(unwrapped(cfg.test_dataloader.dataset).get("pipeline") or ())
     _add_hook(cfg, dict(type="PaintedImageHook", folder=folder, loading=loading))
 
 
-def write_label_maps(cfg: Config, folder: str) -> None:
-    """Write predicted label maps."""
+def write_label_maps(cfg: Config, option: str, folder: str) -> None:
+    """Write predicted label maps into the folder of an option."""
+    _check_folder(cfg, option, folder)
     _add_hook(cfg, dict(type="LabelMapHook", folder=folder))
 
 
@@ -107,7 +71,7 @@ def _add_hook(cfg: Config, hook: dict[str, Any]) -> None:
     cfg.custom_hooks = [*(cfg.get("custom_hooks") or ()), hook]
 
 
-def check_folder(cfg: Config, option: str, folder: str) -> None:
+def _check_folder(cfg: Config, option: str, folder: str) -> None:
     """Refuse a folder for a test's outputs that is none, or where they would replace the test's images or masks.
 
     Raises:
@@ -122,6 +86,11 @@ def check_folder(cfg: Config, option: str, folder: str) -> None:
         file = Path(folder, f"{name}.png").resolve()
         if file in inputs:
             raise InputError(f"{option} {folder!r} would replace {str(file)!r}, which the test reads; name another")
+
+
+def add_evaluator(cfg: Config, evaluator: dict[str, Any]) -> None:
+    """Let a test compute more."""
+    cfg.test_evaluator = [*_evaluators(cfg), evaluator]
 
 
 def _evaluators(cfg: Config) -> list[Any]:
@@ -147,12 +116,11 @@ def add_report(cfg: Config, confusion_matrix: Optional[str], json: Optional[str]
             f"--json and --confusion-matrix write a matrix of {classes} x {classes} classes; the most is "
             f"{MOST_IN_METRIC}"
         )
-    evaluators = _evaluators(cfg)
-    ignore_index = next((e.ignore_index for e in evaluators if "ignore_index" in e), 255)
+    ignore_index = next((e.ignore_index for e in _evaluators(cfg) if "ignore_index" in e), 255)
     report = dict(
         type="SegmentationReport", picture=confusion_matrix, json=json, about=about, ignore_index=ignore_index
     )
-    cfg.test_evaluator = [*evaluators, report]
+    add_evaluator(cfg, report)
 
 
 def check_files(confusion_matrix: Optional[str], json: Optional[str]) -> None:

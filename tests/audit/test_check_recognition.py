@@ -59,9 +59,9 @@ def test_a_whole_task_passes_and_its_images_are_counted(vtab: Path, capsys: pyte
     assert (status, found(report)) == (0, [])
     said = capsys.readouterr().out
     assert "kitti/train800: data set VTABDataset kitti (train800)" in said
-    assert "12 images (as published)\n  4 classes with 3 images each\n  whole: every image was read" in said
+    assert "12 images (as published)\n  4 classes with 3 images each\n  complete: every image was read" in said
     assert (
-        f"Whole. Next: VTAB_ROOT={vtab} python tools/train.py method=davpt,trunk=vitb_augreg_in21k,data=vtab/kitti"
+        f"No problems. Next: VTAB_ROOT={vtab} python tools/train.py method=davpt,trunk=vitb_augreg_in21k,data=vtab/kitti"
         in said
     )
     assert [split["seen_in"] for split in report["splits"]] == [[3] * 4, [2, 2, 1, 1], [5, 5, 4, 4], [2] * 4]
@@ -111,7 +111,7 @@ def test_each_kind_of_damage_to_images_and_lists_is_named(vtab: Path, capsys: py
     said = capsys.readouterr().out
     assert "truncated" in said
     assert "-> get it again: it is cut off or no image" in said
-    assert "NOT WHOLE: 6 problems" in said
+    assert "\n6 problems. Do" in said
 
 
 def test_lists_that_are_short_missing_bad_or_not_the_sum_of_their_parts_are_named(vtab: Path) -> None:

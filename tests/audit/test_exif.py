@@ -290,7 +290,7 @@ def test_overlays_show_both_readings_of_an_undecided_image(tmp_path: Path) -> No
 def test_a_config_that_says_stored_reads_every_split_as_stored(tmp_path: Path) -> None:
     import argparse
 
-    from davpt_seg.commands.launch import check_data
+    from davpt_seg.commands.config_argument import check_data
 
     config = data_set(tmp_path, 3, "stored")
     loader = dict(batch_size=1, dataset=dict(type="RepeatDataset", times=1, dataset=config))

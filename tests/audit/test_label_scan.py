@@ -282,7 +282,7 @@ def test_values_are_not_judged_where_a_step_of_ours_or_mmseg_s_does_not_read_the
     assert "note: 1 x split whose pipeline loads masks by a custom step" in said
     assert "label that is no class" not in said and "never seen" not in said and "c0  " not in said
     (tmp_path / "masks" / "train" / "000.png").write_text("ids in a format of its own")
-    assert "whole: every image was read" in audit(configs)
+    assert "complete: every image was read" in audit(configs)
     write_set(tmp_path, dict(train=blocks([7, 8, 11])), 3)
     configs["train"].pipeline[1] = dict(type="LoadLabelMap")
     with pytest.raises(DataError, match="hold label 7, 8, 11"):

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import torch
 from mmengine.config import Config
 
-from davpt_seg.apis import main_train
+from davpt_seg.commands.train import main_train
 from davpt_seg.training.resume import damage
 
 from ..scenes import write_camvid

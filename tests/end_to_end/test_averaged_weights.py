@@ -9,7 +9,7 @@ import pytest
 import torch
 from mmengine.runner import Runner
 
-from davpt_seg.commands.launch import main_test
+from davpt_seg.commands.test import main_test
 
 from ..training import tiny_camvid, train
 

@@ -14,7 +14,7 @@ from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS, OPTIM_WRAPPERS
 
-from davpt_seg.apis import main_train
+from davpt_seg.commands.train import main_train
 from davpt_seg.errors import DivergedError
 from davpt_seg.training.start import stop_where_diverged
 

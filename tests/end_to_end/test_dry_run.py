@@ -14,7 +14,7 @@ from mmengine.registry import HOOKS
 from mmseg.registry import MODELS
 from torch import nn
 
-from davpt_seg.apis import main_train
+from davpt_seg.commands.train import main_train
 
 from ..training import by_iterations, config_file, tiny_camvid
 

@@ -15,8 +15,9 @@ import torch.nn.functional as F
 from mmengine.model import revert_sync_batchnorm
 from PIL import Image
 
-from davpt_seg.apis import main_test, main_train
 from davpt_seg.apis.predictor import Predictor
+from davpt_seg.commands.test import main_test
+from davpt_seg.commands.train import main_train
 
 from ..checkpoints import Trained
 from .test_scripts import run

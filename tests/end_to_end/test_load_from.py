@@ -11,7 +11,7 @@ import timm
 import torch
 from mmengine.config import Config
 
-from davpt_seg.apis import main_train
+from davpt_seg.commands.train import main_train
 
 from ..training import by_iterations, config_file, tiny_camvid, train
 

@@ -13,7 +13,8 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import HOOKS
 
-from davpt_seg.apis import main_test, main_train
+from davpt_seg.commands.test import main_test
+from davpt_seg.commands.train import main_train
 from davpt_seg.training.parameters import build_on_meta, count_parameters
 from davpt_seg.trust.checkpoints import read
 

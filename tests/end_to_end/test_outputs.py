@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from davpt_seg.apis import main_test
 from davpt_seg.apis.predictor import Predictor
 from davpt_seg.commands.predict import main_predict
+from davpt_seg.commands.test import main_test
 from davpt_seg.visualization.predictions import paint
 
 from ..checkpoints import Trained

@@ -15,10 +15,11 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from davpt_seg.apis import main_train, prune_stage
+from davpt_seg.apis import prune_stage
 from davpt_seg.apis.prune import main_prune
 from davpt_seg.apis.prune_arguments import parse
 from davpt_seg.benchmark.attempts import identity
+from davpt_seg.commands.train import main_train
 from davpt_seg.errors import InputError
 from davpt_seg.experiments.compose import compose_from_words
 from davpt_seg.training.parameters import build_on_meta, count_parameters

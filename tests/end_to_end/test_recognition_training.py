@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from davpt_seg.apis import main_test, main_train
+from davpt_seg.commands.test import main_test
+from davpt_seg.commands.train import main_train
 from davpt_seg.experiments.compose import compose_from_words
 
 from ..recognition import write_vtab

@@ -10,9 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from davpt_seg.apis import main_test, main_train
 from davpt_seg.commands.check_dataset import main_check_dataset
-from davpt_seg.training.parameters import main_count
+from davpt_seg.commands.count import main_count
+from davpt_seg.commands.test import main_test
+from davpt_seg.commands.train import main_train
 
 from ..checkpoints import Trained
 from ..scenes import write_camvid

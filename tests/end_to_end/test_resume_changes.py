@@ -12,7 +12,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from davpt_seg.apis import main_train
+from davpt_seg.commands.train import main_train
 from davpt_seg.engine.resumed_rates_hook import use_rates
 from davpt_seg.training.resume_changes import changes
 

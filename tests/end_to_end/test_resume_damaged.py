@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from davpt_seg.apis import main_train
+from davpt_seg.commands.train import main_train
 from davpt_seg.errors import InputError
 from davpt_seg.training.resume import checkpoint_to_resume, damage, last_checkpoint
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from davpt_seg.apis import main_test, main_train
+from davpt_seg.commands.test import main_test
+from davpt_seg.commands.train import main_train
 
 from ..scenes import write_camvid
 

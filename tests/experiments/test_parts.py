@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from davpt_seg.apis import main_train
+from davpt_seg.commands.train import main_train
 from davpt_seg.errors import InputError
 from davpt_seg.experiments.catalog import config_root
 from davpt_seg.experiments.compose import asks_for_composition, compose, compose_from_words

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from davpt_seg.apis import main_train
 from davpt_seg.benchmark.plan import WORDS as PLAN_WORDS
+from davpt_seg.commands.train import main_train
 from davpt_seg.errors import InputError
 from davpt_seg.experiments import classification, methods, parts, segmentation
 from davpt_seg.experiments.compose import compose_from_words

@@ -14,10 +14,11 @@ import torch
 from mmengine.model import BaseModule
 from mmengine.runner import load_checkpoint
 
-from davpt_seg.apis import main_test, main_train
 from davpt_seg.apis.predictor import Predictor
 from davpt_seg.apis.prune import main_prune
 from davpt_seg.commands.predict import main_predict
+from davpt_seg.commands.test import main_test
+from davpt_seg.commands.train import main_train
 from davpt_seg.core.weights import open_checkpoint
 from davpt_seg.errors import InputError
 from davpt_seg.trust.config_text import evaluate

@@ -9,7 +9,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from davpt_seg.apis import main_train
+from davpt_seg.commands.train import main_train
 from davpt_seg.errors import InputError
 from davpt_seg.experiments.catalog import config_root
 from davpt_seg.training.classes import check_classes

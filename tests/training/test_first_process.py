@@ -11,7 +11,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from davpt_seg.commands.launch import check_data
+from davpt_seg.commands.config_argument import check_data
 from davpt_seg.training import check_splits
 from davpt_seg.training.first_process import first_process_alone
 

@@ -12,7 +12,8 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 from PIL import Image
 
-from davpt_seg.apis import main_test, main_train
+from davpt_seg.commands.test import main_test
+from davpt_seg.commands.train import main_train
 from davpt_seg.errors import InputError
 from davpt_seg.training.void import check_void, void_labels
 

@@ -1,0 +1,100 @@
+"""All splits of one data set, checked and reported; Exif tags are shown or dropped before, where that is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.registry import init_default_scope
+
+from ..errors import DataError
+from .exif import STORED, Readers, said_of
+from .exif_tag import drop_orientation
+from .findings import Finding, SplitAudit
+from .label_findings import label_findings
+from .overlays import write_overlays
+from .pairing import copies_of_training, overlaps
+from .preflight import open_dataset, recognition_kind
+from .preflight_exif import read_headers, tagged_images
+from .recognition_audit import audit_labelled_images, compare_splits
+from .report import class_table, notes_in_words, problems_in_words, split_in_words
+from .segmentation_audit import AuditedFiles, audit_split
+
+
+def check_set(
+    splits: Mapping[str, Any], prefix: str, args: argparse.Namespace
+) -> tuple[list[SplitAudit], list[Finding], list[Finding]]:
+    """Check the splits of one data set and print what was found.
+
+    Args:
+        splits: configs of data sets by name of the split.
+        prefix: name of the data set among several, ending in ``/``.
+        args: of the command line, with ``data_check``.
+
+    Returns:
+        What was found in each split, the problems between splits, and what is remarkable between them.
+
+    Raises:
+        DataError: a data set that cannot be judged, or a tag that cannot be dropped.
+    """
+    audits, labelled = [], {}
+    masked: dict[str, AuditedFiles] = {}
+    for split, config in splits.items():
+        if recognition_kind(config):
+            audit, labelled[split] = audit_labelled_images(
+                config, prefix + split, not args.fast, args.workers, args.data_check
+            )
+        else:
+            init_default_scope("mmseg")
+            import mmseg.datasets  # noqa: F401
+
+            try:
+                _look_at_tags(config, split, args)
+                audit, masked[split] = audit_split(config, split, not args.fast, args.workers, args.data_check)
+            except DataError as error:
+                raise DataError(f"{split}: {error}") from error
+        audits.append(audit)
+        print(split_in_words(audit, args.show), flush=True)
+    shared, notes = compare_splits(labelled)
+    shared += overlaps({split: config for split, config in splits.items() if split not in labelled})
+    for found, remarkable in (
+        copies_of_training({split: files.images for split, files in masked.items()}),
+        label_findings({split: files.seen for split, files in masked.items() if files.seen}, args.data_check),
+    ):
+        shared += found
+        notes += remarkable
+    for line in problems_in_words(shared, args.show) + notes_in_words(notes, args.show):
+        print(line)
+    table = "" if args.no_classes or args.fast else class_table(audits)
+    if table:
+        print(table)
+    return audits, shared, notes
+
+
+def _look_at_tags(config: Mapping[str, Any], split: str, args: argparse.Namespace) -> None:
+    """Draw the tagged images of a split under their masks, and drop the tags of those drawn on the stored pixels."""
+    if not (args.overlays or args.drop_orientation):
+        return
+    try:
+        dataset = open_dataset(config)
+    except DataError:  # audit_split reports it
+        return
+    if dataset is None:
+        return
+    readers = Readers(config.get("pipeline") or ())
+    items = dataset.load_data_list()
+    tagged = tagged_images(items, readers, read_headers(items))
+    if args.overlays:
+        tagged, again = itertools.tee(tagged)
+        written = write_overlays(list(itertools.islice(again, args.show)), Path(args.overlays) / split)
+        print(f"{split}: {len(written)} overlays in {Path(args.overlays) / split}", file=sys.stderr)
+    if args.drop_orientation:
+        said = said_of(readers, args.data_check.exif)
+        stored = [pair.path for pair in tagged if pair.drawn_by(said) == STORED]
+        for path in dict.fromkeys(stored):
+            drop_orientation(path)
+        print(f"{split}: the Exif orientation of {len(stored)} images was set to 1; their pixels are unchanged")

@@ -1,0 +1,123 @@
+"""Test a checkpoint: ``davpt-seg test``, ``tools/test.py``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Optional
+
+from ..errors import InputError
+from .config_argument import check_data, config_parser, load_config
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+
+def main_test(argv: Optional[Sequence[str]] = None) -> None:
+    """Test a checkpoint of a segmentor or classifier.
+
+    Raises:
+        SystemExit: 2 for wrong input, reported before the test starts.
+    """
+    parser = _parser()
+    args = parser.parse_args(argv)
+    from mmengine.runner import Runner
+
+    from ..training.build_training import build_evaluation
+    from ..training.classes import check_one_class
+    from ..training.first_process import disconnect
+    from ..training.refusals import advise_check, step
+    from ..training.scores import draw_matrix, write_scores
+    from ..training.testing import is_recognition
+    from ..training.trained_checkpoint import mismatch
+
+    cfg = load_config(parser, args)
+    try:
+        _change_test(cfg, args)
+        # Before the model is built; it is read again, with the hooks' part in it.
+        trained = _meta(cfg, args.checkpoint)
+    except InputError as error:
+        parser.error(str(error))
+    check_data(parser, cfg, ("test",), args.launcher)
+    try:
+        check_one_class(cfg)
+        with step("the model or the hooks cannot be built (model, default_hooks, custom_hooks)"):
+            runner = Runner.from_cfg(cfg)
+        build_evaluation(runner, "test", args.config)
+        runner.call_hook("before_run")  # EMAHook makes its copy there, and loading a checkpoint asks for it
+        runner.load_checkpoint(args.checkpoint, strict=True)  # MMEngine's own load_from forgives missing keys
+    except InputError as error:
+        parser.error(str(error))
+    except RuntimeError as error:
+        parser.error(mismatch(error, args.checkpoint, f"{args.config} with these --cfg-options"))
+    try:
+        with advise_check(args.config):
+            metrics = runner.test()
+    except InputError as error:
+        parser.error(str(error))
+    if is_recognition(cfg):
+        if args.confusion_matrix:
+            draw_matrix(runner, metrics, args.confusion_matrix)
+        if args.json:
+            write_scores(runner, metrics, args.json, args.config, args.checkpoint, trained)
+    disconnect(args.launcher)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = config_parser("Test a checkpoint: IoU and accuracy per class and their means, or a classifier's accuracy.")
+    parser.add_argument("checkpoint", help="a .pth file that tools/train.py wrote")
+    parser.add_argument("--tta", action="store_true", help="test-time augmentation: several scales and flips")
+    parser.add_argument("--out", metavar="DIR", help="write predicted label maps (PNG) here")
+    parser.add_argument("--show-dir", metavar="DIR", help="paint predictions over the images and write them here")
+    parser.add_argument(
+        "--mode", choices=["slide", "whole"], help="sliding window or whole image; default: the config's"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write all scores, per class too, and the confusion matrix here")
+    parser.add_argument("--confusion-matrix", metavar="FILE", help="draw the confusion matrix here (.png, .pdf, .svg)")
+    return parser
+
+
+def _change_test(cfg: Config, args: argparse.Namespace) -> None:
+    """Make a test do what the options ask for.
+
+    Raises:
+        InputError: an option that the config rules out, or a file that could not be written.
+    """
+    from ..training import testing
+
+    if testing.is_recognition(cfg):
+        for option in ("mode", "out", "show_dir"):
+            if getattr(args, option):
+                raise InputError(f"--{option.replace('_', '-')} is for segmentation, and this config classifies images")
+        if args.tta:
+            testing.use_tta(cfg)
+        testing.check_files(args.confusion_matrix, args.json)
+        if args.confusion_matrix:
+            testing.add_evaluator(cfg, dict(type="ConfusionMatrix"))
+        return
+    if args.mode:
+        testing.set_mode(cfg, args.mode)
+    mode = (cfg.model.get("test_cfg") or {}).get("mode", "whole")
+    if args.tta:
+        testing.use_tta(cfg)
+    if args.show_dir:
+        testing.show_images(cfg, "--show-dir", args.show_dir)
+    if args.out:
+        testing.write_label_maps(cfg, "--out", args.out)
+    if args.out and args.show_dir and Path(args.out).resolve() == Path(args.show_dir).resolve():
+        raise InputError(f"--out and --show-dir are both {args.out!r}, but their files have the same names; name two")
+    if args.confusion_matrix or args.json:
+        about = dict(config=args.config, checkpoint=args.checkpoint, mode=mode, tta=args.tta)
+        testing.add_report(cfg, args.confusion_matrix, args.json, about)
+
+
+def _meta(cfg: Config, path: str) -> Mapping[str, Any]:
+    """Check the checkpoint to test, and return what it holds besides weights."""
+    from ..training.trained_checkpoint import read_checkpoint
+    from ..trust.checkpoints import require_averaged
+
+    checkpoint = read_checkpoint(path)
+    if any(hook.get("type") == "EMAHook" for hook in cfg.get("custom_hooks") or ()):
+        require_averaged(checkpoint, path)
+    return checkpoint.get("meta") or {}

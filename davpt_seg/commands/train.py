@@ -1,0 +1,126 @@
+"""Train a config: ``davpt-seg train``, ``tools/train.py``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Optional
+
+from ..errors import DIVERGED, DivergedError, InputError
+from .config_argument import check_data, config_parser, load_config
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+
+def main_train(argv: Optional[Sequence[str]] = None) -> None:
+    """Train a config, resume a training, or only check it.
+
+    Raises:
+        SystemExit: 2 for wrong input, reported before the training starts; 3 for a training that diverged.
+    """
+    parser = _parser()
+    args = parser.parse_args(argv)
+    from ..training.build_training import build_training
+    from ..training.dry_run import dry_run
+    from ..training.first_process import disconnect
+    from ..training.refusals import advise_check
+    from ..training.resume import last_checkpoint
+    from ..training.scores import write_scores
+
+    cfg = load_config(parser, args)
+    try:
+        _prepare(parser, cfg, args)
+        if args.dry_run:
+            dry_run(cfg, args.config)
+            return
+        runner = build_training(cfg, args.config, ("val", "test") if args.test else ("val",))
+    except InputError as error:
+        parser.error(str(error))
+    try:
+        with advise_check(args.config):
+            runner.train()
+    except DivergedError as error:
+        runner.logger.error(str(error))
+        raise SystemExit(DIVERGED) from error
+    except InputError as error:
+        parser.error(str(error))
+    if args.test:
+        write_scores(runner, runner.test(), args.test, args.config)
+    runner.logger.info(
+        f"Done. Checkpoints and logs: {runner.work_dir}. Next: python tools/test.py {args.config} "
+        f"{last_checkpoint(runner.work_dir) or 'CHECKPOINT'}"
+    )
+    disconnect(args.launcher)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = config_parser("Train a config, validate as it says and keep checkpoints and logs in the work dir.")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="CHECKPOINT",
+        help="resume from the work dir's last checkpoint (or from the one given), with its optimizer and mapping",
+    )
+    parser.add_argument("--amp", action="store_true", help="mixed precision: float16 on CUDA, bfloat16 elsewhere")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="check the data, build everything, run one forward and backward pass, score one batch of validation and "
+        "test, print what is trained, and stop",
+    )
+    parser.add_argument(
+        "--test",
+        metavar="FILE",
+        help="when done, test the trained model, once, and write its scores here (JSON)",
+    )
+    return parser
+
+
+def _prepare(parser: argparse.ArgumentParser, cfg: Config, args: argparse.Namespace) -> None:
+    """Make a config do what the options say, and check its data and weights.
+
+    Raises:
+        InputError: the training could not run to its end.
+    """
+    from ..training.start import stop_where_diverged, use_resume
+    from ..training.testing import check_files
+    from ..training.weights import check_weights
+
+    check_files(None, args.test)
+    if args.test and any(hook.get("type") == "EMAHook" for hook in cfg.get("custom_hooks") or ()):
+        raise InputError(
+            "--test would test the weights that EMAHook averages, not their average: omit it, and give the "
+            "checkpoint to tools/test.py"
+        )
+    if args.test and cfg.get("test_dataloader") is None:
+        raise InputError("--test: this config has no test_dataloader to test on")
+    if args.amp:
+        _use_amp(cfg)
+    stop_where_diverged(cfg)
+    if args.resume or cfg.get("resume"):
+        try:
+            use_resume(cfg, args.resume or cfg.get("load_from") or "auto")
+        except InputError as error:
+            raise InputError(f"--resume: {error}") from error
+    check_data(parser, cfg, ("train", "val", "test") if args.test else ("train", "val"), args.launcher)
+    check_weights(cfg)
+
+
+def _use_amp(cfg: Config) -> None:
+    """Switch the optimizer wrapper to mixed precision; of a classifier, validation and test too."""
+    import torch
+
+    from ..training.testing import is_recognition
+
+    wanted = "AmpOptimWrapper" if torch.cuda.is_available() else "AutocastOptimWrapper"
+    current = cfg.optim_wrapper.get("type", "OptimWrapper")
+    if current not in ("OptimWrapper", wanted):
+        raise InputError(f"--amp replaces optim_wrapper.type 'OptimWrapper', but the config has {current!r}")
+    cfg.optim_wrapper.type = wanted
+    if wanted == "AmpOptimWrapper":
+        cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
+    if is_recognition(cfg):
+        for loop in filter(None, (cfg.get("val_cfg"), cfg.get("test_cfg"))):
+            loop.fp16 = True

@@ -1,0 +1,85 @@
+"""Errors of other libraries, turned into errors that name the part of the config or the data."""
+
+from __future__ import annotations
+
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Optional
+
+import torch
+from PIL import UnidentifiedImageError
+
+from ..errors import DataError, InputError
+
+# What OpenMMLab, torch and timm raise for what they cannot build or run.
+REFUSALS = (
+    *(ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError, RuntimeError),
+    *(ImportError, OSError),
+)
+OPENMMLAB = ("davpt_seg", "mmengine", "mmcv", "mmseg", "mmpretrain", "mmdet")  # often installed outside of the rest
+INSTALLED = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+
+
+@contextmanager
+def step(what: str, memory: str = "lower train_dataloader.batch_size") -> Iterator[None]:
+    """Turn what OpenMMLab or torch raises in a part of the run into an error that names the part.
+
+    Exceptions that pass through other files, such as a custom module's, keep their traceback: they may be bugs.
+
+    Args:
+        what: cannot be done, and the keys of the config that it depends on.
+        memory: advice if the GPU's memory is too small.
+
+    Raises:
+        InputError: the part failed.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except torch.cuda.OutOfMemoryError as error:
+        raise InputError(f"{what}: the GPU's memory is too small: {memory} ({str(error).splitlines()[0]})") from error
+    except REFUSALS as error:
+        if _passed_through_custom_code(error):
+            raise
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        text = error.args[0] if isinstance(error, KeyError) and error.args else error
+        reason = " ".join(str(text).split()) or f"not fulfilled: {place.line}"
+        raise InputError(f"{what}: {type(error).__name__}: {reason} (at {place.filename}:{place.lineno})") from error
+
+
+def _passed_through_custom_code(error: Optional[BaseException]) -> bool:
+    while error is not None:
+        if any(_is_custom(frame) for frame, _ in traceback.walk_tb(error.__traceback__)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _is_custom(frame: FrameType) -> bool:
+    file, module = frame.f_code.co_filename, str(frame.f_globals.get("__name__"))
+    if file.endswith((".pyx", ".pxd")):  # compiled by Cython, which keeps no folder
+        return False
+    return not (file.startswith(("<", *INSTALLED)) or module.partition(".")[0] in OPENMMLAB)
+
+
+@contextmanager
+def advise_check(config: str) -> Iterator[None]:
+    """Say how to find an image or mask that cannot be read: Pillow does not know which file it was.
+
+    Raises:
+        DataError: such a file was met.
+    """
+    try:
+        yield
+    except (OSError, AssertionError) as error:  # the latter is mmcv's, which names the file
+        known = ("image file is truncated", "failed to load image")
+        if not isinstance(error, UnidentifiedImageError) and not any(words in str(error) for words in known):
+            raise
+        reason = str(error).partition(" <")[0]  # without the address of Pillow's buffer
+        raise DataError(
+            f"an image or mask could not be read ({reason}); python tools/check_dataset.py {config} names it"
+        ) from error

@@ -1,0 +1,62 @@
+"""Folders of the package have an order, and no files import one another in a circle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .core.test_imports import PACKAGE, files_imported
+
+# Lowest first: a file imports of its own line's names, and of those above. Two places differ from a reader's guess:
+# visualization comes before engine, because hooks draw; compat is low, because models apply it.
+LAYERS = (
+    ("errors", "replacing", "lazy", "quiet"),
+    ("compat",),
+    ("core",),
+    ("trust",),
+    ("datasets",),
+    ("models",),
+    ("visualization",),
+    ("engine",),
+    ("audit",),
+    ("converters",),
+    ("experiments",),
+    ("training",),
+    ("apis",),
+    ("runs",),
+    ("benchmark",),
+    ("commands",),
+    ("registration",),
+    ("__init__",),
+    ("cli",),
+    ("__main__",),
+)
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+GOING = "apis/prune"  # files that h13/prune deletes
+FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if GOING not in path.as_posix()]
+
+
+def part(path: Path) -> str:
+    """Folder or top-level module of a file."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+@pytest.mark.parametrize("name", sorted({part(path) for path in FILES}))
+def test_a_folder_imports_nothing_that_comes_after_it(name: str) -> None:
+    wrong = {
+        f"{path.relative_to(PACKAGE)} imports {other.relative_to(PACKAGE)}"
+        for path in FILES
+        if part(path) == name
+        for other in files_imported(path)
+        if part(other) != name and LEVEL[part(other)] >= LEVEL[name]
+    }
+    assert wrong == set()
+
+
+def test_no_files_import_one_another_in_a_circle() -> None:
+    left = {path: files_imported(path) for path in FILES}
+    while leaves := {path for path, others in left.items() if not others & left.keys()}:
+        left = {path: others for path, others in left.items() if path not in leaves}
+    circle = {path.relative_to(PACKAGE).as_posix(): others & left.keys() for path, others in left.items()}
+    assert {path: sorted(other.name for other in others) for path, others in circle.items()} == {}
