@@ -1,4 +1,4 @@
-"""Write the Models of model-index.yml anew from the files under configs/: ``make model-index``.
+"""Write the Models of model-index.yml from the files under configs/: ``make model-index``.
 
 The collections stay as they are written there; a config of a method that has none is an error that says so.
 """
@@ -19,18 +19,6 @@ COLLECTIONS = {  # by the folder of a config
     "linear": "Linear probing",
     "bias": "Bias tuning",
     "full": "Full fine-tuning",
-    "e2vpt": "E2VPT",
-    "gatevpt": "GateVPT",
-    "lora": "LoRA",
-    "adapter": "Adapter",
-    "adaptformer": "AdaptFormer",
-    "ssf": "SSF",
-    "lora+guidance": "DA-VPT",
-    "adapter+guidance": "DA-VPT",
-    "vpt_deep+carried": "VPT",
-    "davpt+carried": "DA-VPT",
-    "vpt_deep+zero_start": "VPT",
-    "davpt+zero_start": "DA-VPT",
 }
 DATASETS = {  # by a part of a config's name, the longer ones first; the names are those of MMSegmentation's index
     "ade20k": "ADE20K",

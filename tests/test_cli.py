@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from davpt_seg import __version__, cli, compat
 from davpt_seg.commands.configs import main_configs
 from davpt_seg.errors import InputError
 from davpt_seg.experiments.catalog import config_names, config_root, find_config
+from davpt_seg.experiments.compose import compose_from_words
 
 ADE = "davpt/upernet_vitl_ade20k"
 
@@ -76,6 +78,38 @@ def test_configs_are_listed_by_part_and_by_pattern(capsys: pytest.CaptureFixture
     for wrong in (["davtp/*"], ["--path", "no_such"]):
         with pytest.raises(SystemExit, match="2"):
             main_configs(wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("baselines/lora/upernet_vitl_ade20k", "method=lora,head=upernet,trunk=vitl,data=ade20k"),
+        (
+            "configs/combinations/davpt+carried/setr_pup_vitl_pascal_context_59.py",
+            "method=davpt+carried,head=setr_pup,trunk=vitl,data=pascal_context_59",
+        ),
+        (
+            "baselines/ssf/linear_vits14_camvid_400i",
+            "method=ssf,head=linear,trunk=vits14_slide112,data=camvid_crop112,schedule=adamw_400i",
+        ),
+        ("davpt/setr_pup_vitl14_reg_ade20k_plus", "method=davpt_plus,head=setr_pup,trunk=vitl14_reg,data=ade20k"),
+        ("work_dirs/bias/upernet_vitb_ade20k_mmseg_160k", "method=bias,head=upernet,trunk=vitb,data=ade20k,schedule="),
+    ],
+)
+def test_a_name_that_words_compose_is_answered_with_them(name: str, words: str) -> None:
+    with pytest.raises(InputError, match=re.escape(f"does not exist; these words compose it: {words}")) as found:
+        find_config(name)
+    composed = compose_from_words(str(found.value).rpartition(" ")[2])
+    stem = Path(name).stem
+    assert Path(composed.filename).stem == stem.removesuffix("_plus") or "camvid" in stem
+
+
+@pytest.mark.parametrize(
+    "name", ["baselines/lor/upernet_vitl_ade20k", "davpt/upernet_vitg_ade20k", "upernet_vitl_ade20k"]
+)
+def test_a_name_that_no_words_compose_is_answered_with_near_ones(name: str) -> None:
+    with pytest.raises(InputError, match=r"did you mean '.*upernet_vitl_ade20k'"):
+        find_config(name)
 
 
 def test_help_names_every_command_and_no_command_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,13 +18,13 @@ from davpt_seg.errors import InputError
 from davpt_seg.experiments.compose import compose, compose_from_words
 from davpt_seg.training.parameters import build_on_meta
 
-from .test_configs import CELLS, COMBINATIONS, METHODS, config_of
+from .test_configs import CELLS, TABLE_2, config_of
 
 
 @pytest.mark.parametrize("name", CELLS)
 def test_files_are_what_their_parts_compose(name: str) -> None:
     head, data = name.split("_vitl_")
-    for method in METHODS + (COMBINATIONS if data in ("ade20k", "pascal_context_59") else ()):
+    for method in TABLE_2:
         composed = compose(method, head, "vitl", data)
         assert composed.to_dict() == Config.fromfile(config_of(method, name)).to_dict(), method
 

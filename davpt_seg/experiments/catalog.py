@@ -6,6 +6,7 @@ Works without OpenMMLab, as ``davpt-seg configs`` should.
 from __future__ import annotations
 
 import fnmatch
+import re
 from pathlib import Path
 from typing import Union
 
@@ -13,6 +14,12 @@ from ..errors import InputError, nearest
 
 PACKAGE = Path(__file__).resolve().parents[1]
 LISTING = "'davpt-seg configs' lists those that come with us"
+# Files of CamVid in 400 iterations, whose parts have other names than the file, and values that the words' rows lack.
+CAMVID_400I = "head=linear,trunk=vits14_slide112,data=camvid_crop112,schedule=adamw_400i"
+VALUES_400I = {
+    "vpt_deep+zero_start": ",prompts=20,lr=1e-3,head_lr=1.6e-2",
+    "davpt+zero_start": ",prompts=20,guided_prompts=20,prompt_scale=1,lr=1e-3,head_lr=1.6e-2",
+}
 
 
 def config_root() -> Path:
@@ -52,7 +59,7 @@ def find_config(path_or_name: Union[str, Path]) -> str:
             before and ``.py`` after it.
 
     Raises:
-        InputError: it is neither; the message tells which names are close.
+        InputError: it is neither; the message has the words that compose it, or the names that are near.
     """
     given = Path(path_or_name)
     if given.is_file():
@@ -61,4 +68,32 @@ def find_config(path_or_name: Union[str, Path]) -> str:
     packaged = config_root() / f"{name}.py"
     if name in config_names():
         return str(packaged)
-    raise InputError(f"config {str(path_or_name)!r} does not exist; {nearest(name, config_names(), LISTING)}")
+    words = words_for(name)
+    advice = f"these words compose it: {words}" if words else nearest(name, config_names(), LISTING)
+    raise InputError(f"config {str(path_or_name)!r} does not exist; {advice}")
+
+
+def words_for(name: str) -> str:
+    """Return the words of the experiment that a name describes, as files and work dirs are named; empty for others.
+
+    Args:
+        name: ``.../METHOD/HEAD_TRUNK_DATA``, also with ``_SCHEDULE`` or, for a method with efficient bias, ``_plus``
+            behind it.
+    """
+    folder, _, stem = name.rpartition("/")
+    plus = "_plus" * stem.endswith("_plus")
+    method, stem = folder.rpartition("/")[2] + plus, stem.removesuffix("_plus")
+    if not method or not set(method.split("+")) <= _parts("methods"):
+        return ""
+    if stem == "linear_vits14_camvid_400i":
+        return f"method={method},{CAMVID_400I}{VALUES_400I.get(method, '')}"
+    data, schedules = ("|".join(sorted(_parts(kind))) for kind in ("datasets", "schedules"))
+    found = re.fullmatch(rf"(\w+)_(vit[^_]\w*?)_({data})(?:_({schedules}))?", stem)
+    if not found or f"{found[1]}_{found[2]}" not in _parts("models"):
+        return ""
+    words = f"method={method},head={found[1]},trunk={found[2]},data={found[3]}"
+    return f"{words},schedule={found[4]}" if found[4] else words
+
+
+def _parts(kind: str) -> set[str]:
+    return {path.stem for path in (config_root() / "_base_" / kind).glob("*.py")}

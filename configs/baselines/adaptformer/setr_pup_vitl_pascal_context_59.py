@@ -1,4 +1,0 @@
-# AdaptFormer (arXiv 2205.13535): a bottleneck beside each FFN;
-# SETR-PUP on ViT-L/16, PASCAL Context (59 classes).
-_base_ = ["../linear/setr_pup_vitl_pascal_context_59.py"]
-model = dict(backbone=dict(adapters=[dict(type="adaptformer", width=64)]))

@@ -1,4 +1,0 @@
-# E2VPT (arXiv 2307.13770) before pruning (tools/prune.py);
-# UPerNet on ViT-L/16, PASCAL Context (59 classes and background).
-_base_ = ["../linear/upernet_vitl_pascal_context.py"]
-model = dict(backbone=dict(prompts=dict(num_prompts=20), adapters=[dict(type="key_value_prompts", num_prompts=5)]))

@@ -1,4 +1,0 @@
-# GateVPT (arXiv 2306.05067): gated shallow prompts, attention temperatures;
-# SETR-PUP on ViT-L/16, PASCAL Context (59 classes and background).
-_base_ = ["../linear/setr_pup_vitl_pascal_context.py"]
-model = dict(backbone=dict(prompts=dict(num_prompts=20, kind="gated")))
