@@ -9,6 +9,7 @@ Kept in one place so that each can be dropped when its cause is gone:
 * MMEngine warns of every frozen parameter when an optimizer has ``paramwise_cfg``: of a frozen ViT, 150 times. Applied
   while a training's optimizer is built.
 * MMEngine's distributed start and wrapper take a GPU for granted. Applied between reading a config and its Runner.
+* mmseg's heads are configured with SyncBN, which needs a GPU and several processes. Applied there, too.
 """
 
 from __future__ import annotations
@@ -140,6 +141,18 @@ def frozen_parameters_counted() -> Iterator[None]:
         log.removeFilter(frozen)
         if frozen.count:
             log.info(f"{frozen.count} frozen parameters are left out of the optimizer.")
+
+
+def replace_sync_bn(node: Any) -> int:
+    """Turn every ``type='SyncBN'`` of a config into ``BN``, in place; return how many there were."""
+    if isinstance(node, (list, tuple)):
+        return sum(map(replace_sync_bn, node))
+    if not isinstance(node, dict):
+        return 0
+    found = node.get("type") == "SyncBN"
+    if found:
+        node["type"] = "BN"
+    return found + sum(map(replace_sync_bn, node.values()))
 
 
 def prepare_cpu_ddp(cfg: Any) -> None:

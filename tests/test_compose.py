@@ -16,7 +16,7 @@ from davpt_seg.commands.test import main_test
 from davpt_seg.commands.train import main_train
 from davpt_seg.errors import InputError
 from davpt_seg.experiments.compose import compose, compose_from_words
-from davpt_seg.training.parameters import build_on_meta
+from davpt_seg.training.model import build_on_meta
 
 from .test_configs import CELLS, TABLE_2, config_of
 

@@ -15,7 +15,7 @@ from mmseg.registry import DATASETS, MODELS
 
 from davpt_seg.commands.count import main_count
 from davpt_seg.experiments.compose import compose
-from davpt_seg.training.parameters import build_on_meta, count_parameters
+from davpt_seg.training.model import build_on_meta, count_parameters
 
 ROOT = Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(path for path in ROOT.rglob("*.py") if "_base_" not in path.parts)

@@ -18,7 +18,7 @@ from davpt_seg.datasets import FGVC_SETS, VTAB_SETS
 from davpt_seg.errors import InputError
 from davpt_seg.experiments.compose import compose_from_words
 from davpt_seg.experiments.hyperparameters import TUNED, hyperparameters
-from davpt_seg.training.parameters import build_on_meta, count_parameters
+from davpt_seg.training.model import build_on_meta, count_parameters
 
 from .core.test_release import RELEASE
 

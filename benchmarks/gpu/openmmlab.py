@@ -36,7 +36,7 @@ def config(name: str, scale: Scale) -> Any:
         raise Skip(f"no configs here: {CONFIGS}")
     from mmengine.config import Config
 
-    from davpt_seg.training.sync_bn import replace_sync_bn
+    from davpt_seg.compat import replace_sync_bn
 
     cfg = Config.fromfile(CONFIGS / f"{name}.py")
     replace_sync_bn(cfg.model)

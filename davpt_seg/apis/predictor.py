@@ -17,8 +17,8 @@ from ..audit.data_check import DataCheck, read_as_stored
 from ..datasets.pipelines import MASK_LOADERS, step_name
 from ..errors import InputError
 from ..experiments.options import put_options
+from ..training.model import build_model
 from ..training.refusals import step
-from ..training.sync_bn import replace_sync_bn
 from ..training.testing import set_mode, use_tta
 from ..training.trained_checkpoint import (
     class_names_and_colours,
@@ -68,8 +68,6 @@ class Predictor:
         options: Optional[Mapping[str, Any]] = None,
         trust_config: bool = False,
     ) -> None:
-        from mmseg.apis import init_model  # only after davpt_seg's mends for mmcv-lite
-
         loaded = read_checkpoint(checkpoint)
         name = getattr(config, "filename", config) or "the config inside it"
         if config is None:
@@ -86,12 +84,10 @@ class Predictor:
             read_as_stored(cfg)
         if mode:
             set_mode(cfg, mode)
-        replace_sync_bn(cfg.model)
-        if cfg.get("data_preprocessor"):  # where MMEngine's Runner looks, too
-            cfg.model.setdefault("data_preprocessor", cfg.data_preprocessor)
         with step(f"the model of {origin} cannot be built (model)"):
-            model = init_model(cfg, device=device or get_device())  # whose own loading would forgive missing weights
+            model = build_model(cfg)
         load_strictly(model, loaded, checkpoint, name)
+        model.to(device or get_device()).eval()
         if tta:
             use_tta(cfg)
             with step(f"the test-time augmentation of {origin} cannot be built (tta_model)"):

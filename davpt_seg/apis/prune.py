@@ -13,8 +13,8 @@ from mmengine.config import Config
 from ..commands.config_argument import check_data, read_config
 from ..core.adapters.pruning import pruned, staying
 from ..errors import InputError
-from ..training.parameters import build_on_meta, count_parameters
-from ..training.weights import check_weights
+from ..training.model import build_on_meta, count_parameters
+from ..training.start import check_weights
 from .prune_arguments import parse
 from .prune_check import Shares, check_prunable, combined
 from .prune_cycle import Cycle

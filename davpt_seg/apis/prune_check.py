@@ -12,7 +12,7 @@ from mmengine.config import Config
 from ..core.adapters.pruning import Importance, pruned
 from ..core.vit import PromptedViT
 from ..errors import InputError
-from ..training.parameters import build_on_meta
+from ..training.model import build_on_meta
 
 
 class Shares(NamedTuple):

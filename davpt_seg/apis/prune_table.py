@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..core.adapters.pruning import Importance, pruned
-from ..training.parameters import ParameterCounts, build_on_meta, count_parameters
+from ..training.model import ParameterCounts, build_on_meta, count_parameters
 from .prune_check import Shares
 from .prune_cycle import METRICS, Cycle
 from .prune_files import pruned_config

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Union
 
 from mmengine.config import Config
 from mmengine.model import BaseModel
-from mmengine.registry import MODELS, init_default_scope
 
-from ..training.sync_bn import replace_sync_bn
+from ..training.model import build_model
 from ..training.trained_checkpoint import load_strictly, read_checkpoint
 
 
@@ -26,11 +24,6 @@ def load_trained(config: Union[str, Config], checkpoint: str, name: str = "") ->
     """
     cfg = config if isinstance(config, Config) else Config.fromfile(config)
     loaded = read_checkpoint(checkpoint)
-    init_default_scope(cfg.get("default_scope") or "mmseg")
-    part = copy.deepcopy(cfg.model)
-    if cfg.get("data_preprocessor"):  # where MMEngine's Runner looks, too
-        part.setdefault("data_preprocessor", cfg.data_preprocessor)
-    replace_sync_bn(part)
-    model = MODELS.build(part)
+    model = build_model(cfg)
     load_strictly(model, loaded, checkpoint, name or cfg.filename or "this config")
     return model.eval()

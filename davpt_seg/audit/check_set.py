@@ -12,10 +12,13 @@ from typing import Any
 from mmengine.registry import init_default_scope
 
 from ..errors import DataError
+from .data_check import DataCheck
 from .exif import STORED, Readers, said_of
 from .exif_tag import drop_orientation
 from .findings import Finding, SplitAudit
-from .label_findings import label_findings
+from .label_advice import advice_on
+from .label_patterns import contradictions
+from .label_values import SeenValues
 from .overlays import write_overlays
 from .pairing import copies_of_training, overlaps
 from .preflight import open_dataset, recognition_kind
@@ -63,7 +66,7 @@ def check_set(
     shared += overlaps({split: config for split, config in splits.items() if split not in labelled})
     for found, remarkable in (
         copies_of_training({split: files.images for split, files in masked.items()}),
-        label_findings({split: files.seen for split, files in masked.items() if files.seen}, args.data_check),
+        _label_findings({split: files.seen for split, files in masked.items() if files.seen}, args.data_check),
     ):
         shared += found
         notes += remarkable
@@ -98,3 +101,17 @@ def _look_at_tags(config: Mapping[str, Any], split: str, args: argparse.Namespac
         for path in dict.fromkeys(stored):
             drop_orientation(path)
         print(f"{split}: the Exif orientation of {len(stored)} images was set to 1; their pixels are unchanged")
+
+
+def _label_findings(splits: Mapping[str, SeenValues], settings: DataCheck) -> tuple[list[Finding], list[Finding]]:
+    """Return the problems and the notes of values that contradict the config."""
+    problems: list[Finding] = []
+    notes: list[Finding] = []
+    for case in contradictions(splits):
+        certain = case.certain and settings.labels == "refuse"
+        (problems if certain else notes).append(Finding(case.kind, case.split, case.text))
+    for name, seen in splits.items():
+        advice = advice_on(seen.wrong, seen.pixels, seen.scheme) if seen.wrong else None
+        if advice:
+            (problems if settings.labels == "refuse" else notes).append(Finding("numbering", name, advice))
+    return problems, notes

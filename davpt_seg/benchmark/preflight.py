@@ -86,7 +86,7 @@ def _problems(run: Run, checked: set[Any]) -> Iterator[str]:
     from ..experiments.compose import compose_from_words  # imports OpenMMLab: seconds
     from ..experiments.option_values import parsed_options
     from ..experiments.options import put_options
-    from ..training.weights import check_weights
+    from ..training.start import check_weights
 
     try:
         cfg = compose_from_words(run.words())

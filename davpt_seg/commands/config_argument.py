@@ -70,8 +70,9 @@ def read_config(parser: argparse.ArgumentParser, config: str, options: Optional[
 
 def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Config:
     """Read a config, put the command line over it, and make it fit this machine."""
-    from ..compat import prepare_cpu_ddp
-    from ..training.sync_bn import replace_sync_bn, single_process_or_cpu
+    import torch
+
+    from ..compat import prepare_cpu_ddp, replace_sync_bn
 
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     cfg = read_config(parser, args.config, args.cfg_options)
@@ -100,7 +101,7 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
         loader = cfg.get(f"{split}_dataloader")
         if loader and not loader.get("num_workers"):  # num_workers=0 alone: torch refuses the other one beside it
             loader.pop("persistent_workers", None)
-    if single_process_or_cpu(cfg):
+    if cfg.launcher == "none" or not torch.cuda.is_available():
         replaced = replace_sync_bn(cfg.model)
         if replaced:
             logger.info("SyncBN -> BN in %d places: this is a CPU or a single process", replaced)

@@ -17,7 +17,7 @@ def main_count(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_argument("configs", nargs="+", metavar="CONFIG", help=f"files, or parts: {EXAMPLES[SEGMENTATION]}")
     add_cfg_options(parser, "all of them: model.backbone.timm_kwargs.img_size=512")
     args = parser.parse_args(argv)
-    from ..training.parameters import build_on_meta, count_parameters
+    from ..training.model import build_on_meta, count_parameters
 
     print("| config | trained in the ViT | trained in the heads | trained | whole model |")
     print("|---|---|---|---|---|")

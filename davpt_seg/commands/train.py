@@ -84,9 +84,8 @@ def _prepare(parser: argparse.ArgumentParser, cfg: Config, args: argparse.Namesp
     Raises:
         InputError: the training could not run to its end.
     """
-    from ..training.start import stop_where_diverged, use_resume
+    from ..training.start import check_weights, stop_where_diverged, use_resume
     from ..training.testing import check_files
-    from ..training.weights import check_weights
 
     check_files(None, args.test)
     if args.test and any(hook.get("type") == "EMAHook" for hook in cfg.get("custom_hooks") or ()):

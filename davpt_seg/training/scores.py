@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 
 from ..engine.atomic_files import AtomicLocalBackend
 from ..engine.guided import bare_model
-from .parameters import count_parameters
+from .model import count_parameters
 
 MATRIX = "confusion_matrix/result"  # the name that mmpretrain's metric gives it
 

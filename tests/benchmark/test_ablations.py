@@ -14,7 +14,7 @@ from davpt_seg.benchmark.settings import read_plan, read_yaml
 from davpt_seg.benchmark.study import Study
 from davpt_seg.experiments.compose import compose_from_words
 from davpt_seg.experiments.options import check_options
-from davpt_seg.training.parameters import build_on_meta
+from davpt_seg.training.model import build_on_meta
 
 CELLS = [(name, setting) for name, path in known_plans().items() for setting in read_yaml(path).get("settings", [None])]
 

@@ -15,7 +15,7 @@ from mmengine.registry import HOOKS
 
 from davpt_seg.commands.test import main_test
 from davpt_seg.commands.train import main_train
-from davpt_seg.training.parameters import build_on_meta, count_parameters
+from davpt_seg.training.model import build_on_meta, count_parameters
 from davpt_seg.trust.checkpoints import read
 
 from ..recognition import write_image

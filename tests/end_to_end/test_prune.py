@@ -22,7 +22,7 @@ from davpt_seg.benchmark.attempts import identity
 from davpt_seg.commands.train import main_train
 from davpt_seg.errors import InputError
 from davpt_seg.experiments.compose import compose_from_words
-from davpt_seg.training.parameters import build_on_meta, count_parameters
+from davpt_seg.training.model import build_on_meta, count_parameters
 from davpt_seg.trust.config_text import evaluate
 
 from ..recognition import write_vtab

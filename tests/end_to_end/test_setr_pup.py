@@ -11,8 +11,8 @@ import pytest
 import torch
 from mmengine.runner import Runner
 
+from davpt_seg.compat import replace_sync_bn
 from davpt_seg.experiments.compose import compose
-from davpt_seg.training.sync_bn import replace_sync_bn
 
 from ..scenes import write_ade20k
 from ..training import logged

@@ -1,4 +1,4 @@
-"""How many parameters a config trains, counted without weights or memory."""
+"""A config's model, built outside a training, and how many parameters it trains."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import torch
 from mmengine.config import Config
+from mmengine.model import BaseModel
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
-from .sync_bn import replace_sync_bn
+from ..compat import replace_sync_bn
 
 
 class ParameterCounts(NamedTuple):
@@ -26,13 +27,20 @@ class ParameterCounts(NamedTuple):
         return self.backbone_trained + self.heads_trained
 
 
-def build_on_meta(cfg: Config) -> nn.Module:
-    """Build a config's model on the meta device, where parameters have shapes but no values; cfg stays as it is."""
+def build_model(cfg: Config) -> BaseModel:
+    """Build a config's model for one process; cfg stays as it is."""
     init_default_scope(cfg.get("default_scope") or "mmseg")
     model = copy.deepcopy(cfg.model)
+    if cfg.get("data_preprocessor"):  # where MMEngine's Runner looks, too
+        model.setdefault("data_preprocessor", cfg.data_preprocessor)
     replace_sync_bn(model)
+    return MODELS.build(model)
+
+
+def build_on_meta(cfg: Config) -> nn.Module:
+    """Build a config's model on the meta device, where parameters have shapes but no values; cfg stays as it is."""
     with torch.device("meta"):
-        return MODELS.build(model)
+        return build_model(cfg)
 
 
 def count_parameters(model: nn.Module) -> ParameterCounts:
