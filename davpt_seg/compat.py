@@ -37,7 +37,7 @@ STACKS = {
 
 
 def check_stack() -> bool:
-    """Tell whether MMEngine is there.
+    """Return whether MMEngine is there.
 
     Raises:
         ImportError: OpenMMLab's own packages and their onedl fork are both installed: they overwrite each other.
@@ -77,7 +77,7 @@ class _UncompiledOps(types.ModuleType):
 def stub_compiled_ops() -> bool:
     """Let ``mmcv.ops`` import where mmcv has no compiled ops; return whether that was needed.
 
-    The stub is taken out again, so that whoever asks whether full mmcv is there is told the truth.
+    The stub is removed again, so that other checks for full mmcv do not find it.
     """
     if importlib.util.find_spec("mmcv") is None or "mmcv.ops" in sys.modules:
         return False
@@ -104,7 +104,7 @@ class _ToMMEngine(logging.Handler):
 
 
 def log_through_mmengine() -> None:
-    """Let what ``core`` says with plain ``logging`` appear in MMEngine's logs; a level that was set stays."""
+    """Let records of ``core``, which uses plain ``logging``, appear in MMEngine's logs; a level that was set stays."""
     logger = logging.getLogger("davpt_seg")
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)
@@ -127,7 +127,7 @@ class _FrozenParameters(logging.Filter):
 
 @contextmanager
 def frozen_parameters_counted() -> Iterator[None]:
-    """Let MMEngine say in one line how many frozen parameters an optimizer leaves out, not one by one.
+    """Let MMEngine log in one line how many frozen parameters an optimizer omits, not one by one.
 
     Build the optimizer inside. MMEngine's current logger is as before afterwards.
     """
@@ -140,7 +140,7 @@ def frozen_parameters_counted() -> Iterator[None]:
     finally:
         log.removeFilter(frozen)
         if frozen.count:
-            log.info(f"{frozen.count} frozen parameters are left out of the optimizer.")
+            log.info(f"{frozen.count} frozen parameters are not in the optimizer.")
 
 
 def replace_sync_bn(node: Any) -> int:
@@ -177,7 +177,7 @@ def prepare_cpu_ddp(cfg: Any) -> None:
 
 
 def _rank_from_slurm() -> None:
-    """Say in torch's variables what slurm told this process; MMEngine does it too, but only together with CUDA."""
+    """Set torch's variables from those of slurm; MMEngine does it too, but only together with CUDA."""
     theirs = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_NTASKS", "LOCAL_RANK": "SLURM_LOCALID"}
     missing = [name for name in theirs.values() if name not in os.environ]
     if missing:

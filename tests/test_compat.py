@@ -60,7 +60,7 @@ def test_frozen_parameters_are_counted_in_one_line_and_other_warnings_are_kept(t
     log.warning("0.weight is skipped since its requires_grad=False")  # not by the optimizer: nothing is held back
     assert sum(len(group["params"]) for group in wrapper.optimizer.param_groups) == 2
     text = (tmp_path / "log").read_text()
-    assert "3 frozen parameters are left out of the optimizer." in text
+    assert "3 frozen parameters are not in the optimizer." in text
     assert "2 is duplicate" in text
     assert text.count("requires_grad=False") == 1
 

@@ -154,7 +154,7 @@ def image_steps(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def without_labels(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Leave out the steps that load label maps, also those inside of a ``TestTimeAug``."""
+    """Omit the steps that load label maps, also those inside of a ``TestTimeAug``."""
     kept = [dict(each) for each in steps if step_name(each) not in MASK_LOADERS]
     for each in kept:
         if each["type"] == "TestTimeAug":

@@ -19,8 +19,8 @@ from ..experiments.catalog import config_root
 
 CORE = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "safetensors")
 OPTIONAL = {
-    "rich": "tools with pictures and tables",
-    "matplotlib": "pictures",
+    "rich": "tools with figures and tables",
+    "matplotlib": "figures",
 }
 
 
@@ -92,7 +92,7 @@ def _devices() -> str:
 
 
 def _may_have_gpu() -> bool:
-    """Tell whether torch is built for GPUs and, where that is CUDA, the driver's library is there."""
+    """Return whether torch is built for GPUs and, where that is CUDA, the driver's library is there."""
     build = _torch_build()
     if build.get("hip"):
         return True

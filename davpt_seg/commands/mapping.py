@@ -1,4 +1,4 @@
-"""Which classes shared a prompt in a training? The command line of ``tools/mapping_report.py``."""
+"""Which classes shared a prompt in a training? ``davpt-seg mapping``, ``tools/mapping_report.py``."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ WIDE = 1000  # columns where no terminal wraps the lines: a Markdown table
 def main_mapping(argv: Optional[Sequence[str]] = None) -> None:
     """Print which classes shared a prompt at the start and at the end of a training, and draw all between."""
     parser = argparse.ArgumentParser(
-        description="Tell which classes shared a prompt at the start and at the end of a training, which of them "
+        description="Print which classes shared a prompt at the start and at the end of a training, which of them "
         "moved, and what k-means cost; draw every clustering.",
         epilog="Example: davpt-seg mapping work_dirs/davpt/linear_vits14_camvid. It reads WORK_DIR/mapping.jsonl, "
         "which a training writes whose classes outnumber its prompts (docs/guidance.md).",
     )
     parser.add_argument("work_dir", metavar="WORK_DIR", help="a training's folder, finished or not")
-    parser.add_argument("--out", metavar="FILE", help="the picture; default: WORK_DIR/mapping.png")
+    parser.add_argument("--out", metavar="FILE", help="file of the figure; default: WORK_DIR/mapping.png")
     args = parser.parse_args(argv)
     log = _log(parser, Path(args.work_dir))
     try:
@@ -47,7 +47,7 @@ def main_mapping(argv: Optional[Sequence[str]] = None) -> None:
         mapping_picture(clusterings).savefig(out)
     except ValueError as error:  # matplotlib's, of an ending that it does not know
         parser.error(f"--out {out}: {error}")
-    console.print(f"Picture: {out}", markup=False)
+    console.print(f"Figure: {out}", markup=False)
 
 
 def _log(parser: argparse.ArgumentParser, work_dir: Path) -> Path:
@@ -59,6 +59,6 @@ def _log(parser: argparse.ArgumentParser, work_dir: Path) -> Path:
         found = f"; below it, these have one: {some(below)}" if below else ""
         parser.error(
             f"{log} does not exist{found}. Classes are clustered where they outnumber the prompts of a guided block, "
-            "guidance weighs something and its mapping is not 'random'; tools/train.py's log says what was done"
+            "guidance weighs something and its mapping is not 'random'; the log of tools/train.py reports what was done"
         )
     return log

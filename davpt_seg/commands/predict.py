@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("images", nargs="+", help="images, folders of images, or patterns in quotes")
     out = Path("work_dirs/predictions")
     parser.add_argument("--out", type=Path, default=out, metavar="DIR", help="folder to write to; default: %(default)s")
-    parser.add_argument("--show", action="store_true", help="open each picture in a window; close it to continue")
+    parser.add_argument("--show", action="store_true", help="open each NAME_picture.png; close it to continue")
     parser.add_argument("--opacity", type=float, default=0.6, metavar="0..1", help="of the paint; default: %(default)s")
     parser.add_argument("--tta", action="store_true", help="average several scales and flips: slower, often better")
     parser.add_argument(
@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _is_config(argument: str) -> bool:
-    """Tell CONFIG, a file or words, from a CHECKPOINT in its place."""
+    """Distinguish CONFIG, a file or words, from a CHECKPOINT in its place."""
     return not argument.endswith(".pth") and (not Path(argument).is_file() or argument.endswith(CONFIGS))
 
 
@@ -151,7 +151,7 @@ def _predict_all(
 def _write(
     predictor: Predictor, path: Path, stem: Path, pixels: np.ndarray, labels: np.ndarray, opacity: float
 ) -> Path:
-    """Write picture and label map of one image; return the picture's path."""
+    """Write figure and label map of one image; return the figure's path."""
     from ..visualization.predictions import label_map, prediction_picture
     from .images import OUTPUTS, output
 
@@ -172,7 +172,7 @@ def _summary(labels: np.ndarray, classes: Sequence[str], most: int = 5) -> str:
 
 
 def show(picture: Path) -> bool:
-    """Open a picture in a window and wait until it is closed; return False where there is no display."""
+    """Open an image file in a window and wait until it is closed; return False where there is no display."""
     import matplotlib.pyplot as plt
 
     figure = plt.figure(figsize=(13, 6), num=picture.name, layout="constrained")

@@ -55,7 +55,7 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = config_parser("Train a config, validate as it says and keep checkpoints and logs in the work dir.")
+    parser = config_parser("Train a config, validate at its intervals and keep checkpoints and logs in the work dir.")
     parser.add_argument(
         "--resume",
         nargs="?",

@@ -40,10 +40,10 @@ def config_root() -> Path:
 
 
 def config_names(pattern: str = "*") -> list[str]:
-    """List the names of the experiments that come with us, ``_base_`` files left out.
+    """List the names of the experiments that come with us, without ``_base_`` files.
 
     Args:
-        pattern: a part of the name, or with ``*``, ``?`` or ``[`` a pattern of the whole name, as in a shell.
+        pattern: a part of the name, or with ``*``, ``?`` or ``[`` a pattern of the complete name, as in a shell.
     """
     root = config_root()
     experiments = (path.relative_to(root) for path in root.rglob("*.py") if "_base_" not in path.parts)

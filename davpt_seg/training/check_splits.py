@@ -19,7 +19,7 @@ logger = logging.getLogger("davpt_seg")
 
 
 def use_data_check(cfg: Config) -> DataCheck:
-    """Read ``data_check`` and make the config's pipelines read images as it says.
+    """Read ``data_check`` and make the config's pipelines read images accordingly.
 
     Raises:
         InputError: an unknown key or value.

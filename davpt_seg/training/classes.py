@@ -26,7 +26,7 @@ def check_classes(cfg: Config, splits: Sequence[str] = tuple(DATA)) -> None:
         splits: whose data sets are asked, if they are of mmseg or of ours.
 
     Raises:
-        InputError: the message says what to set.
+        InputError: such a config; the message names the keys to set.
     """
     check_one_class(cfg)
     for split in splits:
@@ -51,7 +51,7 @@ def check_one_class(cfg: Config) -> None:
     """Refuse a head that divides one class by softmax.
 
     Raises:
-        InputError: the message says what to set.
+        InputError: such a config; the message names the keys to set.
     """
     model = cfg.get("model") or {}
     for key, head in _parts(model.get("module", model)):

@@ -23,7 +23,7 @@ def first_process_alone(cfg: Config, launcher: str) -> Iterator[bool]:
     connected here, as ``Runner`` would do later.
 
     Args:
-        cfg: whose ``env_cfg`` says how processes talk.
+        cfg: config whose ``env_cfg`` names the backend of the processes.
         launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``: what started this process.
 
     Raises:

@@ -29,7 +29,7 @@ def check_load_from(runner: Runner, path: str) -> None:
 
     Raises:
         InputError: an unreadable file, one that fills nothing, one without the ViT's weights where the ViT has no other
-            source, or prompts of another ``start``; the message says what to set instead.
+            source, or prompts of another ``start``; the message names the keys to set instead.
     """
     model = bare_model(runner)
     state = _read(path)
@@ -71,7 +71,7 @@ def _check_start(counts: str, taken: Iterable[str], state: Mapping[str, Any], ow
 
 
 def _start(names: Iterable[str]) -> str:
-    """Tell how prompts join the attention by what a model with them holds."""
+    """Return how prompts join the attention, from what a model with them holds."""
     names = list(names)
     if any(".prompts.initial." in name or ".key_value_prompts.initial." in name for name in names):
         return "offset"
@@ -101,7 +101,7 @@ def _trunk_names(own: Mapping[str, Any], name: str) -> list[str]:
 
 
 def _advice(path: str, state: Mapping[str, Tensor], model: nn.Module) -> str:
-    """Say what to do with a file by what it holds: a whole model, a ViT alone, heads or prompts alone."""
+    """Return advice about a file by what it holds: a complete model, a ViT alone, heads or prompts alone."""
     if not state:
         return "The file holds no weights; give another one"
     own = model.state_dict()

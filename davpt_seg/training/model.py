@@ -15,7 +15,7 @@ from ..compat import replace_sync_bn
 
 
 class ParameterCounts(NamedTuple):
-    """Numbers of parameters: trained in the backbone, trained in the rest (neck and heads), and the whole model's."""
+    """Numbers of parameters: trained in the backbone, trained in neck and heads, and of the complete model."""
 
     backbone_trained: int
     heads_trained: int

@@ -1,4 +1,4 @@
-"""Which checkpoint ``--resume`` goes on from."""
+"""The checkpoint from which ``--resume`` continues."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def checkpoint_to_resume(work_dir: str, wanted: Optional[str] = None) -> Optiona
         Its path; None where the run has not written any yet.
 
     Raises:
-        InputError: the wanted one is damaged, or all are; the message names them, and one that is whole.
+        InputError: the wanted one is damaged, or all are; the message names them, and one that is intact.
     """
     if wanted is not None:
         if "://" in wanted or not (reason := damage(wanted)):
             return wanted
         folder = osp.dirname(wanted) or "."
-        whole = next((path for path in _checkpoints(folder) if not damage(path)), None)
-        hint = f"the newest whole one beside it is {whole}" if whole else f"there is no whole one in {folder}"
+        intact = next((path for path in _checkpoints(folder) if not damage(path)), None)
+        hint = f"the newest intact one beside it is {intact}" if intact else f"there is no intact one in {folder}"
         raise InputError(f"checkpoint {wanted!r} {reason}; {hint}")
     last = last_written(work_dir)
     if last and "://" in last[0]:
@@ -61,8 +61,8 @@ def checkpoint_to_resume(work_dir: str, wanted: Optional[str] = None) -> Optiona
             return path
         reasons[osp.realpath(path)] = reason
     if reasons:
-        told = some([f"{name} {why}" for name, why in reasons.items()], separator="; ")
-        raise InputError(f"no checkpoint to resume from: {told}. Omit --resume to start from scratch")
+        listed = some([f"{name} {why}" for name, why in reasons.items()], separator="; ")
+        raise InputError(f"no checkpoint to resume from: {listed}. Omit --resume to start from scratch")
     return None
 
 

@@ -1,4 +1,4 @@
-"""Writes what a test gave: its scores for machines; of a classifier, its confusion matrix as a picture."""
+"""Results of a test: scores as JSON, and a classifier's confusion matrix as a figure."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def write_scores(
 
     Args:
         runner: that tested.
-        metrics: what the test returned; what is no number (a matrix) is left out.
-        path: of the file, which is whole or not there.
+        metrics: what the test returned; what is no number (a matrix) is omitted.
+        path: file to write, in one step.
         config: as the user named it.
         checkpoint: that was tested; None for the model as it was trained just now.
-        trained: the checkpoint's ``meta``, which tells its ``seed``, ``epoch`` and ``iter``, since the runner has
+        trained: the checkpoint's ``meta``, which has its ``seed``, ``epoch`` and ``iter``, since the runner has
             those of the test.
     """
     batch_size = None  # images of a training step, on all processes

@@ -24,14 +24,14 @@ def check_weights(cfg: Config) -> None:
     """Refuse a PromptedViT whose weights file is not there.
 
     Raises:
-        InputError: the message says where published files are described, and how to name one's own.
+        InputError: such a file; the message names the page of published ones, and the option for another.
     """
     backbone = cfg.model.get("backbone") or {}
     weights = backbone.get("weights") if backbone.get("type") == "PromptedViT" else None
     path = weights.get("path") if isinstance(weights, Mapping) else weights
     if path and not Path(path).exists():
         raise InputError(
-            f"model.backbone.weights: file {path!r} does not exist. docs/weights.md says where to get published ones; "
+            f"model.backbone.weights: file {path!r} does not exist. docs/weights.md lists sources of published ones; "
             "name it by --cfg-options model.backbone.weights=PATH (for trunk=vitb_mocov3 and trunk=vits14 also by the "
             "environment: DAVPT_MOCOV3=PATH, DAVPT_VITS14=PATH)"
         )
@@ -50,7 +50,7 @@ def stop_where_diverged(cfg: Config) -> None:
     if checkpoint and checkpoint.get("type") in ("CheckpointHook", CheckpointHook):
         checkpoint.type = "AtomicCheckpointHook"
     if "finite_loss" in hooks and hooks.finite_loss is None:
-        del hooks["finite_loss"]  # MMEngine knows None for hooks of its own alone
+        del hooks["finite_loss"]  # MMEngine knows None only for its default hooks
         logger.warning(
             "default_hooks.finite_loss=None: a loss that is NaN or infinite does not end this training; only a "
             "checkpoint of parameters that are not finite is still refused"

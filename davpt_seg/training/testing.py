@@ -15,11 +15,11 @@ from ..trust.config_parts import dicts
 from ..visualization.output_names import output_names
 from .void import MOST_IN_METRIC, most_classes
 
-PICTURES = (".png", ".pdf", ".svg", ".jpg")
+FIGURES = (".png", ".pdf", ".svg", ".jpg")
 
 
 def is_recognition(cfg: Config) -> bool:
-    """Tell a config of mmpretrain's from one of mmseg's."""
+    """Return whether a config is one of mmpretrain, for image classification."""
     return cfg.get("default_scope") == "mmpretrain"
 
 
@@ -98,16 +98,16 @@ def _evaluators(cfg: Config) -> list[Any]:
 
 
 def add_report(cfg: Config, confusion_matrix: Optional[str], json: Optional[str], about: Mapping[str, Any]) -> None:
-    """Let the test write a picture of the confusion matrix, or all scores as JSON.
+    """Let the test draw the confusion matrix, or write all scores as JSON.
 
     Args:
         cfg: changed in place.
-        confusion_matrix: file of the picture.
+        confusion_matrix: file of the figure.
         json: file of the scores.
         about: what else to write into the JSON.
 
     Raises:
-        InputError: a file that could not be written; said before the test and not after it.
+        InputError: a file that could not be written; raised before the test and not after it.
     """
     check_files(confusion_matrix, json)
     classes = most_classes(cfg)
@@ -127,10 +127,10 @@ def check_files(confusion_matrix: Optional[str], json: Optional[str]) -> None:
     """Refuse files that could not be written, and make the folders of those that can.
 
     Raises:
-        InputError: a folder, or a picture of an unknown kind.
+        InputError: a folder, or a figure of an unknown kind.
     """
-    if confusion_matrix and Path(confusion_matrix).suffix not in PICTURES:
-        raise InputError(f"--confusion-matrix {confusion_matrix!r} must end in one of {', '.join(PICTURES)}")
+    if confusion_matrix and Path(confusion_matrix).suffix not in FIGURES:
+        raise InputError(f"--confusion-matrix {confusion_matrix!r} must end in one of {', '.join(FIGURES)}")
     for file in filter(None, (confusion_matrix, json)):
         if Path(file).is_dir():
             raise InputError(f"{file!r} is a folder; name the file to write")

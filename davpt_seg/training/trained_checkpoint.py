@@ -85,11 +85,11 @@ def refuse_classifier(config: Any, path: str) -> None:
     """Refuse the config of a classifier, which labels no pixels.
 
     Raises:
-        InputError: the message says what predicts with it.
+        InputError: such a config; the message names what predicts with it.
     """
     if is_recognition(config):
         raise InputError(
-            f"checkpoint {path!r} is a classifier's, and this labels every pixel. For the class of whole images: "
+            f"checkpoint {path!r} is a classifier's, and this labels every pixel. For the class of an image: "
             "mmpretrain.ImageClassificationInferencer(CONFIG, CHECKPOINT)(IMAGES), after import davpt_seg "
             "(docs/classification.md)"
         )
@@ -138,7 +138,7 @@ def load_strictly(model: nn.Module, checkpoint: Mapping[str, Any], path: str, co
 
 
 def mismatch(error: RuntimeError, path: str, config: str) -> str:
-    """Shorten what torch says of a checkpoint that is not a model's."""
+    """Shorten torch's message about a checkpoint that is not a model's."""
     lines = [_shortened(line)[:300] for line in str(error).splitlines()]
     more = [f"... and {len(lines) - 6} lines like these"] * (len(lines) > 6)
     return "\n".join([f"checkpoint {path!r} is not of {config}:", *lines[1:6], *more])

@@ -83,7 +83,7 @@ def test_a_damaged_last_checkpoint_is_named_and_the_one_before_taken(
 
 def test_a_damaged_checkpoint_that_the_user_named_is_refused_with_a_whole_one_offered(run: Path) -> None:
     cut_off(run / "iter_4.pth")
-    with pytest.raises(InputError, match=r"iter_4\.pth' is cut off.*newest whole one beside it is .*iter_2\.pth"):
+    with pytest.raises(InputError, match=r"iter_4\.pth' is cut off.*newest intact one beside it is .*iter_2\.pth"):
         checkpoint_to_resume(str(run), str(run / "iter_4.pth"))
 
 
