@@ -34,7 +34,9 @@ def build_model(cfg: Config) -> BaseModel:
     if cfg.get("data_preprocessor"):  # where MMEngine's Runner looks, too
         model.setdefault("data_preprocessor", cfg.data_preprocessor)
     replace_sync_bn(model)
-    return MODELS.build(model)
+    built = MODELS.build(model)
+    built.cfg = cfg  # where mmseg's and mmpretrain's functions for inference look for it
+    return built
 
 
 def build_on_meta(cfg: Config) -> nn.Module:
