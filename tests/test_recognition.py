@@ -114,7 +114,7 @@ def test_every_released_value_is_in_the_experiment() -> None:
             "guided_prompts": {counts[block] for block in blocks},
             "guided_blocks": guidance.blocks,
             "weights": (guidance.patch_weight, guidance.cls_weight),
-            "prompt_scale": guidance.prompt_scale,
+            "prompt_scale": guidance.metric.prompt_scale,
             "tuned": backbone.tuned,
             "drop_path": backbone.get("drop_path_rate", 0.0),
             "batch": (cfg.train_dataloader.batch_size, sampler.batch_size),
@@ -156,11 +156,12 @@ def test_the_released_trunk_is_normalised_as_timm_does_and_vpts_stays() -> None:
 
 def test_the_release_is_guided_as_its_figures_are() -> None:
     backbone = experiment(data="fgvc/cub", method="davpt_release").model.backbone
-    assert {name: backbone.guidance[name] for name in RELEASE} == RELEASE
-    assert backbone.guidance.image_token == "class"
+    for group, own in RELEASE.items():
+        assert {name: backbone.guidance[group][name] for name in own} == own
+    assert backbone.guidance.metric.image_token == "class"
     paper = experiment(data="fgvc/cub", method="davpt_plus").model.backbone
     assert paper.tuned == backbone.tuned and paper.prompts == backbone.prompts
-    assert not set(paper.guidance) & {"token_side", "cls_side", "prompt_side", "cls_proxies", "divisor"}
+    assert not set(paper.guidance.metric) & {"token_side", "cls_side", "prompt_side", "cls_proxies", "divisor"}
 
 
 def test_released_mae_classifiers_pool_the_last_blocks_prompts() -> None:
@@ -373,7 +374,7 @@ def test_the_head_learns_at_its_own_rate_if_told() -> None:
 def test_the_mean_token_is_classified_and_guided_for_mae() -> None:
     for trunk, out_type, token in (("vitb_mae", "avg_featmap", "mean"), ("vitb_mocov3", "cls_token", "class")):
         backbone = experiment(data="vtab/dtd", trunk=trunk).model.backbone
-        assert (backbone.out_type, backbone.guidance.image_token) == (out_type, token)
+        assert (backbone.out_type, backbone.guidance.metric.image_token) == (out_type, token)
 
 
 def test_lengths_stretch_the_schedule_and_the_images() -> None:

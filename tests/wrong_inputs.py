@@ -96,6 +96,15 @@ case_of_backbone(
 )
 case_of_backbone("`out_indices` of a deeper ViT", "out_indices [5, 11, 17, 23]", "0 to 1", out_indices=(5, 11, 17, 23))
 case_of_backbone("`num_prompts=-1`", "num_prompts", "-1", prompts=dict(num_prompts=-1))
+case_of_backbone("`num_prompts=999999999999`", "got 999999999999", "100,000", prompts=dict(num_prompts=999999999999))
+case_of_backbone("`rank=999999999999` of LoRA", "rank", "100,000", adapters=[dict(type="lora", rank=999999999999)])
+case_of_backbone("`depth=999999999999`", "depth must be at most 1000", timm_kwargs=dict(depth=999999999999))
+case_of_backbone(
+    "`img_size=10000000`",
+    "50,000,000,0",
+    "are built",
+    timm_kwargs=dict(img_size=10000000, embed_dim=32, num_heads=2, depth=1, patch_size=8),
+)
 case_of_backbone(
     "`num_prompts=[20, 20, 10]` for two blocks", "or 2 of them (one per block)", prompts=dict(num_prompts=[20, 20, 10])
 )
@@ -105,37 +114,37 @@ case_of_backbone(
 )
 case_of_backbone(
     "guided blocks with different numbers of prompts",
-    "all as many",
+    "the same number each",
     "{0: 5, 1: 4}",
     prompts=dict(num_prompts=[5, 4]),
     guidance=dict(num_classes=3, blocks=[0, 1]),
 )
 case_of_backbone(
-    "`guidance=dict(prompt_side='keys')`",
+    "`guidance=dict(metric=dict(prompt_side='keys'))`",
     "prompt_side must be one of",
     "'keys'",
     prompts=PROMPTS,
-    guidance=dict(num_classes=3, prompt_side="keys"),
+    guidance=dict(num_classes=3, metric=dict(prompt_side="keys")),
 )
 case_of_backbone(
-    "`guidance=dict(divisor='mean')`",
+    "`guidance=dict(metric=dict(divisor='mean'))`",
     "divisor must be one of",
     "'mean'",
     prompts=PROMPTS,
-    guidance=dict(num_classes=3, divisor="mean"),
+    guidance=dict(num_classes=3, metric=dict(divisor="mean")),
 )
 case_of_backbone(
-    "`guidance=dict(purity=50)`: per cent",
+    "`guidance=dict(labelling=dict(purity=50))`: per cent",
     "purity",
     "at most 1",
     prompts=PROMPTS,
-    guidance=dict(num_classes=3, purity=50),
+    guidance=dict(num_classes=3, labelling=dict(purity=50)),
 )
 case_of_backbone(
     "an `ignore_index` that is a class",
     "ignore_index 2",
     prompts=PROMPTS,
-    guidance=dict(num_classes=3, ignore_index=2),
+    guidance=dict(num_classes=3, labelling=dict(ignore_index=2)),
 )
 case_of_backbone(
     "the class token's loss on a ViT without class token",

@@ -115,16 +115,26 @@ def _(folder: Path) -> None:
     backbone(out_type="cls")
 
 
-@wrong("Recognition", "`class_means='image'` where every patch has a label of its own", "set labels='image'")
+@wrong(
+    "Recognition",
+    "`class_means='image'` where every patch has a label of its own",
+    "set labelling=dict(labels='image')",
+)
 def _(folder: Path) -> None:
-    backbone(prompts=dict(num_prompts=3), guidance=dict(num_classes=5, labels="patch", class_means="image"))
+    backbone(
+        prompts=dict(num_prompts=3),
+        guidance=dict(num_classes=5, labelling=dict(labels="patch"), mapping=dict(class_means="image")),
+    )
 
 
 @wrong(
     "Recognition", "`class_means='final'` of a backbone that returns maps", "set out_type='cls_token' or 'avg_featmap'"
 )
 def _(folder: Path) -> None:
-    backbone(prompts=dict(num_prompts=3), guidance=dict(num_classes=5, labels="image", class_means="final"))
+    backbone(
+        prompts=dict(num_prompts=3),
+        guidance=dict(num_classes=5, labelling=dict(labels="image"), mapping=dict(class_means="final")),
+    )
 
 
 @wrong(

@@ -4,7 +4,7 @@ _base_ = ["../baselines/linear/upernet_vitl_pascal_context.py"]
 model = dict(
     backbone=dict(
         prompts=dict(num_prompts=[20] * 23 + [10]),
-        guidance=dict(num_classes=60, blocks=[-1], patch_weight=0.05, cls_weight=0.05, prompt_scale=5.0),
+        guidance=dict(num_classes=60, blocks=[-1], patch_weight=0.05, cls_weight=0.05, metric=dict(prompt_scale=5.0)),
     )
 )
 custom_hooks = [dict(type="MetricLossHook"), dict(type="PromptMappingHook")]

@@ -5,29 +5,38 @@ from typing import TYPE_CHECKING
 from ..lazy import on_first_use
 
 if TYPE_CHECKING:
-    from .guidance import Guidance, GuidedRecord
-    from .losses import proxy_anchor, proxy_nca, triplet
-    from .mapping import ClassPromptMapping
+    from .features import Features
+    from .guidance import Guidance
+    from .losses import ProxyAnchor, ProxyNCA, Triplet
+    from .mapping import ClassPromptMapping, Sharing
+    from .metric import GuidedRecord, Metric
     from .prompts import Prompts
-    from .vit import Features, PromptedViT
+    from .targets import Labelling
+    from .vit import PromptedViT
 
 __all__ = [
     "ClassPromptMapping",
     "Features",
     "Guidance",
     "GuidedRecord",
+    "Labelling",
+    "Metric",
     "PromptedViT",
     "Prompts",
-    "proxy_anchor",
-    "proxy_nca",
-    "triplet",
+    "ProxyAnchor",
+    "ProxyNCA",
+    "Sharing",
+    "Triplet",
 ]
 
 __getattr__ = on_first_use(  # mapping_log needs no torch
     __name__,
-    guidance=("Guidance", "GuidedRecord"),
-    losses=("proxy_anchor", "proxy_nca", "triplet"),
-    mapping=("ClassPromptMapping",),
+    features=("Features",),
+    guidance=("Guidance",),
+    losses=("ProxyAnchor", "ProxyNCA", "Triplet"),
+    mapping=("ClassPromptMapping", "Sharing"),
+    metric=("GuidedRecord", "Metric"),
     prompts=("Prompts",),
-    vit=("Features", "PromptedViT"),
+    targets=("Labelling",),
+    vit=("PromptedViT",),
 )

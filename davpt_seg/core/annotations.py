@@ -47,8 +47,19 @@ class OneOf:
     choices: Sequence[str]
 
 
+@dataclass(frozen=True)
+class AtMost:
+    """A largest number that no sensible value exceeds; it is named only where it is exceeded."""
+
+    most: int
+
+
 Count = Annotated[int, Range(least=1)]
 Number = Annotated[int, Range(least=0)]
+#: Dimensions of learned tensors. A larger one is a mistake, for which torch would ask for more memory than there is.
+Size = Annotated[Count, AtMost(100_000)]
+SizeOrZero = Annotated[Number, AtMost(100_000)]
+Classes = Annotated[Count, AtMost(1_000_000)]
 Seed = Annotated[int, Range(least=0, most=2**32 - 1)]
 Positive = Annotated[float, Range(above=0)]
 NotNegative = Annotated[float, Range(least=0)]
@@ -77,6 +88,7 @@ def read(value: Any, annotation: Any) -> Any:
         for limit in arguments[1:]:
             _require(not isinstance(limit, Range) or limit.holds(value))
             _require(not isinstance(limit, OneOf) or value in limit.choices)
+            _require(not isinstance(limit, AtMost) or value <= limit.most)
         return value
     if kind in UNIONS:
         for each in arguments:
@@ -153,7 +165,9 @@ def advice(value: Any, annotation: Any) -> str:
     kind, arguments = get_origin(annotation), get_args(annotation)
     if kind is Annotated:
         words = "".join(f"; {limit}" for limit in arguments[1:] if isinstance(limit, str))
-        return words.format(value=value) or advice(value, arguments[0])
+        return _limit(value, annotation) or words.format(value=value) or advice(value, arguments[0])
+    if limit := _limit(value, annotation):
+        return limit
     tries = {f"[{value!r}]": [value]}
     if isinstance(value, str):
         with contextlib.suppress(SyntaxError, ValueError):
@@ -165,3 +179,15 @@ def advice(value: Any, annotation: Any) -> str:
             continue
         return f"; write {words}"
     return "; it must be finite" if isinstance(value, float) and math.isinf(value) else ""
+
+
+def _limit(value: Any, annotation: Any) -> str:
+    """Name the largest sensible number, where a value or an item of it exceeds that."""
+    for part in get_args(annotation):
+        if isinstance(part, AtMost):
+            numbers = value if isinstance(value, (list, tuple)) else [value]
+            if any(isinstance(each, (int, float)) and each > part.most for each in numbers):
+                return f"; the largest is {part.most:,}"
+        elif found := _limit(value, part):
+            return found
+    return ""

@@ -1,20 +1,62 @@
 """Arguments of configurable modules, checked against their annotations and refused by name.
 
-A module says once what it takes, in its signature: ``rank: Count = 8``, ``kind: Annotated[str, OneOf(KINDS)]``; see
-:mod:`davpt_seg.core.annotations`.
+A module says once what it takes, in its signature: ``rank: Size = 8``, ``kind: Annotated[str, OneOf(KINDS)]``; see
+:mod:`davpt_seg.core.annotations`. Arguments that belong together are a frozen dataclass, an :class:`Arguments`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Iterable, Mapping
-from typing import Any, Callable, TypeVar, cast, get_type_hints
+from typing import Any, Callable, ClassVar, TypeVar, cast, get_type_hints
 
 from ..errors import InputError, nearest
 from .annotations import Unfit, advice, describe, read
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+Own = TypeVar("Own", bound="Arguments")
+
+
+class Arguments:
+    """Base of frozen dataclasses that hold arguments: their values are checked against their annotations.
+
+    Attributes:
+        what: part of the config that they are, for messages.
+    """
+
+    what: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        for name in self.names():
+            object.__setattr__(self, name, _checked(type(self), name, getattr(self, name), self.what))
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Return the names of the arguments."""
+        return [field.name for field in dataclasses.fields(cast(Any, cls))]
+
+    @classmethod
+    def of(cls: type[Own], config: Any, **given: Any) -> Own:
+        """Make them from a dict of a config; ``given`` are those that no config sets.
+
+        Raises:
+            InputError: no dict, an unknown name, with the nearest known one, or a value that does not fit.
+        """
+        check_names(cls, require_dict(config, cls.what), cls.what, given)
+        return cls(**config, **given)
+
+
+def require_dict(config: Any, what: str) -> Mapping[str, Any]:
+    """Return a config that is a dict of arguments.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not isinstance(config, Mapping):
+        raise InputError(f"{what} must be a dict of arguments, got {config!r}; write dict(...)")
+    return config
 
 
 def checked(what: str, elsewhere: Iterable[str] = ()) -> Callable[[Function], Function]:
@@ -30,11 +72,10 @@ def checked(what: str, elsewhere: Iterable[str] = ()) -> Callable[[Function], Fu
         required = [p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
         positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
         open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters)
-        known = {p.name for p in parameters}
 
         @functools.wraps(function)
         def run(*args: Any, **kwargs: Any) -> Any:
-            if not open_ended and not kwargs.keys() <= known:  # losses come here in each step
+            if not open_ended:
                 check_names(function, kwargs, what, given=("self",))
             missing = [name for name in required[len(args) :] if name not in kwargs]
             if missing:
@@ -118,4 +159,5 @@ def _checked(function: Callable[..., Any], name: str, value: Any, what: str) -> 
 
 @functools.cache
 def _annotations(function: Callable[..., Any]) -> dict[str, Any]:
-    return get_type_hints(function.__init__ if inspect.isclass(function) else function, include_extras=True)
+    constructed = inspect.isclass(function) and not dataclasses.is_dataclass(function)
+    return get_type_hints(function.__init__ if constructed else function, include_extras=True)

@@ -10,9 +10,13 @@ from timm.models.vision_transformer import VisionTransformer
 
 from ..errors import InputError
 from .adapters import Adapters, check_adapters
-from .arguments import check_arguments
+from .arguments import check_arguments, check_names, check_values, require_dict
 from .guidance import Guidance
+from .mapping import Sharing
+from .metric import Metric
+from .old_guidance import current_guidance
 from .prompts import Prompts
+from .targets import Labelling
 
 
 def block_indices(trunk: VisionTransformer, indices: Sequence[int], what: str) -> tuple[int, ...]:
@@ -41,13 +45,8 @@ def check_configs(
     if prompts is not None:
         _check_prompts(prompts)
     check_adapters(adapters)
-    if guidance is None:
-        return
-    if not isinstance(guidance, Mapping):
-        raise InputError(f"guidance must be a dict of arguments, got {guidance!r}; write dict(num_classes=...)")
-    Guidance.check(guidance)
-    if "num_classes" not in guidance:
-        raise InputError("guidance needs num_classes, the number of classes that label maps hold")
+    if guidance is not None:
+        read_guidance(guidance, (1, 1))
 
 
 def _check_prompts(config: Any) -> None:
@@ -106,48 +105,70 @@ def guided_blocks(trunk: VisionTransformer, config: Optional[Mapping[str, Any]])
     return tuple(sorted(set(block_indices(trunk, config.get("blocks", (-1,)), "guided blocks"))))
 
 
+def read_guidance(config: Any, patch_size: tuple[int, int]) -> dict[str, Any]:
+    """Return the arguments of :class:`Guidance` that a config sets, also by old names.
+
+    Raises:
+        InputError: an unknown name, or a value that does not fit its argument.
+    """
+    config = current_guidance(require_dict(config, "guidance"))
+    check_names(Guidance, config, "guidance", ("embed_dim", "learned_proxies"), further=("num_classes",))
+    if "num_classes" not in config:
+        raise InputError("guidance needs num_classes, the number of classes that label maps hold")
+    sizes = dict(patch_size=patch_size, num_classes=config.pop("num_classes"))
+    check_values(Labelling, sizes, "guidance")
+    config["labelling"] = Labelling.of(config.get("labelling", {}), **sizes)
+    config["mapping"] = Sharing.of(config.get("mapping", {}))
+    config["metric"] = Metric.of(config.get("metric", {}))
+    check_values(Guidance, config, "guidance")
+    return config
+
+
 def build_guidance(
     trunk: VisionTransformer, prompts: Optional[Prompts], config: Optional[Mapping[str, Any]]
 ) -> Optional[Guidance]:
     """Make the guidance of a trunk with prompts, or with proxies, from the arguments of :class:`Guidance`, or none."""
     if config is None:
         return None
-    blocks = guided_blocks(trunk, config)
-    config = {name: value for name, value in config.items() if name != "blocks"}
+    config, blocks = current_guidance(config), guided_blocks(trunk, config)
     counts = {i: prompts.counts[i] if prompts else 0 for i in blocks}
-    proxies = config.pop("num_prompts", None)
-    if proxies is None:
-        config.update(_guided_prompts(counts))
+    metric = dict(config.get("metric", {}))
+    if metric.get("kind") == "attention":
+        metric.setdefault("heads", cast(Attention, trunk.blocks[blocks[0]].attn).num_heads)
+    if "num_prompts" in config:
+        _check_proxies(counts, config["num_prompts"], metric)
+        config.update(metric=dict(metric, prompt_side="prompt"))
+        built: dict[str, Any] = dict(learned_proxies=True)
     else:
-        config.update(_guided_proxies(counts, proxies, config.get("prompt_side", "prompt")))
-    if config.get("metric") == "attention":
-        config.setdefault("heads", cast(Attention, trunk.blocks[blocks[0]].attn).num_heads)
-    guidance = Guidance(blocks=blocks, embed_dim=trunk.embed_dim, patch_size=patch_size(trunk), **config)
+        config.update(metric=metric)
+        built = dict(num_prompts=_guided_prompts(counts))
+    arguments = {**read_guidance(config, patch_size(trunk)), **built, "blocks": blocks}
+    guidance = Guidance(embed_dim=trunk.embed_dim, **arguments)
     if guidance.needs_class_token() and not trunk.has_class_token:
         raise InputError(
-            "guidance needs a class token, and this ViT has none; set image_token='mean', or cls_weight=0 and "
-            "class_means='patch'"
+            "guidance needs a class token, and this ViT has none; set metric=dict(image_token='mean'), or cls_weight=0 "
+            "and mapping=dict(class_means='patch')"
         )
     return guidance
 
 
-def _guided_prompts(counts: Mapping[int, int]) -> dict[str, Any]:
+def _guided_prompts(counts: Mapping[int, int]) -> int:
     if 0 in counts.values() or len(set(counts.values())) > 1:
         raise InputError(
-            "guided blocks must have prompts, and all as many, since they share one class-to-prompt mapping; they have "
-            f"(block: prompts) {counts}. Where none has any, guidance num_prompts makes proxies in their place"
+            "guided blocks must have prompts, the same number each, since they share one class-to-prompt mapping; they "
+            f"have (block: prompts) {counts}. Where none has any, guidance num_prompts makes proxies in their place"
         )
-    return dict(num_prompts=next(iter(counts.values())))
+    return next(iter(counts.values()))
 
 
-def _guided_proxies(counts: Mapping[int, int], number: Any, prompt_side: str) -> dict[str, Any]:
+def _check_proxies(counts: Mapping[int, int], number: int, metric: Mapping[str, Any]) -> None:
     if any(counts.values()):
         raise InputError(
             f"guidance num_prompts={number} is for guided blocks without prompts; they have (block: prompts) {counts}"
         )
-    if prompt_side != "prompt":
-        raise InputError(f"guidance prompt_side={prompt_side!r}: a proxy stands for itself; leave prompt_side out")
-    return dict(num_prompts=number, prompt_side="prompt", learned_proxies=True)
+    side = metric.get("prompt_side", "prompt")
+    if side != "prompt":
+        raise InputError(f"guidance metric prompt_side={side!r}: a proxy represents itself; omit prompt_side")
 
 
 def patch_size(trunk: VisionTransformer) -> tuple[int, int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Optional, cast
+import copy
+from typing import Any, Optional, TypeVar, cast
 
 import torch
 from timm.models.vision_transformer import Block, VisionTransformer
@@ -11,26 +12,42 @@ from torch import Tensor, nn
 from .adapters import Adapters
 from .attention import Changes
 from .folding import FoldedPrompts, folded_pair, merge_biases
+from .guidance import Guidance
 from .projection import KeyValue
 from .prompts import Prompts
 from .tuning import ProjectionBiases
 from .zero_start import Beside
+
+Own = TypeVar("Own", bound="BlockInputs")
 
 
 class BlockInputs(nn.Module):
     """A module that owns all that is learned beside the trunk's own weights, and returns each block's share of it.
 
     Attributes:
+        trunk: the ViT.
+        last: its last block that is run, counted from 0.
+        guidance: metric guidance, or None.
         biases: offsets on the projections' biases.
         adapters: adapters by type.
         prompts: the prompts of all blocks, or None.
         folded: keys and values in place of prompts, in a folded model; otherwise None.
     """
 
+    trunk: VisionTransformer
+    last: int
+    guidance: Optional[Guidance]
     biases: ProjectionBiases
     adapters: Adapters
     prompts: Optional[Prompts]
     folded: Optional[FoldedPrompts]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> BlockInputs:
+        """Copy the adapters before the trunk, whose hooks then find the copies."""
+        copy.deepcopy(self.adapters, memo)
+        made = memo[id(self)] = type(self).__new__(type(self))
+        made.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return made
 
     def joining(self, block: int, prompted: bool = True) -> tuple[Optional[Tensor], Changes]:
         """Return a block's prompts (M, D), or None, and what else is learned in it.
@@ -67,13 +84,22 @@ class BlockInputs(nn.Module):
         return self.prompts.gates(block, before, tokens)
 
     @torch.no_grad()
-    def fold_inputs(self, trunk: VisionTransformer, last: int) -> None:
-        """Put into the trunk's weights what can be, and turn prompts into keys and values, of blocks up to the last."""
-        self.adapters.merge(trunk)
-        merge_biases(trunk, self.biases)
+    def fold(self: Own) -> Own:
+        """Fold what was learned into the trunk for deployment, in place; a folded model can't be trained further.
+
+        LoRA, SSF and learned biases go into the trunk's weights (the same outputs but for rounding). Prompts that join
+        as keys and values become those keys and values: bit for bit the same outputs in float32 and float64, but not
+        under autocast, which would project them in low precision. Prompts that stay in the sequence, Adapter and
+        AdaptFormer stay what they are, and guidance is dropped. A folded model stays as it is, in eval mode.
+        """
+        if self.folded is not None:
+            return self
+        self.eval()
+        self.adapters.merge(self.trunk)
+        merge_biases(self.trunk, self.biases)
         self.biases = ProjectionBiases()
         folded = FoldedPrompts(self.starts_at_zero)
-        for i, block in enumerate(trunk.blocks[: last + 1]):
+        for i, block in enumerate(self.trunk.blocks[: self.last + 1]):
             prompts, changes = self.joining(i)
             pair = folded_pair(cast(Block, block), None if i == self.carry else prompts, changes)
             if pair is not None:
@@ -83,6 +109,8 @@ class BlockInputs(nn.Module):
             del self.adapters["key_value_prompts"]
         if self.prompts:
             self.prompts = self.prompts.keep_only(self.carry)
+        self.guidance = None
+        return self.requires_grad_(False)
 
     @property
     def starts_at_zero(self) -> bool:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -15,11 +16,32 @@ from torch import Tensor, nn
 
 from ..errors import InputError, some
 from . import clustering
+from .annotations import OneOf, Seed
+from .arguments import Arguments
 from .distributed import sum_over_processes
 
 logger = logging.getLogger("davpt_seg")
 
 MAPPINGS = ("dynamic", "static", "random")
+CLASS_MEANS = ("patch", "image", "final")
+
+
+@dataclass(frozen=True)
+class Sharing(Arguments):
+    """How classes share prompts where they outnumber them: guidance's ``mapping`` in a config.
+
+    Args:
+        kind: ``dynamic``, ``static`` or ``random``, see :class:`ClassPromptMapping`.
+        seed: seed of the first clustering or the random mapping.
+        class_means: tokens whose means are clustered: ``patch`` tokens, ``image`` tokens (the paper's classification),
+            both of the last guided block, or the ``final`` token that a classifier reads, after the last norm (the
+            released code).
+    """
+
+    what = "guidance mapping"
+    kind: Annotated[str, OneOf(MAPPINGS)] = "dynamic"
+    seed: Seed = 0
+    class_means: Annotated[str, OneOf(CLASS_MEANS)] = "patch"
 
 
 class ClassPromptMapping(nn.Module):

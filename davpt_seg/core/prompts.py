@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InputError
-from .annotations import Count, Number, OneOf, Probability, Range
+from .annotations import Count, Number, OneOf, Probability, Range, SizeOrZero
 from .arguments import checked
 from .gates import Gates
 from .reading import unread_block
@@ -66,7 +66,7 @@ class Prompts(nn.Module):
     @checked("prompts")
     def __init__(
         self,
-        num_prompts: Annotated[Union[Number, Sequence[Number]], "a list holds one number per block"],
+        num_prompts: Annotated[Union[SizeOrZero, Sequence[SizeOrZero]], "a list holds one number per block"],
         depth: Count,
         embed_dim: Count,
         patch_size: tuple[int, int],

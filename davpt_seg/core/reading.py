@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain
+from typing import Optional
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,32 @@ def unread_block(block: int, last: int) -> str:
         f"block {block} reaches no output: the last block that out_indices, out_type or guidance reads is {last}, "
         "counted from 0, and later ones are not run"
     )
+
+
+def check_tokens(
+    outputs: Collection[str], pool_prompts: bool, carry: Optional[int], class_means: Optional[str]
+) -> None:
+    """Check that what reads a token of the last block finds it among the outputs.
+
+    Args:
+        outputs: what a forward pass computes.
+        pool_prompts: the mean token averages prompts that stay in the sequence.
+        carry: block whose prompts stay in it, or None.
+        class_means: tokens whose class means guidance clusters, or None without guidance.
+
+    Raises:
+        InputError: it does not.
+    """
+    if pool_prompts and ("mean_token" not in outputs or carry is None):
+        raise InputError(
+            "pool_prompts=True averages the prompts of the sequence into the mean token: set out_type='avg_featmap' "
+            "and let prompts stay in the sequence, prompts=dict(num_prompts=..., carry=-1)"
+        )
+    if class_means == "final" and not set(outputs) - {"maps"}:
+        raise InputError(
+            "guidance class_means='final' averages the token that a classifier reads, and this model returns maps: "
+            "set out_type='cls_token' or 'avg_featmap', or mapping=dict(class_means='image')"
+        )
 
 
 def freeze_unread(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..errors import InputError
+from .annotations import Classes, OneOf, Range
+from .arguments import Arguments
 from .labels import class_amounts, dominant_class, majority_labels, pixel_counts
 
 LABELS = ("patch", "image")
@@ -22,12 +24,12 @@ class Targets(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Labelling:
+class Labelling(Arguments):
     """Turn the labels of a batch into targets.
 
     Args:
-        patch_size: (height, width).
-        num_classes: C.
+        patch_size: (height, width), of the trunk.
+        num_classes: C. In a config, an argument of guidance itself.
         labels: ``patch``: each patch has its own label where labels tell that much. ``image`` (the released code of
             DA-VPT, arXiv 2505.23694): an image is collapsed to the one class that it holds most of, of which all its
             patches are.
@@ -38,23 +40,21 @@ class Labelling:
         ValueError: other ``labels``, a purity outside (0, 1], an ignore_index that is a class.
     """
 
+    what = "guidance labelling"
     patch_size: tuple[int, int]
-    num_classes: int
-    labels: str = "patch"
-    purity: float = 0.5
+    num_classes: Classes
+    labels: Annotated[str, OneOf(LABELS)] = "patch"
+    purity: Annotated[float, Range(above=0, most=1)] = 0.5
     ignore_index: int = 255
 
     def __post_init__(self) -> None:
-        if self.labels not in LABELS:
-            raise InputError(f"guidance labels must be one of {LABELS}, got {self.labels!r}")
+        super().__post_init__()
         if 0 <= self.ignore_index < self.num_classes:
             raise InputError(
-                f"guidance ignore_index {self.ignore_index} is one of the {self.num_classes} classes; set it to the "
-                "label that void has in the data set and in the heads"
+                f"guidance labelling ignore_index {self.ignore_index} is one of the {self.num_classes} classes; set it "
+                "to the label that void has in the data set and in the heads"
                 + (" (65535, say; docs/data.md lists the parts)" if self.num_classes > 255 else "")
             )
-        if not 0 < self.purity <= 1:
-            raise InputError(f"guidance purity must be above 0 and at most 1, got {self.purity}")
 
     def __call__(self, labels: Tensor, batch_size: int, grid: tuple[int, int]) -> Targets:
         """Make the targets of a batch of images of (h, w) patches, from pixels (B, H, W) or images (B, C) bool.

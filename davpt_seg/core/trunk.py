@@ -29,6 +29,8 @@ RESERVED = {
     "pretrained",
     *ALWAYS,
 }
+#: Far above any ViT (the largest have 22 billion parameters in 48 blocks), and far below what would not end or fit.
+MOST_PARAMETERS, MOST_BLOCKS = 10**11, 1000
 #: What timm's constructors raise where an argument does not fit.
 WRONG_FOR_TIMM = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
@@ -84,6 +86,9 @@ def create_trunk(model_name: str, pretrained: bool, timm_kwargs: Mapping[str, An
 
 def _plan(model_name: str, timm_kwargs: Mapping[str, Any]) -> VisionTransformer:
     """Build a model on the meta device and check that prompts can join it."""
+    depth = timm_kwargs.get("depth")
+    if isinstance(depth, int) and depth > MOST_BLOCKS:
+        raise InputError(f"timm_kwargs depth must be at most {MOST_BLOCKS}, got {depth}")
     try:
         with torch.device("meta"):
             kwargs = {name: value for name, value in timm_kwargs.items() if name != "device"}
@@ -93,6 +98,12 @@ def _plan(model_name: str, timm_kwargs: Mapping[str, Any]) -> VisionTransformer:
             f"model_name {model_name!r} gives no plain timm Vision Transformer with timm_kwargs {dict(timm_kwargs)}: "
             f"{error}. timm.list_models('vit_*') lists names"
         ) from error
+    parameters = sum(parameter.numel() for parameter in plan.parameters())
+    if parameters > MOST_PARAMETERS:
+        raise InputError(
+            f"model_name {model_name!r} with timm_kwargs {dict(timm_kwargs)} has {parameters:,} parameters; at most "
+            f"{MOST_PARAMETERS:,} are built: lower what timm_kwargs sets"
+        )
     _check_kind(model_name, plan)
     given = {name: value for name, value in timm_kwargs.items() if value is not None}  # timm drops the others
     check_values(VisionTransformer, given, "timm_kwargs")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
-from typing import Annotated, Any, NamedTuple, Optional
+from typing import Annotated, Any, Optional
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
@@ -27,26 +27,13 @@ from .build import (
     join_extra_keys,
     patch_size,
 )
-from .guidance import GuidedRecord
+from .features import Features, image_tokens, to_map
 from .inputs import BlockInputs
-from .reading import OUTPUTS, freeze_unread, last_block_read
+from .reading import OUTPUTS, check_tokens, freeze_unread, last_block_read
 from .trunk import WeightsSource, build_trunk
 from .tuning import ProjectionBiases, tune
 
 TRUNK_MODES = ("eval", "train")
-
-
-class Features(NamedTuple):
-    """What a forward pass gives.
-
-    That is the class token (B, D) and the mean patch token (B, D), both normalised, the maps (B, D, h, w), and the
-    records of the guided blocks. A token is None where the ViT has none or the model's ``outputs`` omit it.
-    """
-
-    class_token: Optional[Tensor]
-    mean_token: Optional[Tensor]
-    maps: tuple[Tensor, ...]
-    records: tuple[GuidedRecord, ...]
 
 
 class PromptedViT(BlockInputs):
@@ -132,7 +119,8 @@ class PromptedViT(BlockInputs):
         join_extra_keys(self.prompts, self.adapters, self.last)
         self.guidance = build_guidance(self.trunk, self.prompts, guidance)
         self.pool_prompts = pool_prompts
-        self._check_tokens()
+        class_means = None if self.guidance is None else self.guidance.class_means
+        check_tokens(self.outputs, pool_prompts, self.carry, class_means)
         self.folded = None
         if not set(outputs) - {"maps"}:  # a token that leaves the last block depends on all that learns
             freeze_unread(self, self._read, made)
@@ -143,23 +131,6 @@ class PromptedViT(BlockInputs):
         self, model_name: str, pretrained: bool, weights: WeightsSource, timm_kwargs: Mapping[str, Any]
     ) -> VisionTransformer:
         return build_trunk(model_name, pretrained, weights, timm_kwargs)
-
-    def _check_tokens(self) -> None:
-        """See that what reads a token of the last block finds it among the outputs.
-
-        Raises:
-            ValueError: it does not.
-        """
-        if self.pool_prompts and ("mean_token" not in self.outputs or self.carry is None):
-            raise InputError(
-                "pool_prompts=True averages the prompts of the sequence into the mean token: set "
-                "out_type='avg_featmap' and let prompts stay in the sequence, prompts=dict(num_prompts=..., carry=-1)"
-            )
-        if self.guidance and self.guidance.class_means == "final" and not set(self.outputs) - {"maps"}:
-            raise InputError(
-                "guidance class_means='final' averages the token that a classifier reads, and this model returns maps: "
-                "set out_type='cls_token' or 'avg_featmap', or class_means='image'"
-            )
 
     def train(self, mode: bool = True) -> PromptedViT:
         """Set the mode of all that is learned; the trunk's own is ``trunk_mode`` while training.
@@ -199,21 +170,6 @@ class PromptedViT(BlockInputs):
                 tokens = self.gated(i, entered, prompts, tokens)
             yield tokens, prompts, attended
 
-    def fold(self) -> PromptedViT:
-        """Fold what was learned into the trunk for deployment, in place; a folded model can't be trained further.
-
-        LoRA, SSF and learned biases go into the trunk's weights (the same outputs but for rounding). Prompts that join
-        as keys and values become those keys and values: bit for bit the same outputs in float32 and float64, but not
-        under autocast, which would project them in low precision. Prompts that stay in the sequence, Adapter and
-        AdaptFormer stay what they are, and guidance is dropped. A folded model stays as it is, in eval mode.
-        """
-        if self.folded is not None:
-            return self
-        self.eval()
-        self.fold_inputs(self.trunk, self.last)
-        self.guidance = None
-        return self.requires_grad_(False)
-
     def patches(self, grid: tuple[int, int]) -> slice:
         """Where the patches of a grid stand among the tokens: behind the prefix, before carried prompts."""
         return slice(self.trunk.num_prefix_tokens, self.trunk.num_prefix_tokens + grid[0] * grid[1])
@@ -250,11 +206,12 @@ class PromptedViT(BlockInputs):
                     records[i] = guidance.record(i, tokens, attended, prompts, self.trunk, grid)
                 tokens = following
                 if i in self.out_indices and "maps" in self.outputs:
-                    maps[i] = self._to_map(tokens, images)
-            class_token, mean_token = self._image_tokens(tokens, grid)
+                    maps[i] = to_map(self.trunk, tokens[:, self.patches(grid)], images, grid, self.norm_maps)
+            pooled = slice(self.trunk.num_prefix_tokens, None) if self.pool_prompts else self.patches(grid)
+            class_token, mean_token = image_tokens(self.trunk, tokens, pooled, self.outputs)
         if guidance and guidance.class_means == "final":
             final = mean_token if class_token is None else class_token
-            assert final is not None  # _check_tokens refuses outputs without either
+            assert final is not None  # check_tokens refuses outputs without either
             records = {i: record._replace(final=final.detach()) for i, record in records.items()}
         return Features(
             class_token=class_token,
@@ -262,18 +219,6 @@ class PromptedViT(BlockInputs):
             maps=tuple(maps[i] for i in self.out_indices) if maps else (),
             records=tuple(records[i] for i in guidance.blocks) if guidance else (),
         )
-
-    def _image_tokens(self, tokens: Tensor, grid: tuple[int, int]) -> tuple[Optional[Tensor], Optional[Tensor]]:
-        """Return the normalised class token and mean patch token, each (B, D), or None where not among the outputs."""
-        class_token = mean_token = None
-        if set(self.outputs) - {"maps"}:
-            tokens = self.trunk.norm(tokens)  # or timm normalises the pooled token by fc_norm: the other is an Identity
-            if "class_token" in self.outputs and self.trunk.has_class_token:
-                class_token = self.trunk.fc_norm(tokens[:, 0])
-            if "mean_token" in self.outputs:
-                pooled = slice(self.trunk.num_prefix_tokens, None) if self.pool_prompts else self.patches(grid)
-                mean_token = self.trunk.fc_norm(tokens[:, pooled].mean(dim=1))
-        return class_token, mean_token
 
     def _read(self) -> list[Tensor]:
         """Return what heads and metric losses read of an encoded image, of one pass over zeros."""
@@ -285,29 +230,3 @@ class PromptedViT(BlockInputs):
             assert self.guidance is not None
             read += self.guidance.read(record)
         return read
-
-    def _to_map(self, tokens: Tensor, images: Tensor) -> Tensor:
-        if self.norm_maps:
-            tokens = self.trunk.fc_norm(self.trunk.norm(tokens))
-        extent = [side / patch for side, patch in zip(images.shape[2:], self.patch_size)]
-        grid = self.grid(images)
-        features = tokens[:, self.patches(grid)].transpose(1, 2).unflatten(2, grid)  # (B, D, h, w)
-        return crop_to_extent(features, extent[0], extent[1])
-
-
-def crop_to_extent(maps: Tensor, height: float, width: float) -> Tensor:
-    """Cut padding off maps (B, D, h, w) of which only the first ``height`` x ``width`` cells are image.
-
-    The cut goes through a cell, so the rest is resampled bilinearly to h x w cells of equal size: heads can then
-    stretch the map over the image without a shift.
-    """
-    for dim, extent in ((2, height), (3, width)):
-        size = maps.shape[dim]
-        if extent == size:
-            continue
-        cells = torch.arange(size, device=maps.device, dtype=torch.float32)
-        centres = ((cells + 0.5) * (extent / size) - 0.5).clamp(min=0)
-        hat = (1 - (centres[:, None] - cells).abs()).clamp(min=0).to(maps.dtype)  # (new, old)
-        with torch.autocast(maps.device.type, enabled=False):  # keeps the maps' own type, as whole patches do
-            maps = torch.movedim(torch.movedim(maps, dim, -1) @ hat.T, -1, dim)
-    return maps

@@ -85,8 +85,8 @@ def cache_key(runner: Runner, backbone: PromptedViTBackbone, **pass_settings: An
             "PromptMappingHook cache_dir needs a Runner made from a config (Runner.from_cfg) and an MMEngine data set, "
             "which tell what the data is; leave cache_dir out"
         )
-    of_patches = ["patch", guidance.token_side, guidance.patch_tokens]
-    of_images = ["image", guidance.cls_side, guidance.image_token]
+    of_patches = ["patch", guidance.metric.token_side, guidance.metric.patch_tokens]
+    of_images = ["image", guidance.metric.cls_side, guidance.metric.image_token]
     means_of = dict(patch=of_patches, image=of_images, final=["final", *backbone.outputs])
     digest = hashlib.sha256()
     settings = dict(

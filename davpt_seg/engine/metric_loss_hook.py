@@ -39,7 +39,7 @@ class MetricLossHook(Hook):
         log_parts: log, beside each loss, the two parts whose sum it is: ``metric_patch_pull``, of patches and prompts
             of the same class, and ``metric_patch_push``, of different classes; and likewise of ``cls``.
         begin: the share of the training's steps after which guidance counts, in [0, 1). Before, its losses are
-            multiplied by 0, and class means are gathered all the same.
+            0 and not computed, and class means are gathered all the same.
     """
 
     @checked("MetricLossHook")
@@ -66,7 +66,7 @@ class MetricLossHook(Hook):
         if self._guidance.mapping.needs_clustering and not clusters:
             logger.warning(
                 "Classes outnumber prompts, and nobody clusters them: class c stays at prompt c mod M. "
-                "Add dict(type='PromptMappingHook') to custom_hooks, or set guidance mapping='random'."
+                "Add dict(type='PromptMappingHook') to custom_hooks, or set guidance mapping=dict(kind='random')."
             )
         self._handle = model.register_forward_hook(self._add_losses, with_kwargs=True)
 
@@ -91,7 +91,5 @@ class MetricLossHook(Hook):
         if not records:
             raise RuntimeError("MetricLossHook: the model returned losses without running its guided backbone")
         labels = batch_labels(named["inputs"], named.get("data_samples"), self._guidance.labelling)
-        losses = self._guidance(records, labels, statistics=self.log_stats, parts=self.log_parts)
-        if not self._counts:  # 0, not absent: DistributedDataParallel requires a gradient for the proxies in every step
-            losses = {name: value * 0.0 if "metric_" in name else value for name, value in losses.items()}
+        losses = self._guidance(records, labels, statistics=self.log_stats, parts=self.log_parts, counts=self._counts)
         return {**outputs, **losses}

@@ -1,21 +1,31 @@
-"""Prints what is trained."""
+"""Logs what is trained."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from ..core.adapters.old_lora import current_key
 from ..core.tuning import trained_table
+from ..errors import nearest
 from .guided import bare_model
+
+PARTS = ("neck", "head", "prompts")  # our schedules set rates of these also where a model has none
 
 
 @HOOKS.register_module()
 class TrainedTableHook(Hook):
-    """Log, before training, every kind of parameter that is trained, with counts and the share of the whole."""
+    """Log, before training, every kind of parameter that is trained, with counts and the share of all.
+
+    Warn of keys of ``optim_wrapper.paramwise_cfg.custom_keys`` that match no parameter, which MMEngine ignores.
+    """
 
     def before_train(self, runner: Runner) -> None:
-        """Log the table."""
+        """Log the table, and warn."""
         model = bare_model(runner)
         runner.logger.info(trained_table(model))
         for name, part in model.named_children():
@@ -23,3 +33,24 @@ class TrainedTableHook(Hook):
             trained = sum(p.numel() for p in part.parameters() if p.requires_grad)
             if total:
                 runner.logger.info(f"  {name}: {trained:,} of {total:,} trained")
+        for problem in unmatched_keys(runner.cfg, [name for name, _ in model.named_parameters()]):
+            runner.logger.warning(problem)
+
+
+def unmatched_keys(cfg: Config, names: Collection[str]) -> Iterator[str]:
+    """Describe each custom key of the optimizer's config that is part of no parameter's name, with what was meant.
+
+    Args:
+        cfg: config of a training.
+        names: names of the model's parameters.
+    """
+    keys = ((cfg.get("optim_wrapper") or {}).get("paramwise_cfg") or {}).get("custom_keys") or {}
+    for key in keys:
+        if any(key in name for name in names) or key.rpartition(".")[2] in PARTS:
+            continue
+        current = current_key(key)
+        if any(current in name for name in names):
+            meant = f"LoRA's parameters have other names since version 0.3: write {current!r}"
+        else:
+            meant = nearest(key, names, f"the model has {len(names)} parameters, as logged above")
+        yield f"optim_wrapper.paramwise_cfg.custom_keys {key!r} matches no parameter and changes nothing; {meant}"

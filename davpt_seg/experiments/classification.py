@@ -116,13 +116,15 @@ def _use_method(cfg: Config, method: str, row: Hyperparameters) -> None:
     names = method.split("+")
     as_released = "davpt_release" in names
     if "guidance" in backbone:
-        backbone.guidance.update(
-            blocks=row.blocks or backbone.guidance.blocks,
-            labels="image",
-            class_means="final" if as_released else "image",
-            ignore_index=-1,  # 255, label maps' void, is a class of SUN397 and of NABirds
-            image_token="mean" if backbone.out_type == "avg_featmap" and not as_released else "class",
+        guidance = backbone.guidance
+        guidance.blocks = row.blocks or guidance.blocks
+        groups: dict[str, dict[str, Any]] = dict(
+            mapping=dict(class_means="final" if as_released else "image"),
+            labelling=dict(labels="image", ignore_index=-1),  # 255, label maps' void, is a class of SUN397 and NABirds
+            metric=dict(image_token="mean" if backbone.out_type == "avg_featmap" and not as_released else "class"),
         )
+        for group, own in groups.items():
+            guidance[group] = {**guidance.get(group, {}), **own}
     fit_values(backbone, row)
     if "prompts" in backbone:
         _use_prompts(backbone.prompts, row)

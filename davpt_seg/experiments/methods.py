@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 from ..core.adapters import check_adapters
+from ..core.build import check_configs
+from ..core.old_guidance import current_guidance
 from ..core.zero_start import check_start
 from ..errors import InputError
 
@@ -19,7 +21,7 @@ SIZES = {
     "rank": "rank",
     "width": "width",
 }  # of adapters: arguments, and their words
-WEIGHTS = ("patch_weight", "cls_weight", "prompt_scale")  # of guidance: arguments, and words
+WEIGHTS = ("patch_weight", "cls_weight")  # of guidance: arguments, and words
 
 
 def joined_methods(words: str, contents: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -59,6 +61,7 @@ def joined_methods(words: str, contents: Mapping[str, Mapping[str, Any]]) -> dic
             if key in LISTS:
                 backbone[key] = [*backbone.get(key, []), *(one for one in value if one not in backbone.get(key, []))]
             elif isinstance(value, Mapping):
+                value = current_guidance(value) if key == "guidance" else value
                 backbone[key] = {**backbone.get(key, {}), **value}
             else:
                 backbone[key] = value
@@ -139,12 +142,17 @@ def fit_values(backbone: dict[str, Any], values: Any) -> None:
         values: of the words, by name; None where there is none.
     """
     if "guidance" in backbone:
-        backbone["guidance"].update({name: values[name] for name in WEIGHTS if values[name] is not None})
+        guidance = backbone["guidance"]
+        guidance.update({name: values[name] for name in WEIGHTS if values[name] is not None})
+        if values["prompt_scale"] is not None:
+            guidance["metric"] = {**guidance.get("metric", {}), "prompt_scale": values["prompt_scale"]}
     fit_method(backbone, values["prompts"], values["guided_prompts"])
     for adapter in backbone.get("adapters", []):
         adapter.update(
             {key: values[word] for key, word in SIZES.items() if key in adapter and values[word] is not None}
         )
+    guidance = backbone.get("guidance")
+    check_configs(backbone.get("prompts"), backbone.get("adapters", []), guidance and {**guidance, "num_classes": 1})
 
 
 def brought(cfg: Mapping[str, Any]) -> set[str]:

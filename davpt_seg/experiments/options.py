@@ -9,6 +9,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
+from ..core.old_guidance import current_guidance, current_option
 from ..errors import InputError, near_names, nearest, some
 
 # What Runner.from_cfg and MMEngine's model wrapping read besides Runner's own arguments, and what our scripts read.
@@ -25,13 +26,28 @@ def put_options(cfg: Config, options: Mapping[str, Any]) -> None:
     A dict is merged into a dict, unless it says ``'_delete_': True``, and replaces everything else. MMEngine's own
     ``merge_from_dict`` fails on a dict over another value, and on an entry of a list or tuple that is no dict.
 
+    Old names of guidance's arguments become the current ones, in the options and in a config that they change.
+
     Raises:
         InputError: see :func:`check_options`.
     """
+    for key in options:
+        before, found, _ = key.partition("backbone.guidance.")
+        backbone = _node(cfg, f"{before}backbone".split(".")) if found else None
+        if backbone is not None and isinstance(backbone.get("guidance"), Mapping):
+            backbone["guidance"] = ConfigDict(current_guidance(backbone["guidance"]))
+    options = {current_option(key): value for key, value in options.items()}
     check_options(cfg, options)
     for key, value in options.items():
         first, *path = key.split(".")
         cfg[first] = _changed(cfg.get(first), path, value)
+
+
+def _node(node: Any, path: Sequence[str]) -> Any:
+    """Return what is at a path of dicts, or None."""
+    for key in path:
+        node = node.get(key) if isinstance(node, (Config, Mapping)) else None
+    return node
 
 
 def _changed(node: Any, path: Sequence[str], value: Any) -> Any:

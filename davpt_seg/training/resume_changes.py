@@ -11,6 +11,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
+from ..core.old_guidance import current_guidance
 from ..engine.guided import bare_model
 from ..engine.old_lora_state import use_current_order
 from ..errors import InputError, some
@@ -160,6 +161,7 @@ def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if key in NO_DIFFERENCE or (path.startswith("default_hooks.") and path.split(".")[1] in HOOKS_OF_LOGS):
         return
     if isinstance(node, Mapping) and node:
+        node = current_guidance(node) if key == "guidance" else node
         for name, child in node.items():
             yield from _leaves(child, f"{path}.{name}".lstrip("."))
     elif isinstance(node, (list, tuple)):

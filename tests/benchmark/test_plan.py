@@ -154,13 +154,15 @@ def test_a_method_without_a_grid_gets_one_of_learning_rates() -> None:
 
 
 def test_options_of_the_config_can_be_searched() -> None:
-    (study,) = studies({**PLAN, "grid": {"lr": [1, 2], "model.backbone.guidance.metric": ["proxy_nca", "triplet"]}})
+    (study,) = studies(
+        {**PLAN, "grid": {"lr": [1, 2], "model.backbone.guidance.metric.kind": ["proxy_nca", "triplet"]}}
+    )
     points = study.space.points()
     metrics = ("proxy_nca", "triplet")
     assert [tuple(point.values()) for point in points] == [(lr, metric) for lr in (1, 2) for metric in metrics]
     run = study.search_run(points[1])
     assert run.words().endswith("split=choose,lr=1")
-    assert run.options()[-1] == "model.backbone.guidance.metric=triplet"
+    assert run.options()[-1] == "model.backbone.guidance.metric.kind=triplet"
     assert len({study.search_run(point).key for point in points}) == 4
 
 

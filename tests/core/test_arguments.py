@@ -32,12 +32,27 @@ def vit(**arguments: Any) -> PromptedViT:
     return PromptedViT(**{"model_name": "vit_tiny_patch16_224", "timm_kwargs": TINY, **arguments})
 
 
-PROMPTED = dict(prompts=dict(num_prompts=2))
-GUIDED = dict(
-    num_classes=3, blocks=[1], patch_weight=0.1, cls_weight=0.1, prompt_side="query", token_side="attn_output",
-    cls_side="attn_output", patch_tokens="each", image_token="class", cls_proxies="image", class_means="patch",
-    labels="patch", purity=0.5, ignore_index=255, mapping="dynamic", seed=0, gather=True, metric="proxy_anchor",
+PROMPTED: dict[str, Any] = dict(prompts=dict(num_prompts=2))
+GUIDED: dict[str, Any] = dict(
+    num_classes=3,
+    blocks=[1],
+    patch_weight=0.1,
+    cls_weight=0.1,
+    gather=True,
+    mapping=dict(seed=1),
+    labelling=dict(purity=0.6),
+    metric=dict(prompt_scale=2.0),
+)
+METRIC = dict(
+    kind="proxy_anchor", scale=32.0, margin=0.1, prompt_scale=1.0, divisor="all", prompt_side="query",
+    token_side="attn_output", cls_side="attn_output", patch_tokens="each", image_token="class", cls_proxies="image",
 )  # fmt: skip
+
+
+def guided_by(group: str) -> Callable[..., PromptedViT]:
+    return lambda **config: vit(**PROMPTED, guidance={"num_classes": 3, group: config})
+
+
 #: Of each module: what builds a model with it, and a value for each of its arguments.
 MODULES: dict[str, tuple[Callable[..., PromptedViT], dict[str, Any]]] = {
     "backbone": (
@@ -57,14 +72,14 @@ MODULES: dict[str, tuple[Callable[..., PromptedViT], dict[str, Any]]] = {
         ),
     ),
     "gated prompts": (lambda **config: vit(prompts=config), dict(num_prompts=2, kind="gated", gate_start=-5.0)),
-    "guidance": (
-        lambda **config: vit(**PROMPTED, guidance=config),
-        dict(GUIDED, scale=32.0, margin=0.1, prompt_scale=1.0, divisor="all"),
-    ),
-    "guidance by proxies": (
+    "guidance": (lambda **config: vit(**PROMPTED, guidance=config), GUIDED),
+    "guidance metric": (guided_by("metric"), METRIC),
+    "guidance mapping": (guided_by("mapping"), dict(kind="dynamic", seed=0, class_means="patch")),
+    "guidance labelling": (guided_by("labelling"), dict(labels="patch", purity=0.5, ignore_index=255)),
+    "old guidance by proxies": (
         lambda **config: vit(guidance=config), dict(num_classes=3, num_prompts=2, metric="proxy_nca", scale=1.0)
     ),
-    "guidance by triplets": (
+    "old guidance by triplets": (
         lambda **config: vit(**PROMPTED, guidance=config), dict(num_classes=3, metric="triplet", margin=0.1)
     ),
     "adapter": (lambda **config: vit(adapters=[config]), dict(type="adapter", width=2)),
@@ -237,13 +252,13 @@ def test_positional_arguments_are_checked_too_and_python_counts_them() -> None:
 
 
 def test_a_compiled_metric_loss_is_the_eager_one() -> None:
-    from davpt_seg.core import proxy_anchor
+    from davpt_seg.core import ProxyAnchor
 
     generator = torch.Generator().manual_seed(0)
     proxies, tokens = torch.randn(3, 8, generator=generator), torch.randn(9, 8, generator=generator)
     positive = torch.arange(9)[:, None] % 3 == torch.arange(3)
-    compiled = torch.compile(proxy_anchor, backend="eager")
-    torch.testing.assert_close(compiled(proxies, tokens, positive), proxy_anchor(proxies, tokens, positive))
+    compiled = torch.compile(ProxyAnchor(), backend="eager")
+    torch.testing.assert_close(compiled(proxies, tokens, positive), ProxyAnchor()(proxies, tokens, positive))
 
 
 @pytest.mark.skipif(sys.version_info < (3, 10), reason="int | None is of Python 3.10")

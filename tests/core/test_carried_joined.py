@@ -61,9 +61,9 @@ def recorded_by_timm(model: PromptedViT, pixels: Tensor) -> tuple[Tensor, list[G
         of_tokens = {**sides, "block_input": entered}
         records.append(
             GuidedRecord(
-                prompts=sides[guidance.prompt_side][:, -len(own) :].mean(dim=0),
-                tokens=of_tokens[guidance.token_side][:, patches],
-                image_token=of_tokens[guidance.cls_side][:, 0],
+                prompts=sides[guidance.metric.prompt_side][:, -len(own) :].mean(dim=0),
+                tokens=of_tokens[guidance.metric.token_side][:, patches],
+                image_token=of_tokens[guidance.metric.cls_side][:, 0],
                 grid=GRID,
             )
         )
@@ -81,7 +81,7 @@ def test_losses_of_blocks_before_at_and_behind_the_carrying_one_equal_the_concat
     carry: int, sides: tuple[str, str, str], joining: dict[str, Any]
 ) -> None:
     torch.manual_seed(0)
-    guidance = dict(num_classes=6, blocks=[0, 1, 2], **dict(zip(("prompt_side", "token_side", "cls_side"), sides)))
+    guidance = dict(num_classes=6, blocks=[0, 1, 2], metric=dict(zip(("prompt_side", "token_side", "cls_side"), sides)))
     prompts = dict(num_prompts=4, carry=carry)
     model = stir(tiny_vit(prompts=prompts, guidance=guidance, timm_kwargs=dict(depth=3), **joining)).train()
     labels = (torch.arange(2 * 3 * 5).view(2, *GRID) % 6).repeat_interleave(8, 1).repeat_interleave(8, 2)[..., :37]

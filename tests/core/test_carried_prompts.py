@@ -101,7 +101,7 @@ def test_a_guided_carried_block_hands_out_its_prompts_as_any_other(side: str) ->
     records = []
     for carry in (None, 0):
         torch.manual_seed(0)
-        guidance = dict(num_classes=3, blocks=[0], prompt_side=side)
+        guidance = dict(num_classes=3, blocks=[0], metric=dict(prompt_side=side))
         model = tiny_vit(prompts=dict(num_prompts=4, carry=carry), guidance=guidance).train()
         records.append(model(torch.ones(*IMAGES, dtype=torch.float64)).records[0])
     assert records[0].prompts.shape == (4, 32)

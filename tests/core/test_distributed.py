@@ -12,8 +12,8 @@ import torch.distributed as dist
 import torch.multiprocessing
 from torch import Tensor
 
+from davpt_seg.core import Guidance, GuidedRecord, Labelling, Metric
 from davpt_seg.core.distributed import gather_rows, sum_over_processes
-from davpt_seg.core.guidance import Guidance, GuidedRecord
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="forks; hide the GPU with CUDA_VISIBLE_DEVICES=''")
 
@@ -36,8 +36,7 @@ def in_processes(
 
 def guidance(cls_proxies: str) -> Guidance:
     """Six classes on four prompts, patches of 2 x 2 pixels."""
-    sizes = dict(num_classes=6, num_prompts=4, embed_dim=8, patch_size=(2, 2))
-    return Guidance(blocks=[0], cls_proxies=cls_proxies, **sizes)
+    return Guidance([0], 4, 8, Labelling((2, 2), 6), metric=Metric(cls_proxies=cls_proxies))
 
 
 def batch(rank: int) -> tuple[GuidedRecord, Tensor]:

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from timm.models.vision_transformer import Block
 from torch import Tensor
 
-from davpt_seg.core import Features, Guidance, GuidedRecord, PromptedViT
+from davpt_seg.core import Features, Guidance, GuidedRecord, Labelling, Metric, PromptedViT, Sharing
+from davpt_seg.core.build import read_guidance
 from davpt_seg.core.losses import METRICS
 
 from .tiny import TRAITS, tiny_vit
@@ -36,10 +37,9 @@ def spoken(num_classes: int, prompt_of_class: Optional[list[int]], num_prompts: 
 
 def guide(sharing: str, **kwargs: Any) -> Guidance:
     num_classes, prompt_of_class, num_prompts = SHARING[sharing]
-    config = dict(blocks=(0,), scale=3.0, margin=0.2)
-    guidance = Guidance(
-        **{**config, **kwargs}, num_classes=num_classes, num_prompts=num_prompts, embed_dim=D, patch_size=PATCH
-    )
+    metric = {**dict(scale=3.0, margin=0.2), **kwargs.pop("metric", {})}
+    config = dict(kwargs, num_classes=num_classes, num_prompts=num_prompts, blocks=kwargs.get("blocks", (0,)))
+    guidance = Guidance(embed_dim=D, **read_guidance(dict(config, metric=metric), PATCH))
     if prompt_of_class is not None:
         guidance.mapping.prompt_of_class.copy_(torch.tensor(prompt_of_class))
     return guidance.double()
@@ -151,7 +151,7 @@ def test_an_image_of_nothing_but_void_counts_nowhere(loss: str) -> None:
 def test_patches_are_labelled_from_the_purity_on(purity: float, labelled: bool) -> None:
     pixels = torch.full((B, 12, 8), VOID)
     pixels[1, :3, :4] = 5  # 12 of the first patch's 16 pixels
-    labels, present = guide("many classes", purity=purity).targets([record("many classes")], pixels)
+    labels, present = guide("many classes", labelling=dict(purity=purity)).targets([record("many classes")], pixels)
     expected = torch.full((B, 6), VOID)
     expected[1, 0] = 5 if labelled else VOID
     assert torch.equal(labels, expected)
@@ -191,9 +191,9 @@ def test_scale_margin_and_prompt_scale_reach_both_losses_and_the_divisor_that_of
     pixels[0] = VOID
     plain = guide("many classes")([one], pixels)
     for other in (dict(scale=4.0), dict(margin=0.3), dict(prompt_scale=5.0)):
-        changed = guide("many classes", **other)([one], pixels)
+        changed = guide("many classes", metric=other)([one], pixels)
         assert all(not torch.isclose(changed[name], plain[name]) for name in plain), other
-    changed = guide("many classes", divisor="all")([one], pixels)
+    changed = guide("many classes", metric=dict(divisor="all"))([one], pixels)
     assert not torch.isclose(changed["loss_metric_patch"], plain["loss_metric_patch"])
     # each labelled image has a class, and each class a prompt: both divisors are the number of labelled images
     assert torch.isclose(changed["loss_metric_cls"], plain["loss_metric_cls"])
@@ -203,7 +203,8 @@ def test_scale_margin_and_prompt_scale_reach_both_losses_and_the_divisor_that_of
 def test_another_metric_is_given_the_same_pairs(metric: str) -> None:
     one, (pixels, majority, present) = record("many classes"), label_maps("many classes")
     num_classes, prompt_of_class, num_prompts = SHARING["many classes"]
-    guidance = Guidance((0,), num_classes, num_prompts, D, PATCH, 0.7, 0.3, metric=metric).double()
+    labelling, compared = Labelling(PATCH, num_classes), Metric(METRICS[metric]())
+    guidance = Guidance((0,), num_prompts, D, labelling, Sharing(), compared, 0.7, 0.3).double()
     guidance.mapping.prompt_of_class.copy_(torch.tensor(prompt_of_class))
     speaks_for = spoken(*SHARING["many classes"])
     flat = [label for image in majority for label in image]
@@ -211,17 +212,17 @@ def test_another_metric_is_given_the_same_pairs(metric: str) -> None:
     same = torch.tensor([[flat[i] in classes for classes in speaks_for] for i in known])
     of_images = torch.tensor([[bool(classes & image) for image in present] for classes in speaks_for])
     losses = guidance([one], pixels)
-    patch = 0.7 * METRICS[metric](one.prompts, one.tokens.flatten(0, 1)[known], same, ~same).total
+    patch = 0.7 * METRICS[metric]()(one.prompts, one.tokens.flatten(0, 1)[known], same, ~same).total
     torch.testing.assert_close(losses["loss_metric_patch"], patch)
     torch.testing.assert_close(
-        losses["loss_metric_cls"], 0.3 * METRICS[metric](one.image_token, one.prompts, of_images, ~of_images).total
+        losses["loss_metric_cls"], 0.3 * METRICS[metric]()(one.image_token, one.prompts, of_images, ~of_images).total
     )
     assert patch > 0
 
 
 def test_a_static_or_random_mapping_needs_no_class_means_of_training() -> None:
     for mapping in ("static", "random"):
-        guidance = guide("many classes", mapping=mapping)
+        guidance = guide("many classes", mapping=dict(kind=mapping))
         guidance([record("many classes")], label_maps("many classes")[0])
         assert guidance.mapping.class_counts.sum() == 0
 
@@ -244,7 +245,8 @@ def test_statistics_are_means_over_guided_blocks_and_leave_the_losses_as_they_ar
 def test_parts_are_means_over_guided_blocks_whose_sum_is_the_loss(metric: str) -> None:
     records, (pixels, _, _) = [record("many classes") for _ in range(2)], label_maps("many classes")
     num_classes, prompt_of_class, num_prompts = SHARING["many classes"]
-    guidance = Guidance((0, 1), num_classes, num_prompts, D, PATCH, 0.3, 0.2, metric=metric).double()
+    labelling, compared = Labelling(PATCH, num_classes), Metric(METRICS[metric]())
+    guidance = Guidance((0, 1), num_prompts, D, labelling, Sharing(), compared, 0.3, 0.2).double()
     guidance.mapping.prompt_of_class.copy_(torch.tensor(prompt_of_class))
     plain, found = guidance(records, pixels), guidance(records, pixels, parts=True)
     assert all(torch.equal(found[name], value) for name, value in plain.items())
@@ -336,7 +338,7 @@ SIDES = [
 def test_each_side_is_what_timms_weights_give_by_hand(
     trait: str, prompt_side: str, token_side: str, cls_side: str
 ) -> None:
-    model = guided_vit(trait, prompt_side=prompt_side, token_side=token_side, cls_side=cls_side)
+    model = guided_vit(trait, metric=dict(prompt_side=prompt_side, token_side=token_side, cls_side=cls_side))
     images = torch.randn(2, 3, 24, 40, dtype=torch.float64)
     tokens, prefix = model.embed(images), model.trunk.num_prefix_tokens
     records = model(images).records
@@ -358,7 +360,8 @@ def test_each_side_is_what_timms_weights_give_by_hand(
 @pytest.mark.parametrize("norm", ["l2", "layer"])
 def test_the_raw_prompt_side_is_what_enters_the_block(norm: str) -> None:
     model = tiny_vit(
-        prompts=dict(num_prompts=3, norm=norm, dropout=0.5), guidance=dict(num_classes=4, prompt_side="prompt")
+        prompts=dict(num_prompts=3, norm=norm, dropout=0.5),
+        guidance=dict(num_classes=4, metric=dict(prompt_side="prompt")),
     ).train()
     torch.manual_seed(1)
     (one,) = model(torch.randn(1, 3, 32, 32, dtype=torch.float64)).records
@@ -370,7 +373,7 @@ def test_the_raw_prompt_side_is_what_enters_the_block(norm: str) -> None:
 @pytest.mark.parametrize("loss", ["loss_metric_patch", "loss_metric_cls"])
 @pytest.mark.parametrize("prompt_side", ["query", "key", "value", "prompt"])
 def test_gradients_reach_the_prompts_of_every_guided_block(prompt_side: str, loss: str) -> None:
-    model = guided_vit(prompt_side=prompt_side, scale=2.0)  # at 32, pairs that fit already feel nothing
+    model = guided_vit(metric=dict(prompt_side=prompt_side, scale=2.0))  # at 32, pairs that fit already feel nothing
     features = model(torch.randn(2, 3, 32, 32, dtype=torch.float64))
     labels = torch.randint(4, (2, 4, 4)).repeat_interleave(8, 1).repeat_interleave(8, 2)
     model.guidance(features.records, labels)[loss].backward()
@@ -382,7 +385,7 @@ def test_gradients_reach_the_prompts_of_every_guided_block(prompt_side: str, los
     ("blocks", "expected"), [((0, 1), [0, 1]), ((-2, -1), [0, 1]), ((-1,), [1]), ((0,), [0]), (None, [1])]
 )
 def test_guided_blocks_are_counted_from_either_end(blocks: Optional[tuple[int, ...]], expected: list[int]) -> None:
-    guidance = dict(num_classes=4, prompt_side="prompt", **({} if blocks is None else dict(blocks=blocks)))
+    guidance = dict(num_classes=4, metric=dict(prompt_side="prompt"), **{} if blocks is None else dict(blocks=blocks))
     model = tiny_vit(prompts=dict(num_prompts=3), guidance=guidance).train()
     records = model(torch.randn(1, 3, 32, 32, dtype=torch.float64)).records
     assert len(records) == len(expected)
@@ -417,24 +420,30 @@ def test_labels_and_patches_meet_on_padded_images_with_oblong_patches() -> None:
     ("config", "message"),
     [
         (
-            dict(prompt_side="attn_output"),
+            dict(metric=dict(prompt_side="attn_output")),
             r"prompt_side must be one of \('query', 'key', 'value', 'prompt'\), got 'attn_",
         ),
-        (dict(token_side="prompt"), r"token_side must be one of \('attn_output', .*'block_input'\), got 'prompt'"),
         (
-            dict(cls_side="class_token"),
+            dict(metric=dict(token_side="prompt")),
+            r"token_side must be one of \('attn_output', .*'block_input'\), got 'prompt'",
+        ),
+        (
+            dict(metric=dict(cls_side="class_token")),
             r"cls_side must be one of \('attn_output', .*'block_input'\), got 'class_token'",
         ),
-        (dict(divisor="none"), r"divisor must be one of \('positive', 'all'\), got 'none'"),
-        (dict(purity=0.0), r"purity must be a number above 0 and at most 1, got 0\.0"),
-        (dict(purity=1.5), r"purity must be a number above 0 and at most 1, got 1\.5"),
-        (dict(ignore_index=0), r"ignore_index 0 is one of the 7 classes"),
-        (dict(labels="pixel"), r"labels must be one of \('patch', 'image'\), got 'pixel'"),
-        (dict(mapping="learned"), r"mapping must be one of \('dynamic', 'static', 'random'\), got 'learned'"),
-        (dict(metric="triplet"), r"'scale' is no argument of metric 'triplet'"),
+        (dict(metric=dict(divisor="none")), r"divisor must be one of \('positive', 'all'\), got 'none'"),
+        (dict(labelling=dict(purity=0.0)), r"purity must be a number above 0 and at most 1, got 0\.0"),
+        (dict(labelling=dict(purity=1.5)), r"purity must be a number above 0 and at most 1, got 1\.5"),
+        (dict(labelling=dict(ignore_index=0)), r"ignore_index 0 is one of the 7 classes"),
+        (dict(labelling=dict(labels="pixel")), r"labels must be one of \('patch', 'image'\), got 'pixel'"),
+        (
+            dict(mapping=dict(kind="learned")),
+            r"mapping kind must be one of \('dynamic', 'static', 'random'\), got 'learned'",
+        ),
+        (dict(metric=dict(kind="triplet")), r"'scale' is no argument of metric 'triplet'"),
         (
             dict(patch_wieght=1.0),
-            r"guidance has no argument 'patch_wieght'; did you mean 'patch_weight'.* Known: blocks, .* divisor",
+            r"guidance has no argument 'patch_wieght'; did you mean 'patch_weight'.* Known: blocks, .* metric",
         ),
     ],
 )
@@ -456,3 +465,19 @@ def test_labels_beyond_the_classes_are_refused() -> None:
     pixels[1, 3, 3] = 7
     with pytest.raises(ValueError, match=r"holds \[7\], but the data set has 7 classes"):
         guide("many classes")([record("many classes")], pixels)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_losses_that_do_not_count_are_zero_with_zero_gradients_even_of_infinite_tokens(metric: str) -> None:
+    sides = dict(prompt_side="key", token_side="query", cls_side="query", cls_proxies="prompt")
+    model = guided_vit(metric=dict(kind=metric, **sides)).train()
+    records = model(torch.randn(2, 3, 32, 32, dtype=torch.float64)).records
+    labels = torch.randint(4, (2, 4, 4)).repeat_interleave(8, 1).repeat_interleave(8, 2)
+    leaves = [[side.detach().fill_(math.inf).requires_grad_() for side in one[:3]] for one in records]
+    infinite = [GuidedRecord(*sides, grid=one.grid) for sides, one in zip(leaves, records)]
+    counted, losses = (model.guidance(infinite, labels, parts=True, counts=counts) for counts in (True, False))
+    assert losses.keys() == counted.keys() and not torch.stack(list(counted.values())).isfinite().all()
+    assert all(value == 0 for value in losses.values())
+    losses["loss_metric_patch"].add(losses["loss_metric_cls"]).backward()
+    for leaf in (leaf for each in leaves for leaf in each):
+        assert leaf.grad is not None and not leaf.grad.any()

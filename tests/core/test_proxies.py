@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from davpt_seg.core import PromptedViT, proxy_anchor
+from davpt_seg.core import PromptedViT, ProxyAnchor
 from davpt_seg.visualization import prompt_similarity
 
 from .test_methods import images, learned
@@ -33,7 +33,7 @@ def test_the_patch_loss_is_proxy_anchor_on_the_proxies() -> None:
     losses = model.guidance(model(images()).records, labels())
     tokens = model.encode(images(), record=True).records[0].tokens.flatten(0, 1)
     same = labels()[:, 4::8, 4::8].flatten()[:, None] == torch.arange(3)
-    expected = 0.05 * proxy_anchor(model.guidance.proxies["1"], tokens, same, ~same).total
+    expected = 0.05 * ProxyAnchor()(model.guidance.proxies["1"], tokens, same, ~same).total
     torch.testing.assert_close(losses["loss_metric_patch"], expected, rtol=1e-9, atol=0)
 
 
@@ -82,7 +82,10 @@ def test_patches_are_compared_with_proxies() -> None:
             dict(guidance=dict(num_classes=3, num_prompts=0)),
             r"guidance num_prompts must be an integer of at least 1, got 0",
         ),
-        (dict(guidance=dict(num_classes=3, num_prompts=3, prompt_side="key")), r"'key': a proxy stands for itself"),
+        (
+            dict(guidance=dict(num_classes=3, num_prompts=3, metric=dict(prompt_side="key"))),
+            r"'key': a proxy represents itself",
+        ),
     ],
 )
 def test_proxies_that_make_no_sense_are_refused(arguments: dict[str, Any], message: str) -> None:

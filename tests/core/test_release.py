@@ -18,14 +18,16 @@ FOLDER = Path(__file__).parent / "release"
 EXACT = dict(rtol=0, atol=1e-10)
 #: What the release does, as arguments of guidance; configs/_base_/methods/davpt_release.py has the same.
 RELEASE: dict[str, Any] = dict(
-    prompt_side="prompt",
-    token_side="block_input",
-    patch_tokens="mean",
-    cls_side="query",
-    cls_proxies="prompt",
-    divisor="all",
-    labels="image",
-    class_means="final",
+    metric=dict(
+        prompt_side="prompt",
+        token_side="block_input",
+        patch_tokens="mean",
+        cls_side="query",
+        cls_proxies="prompt",
+        divisor="all",
+    ),
+    labelling=dict(labels="image"),
+    mapping=dict(class_means="final"),
 )
 
 
@@ -45,9 +47,9 @@ def model_of(settings: dict[str, Any], tensors: dict[str, Tensor], **further: An
         timm_kwargs={name: settings[name] for name in sizes},
         prompts=dict(num_prompts=[other, guided, guided], norm=settings["prompt_norm"]),
         guidance=dict(
-            {name: settings[name] for name in ("num_classes", "patch_weight", "cls_weight", "prompt_scale")},
+            {name: settings[name] for name in ("num_classes", "patch_weight", "cls_weight")},
             blocks=settings["guided_blocks"],
-            **RELEASE,
+            **{**RELEASE, "metric": dict(RELEASE["metric"], prompt_scale=settings["prompt_scale"])},
         ),
         **further,
     ).double()
@@ -161,7 +163,7 @@ def test_pooling_prompts_needs_a_mean_token_and_prompts_in_the_sequence(change: 
 
 
 def test_final_class_means_need_a_classifiers_token() -> None:
-    guidance = dict(num_classes=3, labels="image", class_means="final")
+    guidance = dict(num_classes=3, labelling=dict(labels="image"), mapping=dict(class_means="final"))
     arguments = dict(prompts=dict(num_prompts=2), timm_kwargs=dict(depth=2), outputs=["maps"])
     with pytest.raises(ValueError, match=r"class_means='final' .* returns maps: set out_type='cls_token' or 'avg_"):
         PromptedViT("vit_tiny_patch16_224", guidance=guidance, **arguments)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from davpt_seg.core import PromptedViT
-from davpt_seg.core.vit import crop_to_extent
+from davpt_seg.core.features import crop_to_extent
 from davpt_seg.errors import InputError
 
 from .tiny import TINY, TRAITS, tiny_vit
@@ -192,7 +192,7 @@ def test_bare_encoding_ignores_the_prompts() -> None:
 
 @pytest.mark.parametrize("trait", ["plain", "registers", "no_class_token"])
 def test_records_hold_the_patches_without_class_token_and_registers(trait: str) -> None:
-    guidance = dict(num_classes=4, token_side="input", cls_weight=0.0)
+    guidance = dict(num_classes=4, metric=dict(token_side="input"), cls_weight=0.0)
     model = tiny_vit(timm_kwargs=TRAITS[trait], prompts=dict(num_prompts=2), guidance=guidance).train()
     prefix = {"plain": 1, "registers": 4, "no_class_token": 0}[trait]
     images = torch.randn(2, 3, 20, 37, dtype=torch.float64)
@@ -298,7 +298,7 @@ def test_guided_blocks_beyond_the_blocks_are_refused(blocks: tuple[int, ...]) ->
 def test_guided_blocks_without_prompts_or_with_unequal_ones_are_refused(
     prompts: dict[str, Any], blocks: tuple[int, ...], counts: str
 ) -> None:
-    with pytest.raises(ValueError, match=rf"guided blocks must have prompts, and all as many.*{counts}"):
+    with pytest.raises(ValueError, match=rf"guided blocks must have prompts, the same number each.*{counts}"):
         build(depth=3, prompts=prompts, guidance=dict(num_classes=3, blocks=blocks))
 
 
@@ -308,7 +308,7 @@ def test_unguided_blocks_may_have_other_numbers_of_prompts() -> None:
 
 
 def test_a_class_token_loss_without_class_token_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"guidance needs a class token, and this ViT has none; set image_token=.mean"):
+    with pytest.raises(ValueError, match=r"guidance needs a class token, and this ViT has none; set metric=dict.image_token=.mean"):
         build(timm_kwargs=TRAITS["no_class_token"], prompts=dict(num_prompts=2), guidance=dict(num_classes=3))
 
 
@@ -354,8 +354,8 @@ def test_pretrained_without_a_network_says_what_to_do() -> None:
             r"guidance patch_weight must be a number of at least 0, got -1",
         ),
         (
-            dict(prompts=dict(num_prompts=3), guidance=dict(num_classes=3, scale=0.0)),
-            r"guidance scale must be a number above 0, got 0.0",
+            dict(prompts=dict(num_prompts=3), guidance=dict(num_classes=3, metric=dict(scale=0.0))),
+            r"guidance metric 'proxy_anchor' scale must be a number above 0, got 0.0",
         ),
     ],
 )

@@ -98,7 +98,7 @@ model = dict(
         out_type="cls_token",
         out_indices=(1,),
         prompts=dict(num_prompts=3),
-        guidance=dict(num_classes=6, blocks=[1], labels="image", class_means="image"),
+        guidance=dict(num_classes=6, blocks=[1], labelling=dict(labels="image"), mapping=dict(class_means="image")),
     ),
     head=dict(type="StackedLinearClsHead", num_classes=6, in_channels=16, mid_channels=[8]),
 )

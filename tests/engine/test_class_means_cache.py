@@ -140,12 +140,12 @@ def key(tmp_path: Path, **changes: Any) -> str:
         dict(bias=1e-6),
         dict(timm_kwargs=dict(num_heads=2)),  # of the same weights
         dict(guidance=dict(blocks=[0])),
-        dict(guidance=dict(token_side="key")),
-        dict(guidance=dict(purity=0.7)),
-        dict(guidance=dict(labels="image")),
-        dict(guidance=dict(labels="image", class_means="final"), out_type="cls_token"),
+        dict(guidance=dict(metric=dict(token_side="key"))),
+        dict(guidance=dict(labelling=dict(purity=0.7))),
+        dict(guidance=dict(labelling=dict(labels="image"))),
+        dict(guidance=dict(labelling=dict(labels="image"), mapping=dict(class_means="final")), out_type="cls_token"),
         dict(guidance=dict(num_classes=6)),
-        dict(guidance=dict(seed=1)),
+        dict(guidance=dict(mapping=dict(seed=1))),
         dict(images=3),
         dict(touch=write_another),
         dict(touch=change_time),
@@ -166,8 +166,8 @@ def test_whatever_changes_class_means_changes_the_key(changes: dict[str, Any], t
         dict(),
         dict(num_prompts=4),
         dict(num_workers=1),
-        dict(guidance=dict(patch_weight=1.0, cls_weight=0.5, prompt_side="key", cls_side="query")),
-        dict(guidance=dict(metric="triplet", mapping="static")),
+        dict(guidance=dict(patch_weight=1.0, cls_weight=0.5, metric=dict(prompt_side="key", cls_side="query"))),
+        dict(guidance=dict(metric=dict(kind="triplet"), mapping=dict(kind="static"))),
         dict(adapters=[dict(type="lora", rank=2)]),
         dict(adapters=[dict(type="lora", rank=4, targets=["mlp.fc1"])]),
         dict(adapters=[dict(type="ssf", std=0.1), dict(type="adapter", width=4), dict(type="key_value_prompts")]),
@@ -180,11 +180,13 @@ def test_whatever_leaves_class_means_alone_leaves_the_key(changes: dict[str, Any
 
 
 def test_final_class_means_have_a_key_for_each_token_and_none_for_sides(tmp_path: Path) -> None:
-    final = dict(labels="image", class_means="final")
+    final = dict(labelling=dict(labels="image"), mapping=dict(class_means="final"))
     token = key(tmp_path, guidance=final, out_type="cls_token")
-    assert token == key(tmp_path, guidance=dict(final, cls_side="query", cls_proxies="prompt"), out_type="cls_token")
+    assert token == key(
+        tmp_path, guidance=dict(final, metric=dict(cls_side="query", cls_proxies="prompt")), out_type="cls_token"
+    )
     assert token != key(tmp_path, guidance=final, out_type="avg_featmap")
-    assert token != key(tmp_path, guidance=dict(final, class_means="image"), out_type="cls_token")
+    assert token != key(tmp_path, guidance=dict(final, mapping=dict(class_means="image")), out_type="cls_token")
 
 
 def test_data_that_nothing_describes_is_refused(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_bfloat16_training_keeps_parameters_and_metric_losses_in_float32(camvid:
 def test_shared_prompts_that_nobody_clusters_are_warned_of(
     with_hook: bool, mapping: str, warned: int, camvid: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    options = {"model.backbone.prompts.num_prompts": 4, "model.backbone.guidance.mapping": mapping}
+    options = {"model.backbone.prompts.num_prompts": 4, "model.backbone.guidance.mapping.kind": mapping}
     cfg = tiny_camvid(camvid, tmp_path, **options)
     cfg.custom_hooks = [dict(type="MetricLossHook"), *([dict(type="PromptMappingHook")] if with_hook else [])]
     train(cfg)

@@ -163,14 +163,14 @@ def test_a_resumed_run_goes_on_with_the_mapping_it_had(camvid: Path, tmp_path: P
 
 
 def test_a_static_mapping_is_made_before_training_only(camvid: Path, tmp_path: Path, calls: list[str]) -> None:
-    runner = train(clustered(camvid, tmp_path, **{"model.backbone.guidance.mapping": "static", **TWO_EPOCHS}))
+    runner = train(clustered(camvid, tmp_path, **{"model.backbone.guidance.mapping.kind": "static", **TWO_EPOCHS}))
     assert calls == ["_first_means", "_cluster"]
     mapping = runner.model.backbone.guidance.mapping
     assert mapping.clustered and mapping.class_counts.sum() == 0
 
 
 def test_a_random_mapping_is_drawn_and_stays(camvid: Path, tmp_path: Path, calls: list[str]) -> None:
-    runner = train(clustered(camvid, tmp_path, **{"model.backbone.guidance.mapping": "random", **TWO_EPOCHS}))
+    runner = train(clustered(camvid, tmp_path, **{"model.backbone.guidance.mapping.kind": "random", **TWO_EPOCHS}))
     assert calls == []
     drawn = ClassPromptMapping(11, 4, 32, kind="random").prompt_of_class
     assert torch.equal(runner.model.backbone.guidance.mapping.prompt_of_class, drawn)

@@ -33,7 +33,8 @@ def test_the_command_takes_precedence_over_every_default() -> None:
     backbone, optimizer = cfg.model.backbone, cfg.optim_wrapper.optimizer
     assert (optimizer.lr, optimizer.weight_decay, backbone.drop_path_rate) == (0.25, 0.125, 0.4)
     assert backbone.prompts.num_prompts == [3] * 11 + [4]
-    assert [backbone.guidance[name] for name in ("patch_weight", "cls_weight", "prompt_scale")] == [0.2, 0.3, 7]
+    assert (backbone.guidance.patch_weight, backbone.guidance.cls_weight) == (0.2, 0.3)
+    assert backbone.guidance.metric.prompt_scale == 7
     assert (cfg.train_dataloader.batch_size, cfg.train_dataloader.sampler.classes_per_batch) == (12, 4)
     told = origins(f"method=davpt_plus,trunk=vitb_mae,{OWN_DATA},{ALL}").splitlines()[1:]
     by_word = {line.split()[0]: line for line in told}

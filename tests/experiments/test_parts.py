@@ -81,7 +81,7 @@ def test_the_sizes_of_a_method_elsewhere_are_its_own(tmp_path: Path) -> None:
     text = "model = dict(backbone=dict(prompts=dict(num_prompts=3), guidance=dict(blocks=[-2], patch_weight=0.7)))\n"
     mine = write(tmp_path / "mine.py", f"{text}custom_hooks = [dict(type='MetricLossHook')]\n")
     guidance = compose(mine, data="vtab/dtd").model.backbone.guidance
-    assert (guidance.blocks, guidance.patch_weight, guidance.labels) == ([-2], 0.7, "image")
+    assert (guidance.blocks, guidance.patch_weight, guidance.labelling.labels) == ([-2], 0.7, "image")
 
 
 def test_a_trunk_elsewhere_has_its_head_and_a_schedule_its_length(tmp_path: Path) -> None:

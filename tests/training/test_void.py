@@ -54,8 +54,9 @@ def many_classes(data: Path, work_dir: Path, void: int = VOID) -> Config:
     if void == 255:
         return cfg
     cfg.model.data_preprocessor.seg_pad_val = void
-    for part in (cfg.model.decode_head, cfg.model.auxiliary_head, cfg.model.backbone.guidance):
+    for part in (cfg.model.decode_head, cfg.model.auxiliary_head):
         part.ignore_index = void
+    cfg.model.backbone.guidance.labelling = dict(ignore_index=void)
     for split in ("train", "val", "test"):
         dataset = cfg[f"{split}_dataloader"].dataset
         dataset.ignore_index = void
@@ -87,7 +88,7 @@ def test_every_part_that_keeps_255_is_named(tmp_path: Path) -> None:
         "model.data_preprocessor.seg_pad_val=255",
         "model.decode_head.ignore_index=255",
         "model.auxiliary_head.ignore_index=255",
-        "model.backbone.guidance.ignore_index=255",
+        "model.backbone.guidance.labelling.ignore_index=255",
         "train_dataloader.dataset.ignore_index=255",
         "train_dataloader.dataset.pipeline.1.ignore_index=255",
         "train_dataloader.dataset.pipeline.3.ignore_index=255",

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from davpt_seg.core import PromptedViT
-from davpt_seg.core.losses import proxy_anchor
+from davpt_seg.core.losses import ProxyAnchor
 from davpt_seg.visualization import (
     class_token_prompt_attention,
     prompt_attention,
@@ -102,7 +102,7 @@ def test_similarity_is_what_the_metric_loss_trains() -> None:
     record = model.encode(images, record=True).records[-1]
     for image, prompt, patch in ((0, 0, 0), (1, 2, 14)):
         proxies, tokens = record.prompts[prompt, None], record.tokens[image, patch, None]
-        loss = proxy_anchor(proxies, tokens, torch.tensor([[True]]), scale=1.0, margin=0.0).total
+        loss = ProxyAnchor(scale=1.0, margin=0.0)(proxies, tokens, torch.tensor([[True]])).total
         cosine = similarity[image, prompt].flatten()[patch]
         torch.testing.assert_close(loss, torch.nn.functional.softplus(-cosine))
 

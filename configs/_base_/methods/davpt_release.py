@@ -6,14 +6,16 @@ model = dict(
     backbone=dict(
         prompts=dict(init="release", init_scale=0.125),
         guidance=dict(
-            prompt_side="prompt",
-            token_side="block_input",
-            patch_tokens="mean",
-            cls_side="query",
-            cls_proxies="prompt",
-            divisor="all",
-            labels="image",
-            class_means="final",
+            metric=dict(
+                prompt_side="prompt",
+                token_side="block_input",
+                patch_tokens="mean",
+                cls_side="query",
+                cls_proxies="prompt",
+                divisor="all",
+            ),
+            labelling=dict(labels="image"),
+            mapping=dict(class_means="final"),
         ),
     )
 )

@@ -1,4 +1,6 @@
 # Metric guidance (DA-VPT, arXiv 2505.23694, Sec. 3.2), to join any method: method=lora+guidance. It guides the last
 # block's prompts; where that has none, 10 learned proxies stand for them. Weights as in davpt.py.
-model = dict(backbone=dict(guidance=dict(blocks=[-1], patch_weight=0.05, cls_weight=0.05, prompt_scale=5.0)))
+model = dict(
+    backbone=dict(guidance=dict(blocks=[-1], patch_weight=0.05, cls_weight=0.05, metric=dict(prompt_scale=5.0)))
+)
 custom_hooks = [dict(type="MetricLossHook"), dict(type="PromptMappingHook")]

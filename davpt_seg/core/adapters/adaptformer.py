@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from ..annotations import Count, Positive, Probability
+from ..annotations import Count, Positive, Probability, Size
 from ..arguments import checked
 from .adapter import Bottleneck
 from .base import Adapter
@@ -49,7 +49,7 @@ class AdaptFormer(Adapter):
     def __init__(
         self,
         trunk: VisionTransformer,
-        width: Count = 64,
+        width: Size = 64,
         scale: Positive = 0.1,
         dropout: Probability = 0.0,
         depth: Optional[Count] = None,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Optional
+from typing import Any, ClassVar, Optional
 
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 
 class Adapter(nn.Module):
@@ -52,16 +51,35 @@ class Joined(nn.Module):
     """
 
     enabled = True
-    _handle: Optional[RemovableHandle] = None
 
     def join(self, module: nn.Module) -> None:
         """Change the output of a module from now on."""
-        self._handle = module.register_forward_hook(self._change)
+        module.register_forward_hook(JoinedHook(self))
 
-    def leave(self) -> None:
+    def leave(self, module: nn.Module) -> None:
         """Stop changing the module's output."""
-        assert self._handle is not None
-        self._handle.remove()
+        hooks = module._forward_hooks
+        for key in [key for key, hook in hooks.items() if isinstance(hook, JoinedHook) and hook.joined is self]:
+            del hooks[key]
 
-    def _change(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        return self(inputs[0], output) if self.enabled else output
+
+class JoinedHook:
+    """Forward hook that lets a :class:`Joined` change a module's output.
+
+    A copy of the module alone (``copy.deepcopy(model.trunk)``) is changed by the same :class:`Joined`, and not by a
+    copy of it that no model owns and no optimizer trains. A copy of the model is changed by its own, which it must copy
+    before the module.
+
+    Args:
+        joined: the learned change.
+    """
+
+    def __init__(self, joined: Joined) -> None:
+        self.joined = joined
+
+    def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        """Return the changed output, or the module's own where the change is switched off."""
+        return self.joined(inputs[0], output) if self.joined.enabled else output
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> JoinedHook:
+        return JoinedHook(memo.get(id(self.joined), self.joined))

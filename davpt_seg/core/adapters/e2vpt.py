@@ -10,7 +10,7 @@ from timm.layers import Attention
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from ..annotations import Count
+from ..annotations import Count, Size
 from ..arguments import checked
 from ..zero_start import InitialValues
 from .base import Adapter
@@ -33,7 +33,7 @@ class KeyValuePrompts(Adapter):
     place = "the keys and values"
 
     @checked("adapter 'key_value_prompts'")
-    def __init__(self, trunk: VisionTransformer, num_prompts: Count = 5, depth: Optional[Count] = None) -> None:
+    def __init__(self, trunk: VisionTransformer, num_prompts: Size = 5, depth: Optional[Count] = None) -> None:
         super().__init__()
         attention = [cast(Attention, block.attn) for block in trunk.blocks[:depth]]
         self.initial: Optional[InitialValues] = None

@@ -12,7 +12,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from ...errors import InputError
-from ..annotations import Count, Positive, Probability
+from ..annotations import Count, Positive, Probability, Size
 from ..arguments import checked
 from .base import Adapter, Joined
 
@@ -70,7 +70,7 @@ class LoRA(Adapter):
     def __init__(
         self,
         trunk: VisionTransformer,
-        rank: Count = 8,
+        rank: Size = 8,
         alpha: Optional[Positive] = None,
         dropout: Probability = 0.0,
         targets: Sequence[str] = ("attn.qkv",),
@@ -102,7 +102,7 @@ class LoRA(Adapter):
                 raise InputError(f"LoRA's update of {name} holds NaN or infinite values, so it cannot be folded")
         for name, update in zip(self.layers, self._updates()):
             layers[name].get_parameter("weight").add_(update.weight())
-            update.leave()
+            update.leave(layers[name])
         return True
 
     def _updates(self) -> Iterator[LowRankUpdate]:

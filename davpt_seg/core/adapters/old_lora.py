@@ -19,6 +19,15 @@ def current_name(name: str) -> str:
     return OLD_NAME.sub(lambda found: f"{LAYERS}{layer_key(found[1])}.{found[2]}", name)
 
 
+def current_key(key: str) -> str:
+    """Return the current form of a name or of a part of one, such as ``lora_A.default`` or ``attn.qkv.lora_A``."""
+    key = re.sub(r"\.default(\.weight)?$", "", current_name(key)).replace(".base_layer", "")
+    layer, found, own = key.rpartition(".lora_")
+    if not found or LAYERS in key:
+        return key
+    return f"{layer_key(layer.partition('trunk.')[2] or layer)}.lora_{own}"
+
+
 def has_old_names(names: Iterable[str]) -> bool:
     """Return whether one of the names is an old name of a LoRA parameter."""
     return any(OLD_NAME.search(name) for name in names)

@@ -77,7 +77,7 @@ class SSF(Adapter):
         """Put all scales and shifts into the trunk's weights and biases; a bias that a layer lacks is made."""
         for place, (_, module) in zip(self._all(), list(_places(trunk, self.depth))):
             place.merge_into(_last_layer(module))
-            place.leave()
+            place.leave(module)
         return True
 
     def _all(self) -> Iterator[ScaleShift]:

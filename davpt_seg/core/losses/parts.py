@@ -1,10 +1,12 @@
-"""The two parts of every metric loss."""
+"""What every metric loss takes and returns."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from torch import Tensor
+
+from ..arguments import Arguments
 
 
 class Parts(NamedTuple):
@@ -22,3 +24,24 @@ class Parts(NamedTuple):
     def total(self) -> Tensor:
         """The loss, a scalar."""
         return self.pull + self.push
+
+
+class MetricLoss(Arguments):
+    """A loss between proxies (here: prompts or class tokens) and tokens: a frozen dataclass of its arguments.
+
+    It is computed in float32 or wider, also under autocast.
+    """
+
+    def __call__(self, proxies: Tensor, tokens: Tensor, positive: Tensor, negative: Optional[Tensor] = None) -> Parts:
+        """Compute the loss.
+
+        Args:
+            proxies: (P, D).
+            tokens: (T, D).
+            positive: (T, P) bool, token and proxy are of the same class.
+            negative: (T, P) bool, they are of different classes. Default: not positive. A void token is in neither.
+
+        Returns:
+            The parts of the loss; zero, with zero gradients, where no pair counts.
+        """
+        raise NotImplementedError

@@ -2,59 +2,51 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Optional
 
 import torch
 from torch import Tensor
 
 from ..annotations import OneOf, Positive
-from ..arguments import checked
-from .parts import Parts
+from .parts import MetricLoss, Parts
 from .similarity import cosines
 
 DIVISORS = ("positive", "all")
 
 
-@checked("proxy_anchor")
-def proxy_anchor(
-    proxies: Tensor,
-    tokens: Tensor,
-    positive: Tensor,
-    negative: Optional[Tensor] = None,
-    scale: Positive = 32.0,
-    margin: float = 0.1,
-    prompt_scale: Positive = 1.0,
-    divisor: Annotated[str, OneOf(DIVISORS)] = "positive",
-) -> Parts:
+@dataclass(frozen=True)
+class ProxyAnchor(MetricLoss):
     """Proxy-Anchor loss (Kim et al., CVPR 2020, arXiv 2003.13911) as in DA-VPT (arXiv 2505.23694), Eq. 4.
 
     Every proxy pulls the tokens of its class and pushes all others, each by a smooth maximum, so that the worst pairs
-    count most. Computed in float32 or wider, whatever autocast says.
+    count most.
 
     Args:
-        proxies: (P, D), normalised here.
-        tokens: (T, D), normalised here.
-        positive: (T, P) bool, token and proxy are of the same class.
-        negative: (T, P) bool, they are of different classes. Default: not positive. A void token is in neither.
         scale: alpha = 1 / tau. The paper's text swaps the names of this and of the margin; 32 and 0.1 are
             Proxy-Anchor's defaults and the released code's values.
         margin: delta.
         prompt_scale: factor on the cosines (the released code's s, 1 to 60 there).
-        divisor: what the positive part is divided by: the number of proxies with a ``positive`` token (Eq. 4), or
-            of ``all`` proxies (the released code).
-
-    Returns:
-        The parts of the loss; zero, with zero gradients, where no pair counts.
-
-    Raises:
-        ValueError: an argument of another type, out of range or unknown.
+        divisor: number that divides the positive part: that of proxies with a ``positive`` token (Eq. 4), or of
+            ``all`` proxies (the released code).
     """
-    similarity = prompt_scale * cosines(proxies, tokens)
-    with torch.autocast(tokens.device.type, enabled=False):
-        pull = log_one_plus_sum_exp(-scale * (similarity - margin), positive)  # (P,)
-        push = log_one_plus_sum_exp(scale * (similarity + margin), ~positive if negative is None else negative)
-        num_pulling = positive.any(dim=0).sum().clamp(min=1) if divisor == "positive" else max(len(proxies), 1)
-        return Parts(pull.sum() / num_pulling, push.sum() / max(len(proxies), 1))
+
+    what = "guidance metric 'proxy_anchor'"
+    scale: Positive = 32.0
+    margin: float = 0.1
+    prompt_scale: Positive = 1.0
+    divisor: Annotated[str, OneOf(DIVISORS)] = "positive"
+
+    def __call__(self, proxies: Tensor, tokens: Tensor, positive: Tensor, negative: Optional[Tensor] = None) -> Parts:
+        """Compute the loss, see :class:`MetricLoss`."""
+        similarity = self.prompt_scale * cosines(proxies, tokens)
+        with torch.autocast(tokens.device.type, enabled=False):
+            pull = log_one_plus_sum_exp(-self.scale * (similarity - self.margin), positive)  # (P,)
+            others = ~positive if negative is None else negative
+            push = log_one_plus_sum_exp(self.scale * (similarity + self.margin), others)
+            all_proxies = max(len(proxies), 1)
+            pulling = positive.any(dim=0).sum().clamp(min=1) if self.divisor == "positive" else all_proxies
+            return Parts(pull.sum() / pulling, push.sum() / all_proxies)
 
 
 def log_one_plus_sum_exp(scores: Tensor, mask: Tensor) -> Tensor:

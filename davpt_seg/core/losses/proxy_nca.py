@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Optional
 
 from torch import Tensor
 
 from ..annotations import Positive
-from ..arguments import checked
-from .parts import Parts
+from .parts import MetricLoss, Parts
 from .similarity import cosines
 
 
-@checked("proxy_nca")
-def proxy_nca(
-    proxies: Tensor, tokens: Tensor, positive: Tensor, negative: Optional[Tensor] = None, scale: Positive = 1.0
-) -> Parts:
+@dataclass(frozen=True)
+class ProxyNCA(MetricLoss):
     """Proxy-NCA loss (Movshovitz-Attias et al., ICCV 2017, arXiv 1703.07464), an alternative in DA-VPT's Sec. 4.3.
 
     Every token has a distribution over its proxies, the softmax of ``-scale`` times the squared Euclidean distance of
     unit vectors; the loss is the mean over tokens of minus the log of what the proxies of the token's class hold
     together. As in pytorch-metric-learning, those are in the denominator too. Proxies push no token that has no proxy
-    of its class: it counts nowhere. Computed in float32 or wider, whatever autocast says.
+    of its class: it counts nowhere.
 
     Args:
-        proxies: (P, D), normalised here.
-        tokens: (T, D), normalised here.
-        positive: (T, P) bool, token and proxy are of the same class.
-        negative: (T, P) bool, they are of different classes. Default: not positive. A void token is in neither.
-        scale: of the distances; 1 in the article, around 10 in its successors.
-
-    Returns:
-        The parts of the loss; zero, with zero gradients, where no pair counts.
-
-    Raises:
-        ValueError: a scale that is not above 0.
+        scale: factor on the distances; 1 in the article, around 10 in its successors.
     """
-    logits = scale * (2 * cosines(proxies, tokens) - 2)  # (T, P): |a - b|^2 = 2 - 2 cos(a, b)
-    return missing_share(logits, positive, negative)
+
+    what = "guidance metric 'proxy_nca'"
+    scale: Positive = 1.0
+
+    def __call__(self, proxies: Tensor, tokens: Tensor, positive: Tensor, negative: Optional[Tensor] = None) -> Parts:
+        """Compute the loss, see :class:`MetricLoss`."""
+        logits = self.scale * (2 * cosines(proxies, tokens) - 2)  # (T, P): |a - b|^2 = 2 - 2 cos(a, b)
+        return missing_share(logits, positive, negative)
 
 
 def missing_share(logits: Tensor, positive: Tensor, negative: Optional[Tensor] = None) -> Parts:
@@ -47,7 +41,7 @@ def missing_share(logits: Tensor, positive: Tensor, negative: Optional[Tensor] =
 
     Args:
         logits: (..., T, P).
-        positive, negative: (T, P) bool, as in :func:`proxy_nca`.
+        positive, negative: (T, P) bool, as a :class:`MetricLoss` takes them.
 
     Returns:
         The parts of the loss, means over the dimensions before T as well.

@@ -55,12 +55,12 @@ def test_under_autocast_it_is_computed_in_float32_and_no_pair_gives_zero_with_gr
     assert none == 0 and tokens.grad is not None and not tokens.grad.any()
 
 
-SIDES = dict(metric="attention", prompt_side="key", token_side="query", cls_weight=0.0)
+SIDES = dict(kind="attention", prompt_side="key", token_side="query")
 
 
 def test_a_model_takes_the_scores_that_its_guided_block_reads() -> None:
     torch.manual_seed(0)
-    model = tiny_vit(prompts=dict(num_prompts=3), guidance=dict(num_classes=3, **SIDES)).train()
+    model = tiny_vit(prompts=dict(num_prompts=3), guidance=dict(num_classes=3, cls_weight=0.0, metric=SIDES)).train()
     images, labels = torch.randn(2, 3, 32, 32, dtype=torch.float64), torch.randint(3, (2, 32, 32))
     record = model(images).records[0]
     block = model.trunk.blocks[-1]
@@ -75,7 +75,7 @@ def test_a_model_takes_the_scores_that_its_guided_block_reads() -> None:
 
 def test_the_class_token_is_guided_by_its_scores_too() -> None:
     torch.manual_seed(0)
-    guidance = dict(num_classes=3, **{**SIDES, "cls_weight": 0.5}, cls_side="query", cls_proxies="prompt")
+    guidance = dict(num_classes=3, cls_weight=0.5, metric=dict(SIDES, cls_side="query", cls_proxies="prompt"))
     model = tiny_vit(prompts=dict(num_prompts=3), guidance=guidance).train()
     record = model(torch.randn(2, 3, 32, 32, dtype=torch.float64)).records[0]
     present = torch.tensor([[True, False, True], [False, True, False]])
@@ -84,13 +84,14 @@ def test_the_class_token_is_guided_by_its_scores_too() -> None:
     torch.testing.assert_close(model.guidance.class_token_loss(record, present).total, expected)
 
 
-OTHERS = [dict(prompt_side="query"), dict(token_side="attn_output"), dict(cls_weight=0.05, cls_side="query")]
+OTHERS = [(0.0, dict(prompt_side="query")), (0.0, dict(token_side="attn_output")), (0.05, dict(cls_side="query"))]
 
 
-@pytest.mark.parametrize("other", OTHERS)
-def test_other_sides_than_those_of_attention_are_refused(other: dict[str, object]) -> None:
+@pytest.mark.parametrize(("cls_weight", "other"), OTHERS)
+def test_other_sides_than_those_of_attention_are_refused(cls_weight: float, other: dict[str, object]) -> None:
     with pytest.raises(InputError, match="set prompt_side='key', token_side='query', and either cls_weight=0 or"):
-        tiny_vit(prompts=dict(num_prompts=3), guidance=dict(num_classes=3, **{**SIDES, **other}))
+        guidance = dict(num_classes=3, cls_weight=cls_weight, metric={**SIDES, **other})
+        tiny_vit(prompts=dict(num_prompts=3), guidance=guidance)
 
 
 def test_heads_that_do_not_divide_the_width_are_refused() -> None:

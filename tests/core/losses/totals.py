@@ -10,15 +10,15 @@ from torch import Tensor
 from davpt_seg.core import losses
 
 
-def total(loss: Callable[..., losses.Parts]) -> Callable[..., Tensor]:
-    def run(*args: Any, **kwargs: Any) -> Tensor:
-        pull, push = loss(*args, **kwargs)
+def total(loss: type[losses.MetricLoss]) -> Callable[..., Tensor]:
+    def run(*tensors: Tensor, **arguments: Any) -> Tensor:
+        pull, push = loss(**arguments)(*tensors)
         return pull + push
 
     return run
 
 
-attention = total(losses.attention)
-proxy_anchor = total(losses.proxy_anchor)
-proxy_nca = total(losses.proxy_nca)
-triplet = total(losses.triplet)
+attention = total(losses.AttentionScores)
+proxy_anchor = total(losses.ProxyAnchor)
+proxy_nca = total(losses.ProxyNCA)
+triplet = total(losses.Triplet)

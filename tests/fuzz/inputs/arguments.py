@@ -26,12 +26,19 @@ PROMPTS: list[dict[str, Any]] = [
 ]
 GUIDANCE: list[dict[str, Any]] = [
     dict(blocks=[1]),
-    dict(blocks=[-1], patch_weight=0.1, cls_weight=0.0, mapping="static", seed=3),
-    dict(labels="image", class_means="image", patch_tokens="mean", prompt_scale=1.0),
-    dict(labels="image", token_side="block_input", cls_side="query", cls_proxies="prompt", divisor="all"),
-    dict(metric="triplet", margin=0.2, token_side="key", cls_side="input", purity=0.9),
-    dict(metric="proxy_nca", scale=16.0, image_token="mean", gather=False, ignore_index=-1),
-    dict(metric="attention", scale=2.0, prompt_side="key", token_side="query", cls_weight=0.0),
+    dict(blocks=[-1], patch_weight=0.1, cls_weight=0.0, mapping=dict(kind="static", seed=3)),
+    dict(
+        labelling=dict(labels="image"),
+        mapping=dict(class_means="image"),
+        metric=dict(patch_tokens="mean", prompt_scale=1.0),
+    ),
+    dict(labels="image", token_side="block_input", cls_side="query", cls_proxies="prompt", divisor="all"),  # old names
+    dict(
+        metric=dict(kind="triplet", margin=0.2, token_side="key", cls_side="input"),
+        labelling=dict(purity=0.9),
+    ),
+    dict(metric=dict(kind="proxy_nca", scale=16.0, image_token="mean"), gather=False, labelling=dict(ignore_index=-1)),
+    dict(metric=dict(kind="attention", scale=2.0, prompt_side="key", token_side="query"), cls_weight=0.0),
 ]
 PROXIES = dict(blocks=[1], num_prompts=2)
 ADAPTERS: list[list[dict[str, Any]]] = [
