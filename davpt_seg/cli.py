@@ -28,7 +28,7 @@ COMMANDS = {
     ),
     "benchmark": Command("davpt_seg.benchmark.command:main_benchmark", "run a plan of many trainings into one table"),
     "prune": Command(
-        "davpt_seg.apis.prune:main_prune", "E2VPT's pruning: remove the least important of trained prompts"
+        "davpt_seg.commands.prune:main_prune", "E2VPT's pruning: remove the least important of trained prompts"
     ),
     "count": Command("davpt_seg.commands.count:main_count", "count the parameters that configs train"),
     "mapping": Command("davpt_seg.commands.mapping:main_mapping", "which classes shared a prompt, from start to end"),

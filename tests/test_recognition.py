@@ -12,7 +12,7 @@ import pytest
 import timm
 from mmengine.config import Config
 
-from davpt_seg.benchmark.tasks import tasks_of
+from davpt_seg.benchmark.plan.tasks import tasks_of
 from davpt_seg.commands.count import main_count
 from davpt_seg.datasets import FGVC_SETS, VTAB_SETS
 from davpt_seg.errors import InputError

@@ -98,7 +98,9 @@ def test_tables_of_a_report_need_no_matplotlib(tmp_path: Path) -> None:
     report = ["benchmark", "ablations/blocks", "--work-dir", str(tmp_path), "--report"]
     assert not imported_by_command(*report) & HEAVY
     assert (tmp_path / "table.md").is_file()
-    assert not imported_by("import davpt_seg.benchmark.report, davpt_seg.benchmark.components") & (HEAVY | DRAWING)
+    assert not imported_by("import davpt_seg.benchmark.report.report, davpt_seg.benchmark.report.ablations") & (
+        HEAVY | DRAWING
+    )
 
 
 def test_mapping_reads_and_draws_without_torch(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Optional
 
 import torch
 
-from davpt_seg.benchmark.intervals import paired
+from davpt_seg.benchmark.report.intervals import paired
 
 from . import camvid
 from .report import MEASURED, SKIPPED, Found, Report

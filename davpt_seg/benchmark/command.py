@@ -9,18 +9,20 @@ import shutil
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from ..errors import InputError
 from . import listing
 from .devices import gpus_found
-from .drawings import Drawings
 from .execution import Launch
-from .options import known_plans, parser, plan_asked_for, slots, work_dir
+from .options import parser, plan_asked_for, slots, work_dir
+from .plan.plan import Drawings
+from .plan.reading import known_plans
 from .preflight import PACKAGES, check_plan, missing_packages
-from .protocol import Protocol
-from .report import write_report
+from .report.report import write_report
+from .run.protocol import Protocol
 from .slurm import submit
 from .workers import Pool
 
@@ -30,8 +32,16 @@ HOPELESS = (
 )
 
 
-def main_benchmark(argv: Optional[Sequence[str]] = None) -> int:
-    """Run a benchmark; return 0 where all of it is done, 1 where a run failed, 130 where it was interrupted."""
+def main_benchmark(argv: Optional[Sequence[str]] = None, content: Optional[Mapping[str, Any]] = None) -> int:
+    """Run a benchmark.
+
+    Args:
+        argv: arguments; by default those of the command line.
+        content: plan of another command, in place of a file's.
+
+    Returns:
+        0 where all of it is done, 1 where a run failed, 130 where it was interrupted.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = parser()
     args = options.parse_args(arguments)
@@ -39,8 +49,8 @@ def main_benchmark(argv: Optional[Sequence[str]] = None) -> int:
         if args.list:
             print(listing.plans(known_plans()))
             return 0
-        plan = plan_asked_for(args)
-        studies = plan.studies
+        plan = plan_asked_for(args, content)
+        studies = [replace(study, seeds=()) for study in plan.studies] if args.search_only else plan.studies
         root = work_dir(args)
         protocols = [Protocol(study, root) for study in studies]
         for protocol in protocols:

@@ -15,8 +15,8 @@ from typing import Optional
 from ..errors import DIVERGED
 from .attempts import HEARTBEAT, Attempt
 from .files import write_json
+from .plan.study import Run, check_same
 from .results import collect, diverged, result
-from .study import Run, check_same
 
 PATIENCE = 20.0  # seconds that a training gets to end when it is asked to
 KEEP = ("first", "all", "none")

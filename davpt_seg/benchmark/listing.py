@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from .attempts import last_attempt
+from .plan.reading import read_yaml
+from .plan.study import Run
 from .progress import finished_of, runs_of
-from .protocol import Protocol
 from .results import result
-from .settings import read_yaml
-from .study import Run
+from .run.protocol import Protocol
 
 
 def plans(known: Mapping[str, Path]) -> str:
@@ -35,10 +35,12 @@ def state(folder: Path) -> str:
 def lines(protocol: Protocol) -> Iterator[tuple[str, str]]:
     """Yield state and description of each run of a study."""
     study, chosen = protocol.study, protocol.chosen()
-    if study.space.sampler == "grid" and study.space.axes:
+    if study.importance is not None:
+        yield _line(protocol, study.whole_run())
+    if study.space.sampler == "grid" and protocol.trials:
         for point in study.space.points():
             yield _line(protocol, study.search_run(point))
-    elif study.space.axes:
+    elif protocol.trials:
         tried = sorted(path.parent for path in protocol.folder.glob("search/*/run.json"))
         for folder in tried:
             yield state(folder), folder.relative_to(protocol.root).as_posix()

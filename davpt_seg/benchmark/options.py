@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os.path as osp
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
-from ..errors import InputError, nearest
-from ..experiments.catalog import config_root
+from ..errors import InputError
 from .devices import gpu_names
 from .execution import KEEP
-from .narrow import narrow
-from .plan import Plan, plan_of
-from .settings import read_plan, setting_of
-from .space import SAMPLERS
-from .typed import typed_keys
+from .plan.parts import read
+from .plan.plan import Plan, plan_of
+from .plan.reading import find_plan, read_plan, read_yaml, setting_of
+from .plan.schema import PlanFile
+from .plan.space import SAMPLERS
 
 DESCRIPTION = """\
 Run tasks x trunks x methods x seeds, and write one table of all.
@@ -78,6 +76,7 @@ def parser() -> argparse.ArgumentParser:
         help="of final runs; those of the search are removed when it has its score. Default: the first seed's",
     )
     how.add_argument("--command", metavar="PROGRAM", help="what trains, instead of 'python -m davpt_seg train'")
+    how.add_argument("--search-only", action="store_true", help="stop after the choice, before any test")
     only = made.add_mutually_exclusive_group()
     only.add_argument("--list", action="store_true", help="list the plans that come with us, and stop")
     only.add_argument("--dry-run", action="store_true", help="list all runs and what they lack, and stop")
@@ -85,23 +84,45 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def plan_asked_for(args: argparse.Namespace) -> Plan:
+def plan_asked_for(args: argparse.Namespace, content: Optional[Mapping[str, Any]] = None) -> Plan:
     """Return the plan that the command line asks for.
+
+    Args:
+        args: the command line.
+        content: plan of another command, in place of a file.
 
     Raises:
         InputError: the plan, or what was typed, cannot be run.
     """
+    typed: dict[str, Any] = {"sampler": args.sampler, "trials": args.trials, "amp": args.amp}
+    if args.seeds:
+        typed["seeds"] = args.seeds[0] if len(args.seeds) == 1 else args.seeds
+    if args.set:
+        typed["common"] = dict(_pair(word, "--set") for word in args.set)
+    if args.grid:
+        typed["grid"] = {key: _axis(values) for key, values in (_pair(word, "--grid") for word in args.grid)}
     if args.plan is None:
         if args.setting:
             raise InputError(f"--setting {args.setting} is of a plan file; name one before it")
-        names = dict(tasks=args.tasks, trunks=args.trunks, methods=args.methods)
-        return plan_of({**typed_keys(args, {}), **{key: value for key, value in names.items() if value}})
-    content = read_plan(find_plan(args.plan), args.setting)
-    plan = plan_of({**content, **typed_keys(args, content)})
-    found = plan.studies
-    for key, wanted in (("task", args.tasks), ("trunk", args.trunks), ("name", args.methods)):
-        found = narrow(found, key, wanted, plan.series)
-    return replace(plan, studies=found)
+        if content is not None:
+            return plan_of(content)
+        named = {"tasks": args.tasks, "trunks": args.trunks, "methods": args.methods}
+        return plan_of(read(PlanFile, {**typed, **named}))
+    plan = read_plan(find_plan(args.plan), args.setting, read(PlanFile, typed))
+    return plan_of(plan).narrowed(args.tasks, args.trunks, args.methods)
+
+
+def _pair(word: str, option: str) -> tuple[str, str]:
+    key, equals, value = word.partition("=")
+    if not (equals and key and value):
+        raise InputError(f"{option}: {word!r} is no KEY=VALUE")
+    return key, value
+
+
+def _axis(values: str) -> Any:
+    """Read ``1e-3,1e-2`` as values and ``1e-4:1e-2`` as a range on a logarithmic scale."""
+    low, colon, high = values.partition(":")
+    return {"low": low, "high": high} if colon else values.split(",")
 
 
 def work_dir(args: argparse.Namespace) -> Path:
@@ -112,24 +133,7 @@ def work_dir(args: argparse.Namespace) -> Path:
         raise InputError("without a plan file, name a --work-dir, such as work_dirs/benchmarks/try")
     path = find_plan(args.plan)
     name = path.with_suffix("").name if osp.isfile(args.plan) else args.plan
-    return Path("work_dirs", "benchmarks", name, setting_of(path, args.setting) or "")
-
-
-def known_plans() -> dict[str, Path]:
-    """Return the plans that come with us, by name."""
-    folder = config_root() / "benchmarks"
-    paths = [*sorted(folder.glob("*.yaml")), *sorted(folder.glob("ablations/*.yaml"))]
-    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in paths}
-
-
-def find_plan(path_or_name: str) -> Path:
-    """Find a plan: a file, or the name of one that comes with us."""
-    if osp.isfile(path_or_name):  # Path.is_file raises on a name that is too long
-        return Path(path_or_name)
-    known = known_plans()
-    if path_or_name not in known:
-        raise InputError(f"plan {path_or_name!r} does not exist; {nearest(path_or_name, known)}")
-    return known[path_or_name]
+    return Path("work_dirs", "benchmarks", name, setting_of(read(PlanFile, read_yaml(path)), path, args.setting) or "")
 
 
 def slots(gpus: Optional[str], jobs: Optional[int]) -> Sequence[dict[str, str]]:

@@ -11,11 +11,12 @@ from ..errors import DataError, InputError
 from ..quiet import without_notes
 from .devices import check_gpus
 from .hub import hub_problem
-from .study import Run, Study
-from .tasks import data_folder, data_variable, missing_data
+from .plan.study import Run, Study
+from .plan.tasks import data_folder, data_variable, missing_data
 
 SPLITS = ("train", "val", "test")
-PACKAGES = {"optuna": "the search needs it", "matplotlib": "tables and figures need it"}
+PACKAGES = {"matplotlib": "tables and figures need it"}
+OPTUNA = {"optuna": "the search by TPE needs it"}
 
 
 def check_plan(studies: Sequence[Study], compose: bool = True, gpus: Optional[Sequence[str]] = None) -> None:
@@ -30,7 +31,9 @@ def check_plan(studies: Sequence[Study], compose: bool = True, gpus: Optional[Se
     Raises:
         InputError: what is missing or wrong, all of it in one message, each with what to do.
     """
-    found = [*missing_packages(PACKAGES), *missing_data(dict.fromkeys(study.task for study in studies))]
+    tpe = any(study.space.sampler == "tpe" for study in studies)
+    packages = {**PACKAGES, **(OPTUNA if tpe else {})}
+    found = [*missing_packages(packages), *missing_data(dict.fromkeys(study.task for study in studies))]
     if compose:
         with without_notes():  # MMEngine would note, hundreds of times, that a config reads VTAB_ROOT
             found += _of_experiments(studies)
@@ -70,6 +73,8 @@ def _placed(problem: str, where: Sequence[str]) -> str:
 def _examples(study: Study, checked: set[Any]) -> Iterator[Run]:
     """Yield a run of a study as its search starts it; of the first one of a kind, further values and the final run."""
     example = study.space.example()
+    if study.importance is not None:
+        yield study.whole_run()
     yield study.search_run(example)
     kind = (study.method, study.head, *map(str, (study.words, study.cfg_options, study.space.axes)))
     if kind not in checked:
@@ -77,7 +82,7 @@ def _examples(study: Study, checked: set[Any]) -> Iterator[Run]:
         for name, axis in study.space.axes.items():
             for value in axis[1:] if isinstance(axis, tuple) else (axis.high,):
                 yield study.search_run({**example, name: value})
-    if study.task not in checked:
+    if study.seeds and study.task not in checked:
         checked.add(study.task)
         yield study.final_run(example, study.seeds[0])
 
@@ -86,11 +91,14 @@ def _problems(run: Run, checked: set[Any]) -> Iterator[str]:
     from ..experiments.compose import compose_from_words  # imports OpenMMLab: seconds
     from ..experiments.option_values import parsed_options
     from ..experiments.options import put_options
+    from ..experiments.shares import check_shares
     from ..training.start import check_weights
 
     try:
-        cfg = compose_from_words(run.words())
+        cfg = compose_from_words(run.words(pruned=False))
         put_options(cfg, parsed_options(run.options()))
+        if run.study.importance is not None:  # measured later
+            check_shares(cfg, run.named(), run.words())
     except ValueError as error:
         yield str(error)
         return

@@ -9,9 +9,9 @@ from pathlib import Path
 from threading import Lock
 
 from .attempts import Attempt
-from .protocol import Protocol
+from .plan.study import Run
 from .results import result
-from .study import Run
+from .run.protocol import Protocol
 
 TAIL = 15  # lines of a failed run's log
 
@@ -54,7 +54,7 @@ class Progress:
         if found.get("seconds") is not None:
             self.durations.setdefault(run.study.name, []).append(found["seconds"])
         left = self.left()
-        what = "validation" if run.stage == "search" else "test"
+        what = "test" if run.stage == "final" else "validation"
         took = "" if found.get("seconds") is None else f" after {found['seconds']:.0f} s"
         count = f"[{self.total - left}/{self.total}]"
         return f"{count} {run.key}: {what} {found['score']:.2f}{took}; {left} left, ETA {self._eta()}"
@@ -72,8 +72,8 @@ class Progress:
 
 
 def runs_of(protocol: Protocol) -> int:
-    """Count the runs of a study: its trials, and a final run for each seed."""
-    return protocol.trials + len(protocol.study.seeds)
+    """Count the runs of a study: the one that measures importance, its trials, and a final run for each seed."""
+    return (protocol.study.importance is not None) + protocol.trials + len(protocol.study.seeds)
 
 
 def finished_of(protocol: Protocol) -> int:
@@ -81,7 +81,8 @@ def finished_of(protocol: Protocol) -> int:
     chosen = protocol.chosen()
     tried = protocol.trials if chosen else len(list(protocol.folder.glob("search/*/result.json")))
     seeds = (protocol.folder / "final" / f"seed={seed}" / "result.json" for seed in protocol.study.seeds)
-    return min(tried, protocol.trials) + sum(path.is_file() for path in seeds)
+    whole = protocol.study.importance is not None and (protocol.folder / "whole" / "result.json").is_file()
+    return whole + min(tried, protocol.trials) + sum(path.is_file() for path in seeds)
 
 
 def failure(run: Run, attempt: Attempt) -> str:

@@ -10,8 +10,8 @@ from typing import Any, Optional
 
 from ..errors import InputError
 from .files import read_json, write_json
-from .study import Run
-from .tasks import score_of_task
+from .plan.study import Run
+from .plan.tasks import score_of_task
 
 # As MMEngine logs an iteration, of an epoch or of all: [3][10/25] or [10/400]; memory, in MB, on a GPU only.
 ITERATION = re.compile(r"(Epoch|Iter)\(train\)\s+(?:\[\d+\])?\[\s*\d+/(\d+)\].*? time: ([\d.]+)")
@@ -32,11 +32,13 @@ def collect(run: Run, folder: Path, seconds: Optional[float]) -> Optional[dict[s
         seconds: that it took, where it is known.
 
     Returns:
-        What was written; None where there are no scores.
+        What was written; None where there are no scores, or no importances of a run that measures them.
 
     Raises:
         InputError: the scores are another run's, or of images that this one must not see.
     """
+    if run.stage == "whole" and not (folder / "importance.json").is_file():
+        return None
     scores = read_json(folder / "scores.json")
     metric = score_of_task(run.study.task).key
     if scores is None or not math.isfinite(scores.get(metric, math.nan)):

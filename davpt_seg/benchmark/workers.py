@@ -12,10 +12,10 @@ from typing import NamedTuple, Optional
 
 from .attempts import Attempt, claim, last_attempt
 from .execution import Launch, execute
+from .plan.study import Run
 from .progress import Progress, finished_of, runs_of
-from .protocol import Protocol
 from .results import result
-from .study import Run
+from .run.protocol import Protocol
 
 POLL = 2.0  # seconds between two looks for work while others' runs must end first
 
@@ -95,7 +95,7 @@ class Pool:
             for run in protocol.next_runs():
                 folder = protocol.root / run.key
                 if result(folder) is not None:
-                    wait |= run.stage == "search"  # it ended just now: look again, and choose
+                    wait |= run.stage != "final"  # it ended just now: look again, and choose
                     continue
                 attempt = claim(folder, self.launch.session)
                 if attempt is not None:

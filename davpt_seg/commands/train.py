@@ -21,9 +21,12 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
     """
     parser = _parser()
     args = parser.parse_args(argv)
+    from mmengine.dist import is_main_process
+
     from ..training.build_training import build_training
     from ..training.dry_run import dry_run
     from ..training.first_process import disconnect
+    from ..training.measure import measure_trained
     from ..training.refusals import advise_check
     from ..training.resume import last_checkpoint
     from ..training.scores import write_scores
@@ -51,7 +54,13 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
         f"Done. Checkpoints and logs: {runner.work_dir}. Next: python tools/test.py {args.config} "
         f"{last_checkpoint(runner.work_dir) or 'CHECKPOINT'}"
     )
+    first = is_main_process()
     disconnect(args.launcher)
+    if args.importance and first:  # without the other processes, which need not wait for it
+        try:
+            measure_trained(runner, args.config)
+        except InputError as error:
+            parser.error(str(error))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,6 +84,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="when done, test the trained model, once, and write its scores here (JSON)",
     )
+    parser.add_argument(
+        "--importance",
+        action="store_true",
+        help="when done, measure the importance of the prompts on the validation images and write importance.json into "
+        "the work dir, for the word importance=FILE (docs/pruning.md)",
+    )
     return parser
 
 
@@ -84,14 +99,19 @@ def _prepare(parser: argparse.ArgumentParser, cfg: Config, args: argparse.Namesp
     Raises:
         InputError: the training could not run to its end.
     """
+    from ..experiments.shares import check_prunable
+    from ..training.measure import images_to_measure
     from ..training.start import check_weights, stop_where_diverged, use_resume
     from ..training.testing import check_files
 
     check_files(None, args.test)
-    if args.test and any(hook.get("type") == "EMAHook" for hook in cfg.get("custom_hooks") or ()):
+    if args.importance:
+        check_prunable(cfg, args.config)
+    if (args.test or args.importance) and any(hook.get("type") == "EMAHook" for hook in cfg.get("custom_hooks") or ()):
+        option = "--test would test" if args.test else "--importance would measure"
         raise InputError(
-            "--test would test the weights that EMAHook averages, not their average: omit it, and give the "
-            "checkpoint to tools/test.py"
+            f"{option} the weights that EMAHook averages, not their average: omit it, and give the checkpoint to "
+            f"tools/{'test' if args.test else 'prune'}.py"
         )
     if args.test and cfg.get("test_dataloader") is None:
         raise InputError("--test: this config has no test_dataloader to test on")
@@ -104,6 +124,8 @@ def _prepare(parser: argparse.ArgumentParser, cfg: Config, args: argparse.Namesp
         except InputError as error:
             raise InputError(f"--resume: {error}") from error
     check_data(parser, cfg, ("train", "val", "test") if args.test else ("train", "val"), args.launcher)
+    if args.importance:
+        images_to_measure(cfg, "val", None, args.config)
     check_weights(cfg)
 
 

@@ -30,7 +30,7 @@ class Segments(nn.Module):
         if isinstance(kept, str) or len(lengths) != 1 or any(set(row) - {"0", "1"} or "1" not in row for row in kept):
             raise InputError(
                 f"prompts segments must be a list of equally long texts of 0 and 1, with a 1 in each, got {kept!r}; "
-                "davpt_seg.core.adapters.pruning makes one"
+                "davpt_seg.core.importance makes one"
             )
         segments = lengths.pop()
         if embed_dim % segments:

@@ -18,6 +18,7 @@ from . import classification, segmentation
 from .fitting import check_complete, check_known, check_parts, check_words
 from .hyperparameters import COMMAND, Hyperparameters
 from .parts import label_of, merged_parts, read_part
+from .shares import use_shares
 from .values import name_of, parse
 from .words import CLASSIFICATION, EXAMPLES, PARTS, SEGMENTATION, WORDS, is_path, words_of
 
@@ -60,7 +61,7 @@ def compose_from_words(words: str) -> Config:
     Raises:
         InputError: see :func:`compose`; or a word that is no ``WORD=VALUE`` or is there twice.
     """
-    return _composed(_read(words))[0]
+    return _composed(read_words(words))[0]
 
 
 def origins(words: str) -> str:
@@ -69,7 +70,7 @@ def origins(words: str) -> str:
     Raises:
         InputError: see :func:`compose_from_words`.
     """
-    values = classification.in_use(*_composed(_read(words)))
+    values = classification.in_use(*_composed(read_words(words)))
     lines = [f"  {name:<18}{values[name]!s:<10}{origin}" for name, origin in values.origins.items()]
     return "\n".join(["Values by word, before --cfg-options; all others are those of the parts' files:", *lines])
 
@@ -81,7 +82,12 @@ def asks_for_composition(config: str) -> bool:
     return bool(equals) and is_word and not osp.isfile(config)
 
 
-def _read(words: str) -> dict[str, str]:
+def read_words(words: str) -> dict[str, str]:
+    """Return the values of words as text, by name.
+
+    Raises:
+        InputError: a word that is no ``WORD=VALUE`` or is there twice.
+    """
     chosen: dict[str, str] = {}
     for word in words.split(","):
         name, _, value = word.partition("=")
@@ -118,6 +124,7 @@ def _composed(given: Mapping[str, str]) -> tuple[Config, Hyperparameters]:
     values = Hyperparameters({}, {}) if task == SEGMENTATION else classification.looked_up(cfg, parts, typed)
     values = values.put({name: parse(known[name], text) for name, text in typed.items()}, COMMAND)
     build.use(cfg, parts["method"], split, values)
+    use_shares(cfg, values)
     return _named(cfg, task, parts, split, typed), values
 
 
@@ -130,6 +137,7 @@ def _named(cfg: Config, task: str, parts: Mapping[str, str], split: str, typed: 
     names = [*model, *labels["data"].split("/")]
     if parts["schedule"] != known["schedule"].default:
         names.append(f"{'' if task == SEGMENTATION else 'schedule='}{labels['schedule']}")
+    labelled = {name: label_of(text) for name, text in typed.items()}
     words = dict(parts, **(dict(split=split) if split else {}), **typed)
     return Config(
         {
@@ -138,5 +146,5 @@ def _named(cfg: Config, task: str, parts: Mapping[str, str], split: str, typed: 
             if key not in classification.VARIABLES or task == SEGMENTATION
         },
         cfg_text=f"# {','.join(f'{key}={value}' for key, value in words.items())}\n",
-        filename=f"{method}/{name_of(names, {**changes, **typed})}.py",
+        filename=f"{method}/{name_of(names, {**changes, **labelled})}.py",
     )

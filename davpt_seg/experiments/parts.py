@@ -74,8 +74,8 @@ def has_key(content: Any, key: str) -> bool:
 
 
 def label_of(name: str) -> str:
-    """Return what names a part in file and folder names: of a path its stem, and a mark that no other path has."""
-    if not is_path(name):
+    """Return what names a part in file and folder names: of a path, also of a ``.json``, its stem and its own mark."""
+    if not is_path(name) and not name.endswith(".json"):
         return name
     path = Path(osp.abspath(osp.expanduser(name)))
     return f"{path.stem}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"

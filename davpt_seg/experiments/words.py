@@ -84,6 +84,8 @@ def count(
 
 
 SPLITS = ("choose", "final")
+SHARES = ("prompt_share", "segment_share")
+PRUNING = (*SHARES, "rank_by")  # words that need ``importance``
 WORDS = (
     part("method", TASKS, "what is trained in the ViT, or several methods joined by `+`", "davpt", True),
     part("head", S, "what reads the ViT; with the trunk, a file `HEAD_TRUNK.py`", "upernet"),
@@ -137,6 +139,13 @@ WORDS = (
     count("rank", TASKS, "rank of LoRA", "fit_values()", OWN, of="rank"),
     count("width", TASKS, "channels of the bottleneck of Adapter and AdaptFormer", "fit_values()", OWN, of="width"),
     Word("drop_path", C, "drop-path rate in the ViT", "use_method()", ROW, below=1),
+    Word("importance", TASKS, "file of importances of the prompts, `.json`, by which the least important are removed",
+         "use_shares()", "", str, by_runner=True),
+    Word("prompt_share", TASKS, "share of the prompts to remove; needs `importance`", "use_shares()", "0", below=1),
+    Word("segment_share", TASKS, "share of the segments to remove of each prompt that stays; needs `importance`",
+         "use_shares()", "0", below=1),
+    Word("rank_by", TASKS, "ranking of prompts: by masks on them (E2VPT), or by the sum over their segments",
+         "use_shares()", "masks", str, choices=("masks", "segments")),
 )  # fmt: skip
 # Columns of hyperparameters.csv that no word sets.
 COLUMNS = (

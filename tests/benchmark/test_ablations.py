@@ -8,12 +8,12 @@ import pytest
 from mmengine.config import DictAction
 from mmengine.registry import HOOKS
 
-from davpt_seg.benchmark.options import known_plans
-from davpt_seg.benchmark.plan import plan_of
-from davpt_seg.benchmark.settings import read_plan, read_yaml
-from davpt_seg.benchmark.study import Study
+from davpt_seg.benchmark.plan.plan import plan_of
+from davpt_seg.benchmark.plan.reading import known_plans, read_plan, read_yaml
+from davpt_seg.benchmark.plan.study import Study
 from davpt_seg.experiments.compose import compose_from_words
 from davpt_seg.experiments.options import check_options
+from davpt_seg.experiments.shares import check_shares
 from davpt_seg.training.model import build_on_meta
 
 CELLS = [(name, setting) for name, path in known_plans().items() for setting in read_yaml(path).get("settings", [None])]
@@ -37,7 +37,9 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_variant_composes_and_builds(name: str, setting: str) -> None:
     for study in first_studies(name, setting):
         run = study.search_run(study.space.example())
-        cfg = compose_from_words(run.words())
+        cfg = compose_from_words(run.words(pruned=False))
+        if study.importance is not None:
+            check_shares(cfg, run.named(), study.key)
         typed = dict(option.split("=", 1) for option in run.options())
         options = {key: DictAction._parse_iterable(text) for key, text in typed.items()}
         check_options(cfg, options)

@@ -10,15 +10,14 @@ import pytest
 from matplotlib.container import ErrorbarContainer
 from scipy.stats import ttest_1samp
 
-from davpt_seg.benchmark.components import component_text
-from davpt_seg.benchmark.drawings import FigureSpec, TableSpec
-from davpt_seg.benchmark.figure_tables import figure_text
-from davpt_seg.benchmark.lines import figure_of
-from davpt_seg.benchmark.plan import plan_of
-from davpt_seg.benchmark.report import draw
-from davpt_seg.benchmark.series import Series
-from davpt_seg.benchmark.table import Column, score_of
-from davpt_seg.benchmark.tasks import tasks_of
+from davpt_seg.benchmark.plan.drawings import Figure, Table
+from davpt_seg.benchmark.plan.plan import plan_of
+from davpt_seg.benchmark.plan.tasks import tasks_of
+from davpt_seg.benchmark.plan.variants import Series
+from davpt_seg.benchmark.report.ablations import component_text, figure_text
+from davpt_seg.benchmark.report.figures import figure_of
+from davpt_seg.benchmark.report.report import draw
+from davpt_seg.benchmark.report.table import Column, score_of
 from davpt_seg.errors import InputError
 
 from .conftest import Bench
@@ -27,8 +26,8 @@ from .fake_train import score
 METHODS = ["vpt_deep", {"one": {"method": "davpt", "prompts": "{n}", "over": {"n": [20, 5]}}}]
 PLAN: dict[str, Any] = dict(tasks=["vtab/dtd"], trunks=["vits14"], methods=METHODS, grid={})
 SERIES = Series("one", "n", {"20": "one_20", "5": "one_5"})
-FIGURE = FigureSpec("counts", (SERIES,), ("plain",), "prompts", "How many")
-TABLE = TableSpec("parts", {"plain": (), "one_5": ("loss",), "one_20": ("loss", "bias")}, "What it brings")
+FIGURE = Figure(series=(SERIES,), baselines=("plain",), xlabel="prompts", title="How many")
+TABLE = Table(rows={"plain": (), "one_5": ("loss",), "one_20": ("loss", "bias")}, title="What it brings")
 
 
 def column(name: str, by_seed: dict[str, dict[int, float]], **costs: float) -> Column:
@@ -72,7 +71,7 @@ def test_the_numbers_of_a_figure_are_written_beside_it() -> None:
 
 def test_words_on_an_axis_stay_in_their_order_and_missing_points_are_left_out() -> None:
     series = Series("kind", "kind", {"zebra": "one_20", "ant": "one_5", "cow": "nowhere"})
-    figure = figure_of(FigureSpec("kinds", (series,), (), "kind", ""), COLUMNS)
+    figure = figure_of(Figure(series=(series,), xlabel="kind"), COLUMNS)
     axes = figure.axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["zebra", "ant", "cow"]
     (line,) = [each for each in axes.containers if isinstance(each, ErrorbarContainer)]
@@ -106,7 +105,7 @@ def test_means_over_tasks_are_compared_seed_by_seed_too() -> None:
     more = {task: {0: 51.0 + 2 * i, 1: 63.0} for i, task in enumerate(tasks)}
     first, second = column("plain", base), column("one_5", more)
     assert first.seed_scores("fgvc") == pytest.approx({0: 52.0, 1: 60.0})
-    text = component_text(TableSpec("x", {"plain": (), "one_5": ("loss",)}, ""), [first, second])
+    text = component_text(Table(rows={"plain": (), "one_5": ("loss",)}), [first, second])
     differences = np.array([np.mean([1 + i for i in range(5)]), 3.0])
     assert told(differences) in next(line for line in text.splitlines() if line.startswith("| one_5"))
     del more[tasks[0]][1]
@@ -127,7 +126,7 @@ def test_both_means_of_vtab_are_there_by_seed() -> None:
         (dict(figures={"f": {"series": ["on"]}}), "figure 'f', series: the plan has no entry with over 'on'; did you"),
         (dict(figures={"f": {"series": ["vpt_deep"]}}), "no entry with over 'vpt_deep'"),
         (dict(figures={"f": {"series": ["one"], "baselines": ["vpt_dep"]}}), "did you mean 'vpt_deep'"),
-        (dict(figures={"f": {}}), "figure 'f' has no series"),
+        (dict(figures={"f": {}}), "figure 'f' needs 'series'"),
         (dict(figures={"f": {"series": ["one"], "x": 1}}), "figure 'f' has no 'x'; known: series, base"),
         (dict(figures={"f": {"series": ["one"], "title": 1}}), "title must be a text"),
         (dict(figures=["f"]), "figures must be a mapping"),

@@ -10,10 +10,10 @@ import pytest
 import torch
 from mmengine.model import BaseModel
 
-from davpt_seg.benchmark.learning_curves import curve, curves_of, draw_curves, mean_curve
-from davpt_seg.benchmark.plan import plan_of
-from davpt_seg.benchmark.protocol import Protocol
-from davpt_seg.benchmark.report import write_report
+from davpt_seg.benchmark.plan.plan import plan_of
+from davpt_seg.benchmark.report.learning_curves import curve, curves_of, draw_curves, mean_curve
+from davpt_seg.benchmark.report.report import write_report
+from davpt_seg.benchmark.run.protocol import Protocol
 
 from .conftest import Bench
 

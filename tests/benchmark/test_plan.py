@@ -9,19 +9,30 @@ import pytest
 import yaml
 from mmengine.config import Config
 
-from davpt_seg.benchmark.options import find_plan, parser, plan_asked_for, slots, work_dir
-from davpt_seg.benchmark.plan import FULL_RATES, RATES, WORDS, studies
-from davpt_seg.benchmark.segmentation import segmentation_tasks
-from davpt_seg.benchmark.settings import read_plan
-from davpt_seg.benchmark.space import Range
-from davpt_seg.benchmark.study import Study
-from davpt_seg.benchmark.tasks import data_folder, data_variable, expand, missing_data, tasks_of
+from davpt_seg.benchmark.options import parser, plan_asked_for, slots, work_dir
+from davpt_seg.benchmark.plan.fields import WORDS
+from davpt_seg.benchmark.plan.plan import FULL_RATES, RATES, plan_of
+from davpt_seg.benchmark.plan.reading import find_plan, read_plan
+from davpt_seg.benchmark.plan.space import Range
+from davpt_seg.benchmark.plan.study import Study
+from davpt_seg.benchmark.plan.tasks import (
+    data_folder,
+    data_variable,
+    expand,
+    missing_data,
+    segmentation_tasks,
+    tasks_of,
+)
 from davpt_seg.errors import InputError
 from davpt_seg.experiments.catalog import config_root
 from davpt_seg.experiments.compose import compose_from_words
-from davpt_seg.experiments.words import TASKS, words_of
+from davpt_seg.experiments.words import PRUNING, TASKS, words_of
 
 PLAN: dict[str, Any] = dict(tasks=["vtab/dtd"], trunks=["vitb_in21k"], methods=["linear"])
+
+
+def studies(plan: dict[str, Any]) -> list[Study]:
+    return plan_of(plan).studies
 
 
 def typed(*arguments: str) -> list[Study]:
@@ -53,7 +64,7 @@ def typed(*arguments: str) -> list[Study]:
         (dict(grid={"lr": []}), "values must be given, each once"),
         (dict(grid={"lr": {"low": 1e-4, "high": 1e-2}}), "a range has no grid"),
         (dict(grid={"lr": {"low": 1e-2, "high": 1e-4}}, sampler="tpe", trials=3), "low must be less than high"),
-        (dict(grid={"lr": {"low": 1e-4}}, sampler="tpe", trials=3), "'high' is missing"),
+        (dict(grid={"lr": {"low": 1e-4}}, sampler="tpe", trials=3), "grid lr needs 'high'"),
         (dict(sampler="tpe"), "needs a number of trials"),
         (dict(trials=3), "trials is for sampler tpe"),
         (dict(sampler="random"), "sampler must be one of grid, tpe"),
@@ -65,8 +76,8 @@ def typed(*arguments: str) -> list[Study]:
         (dict(methods="linear"), "methods must be a list"),
         (dict(tasks=5), "tasks must be a list of names"),
         (dict(grid=[1e-3]), "grid must be a mapping"),
-        (dict(grid={"lr": {"low": "a", "high": 1}}, sampler="tpe", trials=3), "low and high must be numbers"),
-        (dict(sampler="tpe", trials="many"), "needs a number of trials"),
+        (dict(grid={"lr": {"low": "a", "high": 1}}, sampler="tpe", trials=3), "grid lr, low must be a number"),
+        (dict(sampler="tpe", trials="many"), "trials must be a whole number, got 'many'"),
         (dict(search_seed="x"), "search_seed must be a whole number"),
         (dict(amp="no"), "amp must be true or false"),
         (dict(seeds=True), "seeds must be"),
@@ -129,7 +140,7 @@ def test_every_task_has_a_data_part() -> None:
 
 def test_words_are_those_of_the_experiments_but_the_runners() -> None:
     of_experiments = {name for task in TASKS for name in words_of(task)}
-    assert set(WORDS) == of_experiments - {"method", "trunk", "data", "split", "subset_seed"}
+    assert set(WORDS) == of_experiments - {"method", "trunk", "data", "split", "subset_seed", "importance"}
     for name in of_experiments - set(WORDS):
         with pytest.raises(InputError, match=f"'{name}' is set by the runner"):
             studies({**PLAN, "common": {name: 1}})
@@ -192,7 +203,7 @@ def test_a_range_is_typed_with_a_colon() -> None:
         *("--tasks", "vtab/dtd", "--trunks", "vits14", "--methods", "bias", "--seeds", "3", "7"),
         *("--grid", "lr=1e-4:1e-2", "--sampler", "tpe", "--trials", "9"),
     )
-    assert study.space.axes == {"lr": Range(1e-4, 1e-2, log=True)}
+    assert study.space.axes == {"lr": Range(low=1e-4, high=1e-2, log=True)}
     assert (study.space.count, study.seeds) == (9, (3, 7))
 
 
@@ -229,15 +240,15 @@ def test_the_work_dir_is_named_after_the_plan(tmp_path: Path) -> None:
 
 
 def test_the_plan_of_vtab_is_all_of_it() -> None:
-    found = studies(read_plan(find_plan("vtab")))
+    found = plan_of(read_plan(find_plan("vtab"))).studies
     assert len({study.key for study in found}) == len(found) == 19 * 4 * 7
     assert {study.seeds for study in found} == {(0, 1, 2, 3, 4)}
 
 
 def test_an_experiment_with_every_word_has_a_name_that_file_systems_take() -> None:
     own = [
-        word for word in WORDS if word not in ("head", "schedule", "iters", "train_images")
-    ]  # parts, and segmentation's
+        word for word in WORDS if word not in ("head", "schedule", "iters", "train_images", *PRUNING)
+    ]  # parts, segmentation's, and what no run has as words
     words = {word: 10 if word in ("epochs", "prompts") else 1 for word in own} | {"weight_decay": 0.0001234567}
     words["image_size"] = 224
     method = {"all": {"method": "e2vpt+guidance+lora+adapter"}}

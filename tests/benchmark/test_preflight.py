@@ -67,10 +67,11 @@ def test_all_that_is_missing_is_said_in_one_message(
     hide(monkeypatch, "optuna", "matplotlib")
     monkeypatch.setenv("FGVC_ROOT", "/no/fgvc")
     arguments = ("--tasks", "vtab/dmlab", "fgvc/cub", "--trunks", "vitb_mocov3", "--methods", "lora", "linear")
-    told = refusal(capsys, *arguments, "--gpus", "7", *(["--dry-run"] if dry else []))
+    tpe = ("--grid", "lr=1e-4:1e-2", "--sampler", "tpe", "--trials", "2")
+    told = refusal(capsys, *arguments, *tpe, "--gpus", "7", *(["--dry-run"] if dry else []))
     for part in (
         "problems would stop runs of this plan",
-        "package optuna is missing, the search needs it: pip install 'davpt-seg[benchmark]'",
+        "package optuna is missing, the search by TPE needs it: pip install 'davpt-seg[benchmark]'",
         "package matplotlib is missing, tables and figures need it",
         "no data of fgvc/cub (/no/fgvc/CUB_200_2011). Say where they are by FGVC_ROOT",
         "vtab/dmlab/vitb_mocov3/lora and 3 more: model.backbone.weights: file",

@@ -6,13 +6,14 @@ import json
 import os
 import re
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 
 from davpt_seg.benchmark.attempts import last_attempt
-from davpt_seg.benchmark.protocol import choice
-from davpt_seg.benchmark.search import Trial
+from davpt_seg.benchmark.plan.space import Trial
+from davpt_seg.benchmark.run.protocol import choice
 
 from .conftest import RUNS, SMALL, Bench, wait_until
 from .fake_train import EPOCHS, score
@@ -119,13 +120,85 @@ def test_a_choice_that_changed_after_its_final_runs_is_refused(
     assert bench.started() == before
 
 
+LINEAR = ("--tasks", "vtab/dtd", "--trunks", "vitb_in21k", "--methods", "linear", "--seeds", "1")
+
+
+def test_a_grid_is_tried_in_order_each_point_once_and_without_optuna(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)  # an import of it would raise
+    grid = ("--grid", "lr=0.1,0.01,0.001", "weight_decay=0,1")
+    assert bench.run("w", *grid, "--dry-run", what=LINEAR) == 0
+    assert bench.run("w", *grid, what=LINEAR) == 0
+    tried = [re.search(r"lr=([\d.]+),weight_decay=(\d)", line).groups() for line in bench.started()]
+    assert tried[:-1] == [(lr, decay) for lr in ("0.1", "0.01", "0.001") for decay in ("0", "1")]
+    study = bench.folder / "w/vtab/dtd/vitb_in21k/linear"
+    trials = json.loads((study / "chosen.json").read_text())["trials"]
+    assert [trial["number"] for trial in trials] == list(range(6))
+    assert all(trial["score"] for trial in trials)
+    assert bench.run("w", *grid, "--report", what=LINEAR) == 0
+    assert not (study / "optuna.journal").exists()
+
+
+def test_a_grid_of_one_value_is_chosen_without_a_run(bench: Bench) -> None:
+    assert bench.run("w", "--grid", "lr=0.002", "weight_decay=0", what=LINEAR) == 0
+    (line,) = bench.started()
+    assert "split=final,lr=0.002,weight_decay=0 " in line
+    chosen = json.loads((bench.folder / "w/vtab/dtd/vitb_in21k/linear/chosen.json").read_text())
+    assert chosen == dict(parameters={"lr": 0.002, "weight_decay": 0}, score=None, trials=[])
+    assert "| vtab/dtd | lr=0.002 weight_decay=0 |" in (bench.folder / "w/table.md").read_text()
+
+
+def test_a_search_by_tpe_that_was_stopped_ends_as_an_uninterrupted_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tpe = ("--grid", "lr=1e-4:1e-1", "--sampler", "tpe", "--trials", "13")
+    assert bench.run("whole", *tpe, what=LINEAR) == 0
+    assert len(bench.started()) == 14
+    monkeypatch.setenv("FAKE_FAIL", re.search(r"lr=[\d.e-]+", bench.started()[-2])[0])  # the last trial
+    assert bench.run("stopped", *tpe, what=LINEAR) == 1
+    monkeypatch.delenv("FAKE_FAIL")
+    assert bench.run("stopped", *tpe, what=LINEAR) == 0
+    whole, stopped = (bench.folder / w / "vtab/dtd/vitb_in21k/linear" for w in ("whole", "stopped"))
+    assert (whole / "chosen.json").read_bytes() == (stopped / "chosen.json").read_bytes()
+    for name in ("chosen.json", "optuna.journal"):
+        (stopped / name).unlink()
+    before = len(bench.started())
+    assert bench.run("stopped", *tpe, what=(*LINEAR, "--seeds", "2")) == 0
+    assert (whole / "chosen.json").read_bytes() == (stopped / "chosen.json").read_bytes()  # from the trials' folders
+    (line,) = bench.started()[before:]
+    assert "split=final" in line and "randomness.seed=1 " in line
+
+
+def test_a_method_file_that_changed_does_not_continue_a_study(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    path = bench.folder / "mine.py"
+    path.write_text("model = dict()\n")
+    plan = bench.folder / "mine.yaml"
+    methods = f"[{{mine: {{method: {path}}}}}, {{ours: {{method: bias}}}}]"
+    plan.write_text(f"tasks: [vtab/dtd]\ntrunks: [vits14]\nseeds: 1\ngrid: {{}}\nmethods: {methods}\n")
+    assert bench.run("w", what=(str(plan),)) == 0
+    study = bench.folder / "w/vtab/dtd/vits14/mine/study.json"
+    assert "method_files" not in (study.parent.parent / "ours/study.json").read_text()
+    made = json.loads(study.read_text())
+    assert list(made.pop("method_files")) == [str(path)]
+    path.write_text("model = dict(backbone=dict())\n")
+    for mode in ((), ("--report",)):
+        with pytest.raises(SystemExit, match="2"):
+            bench.run("w", *mode, what=(str(plan),))
+        assert f"method_files was {{'{path}': " in capsys.readouterr().err
+    study.write_text(json.dumps(made))  # as earlier versions wrote it
+    chosen = (study.parent / "chosen.json").read_bytes()
+    assert bench.run("w", what=(str(plan),)) == 0
+    assert "method_files" in study.read_text()
+    assert ((study.parent / "chosen.json").read_bytes(), len(bench.started())) == (chosen, 2)
+
+
 def test_a_grid_may_grow_before_any_final_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = ("--tasks", "vtab/dtd", "--trunks", "vitb_in21k", "--methods", "linear", "--seeds", "1")
     monkeypatch.setenv("FAKE_FAIL", "lr=0.001")
-    assert bench.run("w", "--grid", "lr=1e-3,1e-2", what=one) == 1  # so nothing is chosen
+    assert bench.run("w", "--grid", "lr=1e-3,1e-2", what=LINEAR) == 1  # so nothing is chosen
     monkeypatch.delenv("FAKE_FAIL")
     before = len(bench.started())
-    assert bench.run("w", "--grid", "lr=1e-1,1e-2,1e-3", what=one) == 0
+    assert bench.run("w", "--grid", "lr=1e-1,1e-2,1e-3", what=LINEAR) == 0
     tried = [re.search(r"lr=([\d.]+)", line)[1] for line in bench.started()[before:] if "split=choose" in line]
     assert tried == ["0.1", "0.001"]  # 0.01 had its score
     chosen = json.loads((bench.folder / "w/vtab/dtd/vitb_in21k/linear/chosen.json").read_text())

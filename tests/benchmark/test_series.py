@@ -9,9 +9,10 @@ import pytest
 import yaml
 
 from davpt_seg.benchmark.command import main_benchmark
-from davpt_seg.benchmark.options import known_plans, parser, plan_asked_for, work_dir
-from davpt_seg.benchmark.plan import plan_of, studies
-from davpt_seg.benchmark.settings import read_plan
+from davpt_seg.benchmark.options import parser, plan_asked_for, work_dir
+from davpt_seg.benchmark.plan.plan import plan_of
+from davpt_seg.benchmark.plan.reading import known_plans, read_plan
+from davpt_seg.benchmark.plan.study import Study
 from davpt_seg.errors import InputError
 
 PLAN: dict[str, Any] = dict(tasks=["vtab/dtd"], trunks=["vitb_in21k"], grid={})
@@ -19,6 +20,10 @@ SETTING = (
     "tasks: [vtab/dtd]\nseeds: 3\ntrunks: [vits14]\ncommon: {epochs: 3, lr: 1e-2}\ncfg_options: [a.b=1]\ngrid: {}\n"
 )
 ABLATION = "settings: [small, large]\nseeds: 7\ncommon: {epochs: 5}\ncfg_options: [a.b=2]\nmethods: [davpt]\n"
+
+
+def studies(plan: dict[str, Any]) -> list[Study]:
+    return plan_of(plan).studies
 
 
 @pytest.fixture
@@ -85,16 +90,12 @@ def test_a_variant_that_has_a_methods_name_is_refused() -> None:
 
 
 def test_a_plan_lies_over_its_setting(ablation: Path) -> None:
-    assert read_plan(ablation) == dict(
-        tasks=["vtab/dtd"],
-        trunks=["vits14"],
-        seeds=7,
-        common={"epochs": 5, "lr": "1e-2"},  # YAML's idea of it; read later
-        cfg_options=("a.b=1", "a.b=2"),  # the later wins
-        grid={},
-        methods=["davpt"],
-    )
-    assert read_plan(ablation, "large")["trunks"] == ["vitb_in21k"]
+    plan = read_plan(ablation)
+    assert (plan.tasks, plan.trunks, list(plan.methods)) == (("vtab/dtd",), ("vits14",), ["davpt"])
+    assert set(plan.seeds.values()) == {tuple(range(7))}
+    assert (plan.common, plan.grid) == ({"epochs": 5, "lr": 0.01}, {})
+    assert plan.cfg_options == ("a.b=1", "a.b=2")  # the later wins
+    assert read_plan(ablation, "large").trunks == ("vitb_in21k",)
 
 
 def test_a_setting_is_chosen_on_the_command_line_and_has_a_work_dir_of_its_own(ablation: Path) -> None:

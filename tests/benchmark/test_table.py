@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from davpt_seg.benchmark import markdown
-from davpt_seg.benchmark.plots import picture
-from davpt_seg.benchmark.published import Cell, published
+from davpt_seg.benchmark.plan.tasks import GROUPS, tasks_of
+from davpt_seg.benchmark.report import markdown
+from davpt_seg.benchmark.report.figures import picture
+from davpt_seg.benchmark.report.published import Cell, published
+from davpt_seg.benchmark.report.table import Choice, Column, Score, means, score_of
 from davpt_seg.benchmark.results import times
-from davpt_seg.benchmark.table import Choice, Column, Score, means, score_of
-from davpt_seg.benchmark.tasks import GROUPS, tasks_of
 
 TASKS = (*tasks_of("vtab"), *tasks_of("fgvc"))
 # Their printed means, 65.90, 41.73 and 53.09, are not those of their printed groups, 65.23, 41.07 and 53.76.

@@ -308,7 +308,9 @@ def test_unguided_blocks_may_have_other_numbers_of_prompts() -> None:
 
 
 def test_a_class_token_loss_without_class_token_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"guidance needs a class token, and this ViT has none; set metric=dict.image_token=.mean"):
+    with pytest.raises(
+        ValueError, match=r"guidance needs a class token, and this ViT has none; set metric=dict.image_token=.mean"
+    ):
         build(timm_kwargs=TRAITS["no_class_token"], prompts=dict(num_prompts=2), guidance=dict(num_classes=3))
 
 

@@ -15,8 +15,8 @@ from mmengine.model import BaseModule
 from mmengine.runner import load_checkpoint
 
 from davpt_seg.apis.predictor import Predictor
-from davpt_seg.apis.prune import main_prune
 from davpt_seg.commands.predict import main_predict
+from davpt_seg.commands.prune import main_prune
 from davpt_seg.commands.test import main_test
 from davpt_seg.commands.train import main_train
 from davpt_seg.core.weights import open_checkpoint

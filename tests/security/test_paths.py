@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from davpt_seg.benchmark.plan import studies
-from davpt_seg.benchmark.settings import read_plan
+from davpt_seg.benchmark.plan.plan import plan_of
+from davpt_seg.benchmark.plan.reading import read_plan
 from davpt_seg.datasets.fgvc import FGVCDataset
 from davpt_seg.datasets.vtab import VTABDataset
 from davpt_seg.errors import DataError, InputError
@@ -59,14 +59,14 @@ def test_links_below_the_folder_are_followed_as_caches_and_clusters_make_them(tm
 @pytest.mark.parametrize("name", ["../../x", "..", "/tmp/x", "vitb/../x", "a b", "", "x\n"])
 def test_a_plan_names_no_folder_outside_of_its_work_dir(name: str) -> None:
     with pytest.raises(InputError, match=r"(?s)trunks: .* is no name; a name becomes a folder"):
-        studies(dict(tasks=["vtab/dtd"], trunks=[name], methods=["linear"]))
+        plan_of(dict(tasks=["vtab/dtd"], trunks=[name], methods=["linear"]))
 
 
 def test_a_task_of_ones_own_names_no_folder_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "vtab").mkdir()
     monkeypatch.setenv("VTAB_ROOT", str(tmp_path / "vtab"))
     with pytest.raises(InputError, match=r"tasks: 'vtab/\.\./\.\.' is no name"):
-        studies(dict(tasks=["vtab/../.."], trunks=["vitb_in21k"], methods=["linear"]))
+        plan_of(dict(tasks=["vtab/../.."], trunks=["vitb_in21k"], methods=["linear"]))
 
 
 def test_a_plan_names_no_setting_outside(tmp_path: Path) -> None:

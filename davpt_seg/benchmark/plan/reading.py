@@ -1,0 +1,103 @@
+"""Files of plans and of settings: on what (tasks, trunks, seeds, words) a plan of variants is run."""
+
+from __future__ import annotations
+
+import os.path as osp
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any, Optional
+
+import yaml
+
+from ...errors import InputError, nearest
+from ...experiments.catalog import config_root
+from .parts import read
+from .schema import PlanFile, Setting
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads YAML, but neither a key that is there twice, which hides a value, nor a list that holds itself."""
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        return self.construct_object(node, deep=True)  # refuses recursive nodes
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        for key in {key for key in keys if keys.count(key) > 1}:
+            raise yaml.constructor.ConstructorError(None, None, f"{key!r} is there twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a file of a plan or a setting.
+
+    Raises:
+        InputError: it cannot be read, or is no mapping.
+    """
+    name = f"plan {str(path)!r}"
+    try:
+        content = yaml.load(path.read_bytes(), _Loader)  # a SafeLoader
+    except OSError as error:
+        raise InputError(f"{name} cannot be read: {error}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{name} is no YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{name} must be a mapping, with keys such as tasks, trunks and methods")
+    return content
+
+
+def read_plan(path: Path, setting: Optional[str] = None, typed: Optional[PlanFile] = None) -> PlanFile:
+    """Read a plan, put it over its setting if it has any, and what is typed over both.
+
+    Args:
+        path: of the plan.
+        setting: one of those that the plan lists; by default the first.
+        typed: what the command line says.
+
+    Raises:
+        InputError: either cannot be read, or the plan does not list that setting.
+    """
+    typed = PlanFile() if typed is None else typed
+    plan = read(PlanFile, read_yaml(path), searched=tuple(typed.grid or ()))
+    name = setting_of(plan, path, setting)
+    if name is not None:
+        plan = plan.over(_read_setting(path, name))
+    common = {key: value for key, value in plan.common.items() if key not in (typed.grid or ())}
+    return typed.over(plan.model_copy(update={"common": common}))
+
+
+def setting_of(plan: PlanFile, path: Path, setting: Optional[str]) -> Optional[str]:
+    """Return the setting that a plan is run on; None where it has none.
+
+    Raises:
+        InputError: the plan does not list the one that is asked for.
+    """
+    if setting is not None and setting not in plan.settings:
+        told = nearest(setting, plan.settings) if plan.settings else "it lists none under settings"
+        raise InputError(f"plan {path.stem!r} has no setting {setting!r}; {told}")
+    return setting or (plan.settings[0] if plan.settings else None)
+
+
+def _read_setting(plan: Path, name: str) -> Setting:
+    beside, ours = plan.parent / f"{name}.yaml", config_root() / "benchmarks" / "settings" / f"{name}.yaml"
+    path = beside if beside.is_file() else ours
+    if not path.is_file():
+        raise InputError(f"plan {plan.stem!r}: there is no setting {name!r}, neither {beside} nor {ours}")
+    return read(Setting, read_yaml(path), f"setting {name!r}")
+
+
+def known_plans() -> dict[str, Path]:
+    """Return the plans that come with us, by name."""
+    folder = config_root() / "benchmarks"
+    paths = [*sorted(folder.glob("*.yaml")), *sorted(folder.glob("ablations/*.yaml"))]
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in paths}
+
+
+def find_plan(path_or_name: str) -> Path:
+    """Find a plan: a file, or the name of one that comes with us."""
+    if osp.isfile(path_or_name):  # Path.is_file raises on a name that is too long
+        return Path(path_or_name)
+    known = known_plans()
+    if path_or_name not in known:
+        raise InputError(f"plan {path_or_name!r} does not exist; {nearest(path_or_name, known)}")
+    return known[path_or_name]

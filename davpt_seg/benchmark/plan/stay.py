@@ -1,0 +1,31 @@
+"""The prompts that stay in a run with pruning, as an option of its config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..files import read_json
+from .fields import Value
+
+
+def stay(file: Path, words: Mapping[str, Value]) -> str:
+    """Return the option of a run whose least important prompts and segments are removed.
+
+    It has the prompts themselves, not the file's name, so that a run needs no file, and is known by what it trains.
+
+    Args:
+        file: importances, as ``davpt-seg train --importance`` writes them.
+        words: ``prompt_share``, ``segment_share`` and ``rank_by``, each by default as in an experiment.
+
+    Raises:
+        InputError: the file cannot be read, or a share leaves nothing.
+    """
+    from ...core.importance import pruned  # torch takes seconds to import
+    from ...experiments.shares import read_importance
+
+    importance = read_importance(str(file)).ranked(str(words.get("rank_by", "masks")))
+    kept = pruned(importance, float(words.get("prompt_share", 0)), float(words.get("segment_share", 0)))
+    blocks = (read_json(file) or {})["about"]["num_prompts"]
+    prompts = dict(num_prompts=[kept["num_prompts"] if count else 0 for count in blocks], segments=kept["segments"])
+    return f"model.backbone.prompts={prompts}"

@@ -1,0 +1,182 @@
+"""A study: one method on one task and trunk; and its runs."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Optional
+
+from ...errors import InputError
+from ...experiments.words import CLASSIFICATION, PRUNING, SEGMENTATION, words_of
+from ..files import read_json
+from .fields import Value
+from .space import Parameters, Space
+from .tasks import benchmark_of
+
+# Of a run's config by stage. No run before the final ones can see the test images: split=choose has none.
+SPLITS = dict(whole="choose", search="choose", final="final")
+
+
+@dataclass(frozen=True)
+class Study:
+    """One method on one task and trunk: searched on the validation split, then trained once per seed and tested.
+
+    Args:
+        task: ``vtab/dtd``, ``ade20k``.
+        trunk: ``vitb_in21k``.
+        name: of the method or of a variant of it; a row of tables and a folder.
+        method: the ``method=`` word.
+        words: further words that hold for all runs.
+        cfg_options: ``KEY=VALUE`` that hold for all runs.
+        amp: mixed precision.
+        space: what the search tries.
+        seeds: of the final runs.
+        search_seed: of the search's runs.
+        importance: words of the run before the search that measures the importance of its prompts; None for none.
+        method_files: SHA-256 of the method's files by path, where it is not one of ours.
+    """
+
+    task: str
+    trunk: str
+    name: str
+    method: str
+    words: Parameters
+    cfg_options: tuple[str, ...]
+    amp: bool
+    space: Space
+    seeds: tuple[int, ...]
+    search_seed: int
+    importance: Optional[Parameters] = None
+    method_files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Its folder below the work dir."""
+        return f"{self.task}/{self.trunk}/{self.name}"
+
+    @property
+    def head(self) -> str:
+        """What reads the trunk: ``classifier``, or segmentation's ``upernet``, ``setr_pup``, ``linear``."""
+        task = SEGMENTATION if benchmark_of(self.task) == SEGMENTATION else CLASSIFICATION
+        return str(self.words.get("head", words_of(task)["head"].default))
+
+    def whole_run(self) -> Run:
+        """Return the run before the search: it trains all prompts and measures their importance."""
+        return Run(self, "whole", dict(self.importance or {}), self.search_seed)
+
+    def search_run(self, parameters: Parameters) -> Run:
+        """Return the run that tries some hyper-parameters: trained and scored on the validation protocol."""
+        return Run(self, "search", dict(parameters), self.search_seed)
+
+    def final_run(self, parameters: Parameters, seed: int) -> Run:
+        """Return the run that is reported."""
+        return Run(self, "final", dict(parameters), seed)
+
+    def definition(self) -> dict[str, Any]:
+        """Describe all that its figures depend on, but for the seeds."""
+        return dict(
+            method=self.method,
+            words=dict(self.words),
+            cfg_options=list(self.cfg_options),
+            amp=self.amp,
+            search_seed=self.search_seed,
+            search=self.space.as_json(),
+            **({} if self.importance is None else {"importance": dict(self.importance)}),
+            **({"method_files": dict(self.method_files)} if self.method_files else {}),
+        )
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run of a study.
+
+    Args:
+        study: what it belongs to.
+        stage: ``whole``, ``search`` or ``final``.
+        parameters: values by word, or by key of the config, beside the study's.
+        seed: seed of its random numbers.
+        stay: option of the config with the prompts that stay, in place of the words of pruning; empty before their
+            importance is measured, and in studies without pruning.
+    """
+
+    study: Study
+    stage: str
+    parameters: Mapping[str, Value] = field(hash=False)
+    seed: int
+    stay: str = ""
+
+    @property
+    def key(self) -> str:
+        """Its folder below the work dir: STUDY/whole, STUDY/search/PARAMETERS, or STUDY/final/seed=SEED."""
+        if self.stage == "whole":
+            return f"{self.study.key}/whole"
+        name = f"seed={self.seed}" if self.stage == "final" else folder_name(self.parameters)
+        return f"{self.study.key}/{self.stage}/{name}"
+
+    def words(self, pruned: bool = True) -> str:
+        """Return its experiment in words, as tools/train.py takes them; with those of pruning, if it has them."""
+        study, named = self.study, self.named()
+        words = dict(method=study.method, trunk=study.trunk, data=study.task, split=SPLITS[self.stage])
+        if "train_images" in named:  # each seed draws images of its own, the same for all methods
+            words["subset_seed"] = str(self.seed)
+        omitted = PRUNING if self.stay or not pruned else ()
+        return ",".join(f"{name}={value}" for name, value in {**words, **named}.items() if name not in omitted)
+
+    def named(self) -> dict[str, Value]:
+        """Return the words of the study and of this run, by name; the run that measures importance prunes nothing."""
+        own = {name: value for name, value in self.parameters.items() if "." not in name}
+        named = {**self.study.words, **own}
+        return {name: named[name] for name in named if self.stage != "whole" or name not in PRUNING}
+
+    def options(self) -> list[str]:
+        """Return its ``--cfg-options``."""
+        searched = [f"{name}={value}" for name, value in self.parameters.items() if "." in name]
+        # No final run validates, so options of validation have nothing to change in it.
+        fixed = [each for each in self.study.cfg_options if self.stage != "final" or not each.startswith("val_")]
+        return [f"randomness.seed={self.seed}", *fixed, *searched, *filter(None, [self.stay])]
+
+    def command(self, program: Sequence[str], folder: Path) -> list[str]:
+        """Return its command line.
+
+        Args:
+            program: what trains, such as ``python tools/train.py``.
+            folder: its work dir.
+        """
+        files = ["--work-dir", str(folder), "--resume", "--test", str(folder / "scores.json")]
+        amp = ["--amp"] if self.study.amp else []
+        measure = ["--importance"] if self.stage == "whole" else []
+        return [*program, self.words(), *files, *measure, *amp, "--cfg-options", *self.options()]
+
+    def definition(self) -> dict[str, Any]:
+        """Describe it for its folder."""
+        return dict(stage=self.stage, words=self.words(), cfg_options=self.options(), amp=self.study.amp)
+
+
+def check_same(run: Run, folder: Path) -> Optional[dict[str, Any]]:
+    """Return what a run's folder was made for; None where nothing was run in it.
+
+    Raises:
+        InputError: another run than this one.
+    """
+    before = read_json(folder / "run.json")
+    if before is not None and _comparable(before) != _comparable(run.definition()):
+        raise InputError(
+            f"{folder} holds a run of {before}, but the plan and chosen.json ask for {run.definition()} there; give "
+            "another --work-dir, or, of final runs, put the chosen.json back that they were made for"
+        )
+    return before
+
+
+def folder_name(parameters: Parameters, limit: Optional[int] = 150) -> str:
+    """Name a folder after hyper-parameters, readable and different for different ones."""
+    name = ",".join(f"{key}={value}" for key, value in parameters.items()) or "default"
+    plain = re.sub(r"[^\w=,.+-]", "_", name)[:limit]
+    return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _comparable(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the order out of a run's words, which changes nothing that is trained."""
+    return {**definition, "words": sorted(str(definition.get("words")).split(","))}

@@ -1,0 +1,152 @@
+"""Tasks: the 24 of VTAB-1k and FGVC with their groups, and those of segmentation; and where their images lie."""
+
+from __future__ import annotations
+
+import os
+import os.path as osp
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+from ...errors import InputError, nearest
+from ...experiments.catalog import config_root
+
+# Read as text, since MMEngine would take seconds: data_root = "{{$CAMVID_ROOT:data/camvid}}", here or in its base.
+DATA_ROOT = re.compile(r'^data_root = "(?:\{\{\$(\w+):)?([^"{}]+)(?:\}\})?"', re.MULTILINE)
+BASE = re.compile(r'^_base_ = \[?"([\w./]+)"', re.MULTILINE)
+
+
+class DataRoot(NamedTuple):
+    """A folder of images: the variable that says where it is, if there is one, and the default."""
+
+    variable: Optional[str]
+    default: str
+
+
+class Metric(NamedTuple):
+    """What a test is scored by, in percent: its key in ``scores.json``, and its name in tables."""
+
+    key: str
+    name: str
+
+
+ACCURACY = Metric("accuracy/top1", "accuracy")
+MIOU = Metric("mIoU", "mIoU")
+GROUPS: dict[str, tuple[str, ...]] = {
+    "vtab/natural": ("caltech101", "cifar", "dtd", "oxford_flowers102", "oxford_iiit_pet", "svhn", "sun397"),
+    "vtab/specialized": ("patch_camelyon", "eurosat", "resisc45", "diabetic_retinopathy"),
+    "vtab/structured": (
+        *("clevr_count", "clevr_dist", "dmlab", "kitti"),
+        *("dsprites_loc", "dsprites_ori", "smallnorb_azi", "smallnorb_ele"),
+    ),
+    "fgvc": ("cub", "nabirds", "flowers", "dogs", "cars"),
+}
+FGVC_FOLDERS = dict(
+    cub="CUB_200_2011", nabirds="nabirds", flowers="OxfordFlower", dogs="Stanford-dogs", cars="Stanford-cars"
+)
+SEGMENTATION = "segmentation"
+ROOTS = dict(vtab=DataRoot("VTAB_ROOT", "data/vtab-1k"), fgvc=DataRoot("FGVC_ROOT", "data/fgvc"))
+
+
+def tasks_of(group: str) -> tuple[str, ...]:
+    """List the tasks of ``vtab``, ``vtab/natural``, ``vtab/specialized``, ``vtab/structured`` or ``fgvc``."""
+    benchmark = group.partition("/")[0]
+    groups = [name for name in GROUPS if name == group or name.startswith(f"{group}/")]
+    return tuple(f"{benchmark}/{task}" for name in groups for task in GROUPS[name])
+
+
+def known_tasks() -> tuple[str, ...]:
+    """List the 24 tasks of VTAB-1k and FGVC, and those of segmentation."""
+    return tasks_of("vtab") + tasks_of("fgvc") + segmentation_tasks()
+
+
+def benchmark_of(task: str) -> str:
+    """Return ``vtab``, ``fgvc`` or ``segmentation``."""
+    folder, slash, _ = task.partition("/")
+    return folder if slash or task in GROUPS else SEGMENTATION
+
+
+def score_of_task(task: str) -> Metric:
+    """Return what a task's test is scored by."""
+    return MIOU if benchmark_of(task) == SEGMENTATION else ACCURACY
+
+
+def expand(names: Iterable[str]) -> tuple[str, ...]:
+    """Turn groups and tasks into tasks, each once, in the order given.
+
+    A task of VTAB's or FGVC's layout that is none of the 24 is taken where its data are there: a data set of one's own.
+
+    Raises:
+        InputError: an unknown name; the message holds the closest known one.
+    """
+    tasks: list[str] = []
+    for name in names:
+        tasks += tasks_of(name) or [_checked(name)]
+    return tuple(dict.fromkeys(tasks))
+
+
+def _checked(name: str) -> str:
+    own = bool(name.partition("/")[2]) and benchmark_of(name) in ROOTS  # of VTAB's or FGVC's layout
+    folder = data_folder(name) if own else None
+    if name in known_tasks() or (folder is not None and osp.isdir(folder)):
+        return name
+    known = ("vtab", *GROUPS, *known_tasks())
+    where = f" (nor is there {folder})" if folder else ""
+    raise InputError(f"there is no task {name!r}{where}; {nearest(name, known)}")
+
+
+def data_variable(task: str) -> Optional[str]:
+    """Return the variable that says where a task's images are; None where its config has none."""
+    benchmark = benchmark_of(task)
+    if benchmark in ROOTS:
+        return ROOTS[benchmark].variable
+    root = data_root(task)
+    return root.variable if root else None
+
+
+def data_folder(task: str) -> Optional[Path]:
+    """Return where a task's images are looked for; None where its config does not say so in a form that is known."""
+    benchmark, _, name = task.partition("/")
+    root = ROOTS.get(benchmark) or data_root(task)
+    if root is None:
+        return None
+    folder = Path(os.environ.get(root.variable or "", root.default))
+    if benchmark not in ROOTS:
+        return folder
+    return folder / (FGVC_FOLDERS.get(name, name) if benchmark == "fgvc" else name)
+
+
+def missing_data(tasks: Iterable[str]) -> Iterator[str]:
+    """Look for the folder of each task; of those that are not there, say which, and how to say where they are."""
+    folders = {task: data_folder(task) for task in tasks}
+    missing = {task: folder for task, folder in folders.items() if folder is not None and not osp.isdir(folder)}
+    if missing:
+        variables = dict.fromkeys(filter(None, map(data_variable, missing)))
+        how = f"Say where they are by {', '.join(variables)}" if variables else "Put them there"
+        named = ", ".join(f"{task} ({folder})" for task, folder in missing.items())
+        yield f"no data of {named}. {how}, or choose others by --tasks"
+
+
+def segmentation_tasks() -> tuple[str, ...]:
+    """List them, those that a user has put there included."""
+    return tuple(sorted(path.stem for path in _folder().glob("*.py") if not path.stem.endswith("base")))
+
+
+def data_root(task: str) -> Optional[DataRoot]:
+    """Return where a task's config says that its images are; None where it says so in no form that is known."""
+    path = _folder() / f"{task}.py"
+    while path.is_file():
+        text = path.read_text()
+        found = DATA_ROOT.search(text)
+        if found:
+            return DataRoot(found[1], found[2])
+        base = BASE.search(text)
+        if base is None:
+            break
+        path = path.parent / base[1]
+    return None
+
+
+def _folder() -> Path:
+    return config_root() / "_base_" / "datasets"

@@ -1,0 +1,106 @@
+"""The methods of a plan: its entries, each with the variants that it has along an axis."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...errors import InputError
+from .parts import shortened
+
+
+@dataclass(frozen=True)
+class Series:
+    """Variants of one method along an axis.
+
+    Args:
+        name: of the entry.
+        axis: what differs: ``block``.
+        points: the variants' names, by label on the axis.
+    """
+
+    name: str
+    axis: str
+    points: Mapping[str, str]
+
+
+def methods_of(content: Any, searched: Collection[str]) -> tuple[dict[str, Any], dict[str, Series]]:
+    """Return the settings of all methods and variants by name, and the series.
+
+    Args:
+        content: value of ``methods``: a list whose entries are a name or ``name: {settings}``, or a mapping.
+        searched: words that the command line searches. Where there are any, an entry's own values of them and its own
+            grid are left out.
+
+    Raises:
+        InputError: an entry of another form, a name that is there twice, or variants that are all the same.
+    """
+    if isinstance(content, Mapping):
+        content = [{name: settings} for name, settings in content.items()]
+    if not isinstance(content, (list, tuple)):
+        raise InputError(f"methods must be a list, got {shortened(content)}")
+    methods: dict[str, Any] = {}
+    found: dict[str, Series] = {}
+    for entry in content:
+        (name, settings), *more = entry.items() if isinstance(entry, Mapping) and entry else [(entry, {})]
+        settings = {} if settings is None else settings
+        if more or not isinstance(name, str) or not isinstance(settings, Mapping):
+            form = "'name: {method: davpt, prompts: 4}'"
+            raise InputError(f"methods: an entry is a name, or {form}, got {shortened(entry)}")
+        settings = {key: value for key, value in settings.items() if not searched or key not in ("grid", *searched)}
+        variants = _variants(name, settings) if "over" in settings else {name: {"method": name, **settings}}
+        for each in dict.fromkeys([name, *variants]):
+            if each in methods or each in found:
+                raise InputError(f"methods: {each!r} is there twice; give the variant a name of its own")
+        methods.update(variants)
+        if "over" in settings:
+            ((axis, labels),) = settings["over"].items()
+            found[name] = Series(name, str(axis), dict(zip(map(str, labels), variants)))
+    return methods, found
+
+
+def _variants(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of an entry's variants by name.
+
+    A label has either text, which takes the place of ``{AXIS}`` in the entry's settings, or settings, which take
+    precedence over the entry's.
+
+    Raises:
+        InputError: ``over`` is not one axis with different values, or all variants are the same.
+    """
+    where, over = f"method {name!r}", settings["over"]
+    if not isinstance(over, Mapping) or len(over) != 1:
+        example = "{block: [9, 10]}"
+        raise InputError(f"{where}: over is one axis with its values, such as {example}, got {shortened(over)}")
+    ((axis, values),) = over.items()
+    if not isinstance(values, (list, tuple, Mapping)) or not values:
+        raise InputError(f"{where}, over {axis}: must be a list of values, or 'label: value', got {shortened(values)}")
+    labels = [str(label) for label in values]
+    if len(set(labels)) < len(labels):
+        raise InputError(f"{where}, over {axis}: each value once, got {shortened(labels)}")
+    shared = {"method": name, **{key: value for key, value in settings.items() if key != "over"}}
+    place = f"{{{axis}}}"
+    made = {}
+    for label, value in zip(labels, values):
+        own = values[value] if isinstance(values, Mapping) else value
+        if isinstance(own, Mapping):
+            options = [each.get("cfg_options") or () for each in (shared, own)]
+            if not all(isinstance(each, (list, tuple)) for each in options):
+                raise InputError(f"{where}, over {axis}: cfg_options must be a list, got {shortened(options)}")
+            made[f"{name}_{label}"] = {**shared, **own, "cfg_options": [*options[0], *options[1]]}
+        else:
+            if not isinstance(own, (bool, int, float, str)) or own != own:
+                raise InputError(f"{where}, over {axis}: must be text, a number or settings, got {shortened(own)}")
+            made[f"{name}_{label}"] = _filled(shared, place, str(own))
+    if len(made) > 1 and all(each == made[f"{name}_{labels[0]}"] for each in made.values()):
+        raise InputError(f"{where}: nothing differs over {axis}; write {place} where its value belongs")
+    return made
+
+
+def _filled(content: Any, place: str, text: str) -> Any:
+    if isinstance(content, str):
+        return content.replace(place, text)
+    if isinstance(content, Mapping):
+        return {key: _filled(value, place, text) for key, value in content.items()}
+    return [_filled(value, place, text) for value in content] if isinstance(content, (list, tuple)) else content

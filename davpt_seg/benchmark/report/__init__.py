@@ -1,0 +1,1 @@
+"""Tables and figures of what has ended in a work dir."""

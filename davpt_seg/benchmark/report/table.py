@@ -1,0 +1,167 @@
+"""The table of a benchmark: what each row means, and how its figures are computed."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from ..plan.fields import Value
+from ..plan.tasks import GROUPS, tasks_of
+from ..results import result
+from ..run.protocol import Protocol
+
+VTAB_GROUPS = tuple(group for group in GROUPS if group.startswith("vtab/"))
+MEANS = {
+    **{group: f"mean of {group.split('/')[1].capitalize()} ({len(GROUPS[group])} tasks)" for group in VTAB_GROUPS},
+    "vtab/mean_of_tasks": "VTAB-1k: mean of the 19 tasks",
+    "vtab/mean_of_groups": "VTAB-1k: mean of the 3 group means",
+    "fgvc": "FGVC: mean of the 5 tasks",
+}
+COSTS = {
+    "tuned": "tuned parameters, without head (M)",
+    "tuned_with_head": "tuned parameters, with head (M)",
+    "seconds_per_epoch": "seconds per epoch",
+    "seconds_per_iteration": "seconds per iteration",
+    "memory": "GPU memory in training (GB)",
+}
+PER_IMAGE = "ms_per_image"  # a cost that ablations show
+MILLION = 1e6
+
+
+@dataclass(frozen=True)
+class Score:
+    """Test accuracy or mIoU in percent over seeds: mean, sample deviation of several, how many of how many."""
+
+    mean: float
+    deviation: Optional[float]
+    seeds: int
+    wanted: int
+
+
+def score_of(scores: Sequence[float], wanted: int) -> Optional[Score]:
+    """Return mean and deviation over seeds; None where no seed has ended."""
+    if not scores:
+        return None
+    return Score(statistics.mean(scores), statistics.stdev(scores) if len(scores) > 1 else None, len(scores), wanted)
+
+
+def mean_over(tasks: Sequence[str], by_task: Mapping[str, Optional[float]]) -> Optional[float]:
+    """Average tasks, all with the same weight; None where one is missing."""
+    values = [by_task.get(task) for task in tasks]
+    return None if not values or None in values else statistics.mean(value for value in values if value is not None)
+
+
+def means(by_task: Mapping[str, Optional[float]]) -> dict[str, Optional[float]]:
+    """Compute the groups' means, both means of VTAB, and FGVC's, each None where a task of it is missing."""
+    found = {group: mean_over(tasks_of(group), by_task) for group in GROUPS}
+    found["vtab/mean_of_tasks"] = mean_over(tasks_of("vtab"), by_task)
+    found["vtab/mean_of_groups"] = mean_over(VTAB_GROUPS, found)
+    return found
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Hyper-parameters that a search chose, their score in validation, and which stand at an end of their grid."""
+
+    parameters: Mapping[str, Value]
+    score: Optional[float]
+    edges: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Column:
+    """What one method did on one trunk.
+
+    Args:
+        trunk, name, method: of its studies; ``method`` differs from ``name`` for a variant.
+        scores: by task.
+        costs: by row of ``COSTS``, each the mean over tasks and seeds that have it.
+        chosen: what was chosen, by task.
+        head: what reads the trunk; None where tasks have different ones.
+        by_seed: scores by task and seed.
+    """
+
+    trunk: str
+    name: str
+    method: str
+    scores: Mapping[str, Optional[Score]]
+    costs: Mapping[str, Optional[float]]
+    chosen: Mapping[str, Choice]
+    head: Optional[str] = "classifier"
+    by_seed: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+
+    def seed_scores(self, row: str) -> dict[int, float]:
+        """Return scores by seed: of a task, or of a mean over tasks that all have the seed."""
+        if row == "vtab/mean_of_groups":
+            parts = [self.seed_scores(group) for group in VTAB_GROUPS]
+        else:
+            tasks = tasks_of("vtab" if row == "vtab/mean_of_tasks" else row) or (row,)
+            parts = [dict(self.by_seed.get(task, {})) for task in tasks]
+        common = set(parts[0]).intersection(*parts[1:])
+        return {seed: statistics.mean(part[seed] for part in parts) for seed in sorted(common)}
+
+    def means(self) -> dict[str, Optional[float]]:
+        """Compute its means."""
+        return means({task: score.mean if score else None for task, score in self.scores.items()})
+
+
+def score_at(column: Optional[Column], row: str) -> Optional[Score]:
+    """Return the score of a task, or of a mean over tasks: then over the seeds that all of them have."""
+    if column is None:
+        return None
+    if row in column.scores:
+        return column.scores[row]
+    found = list(column.seed_scores(row).values())
+    return score_of(found, len(found))
+
+
+def columns(protocols: Sequence[Protocol]) -> list[Column]:
+    """Read what is there of all studies, finished or not, in the plan's order."""
+    methods: dict[tuple[str, str], list[Protocol]] = {}
+    for protocol in protocols:
+        methods.setdefault((protocol.study.trunk, protocol.study.name), []).append(protocol)
+    return [_column(trunk, name, found) for (trunk, name), found in methods.items()]
+
+
+def _column(trunk: str, name: str, protocols: Sequence[Protocol]) -> Column:
+    results = {protocol.study.task: final_results(protocol) for protocol in protocols}
+    wanted = {protocol.study.task: len({*protocol.study.seeds, *seeds_there(protocol)}) for protocol in protocols}
+    heads = {protocol.study.head for protocol in protocols}
+    scores = {task: {seed: each["score"] for seed, each in found.items()} for task, found in results.items()}
+    return Column(
+        trunk=trunk,
+        name=name,
+        method=protocols[0].study.method,
+        scores={task: score_of(list(found.values()), wanted[task]) for task, found in scores.items()},
+        costs={row: _cost(row, [list(found.values()) for found in results.values()]) for row in (*COSTS, PER_IMAGE)},
+        chosen={protocol.study.task: choice for protocol in protocols if (choice := _choice(protocol))},
+        head=heads.pop() if len(heads) == 1 else None,
+        by_seed=scores,
+    )
+
+
+def _choice(protocol: Protocol) -> Optional[Choice]:
+    chosen = protocol.chosen()
+    if not chosen or not chosen["parameters"]:
+        return None
+    return Choice(chosen["parameters"], chosen["score"], protocol.study.space.edges(chosen["parameters"]))
+
+
+def final_results(protocol: Protocol) -> dict[int, dict[str, Any]]:
+    """Return the results of all final runs that ended, by seed, also of seeds that the plan has no more."""
+    found = {seed: result(protocol.folder / "final" / f"seed={seed}") for seed in seeds_there(protocol)}
+    return {seed: each for seed, each in found.items() if each is not None}
+
+
+def seeds_there(protocol: Protocol) -> list[int]:
+    """List the seeds whose final runs ended, the plan's and others."""
+    return sorted(int(path.parent.name.partition("=")[2]) for path in protocol.folder.glob("final/seed=*/result.json"))
+
+
+def _cost(row: str, results: Sequence[Sequence[Mapping[str, Any]]]) -> Optional[float]:
+    """Average a cost over the tasks that have it, of each the mean over seeds; parameters in millions."""
+    known = [[each[row] for each in task if each.get(row) is not None] for task in results]
+    by_task = [statistics.mean(values) for values in known if values]
+    return statistics.mean(by_task) / (MILLION if row.startswith("tuned") else 1) if by_task else None

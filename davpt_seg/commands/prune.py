@@ -1,0 +1,227 @@
+"""E2VPT's pruning: ``davpt-seg prune``, ``tools/prune.py``."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Optional
+
+from ..errors import InputError
+from ..experiments.words import CLASSIFICATION, SEGMENTATION, SHARES, words_of
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+    from ..core.importance import Importance
+
+HELP = """\
+E2VPT's pruning (arXiv 2307.13770): measure which prompts, and which segments of each, the loss depends on least; remove
+them; train what is left from fresh values.
+
+With CHECKPOINT: one step. Measures a trained model on held-out images, writes the importances and an image of what is
+removed, and prints the command that trains what is left: with words, or with FILE.py, the config of the pruned
+experiment.
+
+Without CHECKPOINT: the whole cycle, a plan of davpt-seg benchmark in DIR. The words are trained and measured
+(split=choose), each pair of shares is trained and scored on the validation images, and with --test the best one is
+trained on all training images and tested, once for each seed (split=final). Stopped or killed, the same command
+resumes. Other options of davpt-seg benchmark, such as --gpus, --jobs, --threads and --report, are passed on.
+
+examples:
+  python tools/prune.py WORDS CHECKPOINT --out importance.json --prompt-share 0.5 --segment-share 0.5
+  python tools/train.py WORDS,importance=importance.json,prompt_share=0.5,segment_share=0.5 --amp
+  python tools/prune.py method=e2vpt,trunk=vitb_in21k,data=vtab/dtd --work-dir work_dirs/pruning/dtd \\
+      --prompt-share 0.1 0.3 0.5 0.7 0.9 --segment-share 0.1 0.5 0.9 --amp --test"""
+SEVERAL_GPUS = (
+    "pruning runs in one process (a cycle takes --gpus). On several GPUs, train with tools/dist_train.sh, "
+    "prune the checkpoint by tools/prune.py CONFIG CHECKPOINT --out pruned.py, and train that with tools/dist_train.sh"
+)
+
+
+def main_prune(argv: Optional[Sequence[str]] = None) -> Optional[int]:
+    """Prune a checkpoint's prompts, or run a whole cycle.
+
+    Returns:
+        The exit status of a cycle.
+    """
+    parser = _parser()
+    args, others = parser.parse_known_args(argv)
+    try:
+        if args.launcher != "none" or int(os.environ.get("WORLD_SIZE", 1)) > 1:
+            raise InputError(SEVERAL_GPUS)
+        if not args.checkpoint:
+            return _run_cycle(args, others)
+        if others:
+            parser.error(f"unrecognized arguments: {' '.join(others)}")
+        _prune_checkpoint(parser, args)
+    except InputError as error:
+        parser.error(str(error))
+    return None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="%(prog)s CONFIG CHECKPOINT --out FILE [options]\n       %(prog)s WORDS [--work-dir DIR] [options]",
+        allow_abbrev=False,  # other options are the benchmark's
+    )
+    add = parser.add_argument
+    several: dict[str, Any] = dict(nargs="+", type=float, default=[0.5], metavar="0..1")
+    add("config", help="words of an experiment; with CHECKPOINT, also a file or a name that davpt-seg configs lists")
+    add("checkpoint", nargs="?", help="a .pth file that tools/train.py wrote")
+    add("--prompt-share", **several, help="share of the prompts to remove; several for a cycle; default: 0.5")
+    add("--segment-share", **several, help="share of the segments to remove of each prompt that stays; default: 0.5")
+    add("--rank-by", choices=("masks", "segments"), default="masks", help=words_of(SEGMENTATION)["rank_by"].meaning)
+    add("--cfg-options", nargs="+", metavar="KEY=VALUE", help="change the config, as in training")
+    add("--dry-run", action="store_true", help="check everything, print what would be done, and stop")
+    add("--launcher", default="none", help=argparse.SUPPRESS)
+    add = parser.add_argument_group("one step, with CHECKPOINT").add_argument
+    add("--out", type=Path, metavar="FILE", help="importances (.json), or the pruned config (.py), to write")
+    add("--segments", type=int, metavar="N", help="segments of a prompt; default: 16, as in E2VPT")
+    add("--split", choices=("val", "train"), help="images to measure on, never augmented; default: val")
+    add("--images", type=int, metavar="N", help="number of them, drawn at random; default: all")
+    add = parser.add_argument_group("cycle").add_argument
+    add("--work-dir", type=Path, metavar="DIR", help="default: work_dirs/pruning/METHOD/WORDS")
+    add("--amp", action="store_true", help="train in mixed precision")
+    add("--test", action="store_true", help="train the best one as it is reported, and test it")
+    add("--seeds", nargs="+", type=int, metavar="N", help="of --test: how many (5), or which (0 3 7); default: 1")
+    return parser
+
+
+def _refuse(args: argparse.Namespace, names: Sequence[str], advice: str) -> None:
+    for name in names:
+        if getattr(args, name) not in (None, False):
+            raise InputError(f"--{name.replace('_', '-')} {advice}")
+
+
+def _prune_checkpoint(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    from ..core.importance import staying
+    from ..experiments.option_values import parsed_options
+    from ..experiments.shares import alike, check_prunable
+    from ..training.measure import images_to_measure, load_trained, measure
+    from ..visualization.pruning import pruning_picture
+    from .config_argument import check_data, read_config
+
+    _check_one_step(args)
+    stem = args.out.with_suffix(".importance" if _is_config(args.out) else "")
+    record, picture = (stem.with_name(f"{stem.name}.{kind}") for kind in ("json", "png"))
+    for file in (args.out, record, picture):
+        if file.exists():
+            raise InputError(f"{file} exists already; name another --out, or remove it")
+    cfg = read_config(parser, args.config, parsed_options(args.cfg_options or []))
+    if "model" not in cfg:
+        raise InputError(f"{args.config} has no model: is it an experiment, or a part of one?")
+    shares, split = (args.prompt_share[0], args.segment_share[0]), args.split or "val"
+    count = check_prunable(cfg, args.config)
+    check_data(parser, cfg, ("val", "test") if split == "val" else ("train",))
+    batches = images_to_measure(cfg, split, args.images, args.config)
+    images: Any = batches.dataset
+    print(f"Importance is measured on {len(images)} images.")
+    segments = 16 if args.segments is None else args.segments
+    pruned = _pruned(cfg, alike(count, segments), shares, args.config)
+    print(f"Prompts in each block: {count} -> {_counts(cfg, pruned, segments)}")
+    model = load_trained(cfg, args.checkpoint, args.config)
+    if args.dry_run:
+        print(f"Dry run: config, checkpoint and data are fine; leave out --dry-run to measure and write {args.out}.")
+        return
+    origin = dict(config=args.config, checkpoint=args.checkpoint, split=split)
+    importance, on = measure(model, batches, segments, str(record), **origin)
+    importance = importance.ranked(args.rank_by)
+    stays = staying(importance, *shares)
+    pruning_picture(*(values.numpy() for values in (*importance, stays))).savefig(picture)
+    prompts = ", ".join(map(str, stays.any(dim=1).nonzero().flatten().tolist()))
+    print(f"Measured on {on}.\nStays: prompts {prompts} (from 0); {int(stays.sum())} of {stays.numel()} segments.")
+    if _is_config(args.out):
+        about = f"# {args.config}, {shares[0]:.0%} of the prompts, {shares[1]:.0%} of the segments removed\n"
+        args.out.write_text(about + _pruned(cfg, importance, shares, args.config).pretty_text)
+        experiment = str(args.out)
+    else:
+        ranked = f",rank_by={args.rank_by}" * (args.rank_by != "masks")
+        experiment = f"{args.config},importance={record},prompt_share={shares[0]},segment_share={shares[1]}{ranked}"
+        experiment += f" --cfg-options {' '.join(args.cfg_options)}" if args.cfg_options else ""
+    print(f"Importance: {record}\nImage: {picture}\nNext, from fresh values: python tools/train.py {experiment}")
+
+
+def _check_one_step(args: argparse.Namespace) -> None:
+    from ..experiments.compose import asks_for_composition
+
+    _refuse(args, ("work_dir", "amp", "test", "seeds"), "is for a cycle, which trains: leave CHECKPOINT out, or it")
+    if args.out is None or args.out.suffix not in (".py", ".json"):
+        raise InputError("CONFIG CHECKPOINT needs --out FILE.json, importances to write, or FILE.py, a config")
+    if not _is_config(args.out) and not asks_for_composition(args.config):
+        raise InputError(f"{args.config} is a file, which takes no words: give --out FILE.py, the config to write")
+    if len(args.prompt_share) > 1 or len(args.segment_share) > 1:
+        raise InputError("several shares are chosen among by a cycle: leave CHECKPOINT out, or give one share of each")
+    if args.images is not None and args.images < 1:
+        raise InputError(f"--images must be at least 1, got {args.images}")
+
+
+def _is_config(out: Path) -> bool:
+    return out.suffix == ".py"
+
+
+def _pruned(cfg: Config, importance: Importance, shares: tuple[float, float], name: str) -> Config:
+    from ..experiments.shares import prune
+
+    copied = copy.deepcopy(cfg)
+    prune(copied, importance, *shares, name)
+    return copied
+
+
+def _counts(whole: Config, pruned: Config, segments: int) -> str:
+    """Count the prompts that stay, and the parameters before and after."""
+    from ..training.model import build_on_meta, count_parameters
+
+    model = build_on_meta(whole)
+    width: Any = model.get_submodule("backbone").embed_dim
+    if segments < 1 or width % segments:
+        raise InputError(f"--segments {segments} do not divide the ViT's width of {width}; E2VPT takes 16")
+    old, new = count_parameters(model), count_parameters(build_on_meta(pruned))
+    return (
+        f"{len(pruned.model.backbone.prompts.segments)}; tuned in the ViT: {old.backbone_trained:,} -> "
+        f"{new.backbone_trained:,}, in all: {old.trained:,} -> {new.trained:,}"
+    )
+
+
+def _run_cycle(args: argparse.Namespace, others: Sequence[str]) -> int:
+    from ..benchmark.command import main_benchmark
+    from ..benchmark.plan.tasks import benchmark_of
+    from ..experiments.compose import asks_for_composition, compose_from_words, read_words
+    from ..experiments.parts import label_of
+    from ..experiments.shares import check_prunable
+
+    _refuse(args, ("out", "segments", "split", "images"), "is for one step: give CHECKPOINT, or leave it out")
+    if not asks_for_composition(args.config):
+        raise InputError(
+            f"{args.config} is a config file, and a cycle is a plan of words (method=e2vpt,trunk=...,data=...). Give "
+            "words, or take one step at a time: tools/train.py CONFIG, tools/prune.py CONFIG CHECKPOINT --out pruned.py"
+        )
+    if args.seeds and not args.test:
+        raise InputError("--seeds is of --test")
+    words = read_words(args.config)
+    if "split" in words:
+        raise InputError(f"{args.config}: leave split= out; a cycle chooses by split=choose, and tests by split=final")
+    cfg = compose_from_words(args.config)
+    check_prunable(cfg, args.config)
+    known = words_of(SEGMENTATION if benchmark_of(words.get("data", "")) == SEGMENTATION else CLASSIFICATION)
+    method, trunk, data = (words.pop(name, known[name].default) for name in ("method", "trunk", "data"))
+    grid = {name: list(dict.fromkeys(getattr(args, name))) for name in SHARES}
+    ranked = {} if args.rank_by == "masks" else {"rank_by": args.rank_by}
+    plan = dict(
+        tasks=[data],
+        trunks=[trunk],
+        methods={label_of(method): dict(method=method, importance={}, grid=grid, **words, **ranked)},
+        seeds=args.seeds[0] if args.seeds and len(args.seeds) == 1 else args.seeds or 1,
+        amp=args.amp,
+        cfg_options=args.cfg_options or [],
+    )
+    folder = args.work_dir or Path("work_dirs", "pruning", *Path(cfg.filename).with_suffix("").parts[-2:])
+    flags = [*(["--dry-run"] if args.dry_run else []), *([] if args.test else ["--search-only"])]
+    status = main_benchmark([*others, *flags, "--work-dir", str(folder)], plan)
+    if status == 0 and not args.test and not args.dry_run:
+        print("Next: the same command with --test, once.")
+    return status
