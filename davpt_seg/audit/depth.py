@@ -12,7 +12,7 @@ from PIL import Image
 from ..datasets.pictures import UNREADABLE, Headers, stored_bits
 from ..datasets.pipelines import MASK_LOADERS, find_step, step_name
 from ..errors import DataError
-from .progress import MANY, WORKERS, in_parallel
+from ..long_work import MANY, WORKERS, in_parallel
 
 EIGHT_BIT = ("color", "grayscale", "color_ignore_orientation", "grayscale_ignore_orientation")
 NONE: Headers = MappingProxyType({})

@@ -12,6 +12,7 @@ from ..datasets.load_label_map import MOST, label_map_problem
 from ..datasets.pictures import UNREADABLE, read_picture
 from ..datasets.pipelines import loads_masks_otherwise
 from ..errors import DataError, some
+from ..long_work import WORKERS, in_parallel
 from .data_check import STRICT, DataCheck
 from .label_advice import advice_on
 from .label_patterns import contradictions, suspicious
@@ -19,7 +20,6 @@ from .label_values import Scheme, SeenValues
 from .lossy import looks_interpolated
 from .palettes import Palettes
 from .preflight import leaves, open_dataset, whereabouts
-from .progress import WORKERS, in_parallel
 from .report import NEXT_STEPS, NOTES
 from .segmentation_audit import label_table
 

@@ -7,8 +7,8 @@ from typing import Any, Optional
 
 from ..datasets.pictures import UNREADABLE, Headers, Picture, read_picture
 from ..errors import DataError
+from ..long_work import MANY, WORKERS, in_parallel
 from .exif import Readers, Tagged, said_of, tagged_pair
-from .progress import MANY, WORKERS, in_parallel
 
 CURES = {
     "turned": "are turned when read, while their masks have the size of the pixels as stored. Drop the tags, which "

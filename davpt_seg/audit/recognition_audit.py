@@ -14,13 +14,13 @@ import numpy as np
 from ..datasets.fgvc import FGVCDataset, read_split
 from ..datasets.pictures import UNREADABLE, read_picture
 from ..errors import DataError
+from ..long_work import in_parallel
 from .data_check import STRICT, DataCheck
 from .depth import cuts_images
 from .findings import Finding, SplitAudit
 from .official import expected_images
 from .pairing import are_many, copies
 from .preflight import open_dataset, unwrapped, whereabouts, without_images
-from .progress import in_parallel
 from .stray_files import hidden_images
 
 # Splits that share images on purpose: VTAB trains on both in the end, after choosing on val200.

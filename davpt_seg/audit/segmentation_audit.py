@@ -13,6 +13,7 @@ from ..datasets.load_label_map import MOST, label_map_problem, relabel
 from ..datasets.pictures import UNREADABLE, read_picture
 from ..datasets.pipelines import MASK_LOADERS, find_step, loads_masks_otherwise
 from ..errors import DataError, some
+from ..long_work import in_parallel
 from .data_check import STRICT, DataCheck
 from .depth import check_depth, cuts_images, cuts_masks
 from .exif import Readers, said_of, tagged_pair
@@ -23,7 +24,6 @@ from .official import expected_images
 from .pairing import pairing
 from .palettes import Palettes
 from .preflight import open_dataset, whereabouts, without_images
-from .progress import in_parallel
 from .stray_files import JPEG_SUFFIXES, stray_files
 
 MIXED = 0.1  # share of masks that look interpolated, above which it is no accident of thin objects

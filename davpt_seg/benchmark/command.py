@@ -58,11 +58,15 @@ def main_benchmark(argv: Optional[Sequence[str]] = None, content: Optional[Mappi
         if args.report:
             _check_packages()
             print(write_report(protocols, root, plan.drawings))
+            for line in listing.in_progress(protocols):
+                print(line)
             return 0
         workers = slots(args.gpus, args.jobs)
         launch = Launch(program(args.command), session(), args.keep_checkpoints, args.threads)
         if args.dry_run:
-            print(listing.text(protocols), flush=True)
+            for line in listing.lines(protocols):
+                print(line)
+            sys.stdout.flush()  # before what is said of it on stderr
         gpus = _own_gpus(args, workers)
         check_plan(studies, compose=args.command is None, gpus=gpus)
         if args.dry_run:
@@ -75,7 +79,8 @@ def main_benchmark(argv: Optional[Sequence[str]] = None, content: Optional[Mappi
     except InputError as error:
         options.error(str(error))
     except BrokenPipeError:  # --dry-run | head
-        raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would write the rest when it exits
+        return 1
     except OSError as error:
         options.error(f"{error}; name a --work-dir that can be written")
     if gpus == [] and not gpus_found():

@@ -7,6 +7,7 @@ import os.path as osp
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Optional
 
+from ..compat import without_transformers
 from ..errors import DataError, InputError
 from ..quiet import without_notes
 from .devices import check_gpus
@@ -35,7 +36,9 @@ def check_plan(studies: Sequence[Study], compose: bool = True, gpus: Optional[Se
     packages = {**PACKAGES, **(OPTUNA if tpe else {})}
     found = [*missing_packages(packages), *missing_data(dict.fromkeys(study.task for study in studies))]
     if compose:
-        with without_notes():  # MMEngine would note, hundreds of times, that a config reads VTAB_ROOT
+        with without_transformers():
+            from ..experiments.parts import each_read_once  # imports OpenMMLab: seconds
+        with without_notes(), each_read_once():  # MMEngine would note that a config reads VTAB_ROOT
             found += _of_experiments(studies)
     if gpus is not None:
         try:

@@ -1,74 +1,193 @@
-"""What is said while a benchmark runs: a line for each run that ended, what is left, and how long it will take."""
+"""What is printed while a benchmark runs: a line for each run that ended, what is in progress, and the time left."""
 
 from __future__ import annotations
 
-import statistics
+import sys
+import time
+from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock, Thread
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple, Optional
 
+from ..runs.log import duration, position, tail
 from .attempts import Attempt
+from .eta import STAGES, Durations, InProgress, eta, stage_of
 from .plan.study import Run
 from .results import result
 from .run.protocol import Protocol
 
-TAIL = 15  # lines of a failed run's log
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+
+LINES = 15  # of a failed run's log
+TICK = 2.0  # seconds between two looks at the logs
+EVERY = 300.0  # seconds between two reports where there is no terminal
+
+
+class _Started(NamedTuple):
+    run: Run
+    folder: Path
+    at: float
 
 
 class Progress:
-    """Counts runs and prints lines.
+    """Counts runs, and prints what happens.
+
+    As a context, it also reports the runs in progress: on a terminal in lines that are redrawn below all others,
+    elsewhere every five minutes. Its methods may be called from any thread.
 
     Args:
         protocols: all that the plan asks for.
-        workers: how many of ours work at once.
+        workers: number of runs at a time.
+        console: a terminal; by default standard output, if it is one.
     """
 
-    def __init__(self, protocols: Sequence[Protocol], workers: int) -> None:
-        self.protocols = protocols
+    def __init__(self, protocols: Sequence[Protocol], workers: int, console: Optional[Console] = None) -> None:
         self.workers = workers
         self.total = sum(map(runs_of, protocols))
-        self.durations: dict[str, list[float]] = {}
         self.failed: list[str] = []
+        self._studies = [protocol.study for protocol in protocols]
+        self._durations = Durations()
+        self._left = {protocol.study.key: _left(protocol, self._durations) for protocol in protocols}
+        self._failed: Counter[tuple[str, str]] = Counter()
+        self._running: dict[str, _Started] = {}
         self._lock = Lock()
+        self._console = console
+        self._live: Optional[Live] = None
+        self._closed = Event()
+        self._ticking = Thread(target=self._tick, daemon=True)
+        self._reported = time.monotonic()
+
+    def __enter__(self) -> Progress:
+        if self._console is None and sys.stdout.isatty():
+            from rich.console import Console  # a tenth of a second
+
+            self._console = Console()
+        if self._console is not None and self._console.is_interactive:
+            from rich.live import Live
+
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+        self._ticking.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self._closed.set()
+        self._ticking.join()
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
     def left(self) -> int:
-        """Count what has not ended, whoever works on it."""
-        return self.total - sum(map(finished_of, self.protocols))
+        """Count the runs that have not ended."""
+        return sum(sum(left.values()) for left in self._left.values())
+
+    def started(self, run: Run, folder: Path) -> None:
+        """Take note of a run that starts.
+
+        Args:
+            run: of a study.
+            folder: its own, whose log is read while it is in progress; the log may be missing, as on another host.
+        """
+        with self._lock:
+            self._running[run.key] = _Started(run, folder, time.monotonic())
 
     def ended(self, run: Run, folder: Path, attempt: Attempt, how: str) -> None:
-        """Tell that a run of ours ended."""
+        """Print how a run ended: ``finished``, ``failed``, ``stopped`` or ``diverged``."""
         with self._lock:
+            self._running.pop(run.key, None)
+            if how in ("finished", "diverged"):
+                self._left[run.study.key][stage_of(run)] -= 1
             if how == "failed":
                 self.failed.append(run.key)
-                print(failure(run, attempt), flush=True)
+                self._failed[run.study.key, stage_of(run)] += 1
+                self._print(failure(run, attempt))
             elif how == "diverged":
-                print(f"{run.key}: diverged, and counts as a score of 0; its log: {attempt.log}", flush=True)
+                self._print(f"{run.key}: diverged, and counts as a score of 0; its log: {attempt.log}")
             elif how == "stopped":
-                print(f"{run.key}: stopped; the same command goes on with it", flush=True)
+                self._print(f"{run.key}: stopped; the same command goes on with it")
             else:
-                print(self._success(run, folder), flush=True)
+                self._print(self._success(run, folder))
+            self._draw()
+
+    def refresh(self) -> None:
+        """Look at the logs of the runs in progress: redraw the terminal, or report if it is time."""
+        with self._lock:
+            self._draw()
+            if self._live is None and time.monotonic() - self._reported >= EVERY:
+                self._reported = time.monotonic()
+                self._print("\n".join(self._in_progress()))
+
+    def _draw(self) -> None:
+        if self._live is not None:
+            from rich.text import Text
+
+            lines = self._in_progress(self._live.console.height)
+            self._live.update(Text("\n".join(lines), no_wrap=True, overflow="ellipsis"), refresh=True)
+
+    def _tick(self) -> None:
+        while not self._closed.wait(TICK):
+            self.refresh()
+
+    def _print(self, text: str) -> None:
+        if self._live is None:
+            print(text, flush=True)
+        else:
+            self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _success(self, run: Run, folder: Path) -> str:
         found = result(folder) or {}
-        if found.get("seconds") is not None:
-            self.durations.setdefault(run.study.name, []).append(found["seconds"])
+        seconds = found.get("seconds")
+        if seconds is not None:
+            self._durations.add(run.study, stage_of(run), seconds)
         left = self.left()
         what = "test" if run.stage == "final" else "validation"
-        took = "" if found.get("seconds") is None else f" after {found['seconds']:.0f} s"
+        took = "" if seconds is None else f" after {seconds:.0f} s"
         count = f"[{self.total - left}/{self.total}]"
-        return f"{count} {run.key}: {what} {found['score']:.2f}{took}; {left} left, ETA {self._eta()}"
+        return f"{count} {run.key}: {what} {found['score']:.2f}{took}; {left} left, ETA {self._eta(self._look())}"
 
-    def _eta(self) -> str:
-        """Estimate the time left from each method's mean, or from all methods' where it has not run yet."""
-        known = [seconds for each in self.durations.values() for seconds in each]
-        if not known:
-            return "unknown"
-        seconds = 0.0
-        for protocol in self.protocols:
-            mean = statistics.mean(self.durations.get(protocol.study.name, known))
-            seconds += mean * (runs_of(protocol) - finished_of(protocol))
-        return str(timedelta(seconds=round(seconds / self.workers)))
+    def _look(self) -> dict[str, InProgress]:
+        now = time.monotonic()
+        return {
+            key: InProgress(each.run.study, stage_of(each.run), position(each.folder), now - each.at)
+            for key, each in self._running.items()
+        }
+
+    def _in_progress(self, height: Optional[int] = None) -> list[str]:
+        """List the runs in progress, as many as a terminal has room for, and a summary."""
+        runs = self._look()
+        lines = [f"{key}: {run.position or 'running'}" for key, run in runs.items()]
+        if height is not None and len(lines) > height - 2:
+            lines = [*lines[: max(height - 3, 0)], f"and {len(lines) - max(height - 3, 0)} more"]
+        left = self.left()
+        failed = f"{len(self.failed)} failed, " if self.failed else ""
+        return [
+            *lines,
+            f"[{self.total - left}/{self.total}] {len(runs)} in progress; {failed}{left} left, ETA {self._eta(runs)}",
+        ]
+
+    def _eta(self, runs: dict[str, InProgress]) -> str:
+        """Estimate the time until the last run ends; of a study with a failed trial, no final run will start."""
+        busy = Counter((run.study.key, run.stage) for run in runs.values())
+        waiting = []
+        for study in self._studies:
+            counts = {
+                stage: max(0, self._left[study.key][stage] - busy[study.key, stage] - self._failed[study.key, stage])
+                for stage in STAGES
+            }
+            if self._failed[study.key, "search"]:
+                counts["final"] = 0
+            waiting.append((study, counts))
+        seconds = eta(waiting, list(runs.values()), self._durations, self.workers)
+        return "unknown" if seconds is None else duration(seconds)
 
 
 def runs_of(protocol: Protocol) -> int:
@@ -86,7 +205,25 @@ def finished_of(protocol: Protocol) -> int:
 
 
 def failure(run: Run, attempt: Attempt) -> str:
-    """Describe a failed run by the end of its log."""
-    lines = attempt.log.read_text(errors="replace").splitlines()[-TAIL:]
+    """Describe a failed run by the end of its log, which may be on another host."""
+    lines = tail(attempt.log).splitlines()[-LINES:] if attempt.log.is_file() else ["(it is not on this host)"]
     quoted = "\n".join(f"    {line}" for line in lines) or "    (nothing)"
     return f"{run.key}: FAILED. Its log, {attempt.log}, ends with\n{quoted}\n  The same command tries it again."
+
+
+def _left(protocol: Protocol, durations: Durations) -> Counter[str]:
+    """Count the runs of a study that have not ended, by stage, and note how long those took that have."""
+    study = protocol.study
+    left = Counter(search=protocol.trials + (study.importance is not None), final=len(study.seeds))
+    finals = (protocol.folder / "final" / f"seed={seed}" for seed in study.seeds)
+    before = [protocol.folder / "whole", *protocol.folder.glob("search/*")]
+    for stage, folders in (("search", before), ("final", finals)):
+        for folder in folders:
+            found = result(folder)
+            if found is not None:
+                left[stage] -= left[stage] > 0
+                if found.get("seconds") is not None and not found.get("diverged"):
+                    durations.add(study, stage, found["seconds"])
+    if protocol.chosen():
+        left["search"] = 0
+    return left

@@ -59,7 +59,7 @@ class Pool:
         ends = [sign for sign in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(sign) != signal.SIG_IGN]
         previous = {sign: signal.signal(sign, _interrupt) for sign in ends}
         try:
-            with ThreadPoolExecutor(len(self.slots)) as threads:
+            with self.progress, ThreadPoolExecutor(len(self.slots)) as threads:
                 try:
                     for future in as_completed([threads.submit(self._work, slot) for slot in self.slots]):
                         future.result()
@@ -76,6 +76,7 @@ class Pool:
             with self._lock:
                 job, wait = self._next()
             if job is not None:
+                self.progress.started(job.run, job.folder)
                 try:
                     how = execute(job.run, job.folder, job.attempt, self.launch, slot, self.stopping)
                 except BaseException:  # the claim of a worker that gives up is nobody's

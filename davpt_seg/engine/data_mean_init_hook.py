@@ -16,6 +16,7 @@ from ..core.annotations import Count, Seed
 from ..core.arguments import checked
 from ..core.prompt_init import prototypes
 from ..errors import InputError
+from ..long_work import reported
 from ..models.prompted_vit import PromptedViTBackbone
 from .data_pass import batch_size, data_pass
 from .guided import bare_model
@@ -49,11 +50,13 @@ class DataMeanInitHook(Hook):
         awaited = backbones[0].prompts is not None and backbones[0].prompts.awaits_prototypes
         if runner.iter or (runner.cfg.get("load_from") and not awaited):
             return
-        batches = None if self.num_images is None else -(-self.num_images // batch_size(runner))
+        bound = None if self.num_images is None else -(-self.num_images // batch_size(runner))
         with data_pass(runner, self.seed) as loader:
+            total = min(len(loader), bound or len(loader))
+            runner.logger.info(f"Prototypes: {total} batches through the frozen ViT ...")
 
             def images() -> Iterator[Tensor]:
-                for batch in islice(loader, batches):
+                for batch in reported(islice(loader, total), total, "Prototypes, batches", runner.logger.info):
                     yield model.data_preprocessor(batch, True)["inputs"]
 
             num_tokens = prototypes(backbones[0], images(), self.seed)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from datetime import timedelta
+from itertools import islice
 from typing import Optional
 
 import torch
@@ -12,6 +11,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from ..core.guidance import Guidance
+from ..long_work import reported
 from ..models.prompted_vit import PromptedViTBackbone
 from .batch_labels import batch_labels
 from .data_pass import data_pass
@@ -44,17 +44,14 @@ def observe_training_images(
         runner.logger.info(f"First class means: at most {total} batches through the frozen ViT ...")
         images = torch.zeros(guidance.num_classes, dtype=torch.long)
         model.eval()
-        start = time.monotonic()
-        for done, batch in zip(range(1, total + 1), loader):
+        batches = reported(islice(loader, total), total, "First class means, batches", runner.logger.info)
+        for done, batch in enumerate(batches, 1):
             data = model.data_preprocessor(batch, True)
             with runner.optim_wrapper.optim_context(model):  # in mixed precision, as training
                 records = backbone.encode(data["inputs"], record=True, prompted=False).records
             labels = batch_labels(data["inputs"], data["data_samples"], guidance.labelling)
             patches = guidance.targets(records, labels).patches
             guidance.observe(records, patches)
-            if done % max(1, total // 10) == 0:
-                left = timedelta(seconds=round((time.monotonic() - start) / done * (total - done)))
-                runner.logger.info(f"First class means: {done}/{total} batches, eta {left}")
             if images_per_class is not None:
                 images += images_with(patches, guidance.num_classes)
                 if images.min() >= images_per_class:

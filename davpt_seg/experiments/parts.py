@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import copy
 import hashlib
 import os.path as osp
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Optional
 
@@ -30,8 +33,30 @@ NEEDED = dict(  # keys without which a user's file is no such part
     schedule="optim_wrapper.optimizer",
 )
 
+_known_parts: ContextVar[Optional[dict[tuple[str, str], dict[str, Any]]]] = ContextVar("known_parts", default=None)
+
+
+@contextmanager
+def each_read_once() -> Iterator[None]:
+    """Read each part once inside, where many experiments are composed of a few parts."""
+    token = _known_parts.set({})
+    try:
+        yield
+    finally:
+        _known_parts.reset(token)
+
 
 def read_part(kind: str, name: str) -> dict[str, Any]:
+    """Read a part's file, or copy what was read, see :func:`each_read_once` and :func:`_read_part`."""
+    known = _known_parts.get()
+    if known is None:
+        return _read_part(kind, name)
+    if (kind, name) not in known:
+        known[kind, name] = _read_part(kind, name)
+    return copy.deepcopy(known[kind, name])
+
+
+def _read_part(kind: str, name: str) -> dict[str, Any]:
     """Read a part's file.
 
     Args:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from mmengine.config import Config
 from PIL import Image
 
 from davpt_seg.benchmark import command, devices, hub, preflight
@@ -58,6 +59,23 @@ def fits(*arguments: str) -> bool:
 def test_a_plan_that_lacks_nothing_passes(vtab: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert fits(*what())
     assert capsys.readouterr().out.endswith(" left\n")
+
+
+def test_a_check_of_many_runs_composes_each_value_once_and_reads_each_part_once(
+    vtab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from davpt_seg.experiments import compose
+
+    composed: list[str] = []
+    read: list[str] = []
+    of_words, fromfile = compose.compose_from_words, Config.fromfile
+    monkeypatch.setattr(compose, "compose_from_words", lambda words: composed.append(words) or of_words(words))
+    monkeypatch.setattr(Config, "fromfile", lambda path: read.append(str(path)) or fromfile(path))
+    values = ",".join(f"{n}e-4" for n in range(1, 21))
+    arguments = (*what(), "bias", "--seeds", "100", "--grid", f"lr={values}", f"weight_decay={values}")
+    assert fits(*arguments)  # 1000 runs
+    assert len(composed) == len(set(composed)) == 2 * (1 + 19 + 19) + 1  # and a final run of the task
+    assert len(read) == len(set(read)) == 4 + 2  # data, trunk, schedule, runtime; methods
 
 
 @pytest.mark.parametrize("dry", [True, False], ids=["dry", "real"])

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
 from davpt_seg.commands.train import main_train
 from davpt_seg.errors import InputError
 from davpt_seg.experiments.catalog import config_root
 from davpt_seg.experiments.compose import asks_for_composition, compose, compose_from_words
-from davpt_seg.experiments.parts import label_of
+from davpt_seg.experiments.parts import each_read_once, label_of
 
 CAMVID = dict(head="linear", trunk="vits14", schedule="adamw_iters")
 CAMVID_WORDS = "data=camvid_168x224,head=linear,trunk=vits14,schedule=adamw_iters"
@@ -197,3 +198,20 @@ def test_of_classification_a_schedule_elsewhere_wants_a_rate_and_the_form_of_our
     iterations = write(tmp_path / "iters.py", '_base_ = "adamw_iters.py"\n')
     with pytest.raises(InputError, match="classification needs a schedule by epochs"):
         compose("vpt_deep", data="vtab/dtd", schedule=iterations, lr=1)
+
+
+def test_experiments_composed_of_parts_that_are_read_once_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    camvid = "method=davpt,head=linear,trunk=vits14,data=camvid_crop112"
+    many = [
+        *(f"{camvid},split=choose,prompts=3", "method=lora,data=vtab/dtd"),
+        *(f"{camvid},split=final", "method=davpt,data=vtab/dtd,lr=0.1"),
+    ]
+    alone = [compose_from_words(words).pretty_text for words in many]
+    read: list[str] = []
+    fromfile = Config.fromfile
+    monkeypatch.setattr(Config, "fromfile", lambda path: read.append(str(path)) or fromfile(path))
+    with each_read_once():
+        assert [compose_from_words(words).pretty_text for words in [*many, *many]] == [*alone, *alone]
+    assert len(read) == len(set(read)) == 2 + 2 + 2 + 2 + 2  # data, trunks, schedules, runtimes, methods
+    compose_from_words(many[0])
+    assert len(read) == 15

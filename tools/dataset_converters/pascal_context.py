@@ -21,9 +21,9 @@ from pathlib import Path
 from PIL import Image
 
 from davpt_seg.audit.official import COUNTS
-from davpt_seg.audit.progress import in_parallel
 from davpt_seg.converters.pascal_context import MatRelease, MergedJson, Release
 from davpt_seg.errors import DataError
+from davpt_seg.long_work import in_parallel
 from davpt_seg.replacing import replacing
 
 MARKER = "converted_from.json"
