@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 ROOT = Path(__file__).resolve().parents[1]
+HELPED = ("train", "test", "predict", "check-dataset", "count", "prune")
 PLAN = ("ablations/blocks", "--setting", "camvid")
 HELP = f"""\
 Measure what each command costs from its start to its end: user and system time of the process and of those that it
@@ -47,7 +48,7 @@ def commands(folder: Path) -> dict[str, list[str]]:
             *("benchmark", *PLAN, "--dry-run", "--command", "true", "--work-dir", work_dir)
         ],
         "benchmark PLAN --dry-run": ["benchmark", *PLAN, "--dry-run", "--work-dir", work_dir],
-        "train --help": ["train", "--help"],
+        **{f"{name} --help": [name, "--help"] for name in HELPED},
     }
     return {
         "python -c pass": ["-c", "pass"],

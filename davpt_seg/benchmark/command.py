@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import argparse
 import os
-import shlex
-import shutil
 import sys
-import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional
 
 from ..errors import InputError
+from ..runs.lock import owner
+from ..runs.training import Launch
 from . import listing
-from .devices import gpus_found
-from .execution import Launch
-from .options import parser, plan_asked_for, slots, work_dir
+from .options import parser, plan_asked_for, work_dir
 from .plan.plan import Drawings
 from .plan.reading import known_plans
-from .preflight import PACKAGES, check_plan, missing_packages
+from .plan.study import Study
+from .preflight import check_plan, missing_packages
 from .report.report import write_report
+from .run.agenda import Agenda, Engine, work
+from .run.devices import gpus_found
 from .run.protocol import Protocol
-from .slurm import submit
-from .workers import Pool
+from .run.where import engine_of, launch_of, own_gpus
 
 HOPELESS = (
     "every trial diverged or scored 0, so nothing is chosen and no final run starts. Search other values (lower rates, "
@@ -42,112 +41,86 @@ def main_benchmark(argv: Optional[Sequence[str]] = None, content: Optional[Mappi
     Returns:
         0 where all of it is done, 1 where a run failed, 130 where it was interrupted.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
     options = parser()
-    args = options.parse_args(arguments)
-    try:
-        if args.list:
-            print(listing.plans(known_plans()))
-            return 0
-        plan = plan_asked_for(args, content)
-        studies = [replace(study, seeds=()) for study in plan.studies] if args.search_only else plan.studies
-        root = work_dir(args)
-        protocols = [Protocol(study, root) for study in studies]
-        for protocol in protocols:
-            protocol.check()
-        if args.report:
-            _check_packages()
-            print(write_report(protocols, root, plan.drawings))
-            for line in listing.in_progress(protocols):
-                print(line)
-            return 0
-        workers = slots(args.gpus, args.jobs)
-        launch = Launch(program(args.command), session(), args.keep_checkpoints, args.threads)
-        if args.dry_run:
-            for line in listing.lines(protocols):
-                print(line)
-            sys.stdout.flush()  # before what is said of it on stderr
-        gpus = _own_gpus(args, workers)
-        check_plan(studies, compose=args.command is None, gpus=gpus)
-        if args.dry_run:
-            return 0
-        for protocol in protocols:
-            protocol.register()
-        if args.slurm is not None:
-            print(submit(arguments, args.slurm, len(workers), root))
-            return 0
-    except InputError as error:
-        options.error(str(error))
-    except BrokenPipeError:  # --dry-run | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would write the rest when it exits
-        return 1
-    except OSError as error:
-        options.error(f"{error}; name a --work-dir that can be written")
-    if gpus == [] and not gpus_found():
-        print("torch finds no GPU on this host: runs train on the CPU.", flush=True)
-    return _run(Pool(protocols, launch, workers), protocols, root, plan.drawings)
+    args = options.parse_args(argv)
+    with ExitStack() as held:
+        try:
+            if args.list:
+                print(listing.plans(known_plans()))
+                return 0
+            plan, root = plan_asked_for(args, content), work_dir(args)
+            studies = [replace(study, seeds=()) for study in plan.studies] if args.search_only else plan.studies
+            protocols = [Protocol(study, root) for study in studies]
+            for protocol in protocols:
+                protocol.check()
+            if args.report:
+                _check_packages(())
+                print(write_report(protocols, root, plan.drawings))
+                for line in listing.in_progress(protocols):
+                    print(line)
+                return 0
+            launch = launch_of(args)
+            if args.cluster is not None:
+                _check_packages(studies)  # the search and the report are of this host; check_plan looks at a node
+            engine = engine_of(args, root)
+            held.callback(engine.close)
+            if args.dry_run:
+                for line in listing.lines(protocols):
+                    print(line)
+                sys.stdout.flush()  # before what is said of it on stderr
+            gpus = own_gpus(args)
+            engine.check(check_plan, studies, compose=args.command is None, gpus=gpus)
+            if args.dry_run:
+                return 0
+            lock = held.enter_context(owner(root))
+            for protocol in protocols:
+                protocol.register()
+        except InputError as error:
+            options.error(str(error))
+        except BrokenPipeError:  # --dry-run | head
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would write the rest when it exits
+            return 1
+        except OSError as error:
+            options.error(f"{error}; name a --work-dir that can be written")
+        if gpus == [] and not gpus_found():
+            print("torch finds no GPU on this host: runs train on the CPU.", flush=True)
+        launch = replace(launch, inherited=(lock,))
+        agenda = Agenda(protocols, args.keep_checkpoints, engine.capacity())
+        return _run(agenda, engine, launch, root, plan.drawings)
 
 
-def _run(pool: Pool, protocols: Sequence[Protocol], root: Path, drawings: Drawings) -> int:
-    print(f"{pool.progress.total} runs in {root}; {pool.progress.left()} of them left to do", flush=True)
+def _run(agenda: Agenda, engine: Engine, launch: Launch, root: Path, drawings: Drawings) -> int:
+    """Run what is left, then write the report of whatever has ended."""
+    progress = agenda.progress
+    print(f"{progress.total} runs in {root}; {progress.left()} of them left to do", flush=True)
     status = 0
     try:
-        failed = pool.run()
+        failed = work(agenda, engine, launch)
         if failed:
             status = 1
             print(f"{len(failed)} runs failed; the same command tries them again: {', '.join(failed)}", file=sys.stderr)
-        for protocol in protocols:
+        for protocol in agenda.protocols:
             if protocol.hopeless():
                 status = 1
                 print(f"{protocol.study.key}: {HOPELESS}", file=sys.stderr)
     except KeyboardInterrupt:
         status = 130
-        print("Interrupted. The same command goes on.", file=sys.stderr)
+        print("Interrupted. The same command resumes.", file=sys.stderr)
+    except ConnectionError as error:
+        status = 1
+        print(f"error: the cluster is gone ({error}). The same command resumes on another one.", file=sys.stderr)
     except InputError as error:
         status = 2
         print(f"error: {error}", file=sys.stderr)
     try:
-        print(write_report(protocols, root, drawings), flush=True)
+        print(write_report(agenda.protocols, root, drawings), flush=True)
     except InputError as error:  # a log that is damaged
         status = 2
         print(f"error: {error}", file=sys.stderr)
     return status
 
 
-def _check_packages() -> None:
-    missing = list(missing_packages(PACKAGES))
+def _check_packages(studies: Sequence[Study]) -> None:
+    missing = list(missing_packages(studies))
     if missing:
         raise InputError("; ".join(missing))
-
-
-def _own_gpus(args: argparse.Namespace, workers: Sequence[Mapping[str, str]]) -> Optional[list[str]]:
-    """Return the GPUs that runs of ours are to have on this host, none if no option names any; None for others' runs.
-
-    Raises:
-        InputError: slurm is to have the runs, which gives them GPUs itself.
-    """
-    if args.slurm is not None and args.gpus is not None:
-        raise InputError("--gpus is for this host; ask slurm for GPUs: --slurm='--gres=gpu:1' --jobs 16 (workers)")
-    if args.slurm is not None or args.command is not None:
-        return None
-    return [slot["CUDA_VISIBLE_DEVICES"] for slot in workers if slot]
-
-
-def program(command: Optional[str]) -> tuple[str, ...]:
-    """Return what trains.
-
-    Raises:
-        InputError: there is no such program.
-    """
-    if command is None:
-        return sys.executable, "-m", "davpt_seg", "train"
-    words = tuple(shlex.split(command))
-    if not words or shutil.which(words[0]) is None:
-        raise InputError(f"--command {command!r}: there is no such program")
-    return words
-
-
-def session() -> str:
-    """Name this command; the workers of a slurm job array are one command."""
-    job = os.environ.get("SLURM_ARRAY_JOB_ID")
-    return f"slurm-{job}" if job else uuid.uuid4().hex

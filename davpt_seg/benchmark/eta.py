@@ -15,7 +15,7 @@ STAGES = ("search", "final")
 
 
 def stage_of(run: Run) -> str:
-    """Return ``final`` or ``search``; the run that measures importance comes before the final ones, as trials do."""
+    """Return the stage of a run; the run that measures importance belongs to the search."""
     return "final" if run.stage == "final" else "search"
 
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
+from ..runs.attempts import last_attempt
 from ..runs.log import Position, duration, position
-from .attempts import last_attempt
-from .eta import STAGES, Durations, InProgress, eta, stage_of
+from ..runs.results import result
+from .eta import Durations, InProgress, eta, stage_of
 from .plan.reading import read_yaml
 from .plan.study import Run, Study
-from .results import result
 from .run.protocol import Protocol
 
 
@@ -30,7 +30,7 @@ class Listed(NamedTuple):
     """A run of a plan.
 
     Args:
-        study, stage: of the run, as :func:`~davpt_seg.benchmark.eta.stage_of` has it.
+        study, stage: of the run.
         what: its description.
         state: ``finished``, ``running``, ``failed``, ``stopped`` or ``to do``.
         result: of a run that ended.
@@ -53,7 +53,7 @@ def lines(protocols: Sequence[Protocol]) -> Iterator[str]:
     counts: Counter[str] = Counter()
     finished, running, waiting, left = Durations(), [], [], 0
     for protocol in protocols:
-        waits = Counter(dict.fromkeys(STAGES, 0))
+        waits = Counter(search=0, final=0)
         chosen = protocol.chosen()
         for run in runs(protocol, chosen):
             yield str(run)

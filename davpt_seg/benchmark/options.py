@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os.path as osp
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Optional
 
 from ..errors import InputError
-from .devices import gpu_names
-from .execution import KEEP
 from .plan.parts import read
 from .plan.plan import Plan, plan_of
 from .plan.reading import find_plan, read_plan, read_yaml, setting_of
 from .plan.schema import PlanFile
 from .plan.space import SAMPLERS
+from .run.where import add_options
 
 DESCRIPTION = """\
 Run tasks x trunks x methods x seeds, and write one table of all.
@@ -34,7 +33,8 @@ examples:
   %(prog)s --list                                            all plans that come with us
   %(prog)s vtab --gpus 0,1,2,3                               one run on each GPU; 0,0,1,1 for two on each
   %(prog)s vtab --jobs 2 --threads 1                         on CPUs
-  %(prog)s vtab --slurm="--partition=gpu --gres=gpu:1" --jobs 16        16 workers of a slurm job array
+  %(prog)s vtab --cluster auto                               on all nodes of the Ray cluster that runs here
+  %(prog)s vtab --cluster ray://HOST:10001                   on those of another one, such as a Slurm job
   %(prog)s --tasks vtab/dtd --trunks vitb_augreg_in21k --methods davpt --grid lr=1e-3,5e-3 --set epochs=10 \\
       --work-dir work_dirs/benchmarks/try                    no plan file at all
   %(prog)s vtab --methods davpt --grid lr=1e-4:1e-2 --sampler tpe --trials 20 --work-dir work_dirs/benchmarks/tpe
@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
         description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,  # slurm's workers get some of the options, by their names
+        allow_abbrev=False,
     )
     made.add_argument("plan", nargs="?", help="a YAML file, or a name of configs/benchmarks: vtab, methods_camvid ...")
     made.add_argument("--work-dir", type=Path, metavar="DIR", help="default: work_dirs/benchmarks/PLAN[/SETTING]")
@@ -65,17 +65,7 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--set", nargs="+", metavar="KEY=VALUE", help="fix for all runs: epochs=10 batch_size=32")
     what.add_argument("--amp", action=argparse.BooleanOptionalAction, help="mixed precision; default: the plan's")
     how = made.add_argument_group("how")
-    how.add_argument("--gpus", metavar="0,1,...", help="GPUs, a run on each at a time")
-    how.add_argument("--jobs", type=int, metavar="N", help="runs at a time; with --slurm, workers; default 1")
-    how.add_argument("--threads", type=int, metavar="N", help="CPU threads of each run (OMP_NUM_THREADS)")
-    how.add_argument("--slurm", metavar="OPTIONS", help="submit workers by sbatch with these options")
-    how.add_argument(
-        "--keep-checkpoints",
-        choices=KEEP,
-        default="first",
-        help="of final runs; those of the search are removed when it has its score. Default: the first seed's",
-    )
-    how.add_argument("--command", metavar="PROGRAM", help="what trains, instead of 'python -m davpt_seg train'")
+    add_options(how)
     how.add_argument("--search-only", action="store_true", help="stop after the choice, before any test")
     only = made.add_mutually_exclusive_group()
     only.add_argument("--list", action="store_true", help="list the plans that come with us, and stop")
@@ -109,7 +99,7 @@ def plan_asked_for(args: argparse.Namespace, content: Optional[Mapping[str, Any]
         named = {"tasks": args.tasks, "trunks": args.trunks, "methods": args.methods}
         return plan_of(read(PlanFile, {**typed, **named}))
     plan = read_plan(find_plan(args.plan), args.setting, read(PlanFile, typed))
-    return plan_of(plan).narrowed(args.tasks, args.trunks, args.methods)
+    return plan_of(plan).narrowed(args.tasks or (), args.trunks or (), args.methods or ())
 
 
 def _pair(word: str, option: str) -> tuple[str, str]:
@@ -134,18 +124,3 @@ def work_dir(args: argparse.Namespace) -> Path:
     path = find_plan(args.plan)
     name = path.with_suffix("").name if osp.isfile(args.plan) else args.plan
     return Path("work_dirs", "benchmarks", name, setting_of(read(PlanFile, read_yaml(path)), path, args.setting) or "")
-
-
-def slots(gpus: Optional[str], jobs: Optional[int]) -> Sequence[dict[str, str]]:
-    """Return the environment variables of each worker.
-
-    Raises:
-        InputError: both are given, or no worker is left.
-    """
-    if gpus is not None:
-        if jobs is not None:
-            raise InputError("--gpus says how many runs there are at a time; leave out --jobs (0,0,1,1 is two on each)")
-        return [{"CUDA_VISIBLE_DEVICES": name} for name in gpu_names(gpus)]
-    if jobs is not None and jobs < 1:
-        raise InputError(f"--jobs {jobs}: at least one run at a time")
-    return [{} for _ in range(jobs or 1)]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import os.path as osp
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Optional
 
 from ..compat import without_transformers
 from ..errors import DataError, InputError
 from ..quiet import without_notes
-from .devices import check_gpus
 from .hub import hub_problem
 from .plan.study import Run, Study
 from .plan.tasks import data_folder, data_variable, missing_data
+from .run.devices import check_gpus
 
 SPLITS = ("train", "val", "test")
 PACKAGES = {"matplotlib": "tables and figures need it"}
@@ -26,15 +26,13 @@ def check_plan(studies: Sequence[Study], compose: bool = True, gpus: Optional[Se
     Args:
         studies: of the plan.
         compose: whether runs are our own trainings, so that their configs can be composed and looked into.
-        gpus: of this host that runs are to have, see :func:`~davpt_seg.benchmark.devices.check_gpus`; None looks for
-            none.
+        gpus: of this host that runs are given, see :func:`~davpt_seg.benchmark.run.devices.check_gpus`; None looks
+            for none.
 
     Raises:
         InputError: what is missing or wrong, all of it in one message, each with what to do.
     """
-    tpe = any(study.space.sampler == "tpe" for study in studies)
-    packages = {**PACKAGES, **(OPTUNA if tpe else {})}
-    found = [*missing_packages(packages), *missing_data(dict.fromkeys(study.task for study in studies))]
+    found = [*missing_packages(studies), *missing_data(dict.fromkeys(study.task for study in studies))]
     if compose:
         with without_transformers():
             from ..experiments.parts import each_read_once  # imports OpenMMLab: seconds
@@ -50,9 +48,10 @@ def check_plan(studies: Sequence[Study], compose: bool = True, gpus: Optional[Se
         raise InputError("\n  - ".join(filter(None, [several, *found])))
 
 
-def missing_packages(packages: Mapping[str, str]) -> Iterator[str]:
-    """Say which packages are not installed, and what needs them."""
-    for package, use in packages.items():
+def missing_packages(studies: Sequence[Study] = ()) -> Iterator[str]:
+    """Yield which packages for reports, and for the searches of studies, are not installed."""
+    tpe = any(study.space.sampler == "tpe" for study in studies)
+    for package, use in {**PACKAGES, **(OPTUNA if tpe else {})}.items():
         if importlib.util.find_spec(package) is None:
             yield f"package {package} is missing, {use}: pip install 'davpt-seg[benchmark]'"
 
@@ -91,7 +90,7 @@ def _examples(study: Study, checked: set[Any]) -> Iterator[Run]:
 
 
 def _problems(run: Run, checked: set[Any]) -> Iterator[str]:
-    from ..experiments.compose import compose_from_words  # imports OpenMMLab: seconds
+    from ..experiments.compose import compose_from_words
     from ..experiments.option_values import parsed_options
     from ..experiments.options import put_options
     from ..experiments.shares import check_shares

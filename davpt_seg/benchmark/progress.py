@@ -11,11 +11,11 @@ from threading import Event, Lock, Thread
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
+from ..runs.attempts import Attempt
 from ..runs.log import duration, position, tail
-from .attempts import Attempt
+from ..runs.results import result
 from .eta import STAGES, Durations, InProgress, eta, stage_of
 from .plan.study import Run
-from .results import result
 from .run.protocol import Protocol
 
 if TYPE_CHECKING:
@@ -148,9 +148,9 @@ class Progress:
         seconds = found.get("seconds")
         if seconds is not None:
             self._durations.add(run.study, stage_of(run), seconds)
-        left = self.left()
         what = "test" if run.stage == "final" else "validation"
         took = "" if seconds is None else f" after {seconds:.0f} s"
+        left = self.left()
         count = f"[{self.total - left}/{self.total}]"
         return f"{count} {run.key}: {what} {found['score']:.2f}{took}; {left} left, ETA {self._eta(self._look())}"
 
@@ -214,10 +214,12 @@ def failure(run: Run, attempt: Attempt) -> str:
 def _left(protocol: Protocol, durations: Durations) -> Counter[str]:
     """Count the runs of a study that have not ended, by stage, and note how long those took that have."""
     study = protocol.study
-    left = Counter(search=protocol.trials + (study.importance is not None), final=len(study.seeds))
+    left = Counter(search=(study.importance is not None) + protocol.trials, final=len(study.seeds))
     finals = (protocol.folder / "final" / f"seed={seed}" for seed in study.seeds)
-    before = [protocol.folder / "whole", *protocol.folder.glob("search/*")]
-    for stage, folders in (("search", before), ("final", finals)):
+    for stage, folders in (
+        ("search", [protocol.folder / "whole", *protocol.folder.glob("search/*")]),
+        ("final", finals),
+    ):
         for folder in folders:
             found = result(folder)
             if found is not None:

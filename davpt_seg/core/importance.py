@@ -15,7 +15,6 @@ from .arguments import checked
 from .prompts import Prompts
 
 Batch = TypeVar("Batch")
-RANKINGS = ("masks", "segments")
 
 
 class Importance(NamedTuple):

@@ -45,7 +45,7 @@ def current_guidance(config: Mapping[str, Any]) -> dict[str, Any]:
         if key in own:
             raise InputError(
                 f"guidance has {name}={value!r}, as up to version 0.3, and {group}=dict({key}={own[key]!r}), which set "
-                f"the same argument; omit {name}"
+                f"the same argument; omit {name} and write the value to use as {group}=dict({key}=...)"
             )
         found[group] = {**own, key: value}
     if old:

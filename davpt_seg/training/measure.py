@@ -29,8 +29,6 @@ from ..experiments.shares import SEGMENTS
 from ..training.resume import last_checkpoint
 from ..training.trained_checkpoint import load_strictly, read_checkpoint
 
-SPLITS = ("val", "train")
-
 
 def measure(model: BaseModel, batches: DataLoader, segments: int, path: str, **about: Any) -> tuple[Importance, str]:
     """Measure the importance of a trained model's prompts by its own loss, in eval mode and float32, and write it.
@@ -128,7 +126,7 @@ def images_to_measure(cfg: Config, split: str, images: Optional[int], name: str)
         if not held_out:
             raise InputError(
                 f"{name} has no val_dataloader, so no held-out images to measure importance on; take split=choose "
-                "where words are given, or --split train (training images, not augmented)"
+                "where words are given, or tools/prune.py --split train (training images, not augmented)"
             )
         _refuse_tested_images(cfg, name)
     loader = copy.deepcopy(held_out or cfg.get("test_dataloader"))  # the latter only for its pipeline
@@ -167,7 +165,7 @@ def _refuse_tested_images(cfg: Config, name: str) -> None:
         raise InputError(
             f"{name} validates on {len(shared)} images that it tests on, for instance {min(shared)}: what is chosen "
             "there is chosen on test images. Give words with split=choose, or a config whose val_dataloader has images "
-            "of its own, or measure on the training images: --split train"
+            "of its own, or measure on the training images: tools/prune.py --split train"
         )
 
 

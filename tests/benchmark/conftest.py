@@ -76,5 +76,4 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setenv("CAMVID_ROOT", str(tmp_path / "camvid"))
     made = Bench(tmp_path)
     monkeypatch.setenv("FAKE_DIARY", str(made.diary))
-    monkeypatch.setattr("davpt_seg.benchmark.workers.POLL", 0.05)
     return made

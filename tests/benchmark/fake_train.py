@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--test", type=Path, required=True)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--amp", action="store_true")
+    parser.add_argument("--launcher", choices=["pytorch"])
     parser.add_argument("--importance", action="store_true")
     parser.add_argument("--cfg-options", nargs="+", default=[])
     args = parser.parse_args()
@@ -32,6 +33,8 @@ def main() -> None:
     gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "-")
     with open(os.environ["FAKE_DIARY"], "a") as diary:
         diary.write(f"{told} gpu={gpu}\n")
+    if args.launcher and os.environ["RANK"] != "0":
+        return
     if os.environ.get("FAKE_FAIL", "never") in told:
         print("RuntimeError: out of luck")
         raise SystemExit(int(os.environ.get("FAKE_STATUS", "1")))

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import pytest
 
 from davpt_seg.benchmark.eta import Durations, InProgress, Stage, eta, schedule
+from davpt_seg.benchmark.plan.parts import read
 from davpt_seg.benchmark.plan.plan import plan_of
+from davpt_seg.benchmark.plan.schema import PlanFile
 from davpt_seg.benchmark.plan.study import Study
 from davpt_seg.runs.log import Position
 
@@ -57,7 +59,7 @@ def test_a_schedule_is_between_an_even_share_and_that_and_the_longest_chain(work
 @pytest.fixture(scope="module")
 def studies() -> list[Study]:
     plan = dict(tasks=["camvid_crop112", "ade20k"], trunks=["vits14"], methods=["linear", "lora"], seeds=2)
-    return plan_of(plan).studies  # camvid linear, camvid lora, ade20k linear, ade20k lora
+    return plan_of(read(PlanFile, plan)).studies  # camvid linear, camvid lora, ade20k linear, ade20k lora
 
 
 def one(study: Study, stage: str, count: int = 1) -> list[tuple[Study, dict[str, int]]]:

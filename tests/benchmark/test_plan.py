@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import yaml
 from mmengine.config import Config
 
-from davpt_seg.benchmark.options import parser, plan_asked_for, slots, work_dir
+from davpt_seg.benchmark.options import parser, plan_asked_for, work_dir
 from davpt_seg.benchmark.plan.fields import WORDS
 from davpt_seg.benchmark.plan.plan import FULL_RATES, RATES, plan_of
 from davpt_seg.benchmark.plan.reading import find_plan, read_plan
@@ -23,6 +24,7 @@ from davpt_seg.benchmark.plan.tasks import (
     segmentation_tasks,
     tasks_of,
 )
+from davpt_seg.benchmark.run.where import launch_of, slots
 from davpt_seg.errors import InputError
 from davpt_seg.experiments.catalog import config_root
 from davpt_seg.experiments.compose import compose_from_words
@@ -222,12 +224,17 @@ def test_wrong_arguments_are_refused_with_what_was_meant(arguments: list[str], t
         typed(*arguments)
 
 
-def test_each_gpu_is_a_worker_of_its_own() -> None:
-    assert slots("0,2", None) == [{"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "2"}]
-    assert slots(None, 3) == [{}, {}, {}]
-    for wrong in (("0", 2), ("0,", None), (None, 0)):
+def test_each_gpu_has_a_run_at_a_time() -> None:
+    def asked(*arguments: str) -> Sequence[dict[str, str]]:
+        args = parser().parse_args([*arguments])
+        launch_of(args)
+        return slots(args)
+
+    assert asked("--gpus", "0,2") == [{"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "2"}]
+    assert asked("--jobs", "3") == [{}, {}, {}]
+    for wrong in (("--gpus", "0", "--jobs", "2"), ("--gpus", "0,"), ("--jobs", "0")):
         with pytest.raises(InputError):
-            slots(*wrong)
+            asked(*wrong)
 
 
 def test_the_work_dir_is_named_after_the_plan(tmp_path: Path) -> None:

@@ -14,14 +14,14 @@ import yaml
 from mmengine.config import Config
 from PIL import Image
 
-from davpt_seg.benchmark import command, devices, hub, preflight
+from davpt_seg.benchmark import command, hub, preflight
 from davpt_seg.benchmark.command import main_benchmark
-from davpt_seg.benchmark.devices import check_gpus, gpu_count, gpu_names
+from davpt_seg.benchmark.run import devices
+from davpt_seg.benchmark.run.devices import check_gpus, gpu_count, gpu_names
 from davpt_seg.errors import InputError
 
 from ..recognition import write_vtab
 from ..scenes import write_camvid
-from .conftest import Bench
 
 
 @pytest.fixture
@@ -294,9 +294,3 @@ def test_what_names_no_gpu_is_refused(gpus: str) -> None:
 
 def test_gpus_may_have_names() -> None:
     assert gpu_names("0, 03,GPU-8932f937,MIG-1/2") == ["0", "3", "GPU-8932f937", "MIG-1/2"]
-
-
-def test_slurm_gives_gpus_itself(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        bench.run("w", "--slurm=--gres=gpu:1", "--gpus", "0,1")
-    assert "ask slurm for GPUs" in capsys.readouterr().err

@@ -19,11 +19,13 @@ import pytest
 from rich.console import Console
 
 from davpt_seg.benchmark import listing, progress
-from davpt_seg.benchmark.attempts import Attempt, claim
+from davpt_seg.benchmark.plan.parts import read
 from davpt_seg.benchmark.plan.plan import plan_of
+from davpt_seg.benchmark.plan.schema import PlanFile
 from davpt_seg.benchmark.plan.study import Run
 from davpt_seg.benchmark.progress import Progress
 from davpt_seg.benchmark.run.protocol import Protocol
+from davpt_seg.runs.attempts import Attempt, next_attempt
 
 from .conftest import RUNS, SMALL, Bench, wait_until
 
@@ -34,7 +36,7 @@ STEP = "11/27 19:31:04 - mmengine - INFO - Iter(train) [{:>3}/100]  lr: 1e-3  et
 @pytest.fixture
 def protocol(tmp_path: Path) -> Protocol:
     plan = dict(tasks=["camvid_crop112"], trunks=["vits14"], methods=["linear"], seeds=2, grid=dict(lr=[1e-3, 1e-2]))
-    return Protocol(plan_of(plan).studies[0], tmp_path)
+    return Protocol(plan_of(read(PlanFile, plan)).studies[0], tmp_path)
 
 
 def trials(protocol: Protocol) -> list[tuple[Run, Path]]:
@@ -193,12 +195,10 @@ def big(folder: Path, trials: int) -> list[Protocol]:
         seeds=2,
         grid=dict(lr=[1e-4 * n for n in range(1, trials + 1)]),
     )
-    protocols = [Protocol(study, folder) for study in plan_of(plan).studies]
+    protocols = [Protocol(study, folder) for study in plan_of(read(PlanFile, plan)).studies]
     for protocol in protocols:
         for run in [protocol.study.search_run(point) for point in protocol.study.space.points()][::2]:
-            attempt = claim(folder / run.key, "")
-            assert attempt is not None
-            attempt.end("failed")
+            next_attempt(folder / run.key).end("failed")
     return protocols
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from davpt_seg.benchmark.attempts import last_attempt
 from davpt_seg.benchmark.plan.space import Trial
 from davpt_seg.benchmark.run.protocol import choice
+from davpt_seg.runs.attempts import last_attempt
 
 from .conftest import RUNS, SMALL, Bench, wait_until
 from .fake_train import EPOCHS, score
@@ -71,7 +71,7 @@ def test_more_seeds_run_those_alone_and_stay_in_the_table(bench: Bench) -> None:
 
 @pytest.mark.parametrize("whole_group", [True, False], ids=["and its training", "alone"])
 def test_a_benchmark_killed_in_the_middle_of_a_grid_ends_as_an_uninterrupted_one(
-    bench: Bench, whole_group: bool
+    bench: Bench, whole_group: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert bench.run("whole") == 0
     bench.diary.unlink()
@@ -81,11 +81,18 @@ def test_a_benchmark_killed_in_the_middle_of_a_grid_ends_as_an_uninterrupted_one
     victim.kill()
     victim.join()
     if whole_group:
-        os.kill(last_attempt(folder).holders[1]["pid"], signal.SIGKILL)
+        os.kill(last_attempt(folder).pid, signal.SIGKILL)
+    else:  # a training that outlived its command can't be doubled: nothing starts before it ends
+        with pytest.raises(SystemExit, match="2"):
+            bench.run("killed")
+        assert f"was killed: process {last_attempt(folder).pid}. Wait until" in capsys.readouterr().err
+        assert bench.run("killed", "--dry-run") == 0
+        assert "running  vtab/dtd/vitb_in21k/linear/search/lr=0.01" in capsys.readouterr().out
+    wait_until(lambda: last_attempt(folder).state() == "stopped")
     assert bench.run("killed") == 0
     assert bench.table("killed") == bench.table("whole")
     resumed = [line for line in bench.started() if line == bench.started()[1]]
-    assert len(resumed) == (2 if whole_group else 1)  # a training that outlived its worker is waited for
+    assert len(resumed) == (2 if whole_group else 1)  # what outlived its command is not run again
     trained = "".join(path.read_text() for path in sorted(folder.glob("attempts/*.log"))).count("Epoch(train)")
     assert trained in ((EPOCHS, EPOCHS + 1) if whole_group else (EPOCHS,))  # the epoch it was killed in may count twice
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
+from davpt_seg.experiments.option_values import parsed_options
+from davpt_seg.experiments.options import put_options
 from davpt_seg.benchmark.plan.plan import plan_of
 from davpt_seg.benchmark.plan.space import Trial
+from davpt_seg.benchmark.plan.stay import stay
 from davpt_seg.benchmark.run.protocol import choice
 from davpt_seg.errors import InputError
+from davpt_seg.experiments.compose import compose_from_words
 
 from .conftest import Bench
 
@@ -109,11 +114,34 @@ def test_of_equal_scores_the_smaller_one_is_chosen() -> None:
     assert choice(trials)["parameters"] == dict(prompt_share=0.1)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_run_has_the_prompts_that_the_words_of_an_experiment_give(seed: int, tmp_path: Path) -> None:
+    random = Random(seed)
+    count, segments = random.randint(3, 9), random.choice([2, 4, 16])
+    values = [[random.random() for _ in range(segments)] for _ in range(count)]
+    content = dict(prompts=[random.random() for _ in values], segments=values, about=dict(num_prompts=[count] * 12))
+    file = tmp_path / "importance.json"
+    file.write_text(json.dumps(content))
+    words = f"method=e2vpt,trunk=vits14,data=vtab/dtd,prompts={count}"
+    shares: dict[str, Any] = dict(
+        prompt_share=random.choice([0, 0.5, 0.6]), segment_share=random.choice([0, 0.25, 0.5])
+    )
+    shares["rank_by"] = random.choice(["masks", "segments"])
+    of_words = ",".join(f"{name}={value}" for name, value in shares.items())
+    expected = compose_from_words(f"{words},importance={file},{of_words}").model.backbone.prompts
+    cfg = compose_from_words(words)
+    put_options(cfg, parsed_options([stay(file, shares)]))
+    prompts = cfg.model.backbone.prompts
+    assert (prompts.pop("num_prompts"), prompts) == ([expected.pop("num_prompts")] * 12, expected)
+
+
 @pytest.mark.parametrize(
     ("method", "message"),
     [
         (dict(importance=None), r"prompt_share needs importances; add importance: \{\}"),
         (dict(importance=dict(prompt_share=0.5)), "importance: take out prompt_share; that run has all prompts"),
+        (dict(importance=dict(prompts=3)), "prompts must be the same in the run that measures importance and in those"),
+        (dict(grid=dict(prompt_share=[0.5], prompts=[3, 6]), importance=dict(prompts=6)), "prompts must be the same"),
         (dict(importance=dict(rank_by="segments")), "importance: take out rank_by"),
         (dict(grid=dict(prompt_share=[0.5], lr=[0.1, 1])), "importance: lr is searched, .*needs a value"),
         (dict(grid={}, lr=1), "has importance, but neither prompt_share nor segment_share"),

@@ -41,7 +41,7 @@ figures: {f: {series: [one], baselines: [linear], xlabel: block, title: Blocks}}
 tables: {t: {rows: {few: [], one_9: [guidance]}, title: Parts}}
 """)
 TPE: dict[str, Any] = {**PLAN, "sampler": "tpe", "trials": 3, "grid": {"lr": {"low": 1e-4, "high": 1e-2, "log": True}}}
-HUGE = 10**400
+HUGE = 16**5000  # as YAML may have it: 0x1000...
 NEVER = [datetime.date(2026, 11, 27), b"x", {"no_such": {"key": 1}}, [[]], float("nan"), {3: 4}, {(1, 2): 3}, {1, 2}]
 WRONG = [
     *NEVER,
@@ -159,7 +159,12 @@ def test_a_misspelled_key_at_any_place_is_refused_with_the_right_one() -> None:
         ),
         ({"tables": {"t": {"rows": {"one_9": [1], "few": []}}}}, "table 't', rows, one_9 must be a text, got 1"),
         ({"seeds": 10**9}, "seeds must be a list of numbers, or how many (5 means 0 to 4), got 1000000000"),
-        ({"search_seed": -1}, "search_seed must be a whole number from 0 to 100000, got -1"),
+        ({"search_seed": -1}, "search_seed must be a whole number from 0 to 4294967295, got -1"),
+        ({"trials": 0}, "trials must be a whole number from 1 to 100000, got 0"),
+        (
+            {"methods": [{"a": {"method": "davpt", "over": {"x": {"b": {"over": 1}}}}}]},
+            "method 'a_b', over must be beside",
+        ),
         (
             {"grid": {word: [*range(10)] for word in WORDS[2:9]}, "common": {}},
             "a grid of 10000000 combinations; give at most 100000",
@@ -209,6 +214,17 @@ def test_anchors_and_merge_keys_of_yaml_work_as_before(tmp_path: Path) -> None:
     )
     words = [study.words for study in plan_of(read_plan(tmp_path / "plan.yaml")).studies]
     assert words == [{"prompts": count, "lr": 0.001} for count in (4, 8, 4)]
+
+
+def test_nested_anchors_that_would_fill_the_memory_are_refused(tmp_path: Path) -> None:
+    lists = "".join(f"  - &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
+    (tmp_path / "plan.yaml").write_text(f"methods: [davpt]\ncfg_options:\n  - &a0 [x]\n{lists}")
+    with pytest.raises(InputError, match=r"^cfg_options: \['x'\] is no KEY=VALUE$"):
+        read_plan(tmp_path / "plan.yaml")
+    (tmp_path / "plan.yaml").write_text(f"methods: [davpt]\ntasks:\n  - &a0 [x]\n{lists}")
+    with pytest.raises(InputError, match=r"^tasks must be a list of names, got ") as error:
+        read_plan(tmp_path / "plan.yaml")
+    check_sentence(str(error.value)[:900])
 
 
 def test_a_wrong_setting_is_refused_by_its_name(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from davpt_seg.benchmark.report import markdown
 from davpt_seg.benchmark.report.figures import picture
 from davpt_seg.benchmark.report.published import Cell, published
 from davpt_seg.benchmark.report.table import Choice, Column, Score, means, score_of
-from davpt_seg.benchmark.results import times
+from davpt_seg.runs.results import times
 
 TASKS = (*tasks_of("vtab"), *tasks_of("fgvc"))
 # Their printed means, 65.90, 41.73 and 53.09, are not those of their printed groups, 65.23, 41.07 and 53.76.

@@ -17,6 +17,7 @@ from davpt_seg.commands.prune import main_prune
 from davpt_seg.commands.train import main_train
 from davpt_seg.experiments.compose import compose_from_words
 from davpt_seg.experiments.option_values import parsed_options
+from davpt_seg.runs.lock import NAME, locked
 from davpt_seg.training.model import build_on_meta, count_parameters
 from davpt_seg.trust.config_text import evaluate
 
@@ -141,6 +142,7 @@ def test_a_killed_cycle_resumes_and_the_test_is_seen_by_the_chosen_one_alone(tmp
     wait_until(lambda: any(study.glob("search/*/attempts/001.log")), seconds=300)
     process.kill()
     process.wait()
+    wait_until(lambda: not locked(folder / NAME), seconds=300)  # the training that outlived it
     importance = (study / "whole" / "importance.json").read_text()
     subprocess.run([*command, *OF_CYCLE], check=True)
     assert not (study / "final").exists()

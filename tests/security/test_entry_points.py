@@ -230,7 +230,7 @@ def test_a_config_with_infinity_is_not_given_to_mmengine(content: dict[str, Any]
     ("statement", "said"),
     [
         ("model = 3", "has no model, which must be a dict"),
-        ("model = dict(a=1)", "cannot be built (model): AttributeError"),
+        ("model = dict(a=1)", "cannot be built (model): KeyError"),
         (
             "model = dict(type='EncoderDecoder', backbone=dict(type='ReLU', nothing=1), decode_head={})",
             "cannot be built (model): TypeError",

@@ -17,7 +17,7 @@ Value = Union[int, float, str]
 WORDS = tuple(dict.fromkeys(word.name for word in EXPERIMENT_WORDS if not word.by_runner))
 SEEDS = dict(vtab=5, fgvc=1, segmentation=3)
 MOST_SEEDS = 10_000
-SEED_END = 2**32  # of NumPy
+MOST_SEED = 2**32 - 1  # of NumPy
 # What an option must not touch, or the search could see test images.
 PROTECTED = (
     *("val_dataloader.dataset", "test_dataloader", "val_evaluator", "test_evaluator"),
@@ -58,9 +58,9 @@ def check_option(option: Any) -> str:
     Raises:
         InputError: another.
     """
-    key, equals, _ = str(option).partition("=")
-    if not isinstance(option, str) or not equals:
+    if not isinstance(option, str) or "=" not in option:
         raise InputError(f"{shortened(option)} is no KEY=VALUE")
+    key = option.partition("=")[0]
     if not f"{key}.".startswith(f"{ALLOWED}.") and any(
         f"{key}.".startswith(f"{name}.") or name.startswith(f"{key}.") for name in PROTECTED
     ):
@@ -142,9 +142,24 @@ def _seeds(content: Any) -> dict[str, tuple[int, ...]]:
 def _seeds_of(seeds: Any) -> tuple[int, ...]:
     if type(seeds) is int and 0 < seeds <= MOST_SEEDS:
         return tuple(range(seeds))
-    if isinstance(seeds, (list, tuple)) and seeds and all(type(seed) is int and 0 <= seed < SEED_END for seed in seeds):
+    if (
+        isinstance(seeds, (list, tuple))
+        and seeds
+        and all(type(seed) is int and 0 <= seed <= MOST_SEED for seed in seeds)
+    ):
         return tuple(dict.fromkeys(seeds))
     raise InputError(f"must be a list of numbers, or how many (5 means 0 to 4), got {shortened(seeds)}")
+
+
+def within(low: int, high: int) -> AfterValidator:
+    """Return a check of a number's size."""
+
+    def check(number: int) -> int:
+        if not low <= number <= high:
+            raise InputError(f"must be a whole number from {low} to {high}, got {shortened(number)}")
+        return number
+
+    return AfterValidator(check)
 
 
 Many = Annotated[tuple[T, ...], BeforeValidator(_list)]

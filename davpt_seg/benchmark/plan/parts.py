@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Collection, Mapping
 from typing import Any, TypeVar, Union
 
@@ -15,10 +16,13 @@ EXPECTED = {
     "bool_type": "true or false",
     "string_type": "a text",
     "dict_type": "a mapping",
+    "none_required": "beside a name in the list of methods",
 }
 ITEMS = {"methods": "method", "figures": "figure", "tables": "table"}
 LONGEST = 255  # bytes of a folder's name
 M = TypeVar("M", bound="Part")
+_REPR = reprlib.Repr()
+_REPR.maxlevel, _REPR.maxdict, _REPR.maxlist, _REPR.maxstring, _REPR.maxother = 4, 8, 8, 120, 120
 
 
 class Part(BaseModel):
@@ -82,10 +86,12 @@ def _place(loc: tuple[Union[int, str], ...], name: str) -> str:
     return ", ".join([name] * bool(name) + parts).replace("grid, ", "grid ")
 
 
-def shortened(value: Any, limit: int = 200) -> str:
+def shortened(value: Any) -> str:
     """Return a value as text, cut where it is long."""
-    text = repr(value)
-    return text if len(text) <= limit else f"{text[:limit]}..."
+    try:
+        return _REPR.repr(value)
+    except ValueError:  # Python writes no integer of thousands of digits
+        return "a very long number"
 
 
 def check_keys(content: Any, known: Collection[str]) -> None:

@@ -22,9 +22,7 @@ from .variants import Series
 # Learning rates where a plan names none: ours, around those of the released configs. A whole trunk bears a hundredth.
 RATES = (5e-4, 1e-3, 5e-3, 1e-2)
 FULL_RATES = (5e-6, 1e-5, 5e-5, 1e-4)
-
-
-Names = Optional[Sequence[str]]
+COUNTS = ("prompts", "guided_prompts", "model.backbone.prompts.num_prompts")  # numbers of the prompts that are measured
 
 
 @dataclass(frozen=True)
@@ -49,9 +47,7 @@ class Plan:
     series: Mapping[str, Series]
     drawings: Drawings
 
-    def narrowed(
-        self, tasks: Optional[Sequence[str]], trunks: Optional[Sequence[str]], names: Optional[Sequence[str]]
-    ) -> Plan:
+    def narrowed(self, tasks: Sequence[str], trunks: Sequence[str], names: Sequence[str]) -> Plan:
         """Return the part that the command line names: tasks or groups, trunks, and methods, variants or series.
 
         Raises:
@@ -59,7 +55,7 @@ class Plan:
         """
         found = self.studies
         series = {name: tuple(each.points.values()) for name, each in self.series.items()}
-        groups = {name: expand([name]) for name in tasks or ()}
+        groups = {name: expand([name]) for name in tasks}
         for key, wanted, means in (("task", tasks, groups), ("trunk", trunks, {}), ("name", names, series)):
             there = dict.fromkeys(getattr(study, key) for study in found)
             chosen: set[str] = set()
@@ -136,6 +132,11 @@ def check_importance(
         raise InputError(
             f"{where}, importance: {', '.join(missing)} is searched, and the run before the search needs a value: "
             f"importance: {{{missing[0]}: ...}}"
+        )
+    if counts := [key for key in (*importance, *searched) if key in COUNTS]:
+        raise InputError(
+            f"{where}: {counts[0]} must be the same in the run that measures importance and in those that are pruned "
+            "by it; fix it among the words of the method"
         )
     if shares := [key for key in importance if key in PRUNING]:
         raise InputError(f"{where}, importance: take out {', '.join(shares)}; that run has all prompts")

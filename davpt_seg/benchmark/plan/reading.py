@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os.path as osp
+from collections import Counter
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, Optional
@@ -22,9 +23,10 @@ class _Loader(yaml.SafeLoader):
         return self.construct_object(node, deep=True)  # refuses recursive nodes
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
-        for key in {key for key in keys if keys.count(key) > 1}:
-            raise yaml.constructor.ConstructorError(None, None, f"{key!r} is there twice", node.start_mark)
+        keys = Counter((key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        for (tag, key), count in keys.items():
+            if count > 1 and tag != "tag:yaml.org,2002:merge":
+                raise yaml.constructor.ConstructorError(None, None, f"{key!r} is there twice", node.start_mark)
         return super().construct_mapping(node, deep)
 
 

@@ -21,6 +21,7 @@ from ...experiments.catalog import config_root
 from ...experiments.words import is_path
 from .drawings import Figure, Table
 from .fields import (
+    MOST_SEED,
     SEEDS,
     WORDS,
     FileName,
@@ -30,6 +31,7 @@ from .fields import (
     Seeds,
     Words,
     WordsAndKeys,
+    within,
 )
 from .parts import Part, check_keys, shortened
 from .space import MOST_TRIALS, Axes
@@ -50,12 +52,6 @@ def _method(method: str) -> str:
         elif part not in known:
             raise InputError(f"there is no method {shortened(part)}; {nearest(part, known)}")
     return method
-
-
-def _up_to_most(number: int) -> int:
-    if not 0 <= number <= MOST_TRIALS:
-        raise InputError(f"must be a whole number from 0 to {MOST_TRIALS}, got {shortened(number)}")
-    return number
 
 
 class Setting(Part):
@@ -104,10 +100,10 @@ class PlanFile(Setting):
     settings: Names = Field(default=(), description="settings to run on; `--setting` chooses, by default the first")
     methods: dict[FolderName, Method] = Field(default={}, description="list of methods: `name`, or `name: {settings}`")
     sampler: StrictStr = Field(default="grid", description="`grid` tries all combinations, `tpe` is Optuna's")
-    trials: Optional[Annotated[StrictInt, AfterValidator(_up_to_most)]] = Field(
+    trials: Optional[Annotated[StrictInt, within(1, MOST_TRIALS)]] = Field(
         default=None, description="trials of each search by `tpe`"
     )
-    search_seed: Annotated[StrictInt, AfterValidator(_up_to_most)] = Field(
+    search_seed: Annotated[StrictInt, within(0, MOST_SEED)] = Field(
         default=SEARCH_SEED, description="seed of the search's runs"
     )
     figures: dict[FileName, Figure] = Field(default={}, description="figures along an axis, by name")

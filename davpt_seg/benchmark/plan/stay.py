@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..files import read_json
+from ...runs.json_files import read_json
 from .fields import Value
 
 

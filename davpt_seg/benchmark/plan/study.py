@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Optional
 
-from ...errors import InputError
 from ...experiments.words import CLASSIFICATION, PRUNING, SEGMENTATION, words_of
-from ..files import read_json
 from .fields import Value
 from .space import Parameters, Space
 from .tasks import benchmark_of
@@ -138,36 +135,9 @@ class Run:
         fixed = [each for each in self.study.cfg_options if self.stage != "final" or not each.startswith("val_")]
         return [f"randomness.seed={self.seed}", *fixed, *searched, *filter(None, [self.stay])]
 
-    def command(self, program: Sequence[str], folder: Path) -> list[str]:
-        """Return its command line.
-
-        Args:
-            program: what trains, such as ``python tools/train.py``.
-            folder: its work dir.
-        """
-        files = ["--work-dir", str(folder), "--resume", "--test", str(folder / "scores.json")]
-        amp = ["--amp"] if self.study.amp else []
-        measure = ["--importance"] if self.stage == "whole" else []
-        return [*program, self.words(), *files, *measure, *amp, "--cfg-options", *self.options()]
-
     def definition(self) -> dict[str, Any]:
         """Describe it for its folder."""
         return dict(stage=self.stage, words=self.words(), cfg_options=self.options(), amp=self.study.amp)
-
-
-def check_same(run: Run, folder: Path) -> Optional[dict[str, Any]]:
-    """Return what a run's folder was made for; None where nothing was run in it.
-
-    Raises:
-        InputError: another run than this one.
-    """
-    before = read_json(folder / "run.json")
-    if before is not None and _comparable(before) != _comparable(run.definition()):
-        raise InputError(
-            f"{folder} holds a run of {before}, but the plan and chosen.json ask for {run.definition()} there; give "
-            "another --work-dir, or, of final runs, put the chosen.json back that they were made for"
-        )
-    return before
 
 
 def folder_name(parameters: Parameters, limit: Optional[int] = 150) -> str:
@@ -175,8 +145,3 @@ def folder_name(parameters: Parameters, limit: Optional[int] = 150) -> str:
     name = ",".join(f"{key}={value}" for key, value in parameters.items()) or "default"
     plain = re.sub(r"[^\w=,.+-]", "_", name)[:limit]
     return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-def _comparable(definition: Mapping[str, Any]) -> dict[str, Any]:
-    """Take the order out of a run's words, which changes nothing that is trained."""
-    return {**definition, "words": sorted(str(definition.get("words")).split(","))}

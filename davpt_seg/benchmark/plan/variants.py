@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import InputError
+from .fields import number
 from .parts import shortened
 
 
@@ -76,7 +77,7 @@ def _variants(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     ((axis, values),) = over.items()
     if not isinstance(values, (list, tuple, Mapping)) or not values:
         raise InputError(f"{where}, over {axis}: must be a list of values, or 'label: value', got {shortened(values)}")
-    labels = [str(label) for label in values]
+    labels = [_text(label, f"{where}, over {axis}") for label in values]
     if len(set(labels)) < len(labels):
         raise InputError(f"{where}, over {axis}: each value once, got {shortened(labels)}")
     shared = {"method": name, **{key: value for key, value in settings.items() if key != "over"}}
@@ -90,12 +91,19 @@ def _variants(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
                 raise InputError(f"{where}, over {axis}: cfg_options must be a list, got {shortened(options)}")
             made[f"{name}_{label}"] = {**shared, **own, "cfg_options": [*options[0], *options[1]]}
         else:
-            if not isinstance(own, (bool, int, float, str)) or own != own:
-                raise InputError(f"{where}, over {axis}: must be text, a number or settings, got {shortened(own)}")
-            made[f"{name}_{label}"] = _filled(shared, place, str(own))
+            made[f"{name}_{label}"] = _filled(shared, place, _text(own, f"{where}, over {axis}"))
     if len(made) > 1 and all(each == made[f"{name}_{labels[0]}"] for each in made.values()):
         raise InputError(f"{where}: nothing differs over {axis}; write {place} where its value belongs")
     return made
+
+
+def _text(value: Any, where: str) -> str:
+    try:
+        if not isinstance(value, bool):
+            number(value)
+    except InputError:
+        raise InputError(f"{where}: must be text, a number or settings, got {shortened(value)}") from None
+    return str(value)
 
 
 def _filled(content: Any, place: str, text: str) -> Any:

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ...runs.results import result
 from ...visualization.curves import read_rows
-from ..results import result
 from ..run.protocol import Protocol
 from .figures import panel_grid
 

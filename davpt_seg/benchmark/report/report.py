@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..files import write_text
+from ...runs.json_files import write_text
 from ..plan.plan import Drawings
 from ..run.protocol import Protocol
 from .ablations import component_text, figure_text, panels_of

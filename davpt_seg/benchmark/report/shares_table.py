@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ...runs.results import result
 from ..plan.tasks import score_of_task
-from ..results import result
 from ..run.protocol import Protocol
 from .markdown import MISSING, as_table
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
+from ...runs.results import result
 from ..plan.fields import Value
 from ..plan.tasks import GROUPS, tasks_of
-from ..results import result
 from ..run.protocol import Protocol
 
 VTAB_GROUPS = tuple(group for group in GROUPS if group.startswith("vtab/"))

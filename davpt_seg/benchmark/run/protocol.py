@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from ...errors import InputError
-from ..files import read_json, write_json
+from ...runs.json_files import read_json, write_json
+from ...runs.results import result
+from ...runs.training import check_same
 from ..plan.space import Parameters, Trial
 from ..plan.stay import stay
-from ..plan.study import Run, Study, check_same
-from ..results import result
+from ..plan.study import Run, Study
 
 if TYPE_CHECKING:
     from .search import Search
@@ -59,12 +60,12 @@ class Protocol:
         """
         self._check_plan()
         if self.study.importance is not None:
-            check_same(self.study.whole_run(), self.folder / "whole")
+            check_same(self.study.whole_run().definition(), self.folder / "whole")
         chosen = self.chosen()
         if chosen is not None:
             tried = self._pruned(self.study.search_run(chosen["parameters"]))  # by the same importances
             for run in (*([tried] if chosen["trials"] else []), *self.final_runs(chosen["parameters"])):
-                check_same(run, self.root / run.key)
+                check_same(run.definition(), self.root / run.key)
 
     def _changes(self) -> dict[str, str]:
         """Describe what differs from what the work dir was made for, by key."""

@@ -74,7 +74,7 @@ class Search:
 
     def ask(self) -> Trial:
         """Begin another trial."""
-        seed = 1000 * self.seed + len(self.trials())
+        seed = (1000 * self.seed + len(self.trials())) % 2**32
         self._study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
         return self._named(self._study.ask(self._distributions()))
 

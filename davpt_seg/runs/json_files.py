@@ -19,28 +19,10 @@ def read_json(path: Path) -> Optional[Any]:
 
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file, or replace it, in one step."""
-    write_text(path, _text(content))
+    write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file, or replace it, in one step."""
     with replacing(path, durable=True, shared=True) as part:
         part.write_text(text)
-
-
-def create_json(path: Path, content: Any) -> bool:
-    """Write a JSON file that no other process has written; of several that try, on any host, one succeeds.
-
-    Returns:
-        Whether it was us.
-    """
-    try:
-        with replacing(path, durable=True, shared=True, fresh=True) as part:
-            part.write_text(_text(content))
-    except FileExistsError:
-        return False
-    return True
-
-
-def _text(content: Any) -> str:
-    return json.dumps(content, indent=1) + "\n"

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from ..errors import InputError
+from ...errors import InputError
 
 NAME = re.compile(r"\d+|(GPU|MIG)-[\w/-]+", re.ASCII)  # as CUDA_VISIBLE_DEVICES takes them
 COUNT = "import torch; print(torch.cuda.device_count())"

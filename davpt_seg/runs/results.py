@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ..errors import InputError
-from .files import read_json, write_json
-from .plan.study import Run
-from .plan.tasks import score_of_task
+from .json_files import read_json, write_json
+from .training import Training
 
 # As MMEngine logs an iteration, of an epoch or of all: [3][10/25] or [10/400]; memory, in MB, on a GPU only.
 ITERATION = re.compile(r"(Epoch|Iter)\(train\)\s+(?:\[\d+\])?\[\s*\d+/(\d+)\].*? time: ([\d.]+)")
@@ -23,13 +22,13 @@ def result(folder: Path) -> Optional[dict[str, Any]]:
     return read_json(folder / "result.json")
 
 
-def collect(run: Run, folder: Path, seconds: Optional[float]) -> Optional[dict[str, Any]]:
+def collect(training: Training, folder: Path, seconds: Optional[float]) -> Optional[dict[str, Any]]:
     """Write ``result.json`` of a run whose test has written its scores.
 
     Args:
-        run: whose they should be.
-        folder: of the run.
-        seconds: that it took, where it is known.
+        training: what the scores must be of.
+        folder: its folder.
+        seconds: time that it took, where it is known.
 
     Returns:
         What was written; None where there are no scores, or no importances of a run that measures them.
@@ -37,17 +36,16 @@ def collect(run: Run, folder: Path, seconds: Optional[float]) -> Optional[dict[s
     Raises:
         InputError: the scores are another run's, or of images that this one must not see.
     """
-    if run.stage == "whole" and not (folder / "importance.json").is_file():
+    if not all((folder / name).is_file() for name in training.files):
         return None
     scores = read_json(folder / "scores.json")
-    metric = score_of_task(run.study.task).key
-    if scores is None or not math.isfinite(scores.get(metric, math.nan)):
+    if scores is None or not math.isfinite(scores.get(training.metric, math.nan)):
         return None
     about = scores["about"]
-    _check_own(run, folder, about)
+    _check_own(training, folder, about)
     log = "".join(path.read_text(errors="replace") for path in sorted((folder / "attempts").glob("*.log")))
     found = dict(
-        score=scores[metric],
+        score=scores[training.metric],
         seconds=None if seconds is None else round(seconds, 1),
         tuned=about["trained_in_backbone"],
         tuned_with_head=about["trained"],
@@ -63,12 +61,13 @@ def diverged(folder: Path, seconds: float) -> None:
     write_json(folder / "result.json", dict(score=0.0, diverged=True, seconds=round(seconds, 1)))
 
 
-def _check_own(run: Run, folder: Path, about: dict[str, Any]) -> None:
-    told = (about["config"], about["seed"], about["split"] == "test")
-    if told != (run.words(), run.seed, run.stage == "final"):
+def _check_own(training: Training, folder: Path, about: dict[str, Any]) -> None:
+    found = (about["config"], about["seed"], about["split"] == "test")
+    if found != (training.words, training.seed, training.stage == "final"):
         raise InputError(
             f"{folder / 'scores.json'} is of {about['config']}, seed {about['seed']}, on the split {about['split']!r}; "
-            f"expected a {run.stage} run of {run.words()}, seed {run.seed}. Remove the folder, and it is run again"
+            f"expected a {training.stage} run of {training.words}, seed {training.seed}. Remove the folder, and it is "
+            "run again"
         )
 
 
@@ -81,7 +80,7 @@ def times(log: str, batch_size: Optional[int]) -> dict[str, Optional[float]]:
 
     Returns:
         ``seconds_per_epoch`` or ``seconds_per_iteration``, by which of them the training goes, and ``ms_per_image``,
-        None where it is not known. Of an iteration it is the median time, which warming up and pauses leave alone.
+        None where it is not known. Of an iteration it is the median time, which is robust to warm-up and pauses.
     """
     lines = ITERATION.findall(log)
     if not lines:

@@ -1,26 +1,17 @@
-"""Workers: failures, interruptions, GPUs, checkpoints, slurm."""
+"""Runs on one machine: failures, interruptions, GPUs, checkpoints, wrong options."""
 
 from __future__ import annotations
 
 import json
 import os
-import shlex
 import signal
-import sys
-from pathlib import Path
 
 import pytest
 
 from davpt_seg.benchmark.command import main_benchmark
-from davpt_seg.benchmark.slurm import _for_workers
 from davpt_seg.errors import DIVERGED
 
 from .conftest import RUNS, SMALL, Bench, wait_until
-
-SBATCH = """#!/usr/bin/env bash
-printf '%s\\n' "$@" >"$(dirname "$0")/sbatch.log"
-echo "77;cluster"
-"""
 
 
 def test_a_failed_run_stops_no_other_and_is_tried_again(
@@ -134,41 +125,23 @@ def test_a_search_by_tpe_runs_to_its_number_of_trials(bench: Bench) -> None:
     assert bench.run("w", *tpe, "--dry-run", what=what) == 0
 
 
-def test_workers_of_a_slurm_array_share_the_runs(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    cluster = bench.folder / "bin"
-    cluster.mkdir()
-    (cluster / "sbatch").write_text(SBATCH)
-    (cluster / "sbatch").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{cluster}:{os.environ['PATH']}")
-    assert bench.run("w", "--slurm", "--partition=gpu --gres=gpu:1", "--jobs", "2") == 0
-    assert "Submitted 2 workers as job array 77." in capsys.readouterr().out
-    asked = (cluster / "sbatch.log").read_text().splitlines()
-    script = bench.folder / "w/slurm/worker.sh"
-    output = f"--output={script.parent}/%A_%a.log"
-    assert asked[2:] == ["--array=0-1", output, "--partition=gpu", "--gres=gpu:1", str(script)]
-    command = script.read_text().splitlines()[1].partition(" -m davpt_seg benchmark ")[2]
-    workers = [bench.start(shlex.split(command), SLURM_ARRAY_JOB_ID="77", FAKE_SECONDS="0.02") for _ in range(2)]
-    for worker in workers:
-        worker.join(60)
-        assert worker.exitcode == 0
-    assert len(bench.started()) == len(set(bench.started())) == RUNS
-    assert (bench.folder / "said.txt").read_text().count(": validation ") == RUNS // 2
-    assert (bench.folder / "w/table.md").is_file()
-
-
-def test_slurm_workers_get_the_arguments_that_are_theirs() -> None:
-    typed = ["vtab", "--slurm", "--gres=gpu:1", "--jobs", "4", "--seeds", "2", "--gpus=0,1", "--threads", "3"]
-    assert _for_workers(typed) == ["vtab", "--seeds", "2", "--threads", "3"]
-
-
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (("--work-dir", __file__), "name a --work-dir that can be written"),
         (("--command", "/no/such program"), "there is no such program"),
-        (("--slurm=--partition=gpu", "--jobs", "-3"), "at least one run at a time"),
+        (("--jobs", "-3"), "at least one run at a time"),
+        (("--jobs", "2", "--gpus", "0"), "omit --jobs"),
+        (("--threads", "0"), "--threads 0: at least one"),
+        (("--slurm=--partition=gpu", "--jobs", "16"), "--slurm is gone: a Ray cluster inside of a Slurm job"),
+        (("--slurm", "--partition=gpu"), "tools/slurm_benchmark.sh with sbatch"),
+        (("--gpus-per-run", "2"), "--gpus-per-run is for --cluster"),
+        (("--nodes", "2"), "--nodes is for --cluster"),
+        (("--cluster", "here"), "expected auto, ray://HOST:10001, or local:N"),
+        (("--cluster", "local:0"), "expected auto, ray://HOST:10001, or local:N"),
+        (("--cluster", "local:2", "--gpus", "0,1"), "--gpus-per-run 1"),
+        (("--cluster", "local:2", "--nodes", "2"), "a run on several nodes is not supported"),
+        (("--cluster", "local:2", "--gpus-per-run", "1.5"), "a whole number, or a share of one GPU"),
     ],
 )
 def test_what_cannot_work_is_said_and_not_shown_as_a_traceback(
@@ -179,17 +152,8 @@ def test_what_cannot_work_is_said_and_not_shown_as_a_traceback(
     assert told in capsys.readouterr().err
 
 
-def test_without_sbatch_slurm_is_refused(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
-    with pytest.raises(SystemExit, match="2"):
-        bench.run("w", "--slurm=--partition=gpu")
-    assert "there is no sbatch here" in capsys.readouterr().err
-
-
 def test_help_has_an_example_for_each_way_to_run(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main_benchmark(["--help"])
     text = capsys.readouterr().out
-    assert all(each in text for each in ("--gpus 0,1,2,3", '--slurm="--partition=gpu', "--report", "--dry-run"))
+    assert all(each in text for each in ("--gpus 0,1,2,3", "--cluster auto", "--report", "--dry-run"))

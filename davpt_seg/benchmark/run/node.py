@@ -1,0 +1,163 @@
+"""One run on a node of a Ray cluster: in a folder of the node's disk, with its log sent and its results returned."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, NamedTuple, Optional
+
+import ray
+
+from ... import __version__
+from ...errors import InputError
+from ...runs.attempts import last_attempt, next_attempt
+from ...runs.execution import execute
+from ...runs.json_files import write_json
+from ...runs.results import result
+from ...runs.training import Launch, Training
+
+EVERY = 2.0  # seconds between two looks at a log
+LARGEST = 16 * 2**20  # bytes of a file that is returned
+RETURNED = ("*.json", "*.jsonl", "*/vis_data/*.json")  # scores, result, clusterings, MMEngine's scalars
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run goes on any node.
+
+    Args:
+        node_dir: folder of all runs on a node's disk; None is ``~/.cache/davpt_seg/runs`` there.
+        name: of the work dir's folder in it.
+        current: current folder of the driver, which is a node's too where the node has it.
+    """
+
+    node_dir: Optional[str]
+    name: str
+    current: str
+
+    def folder(self, key: str) -> Path:
+        """Return a run's folder on this node."""
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "davpt_seg" / "runs"
+        return (Path(self.node_dir).expanduser() if self.node_dir else cache) / self.name / key
+
+    def enter(self) -> None:
+        """Change to the driver's current folder, where it is on this node."""
+        if os.path.isdir(self.current):
+            os.chdir(self.current)
+
+
+class Outcome(NamedTuple):
+    """What comes back of a run.
+
+    Args:
+        how: it ended, as :func:`~davpt_seg.runs.execution.execute` returns.
+        host: where it ran.
+        files: content by path in the run's folder.
+        error: reason why it cannot be run at all; the other parts are empty then.
+    """
+
+    how: str
+    host: str
+    files: Mapping[str, bytes]
+    error: Optional[str] = None
+
+
+class Mailbox:
+    """What trainings print, until the driver takes it. One actor on the head node."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, bytes] = {}
+
+    def put(self, key: str, lines: bytes) -> None:
+        """Add what a run printed."""
+        self._lines[key] = self._lines.get(key, b"") + lines
+
+    def take(self) -> dict[str, bytes]:
+        """Return what was printed since the last call, by run."""
+        lines, self._lines = self._lines, {}
+        return lines
+
+
+class Sender:
+    """Sends what a log has gained; execute calls it five times a second, and is never asked to stop by it."""
+
+    def __init__(self, mailbox: Any, key: str, log: Path) -> None:
+        self._mailbox = mailbox
+        self._key = key
+        self._log = log
+        self._sent = 0
+        self._next = 0.0
+
+    def __call__(self) -> bool:
+        """Send new lines, from time to time; return False."""
+        if time.monotonic() >= self._next:
+            self.send()
+        return False
+
+    def send(self) -> None:
+        """Send new lines."""
+        self._next = time.monotonic() + EVERY
+        if not self._log.is_file():  # the result was there before
+            return
+        with open(self._log, "rb") as log:
+            log.seek(self._sent)
+            lines = log.read()
+        if lines:
+            ray.get(self._mailbox.put.remote(self._key, lines))
+            self._sent += len(lines)
+
+
+def train(training: Training, launch: Launch, place: Place, version: str, mailbox: Any) -> Outcome:
+    """Train on this node, or resume what was stopped here, and return the results by value.
+
+    Args:
+        training, launch: as for :func:`~davpt_seg.runs.execution.execute`.
+        place: where.
+        version: of the driver's davpt_seg.
+        mailbox: actor that takes the log.
+    """
+    host = socket.gethostname()
+    if version != __version__:
+        error = f"{host} has davpt_seg {__version__}, and this host {version}; install the same version on both"
+        return Outcome("", host, {}, error)
+    place.enter()
+    folder = place.folder(training.key)
+    while (last := last_attempt(folder)) is not None and last.state() == "running":
+        time.sleep(EVERY)  # a training that outlived the Ray process which started it
+    attempt = next_attempt(folder)
+    ray.get(mailbox.put.remote(training.key, f"davpt-seg: on {host}, in {folder}\n".encode()))
+    sender = Sender(mailbox, training.key, attempt.log)
+    try:
+        how = execute(training, folder, attempt, launch, {}, sender)
+    except InputError as error:
+        return Outcome("", host, {}, f"{host}: {error}")
+    sender.send()
+    _name_checkpoint(training, folder, host)
+    return Outcome(how, host, _files(folder))
+
+
+def check(function: Callable[..., None], place: Place, *args: Any, **kwargs: Any) -> Optional[str]:
+    """Call a check on this node, and return what is wrong."""
+    place.enter()
+    try:
+        function(*args, **kwargs)
+    except InputError as error:
+        return f"on node {socket.gethostname()}: {error}"
+    return None
+
+
+def _name_checkpoint(training: Training, folder: Path, host: str) -> None:
+    """Write into ``result.json`` where a checkpoint that is kept lies."""
+    found = result(folder)
+    checkpoints = sorted(folder.glob("*.pth"), key=lambda path: path.stat().st_mtime)
+    if training.keep and found is not None and checkpoints:
+        write_json(folder / "result.json", {**found, "checkpoint": f"{host}:{checkpoints[-1]}"})
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    paths = {path for pattern in RETURNED for path in folder.glob(pattern) if path.stat().st_size <= LARGEST}
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths - {folder / "run.json"}}

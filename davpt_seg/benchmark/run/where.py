@@ -1,0 +1,137 @@
+"""Where runs train: the options, and what they mean."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import secrets
+import shlex
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional
+
+from ...errors import InputError
+from ...runs.training import Launch
+from .agenda import KEEP, Engine
+from .devices import gpu_names
+from .pool import Pool
+
+ADDRESS = re.compile(r"auto|ray://[^/\s]+:\d+|local:[1-9]\d*")
+
+
+def add_options(group: argparse._ArgumentGroup) -> None:
+    """Add the options that say how runs are started."""
+    add = group.add_argument
+    add("--gpus", metavar="0,1,...", help="GPUs, a run on each at a time")
+    add("--jobs", type=int, metavar="N", help="runs at a time; default 1, or all that a cluster has room for")
+    add("--threads", type=int, metavar="N", help="CPU threads of each run (OMP_NUM_THREADS); on a cluster, its CPUs")
+    add("--cluster", metavar="ADDRESS", help="of Ray: auto, ray://HOST:10001, or local:N for N CPUs of this host")
+    add("--gpus-per-run", type=float, metavar="N", help="on a cluster; default 1 where it has GPUs, else 0")
+    add("--nodes", type=int, default=1, metavar="N", help="nodes of one run; 1 is all that is supported")
+    add("--node-dir", metavar="DIR", help="folder on a node's disk for its runs; default ~/.cache/davpt_seg/runs")
+    add("--slurm", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)  # of older versions; refused by name
+    add(
+        "--keep-checkpoints",
+        choices=KEEP,
+        default="first",
+        help="of final runs; those of the search are removed when it has its score. Default: the first seed's",
+    )
+    add("--command", metavar="PROGRAM", help="what trains, instead of 'python -m davpt_seg train'")
+
+
+def launch_of(args: argparse.Namespace) -> Launch:
+    """Return how trainings are started.
+
+    Raises:
+        InputError: options that do not fit together, or a program that does not exist.
+    """
+    if args.slurm is not None:
+        raise InputError(
+            "--slurm is gone: a Ray cluster inside of a Slurm job does the same, without a common file system. Submit "
+            "tools/slurm_benchmark.sh with sbatch, which runs this command with --cluster auto; see docs/benchmark.md"
+        )
+    for option, value in (("--jobs", args.jobs), ("--threads", args.threads)):
+        if value is not None and value < 1:
+            raise InputError(f"{option} {value}: at least one{' run at a time' if option == '--jobs' else ''}")
+    if args.cluster is None:
+        _check_no_cluster(args)
+    else:
+        _check_cluster(args)
+    return Launch(_program(args.command), args.threads, int(max(args.gpus_per_run or 1, 1)))
+
+
+def engine_of(args: argparse.Namespace, root: Path) -> Engine:
+    """Return what trains: this machine, or a cluster.
+
+    Raises:
+        InputError: the cluster cannot be reached, or Ray is not installed.
+    """
+    if args.cluster is None:
+        return Pool(slots(args))
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if args.cluster.startswith("local:"):  # else Ray writes a token into ~/.ray
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    try:
+        from .cluster import Cluster
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise InputError("--cluster needs Ray: pip install 'davpt-seg[cluster]'") from None
+    return Cluster(args.cluster, root, args.threads or 1, args.gpus_per_run, args.jobs, args.node_dir)
+
+
+def slots(args: argparse.Namespace) -> Sequence[dict[str, str]]:
+    """Return the environment variables of each run that this machine has at a time.
+
+    Raises:
+        InputError: both GPUs and a number of runs are given.
+    """
+    if args.gpus is None:
+        return [{} for _ in range(args.jobs or 1)]
+    if args.jobs is not None:
+        raise InputError("--gpus says how many runs there are at a time; omit --jobs (0,0,1,1 is two on each)")
+    return [{"CUDA_VISIBLE_DEVICES": name} for name in gpu_names(args.gpus)]
+
+
+def own_gpus(args: argparse.Namespace) -> Optional[list[str]]:
+    """Return the GPUs of this host that runs are given; None where a cluster gives them, or another program trains."""
+    if args.cluster is not None or args.command is not None:
+        return None
+    return [slot["CUDA_VISIBLE_DEVICES"] for slot in slots(args) if slot]
+
+
+def _check_no_cluster(args: argparse.Namespace) -> None:
+    for option, value in (("--gpus-per-run", args.gpus_per_run), ("--node-dir", args.node_dir)):
+        if value is not None:
+            raise InputError(f"{option} is for --cluster; on this host, --gpus 0,1 gives each run one GPU")
+    if args.nodes != 1:
+        raise InputError("--nodes is for --cluster")
+
+
+def _check_cluster(args: argparse.Namespace) -> None:
+    if not ADDRESS.fullmatch(args.cluster):
+        raise InputError(
+            f"--cluster {args.cluster}: expected auto, ray://HOST:10001, or local:N for N CPUs of this host"
+        )
+    if args.gpus is not None:
+        raise InputError("--gpus is for this host; a cluster gives GPUs to runs itself: --gpus-per-run 1")
+    if args.nodes != 1:
+        raise InputError(
+            f"--nodes {args.nodes}: a run on several nodes is not supported; --gpus-per-run N trains on N GPUs of one "
+            "node, and docs/launching.md has the commands for one training on several machines"
+        )
+    share = args.gpus_per_run
+    if share is not None and (share < 0 or (share > 1 and share % 1)):
+        raise InputError(f"--gpus-per-run {share:g}: give a whole number, or a share of one GPU such as 0.5")
+
+
+def _program(command: Optional[str]) -> Optional[tuple[str, ...]]:
+    if command is None:
+        return None
+    words = tuple(shlex.split(command))
+    if not words or shutil.which(words[0]) is None:
+        raise InputError(f"--command {command!r}: there is no such program")
+    return words

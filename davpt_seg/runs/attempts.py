@@ -1,0 +1,76 @@
+"""Attempts at a run: one file and one log each, which are never removed; the next attempt has the next number."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any, Optional
+
+from .json_files import read_json, write_json
+from .lock import lock_log, locked
+
+
+@dataclass
+class Attempt:
+    """One try at a run.
+
+    Args:
+        path: its file, ``attempts/001.json`` in the run's folder.
+        host: where it runs.
+        pid: process of the training; None before it started, and where a cluster runs it.
+        ended: ``finished``, ``failed``, ``stopped`` or ``diverged``; None before.
+    """
+
+    path: Path
+    host: Optional[str] = None
+    pid: Optional[int] = None
+    ended: Optional[str] = None
+
+    @property
+    def log(self) -> Path:
+        """What the training printed."""
+        return self.path.with_suffix(".log")
+
+    def open_log(self) -> IO[bytes]:
+        """Open the log for writing, locked while this process or one that inherits the file has it open."""
+        log = open(self.log, "ab", buffering=0)  # noqa: SIM115
+        lock_log(log.fileno(), self.log)
+        return log
+
+    def started(self, pid: int) -> None:
+        """Write down which process trains."""
+        self.pid = pid
+        self._write()
+
+    def end(self, how: str) -> None:
+        """Write down how it ended."""
+        self.ended = how
+        self._write()
+
+    def state(self) -> str:
+        """Return how it ended, or ``running``; one whose processes were all killed was ``stopped``."""
+        return self.ended or ("running" if locked(self.log) else "stopped")
+
+    def _write(self) -> None:
+        content = asdict(self)
+        del content["path"]
+        write_json(self.path, content)
+
+
+def last_attempt(folder: Path) -> Optional[Attempt]:
+    """Return the newest attempt at a run; None where there was none."""
+    paths = sorted((folder / "attempts").glob("[0-9]*.json"))
+    if not paths:
+        return None
+    content: dict[str, Any] = read_json(paths[-1]) or {}  # older versions wrote further keys
+    return Attempt(paths[-1], **{key: content.get(key) for key in ("host", "pid", "ended")})
+
+
+def next_attempt(folder: Path) -> Attempt:
+    """Begin the next attempt at a run, whose folder is this process's."""
+    last = last_attempt(folder)
+    number = int(last.path.stem) + 1 if last else 1
+    attempt = Attempt(folder / "attempts" / f"{number:03}.json", socket.gethostname())
+    attempt._write()
+    return attempt

@@ -1,0 +1,114 @@
+"""One run: a training process in the run's folder, its log, its result."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Callable, Optional
+
+from ..errors import DIVERGED
+from .attempts import Attempt
+from .results import collect, diverged, result
+from .training import Launch, Training, define
+
+PATIENCE = 20.0  # seconds that a training gets to end when it is asked to
+LOOK = 0.2  # seconds between two looks at whether it should end
+
+
+def execute(
+    training: Training,
+    folder: Path,
+    attempt: Attempt,
+    launch: Launch,
+    slot: Mapping[str, str],
+    stopping: Callable[[], bool],
+) -> str:
+    """Train, or resume what was stopped, and collect the result.
+
+    Args:
+        training: what is run.
+        folder: its folder, which is this process's.
+        attempt: the one that this is.
+        launch, slot: how, and on which device.
+        stopping: asked five times a second whether the training should end early.
+
+    Returns:
+        How the attempt ended: ``finished``, ``failed``, ``stopped``, or ``diverged`` (a trial, which has its result).
+
+    Raises:
+        InputError: the folder holds a run of another definition.
+    """
+    start = time.monotonic()
+    try:
+        define(training, folder)
+        how = "finished"
+        # A training may have outlived the command that started it: then its test is over, and not done again.
+        if result(folder) is None and collect(training, folder, None) is None:
+            code = _train(launch.command(training, folder), launch, attempt, slot, stopping)
+            how = _ending(training, folder, code, time.monotonic() - start)
+        if how == "finished":
+            _drop_checkpoints(folder, keep=int(training.keep))
+    except BaseException:
+        attempt.end("stopped")
+        raise
+    attempt.end(how)
+    return how
+
+
+def _ending(training: Training, folder: Path, code: Optional[int], seconds: float) -> str:
+    """Collect the result of a training, and return how it ended."""
+    if code is None:
+        return "stopped"
+    if code == DIVERGED and training.stage == "search":
+        diverged(folder, seconds)
+        return "diverged"
+    return "finished" if code == 0 and collect(training, folder, seconds) is not None else "failed"
+
+
+def _train(
+    command: list[str], launch: Launch, attempt: Attempt, slot: Mapping[str, str], stopping: Callable[[], bool]
+) -> Optional[int]:
+    """Return the training's exit status; None where it was ended early."""
+    with attempt.open_log() as log:
+        process = subprocess.Popen(
+            command,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=launch.environment(slot),
+            pass_fds=launch.inherited,
+            start_new_session=True,  # so that it can be ended with all that it started
+        )
+        try:
+            attempt.started(process.pid)
+            while not stopping():
+                try:
+                    return process.wait(timeout=LOOK)
+                except subprocess.TimeoutExpired:
+                    continue
+            return None
+        finally:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a training that still runs, with all that it started."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            return
+        try:
+            os.killpg(process.pid, sign)
+            process.wait(PATIENCE)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            continue
+
+
+def _drop_checkpoints(folder: Path, keep: int) -> None:
+    """Remove the checkpoints of a run that ended, but the last ones to keep."""
+    checkpoints = sorted(folder.glob("*.pth"), key=lambda path: path.stat().st_mtime)
+    for checkpoint in checkpoints[: len(checkpoints) - keep]:
+        checkpoint.unlink()

@@ -1,0 +1,247 @@
+"""A plan on a Ray cluster of two nodes, each with a disk: one dies, the driver too, and the tables stay the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from davpt_seg.runs.attempts import last_attempt
+
+from .conftest import FAKE, SMALL, Bench, wait_until
+from .fake_train import EPOCHS
+
+ONE = ("--tasks", "vtab/dtd", "--trunks", "vitb_in21k", "--methods", "linear", *SMALL[-4:])  # two trials, two seeds
+RUNS = 4
+FINAL = ("--tasks", "vtab/dtd", "--trunks", "vits14", "--methods", "bias", "--seeds", "1", "--set", "lr=0.002")
+
+
+class Nodes:
+    """A Ray cluster on loopback: a head without CPUs, and two nodes with one CPU each."""
+
+    def __init__(self, folder: Path) -> None:
+        from ray.cluster_utils import Cluster
+
+        self.folder = folder
+        self.port = 20_000 + os.getpid() % 10_000
+        head = dict(num_cpus=0, include_dashboard=False, ray_client_server_port=self.port)
+        self.cluster = Cluster(initialize_head=True, head_node_args=head)
+        self.nodes = [self.add("a"), self.add("b")]
+
+    def add(self, name: str) -> Any:
+        """Start a node, which is also told to have two GPUs; its disk is a folder."""
+        return self.cluster.add_node(
+            num_cpus=1, num_gpus=2, env_vars=dict(XDG_CACHE_HOME=str(self.folder / name), NODE=name)
+        )
+
+    def remove(self, name: str) -> None:
+        """Kill a node, as a power cut does."""
+        self.cluster.remove_node(self.nodes["ab".index(name)], allow_graceful=False)
+
+    def start(self, bench: Bench, *arguments: str, cluster: str = "auto", what: tuple[str, ...] = ONE) -> Any:
+        """Start a driver; what it prints goes to ``said.txt``."""
+        command = [sys.executable, "-m", "davpt_seg", "benchmark", *bench.arguments("w", what=what), *arguments]
+        with open(bench.folder / "said.txt", "ab") as said:
+            return subprocess.Popen(
+                [*command, "--cluster", cluster],
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "RAY_ADDRESS": self.cluster.address if cluster == "auto" else ""},
+            )
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+    folder = tmp_path_factory.mktemp("nodes")
+    for task in ("dtd", "svhn"):
+        (folder / "vtab" / task).mkdir(parents=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_worker_niceness", "0")  # on a busy machine, 15 takes minutes
+        patch.setenv("RAY_AUTH_MODE", "token")  # else Ray looks for one in ~/.ray, or writes it
+        patch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 4)
+        patch.setenv("VTAB_ROOT", str(folder / "vtab"))
+        pytest.importorskip("ray")  # it reads its variables when it is imported
+        made = Nodes(folder)
+        try:
+            yield made
+        finally:
+            made.cluster.shutdown()
+
+
+@pytest.fixture
+def bench(bench: Bench) -> Bench:
+    bench.command = f"env FAKE_DIARY={bench.diary} FAKE_SECONDS=0.4 {sys.executable} -S {FAKE}"
+    return bench
+
+
+def said(bench: Bench) -> str:
+    return (bench.folder / "said.txt").read_text()
+
+
+def results(bench: Bench) -> list[Path]:
+    return sorted((bench.folder / "w").rglob("result.json"))
+
+
+def test_a_plan_whose_node_and_driver_die_ends_with_the_tables_of_one_machine(bench: Bench, nodes: Nodes) -> None:
+    assert bench.run("whole", what=ONE) == 0
+    bench.diary.unlink()
+    driver = nodes.start(bench)
+    wait_until(lambda: all(list((nodes.folder / name).rglob("last_checkpoint")) for name in "ab"))  # both train
+    nodes.remove("b")
+    wait_until(lambda: results(bench) != [])
+    driver.kill()
+    driver.wait()
+    finished = [path.parent for path in results(bench)]
+    before = len(bench.started())
+    assert len(finished) < RUNS
+    nodes.nodes[1] = nodes.add("b")
+    assert nodes.start(bench).wait(120) == 0, said(bench)
+    assert bench.table("w") == bench.table("whole")
+    assert len(results(bench)) == RUNS
+    assert len(bench.started()) - before <= RUNS - len(finished)  # what was finished was not run again
+    assert "FAILED" not in said(bench)
+    whole = bench.folder / "whole"
+    for path in results(bench):
+        there = whole / path.relative_to(bench.folder / "w")
+        mine, local = json.loads(path.read_text()), json.loads(there.read_text())
+        kept = mine.pop("checkpoint", None)
+        assert {**mine, "seconds": 0} == {**local, "seconds": 0}
+        assert (kept is not None) == bool(list(there.parent.glob("*.pth")))  # it stays on the node that trained
+        assert kept is None or Path(kept.partition(":")[2]).is_file()
+    log = last_attempt(bench.folder / "w/vtab/dtd/vitb_in21k/linear/final/seed=1").log.read_text()
+    assert log.startswith("davpt-seg: on ") and log.count("Epoch(train)") == EPOCHS
+    assert not list((bench.folder / "w").rglob("*.pth"))
+
+
+def test_ctrl_c_ends_the_trainings_of_a_cluster_and_the_next_driver_resumes_them(bench: Bench, nodes: Nodes) -> None:
+    bench.command = bench.command.replace("SECONDS=0.4", "SECONDS=60")
+    driver = nodes.start(bench, cluster=f"ray://127.0.0.1:{nodes.port}")
+    wait_until(lambda: len(bench.started()) == 2)
+    first = bench.folder / "w/vtab/dtd/vitb_in21k/linear/search/lr=0.001"
+    wait_until(lambda: last_attempt(first).log.read_text() != "")  # what is printed arrives while the run goes on
+    assert last_attempt(first).state() == "running"
+    driver.send_signal(signal.SIGINT)
+    assert driver.wait(60) == 130, said(bench)
+    assert said(bench).count(": stopped; ") == 2
+    trainings = [last_attempt(path.parent.parent) for path in nodes.folder.rglob("00?.json") if "dtd" in str(path)]
+    there = [each for each in trainings if each.ended == "stopped"]
+    assert len(there) == 2
+    for each in there:
+        with pytest.raises(ProcessLookupError):
+            os.kill(each.pid, 0)
+    assert last_attempt(first).state() == "stopped"
+
+
+@pytest.mark.slow
+def test_a_run_on_several_gpus_is_started_by_torchrun(bench: Bench, nodes: Nodes) -> None:
+    bench.command = f"env FAKE_DIARY={bench.diary} {sys.executable} -S {FAKE}"
+    assert nodes.start(bench, "--gpus-per-run", "2", what=FINAL).wait(120) == 0, said(bench)
+    assert [line.rpartition(" ")[2] for line in bench.started()] == 2 * ["gpu=0,1"]
+    assert len(results(bench)) == 1
+
+
+def test_what_a_node_lacks_is_said_before_the_first_run(bench: Bench, nodes: Nodes) -> None:
+    (bench.folder / "vtab" / "cifar").mkdir()  # on the driver's disk alone
+    assert nodes.start(bench, what=("--tasks", "vtab/cifar", *FINAL[2:])).wait(60) == 2
+    assert "on node" in said(bench) and "no data of vtab/cifar" in said(bench)
+    assert not (bench.folder / "w").exists()
+
+
+def test_a_run_that_no_node_has_room_for_is_refused(bench: Bench, nodes: Nodes) -> None:
+    assert nodes.start(bench, "--gpus-per-run", "3").wait(60) == 2
+    assert "no node has room for a run, which takes 1 CPUs and 3 GPUs" in said(bench)
+
+
+def test_another_version_on_a_node_is_refused() -> None:
+    node = pytest.importorskip("davpt_seg.benchmark.run.node")
+    outcome = node.train(None, None, None, "0.0.1", None)
+    assert "install the same version on both" in outcome.error
+
+
+def test_without_ray_a_cluster_is_refused_in_one_line(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "davpt_seg.benchmark.run.cluster", raising=False)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(SystemExit, match="2"):
+        bench.run("w", "--cluster", "local:2")
+    assert capsys.readouterr().err.splitlines()[-1].endswith("--cluster needs Ray: pip install 'davpt-seg[cluster]'")
+
+
+def test_a_cluster_that_is_not_there_is_named(bench: Bench) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "davpt_seg", "benchmark", *bench.arguments("w", "--cluster", "auto")],
+        env={**os.environ, "RAY_ADDRESS": "127.0.0.1:1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "--cluster auto: Ray cannot be reached" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_local_ray_starts_and_ends_with_the_command(bench: Bench) -> None:
+    assert bench.run("whole", what=FINAL) == 0
+    command = [
+        sys.executable,
+        "-m",
+        "davpt_seg",
+        "benchmark",
+        *bench.arguments("w", "--cluster", "local:1", what=FINAL),
+    ]
+    subprocess.run(command, check=True, env={**os.environ, "XDG_CACHE_HOME": str(bench.folder / "cache")})
+    assert bench.table("w") == bench.table("whole")
+
+
+SRUN = """#!/usr/bin/env bash
+while [[ $1 == --* ]]; do shift; done
+for node in 0 1; do SLURM_NODEID=$node "$@" & done
+wait
+"""
+
+
+@pytest.mark.slow
+def test_the_file_for_slurm_runs_a_plan_on_all_nodes_of_a_job(bench: Bench) -> None:
+    assert bench.run("whole", what=FINAL) == 0
+    srun = bench.folder / "bin" / "srun"
+    srun.parent.mkdir()
+    srun.write_text(SRUN)
+    srun.chmod(0o755)
+    job = str(os.getpid())
+    environment = dict(
+        PATH=f"{srun.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        **dict(SLURM_JOB_ID=job, SLURM_JOB_NUM_NODES="2", SLURM_CPUS_PER_TASK="1"),
+        XDG_CACHE_HOME=str(bench.folder / "cache"),
+    )
+    script = Path(__file__).parents[2] / "tools" / "slurm_benchmark.sh"
+    with open(bench.folder / "said.txt", "wb") as file:
+        process = subprocess.Popen(
+            [script, *bench.arguments("w", what=FINAL)],
+            env={**os.environ, **environment},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        assert process.wait(120) == 0, said(bench)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)  # as Slurm does at a job's end
+        shutil.rmtree(f"/tmp/ray-{os.getuid()}-{job}")
+    assert bench.table("w") == bench.table("whole")
+
+
+def test_the_file_for_slurm_explains_itself() -> None:
+    script = Path(__file__).parents[2] / "tools" / "slurm_benchmark.sh"
+    done = subprocess.run([script], capture_output=True, text=True, env={"PATH": os.environ["PATH"]})
+    assert done.returncode == 2
+    assert "sbatch --partition=gpu --nodes=4 --gres=gpu:4" in done.stderr
