@@ -11,7 +11,7 @@ from arms import Arm, assemble
 from torch import Tensor
 
 from davpt_seg.core import PromptedViT
-from davpt_seg.core.importance import Importance, pruned
+from davpt_seg.core.prompts.importance import Importance, pruned
 from davpt_seg.experiments.compose import compose
 from davpt_seg.experiments.methods import fit_method
 

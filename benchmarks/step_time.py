@@ -50,7 +50,7 @@ from measuring import (
 from torch import Tensor
 
 from davpt_seg.core import GuidedRecord, PromptedViT
-from davpt_seg.core.zero_start import STARTS
+from davpt_seg.core.prompts.zero_start import STARTS
 
 ARMS = ("floor", "ours", "concatenated", *STARTS)
 

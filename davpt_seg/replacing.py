@@ -19,9 +19,7 @@ LONGEST = 150  # bytes of a name that a part keeps: file systems allow 255, and 
 
 
 @contextlib.contextmanager
-def replacing(
-    path: Union[str, Path], durable: bool = False, shared: bool = False, fresh: bool = False
-) -> Iterator[Path]:
+def replacing(path: Union[str, Path], durable: bool = False, shared: bool = False) -> Iterator[Path]:
     """Yield a path beside ``path`` to write a file or folder to, which then takes the place of ``path``.
 
     Until then, what is there stays complete; only a folder has no name for the instant between two renamings. If the
@@ -34,7 +32,6 @@ def replacing(
         durable: bring the file to the disk before it is renamed, and its name after that, so that a power cut leaves a
             complete file.
         shared: other processes, on any host, may write the same path at the same time; the last one takes precedence.
-        fresh: of several processes that write the same file, one succeeds, and the others get a FileExistsError.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,12 +41,9 @@ def replacing(
         yield part
         if durable:
             _to_disk(part)
-        if fresh:
-            os.link(part, path)  # unlike a rename, refuses a name that exists
-        else:
-            with contextlib.suppress(FileNotFoundError):
-                _copy_mode(path, part)
-            _replace(part, path)
+        with contextlib.suppress(FileNotFoundError):
+            _copy_mode(path, part)
+        _replace(part, path)
         if durable and os.name == "posix":  # Windows opens no folders
             _to_disk(path.parent)
     finally:

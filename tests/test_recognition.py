@@ -20,7 +20,7 @@ from davpt_seg.experiments.compose import compose_from_words
 from davpt_seg.experiments.hyperparameters import TUNED, hyperparameters
 from davpt_seg.training.model import build_on_meta, count_parameters
 
-from .core.test_release import RELEASE
+from .core.guidance.test_release import RELEASE
 
 BASE = Path(__file__).parents[1] / "configs" / "_base_"
 RELEASED = Path(__file__).with_name("released_hyperparameters.csv")  # 61 configs, read by the release's parser

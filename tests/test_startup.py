@@ -123,10 +123,10 @@ def test_what_a_python_user_imports_is_imported_on_first_use() -> None:
 
 
 def test_modules_are_found_without_an_import_of_their_own() -> None:
-    """As before packages imported on first use: an error message names davpt_seg.core.prompt_init.prototypes."""
+    """As before packages imported on first use: an error message names davpt_seg.core.prototypes.prototypes."""
     code = """
 import davpt_seg
-print(davpt_seg.core.prompt_init.prototypes.__name__, davpt_seg.visualization.prompt_maps.__name__)
+print(davpt_seg.core.prototypes.prototypes.__name__, davpt_seg.visualization.prompt_maps.__name__)
 print(davpt_seg.models.PromptedViTBackbone.__name__)
 print([hasattr(davpt_seg, name) for name in ("no_module", "__main__")], hasattr(davpt_seg.core, "no_module"))
 """

@@ -357,7 +357,7 @@ def _(folder: Path) -> None:
 def _(folder: Path) -> None:
     from mmseg.structures import SegDataSample
 
-    from davpt_seg.core.targets import Labelling
+    from davpt_seg.core.guidance.targets import Labelling
     from davpt_seg.engine.batch_labels import batch_labels
 
     batch_labels(torch.zeros(1, 3, 8, 8), [SegDataSample(metainfo=dict(img_path="0003.jpg"))], Labelling((8, 8), 3))

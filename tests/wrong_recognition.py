@@ -15,7 +15,7 @@ from PIL import Image
 from davpt_seg.commands.predict import main_predict
 from davpt_seg.commands.test import main_test
 from davpt_seg.commands.train import main_train
-from davpt_seg.core.targets import Labelling
+from davpt_seg.core.guidance.targets import Labelling
 from davpt_seg.engine.batch_labels import batch_labels
 
 from .recognition import write_vtab

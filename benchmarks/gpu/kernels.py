@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from davpt_seg.core.attention import Changes, attend
-from davpt_seg.core.zero_start import Beside
+from davpt_seg.core.prompts.zero_start import Beside
 
 from .report import Found, Skip, within
 from .scale import Scale

@@ -10,7 +10,7 @@ from typing import Optional
 
 from rich.console import Console
 
-from ..core.mapping_log import FILE_NAME, read_clusterings
+from ..core.guidance.mapping_log import FILE_NAME, read_clusterings
 from ..errors import some
 from ..visualization.mapping_table import history_in_words, mapping_table, moves_in_words
 

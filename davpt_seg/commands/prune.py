@@ -15,7 +15,7 @@ from ..experiments.words import CLASSIFICATION, SEGMENTATION, SHARES, words_of
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-    from ..core.importance import Importance
+    from ..core.prompts.importance import Importance
 
 HELP = """\
 E2VPT's pruning (arXiv 2307.13770): measure which prompts, and which segments of each, the loss depends on least; remove
@@ -99,7 +99,7 @@ def _refuse(args: argparse.Namespace, names: Sequence[str], advice: str) -> None
 
 
 def _prune_checkpoint(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    from ..core.importance import staying
+    from ..core.prompts.importance import staying
     from ..experiments.option_values import parsed_options
     from ..experiments.shares import alike, check_prunable
     from ..training.measure import images_to_measure, load_trained, measure

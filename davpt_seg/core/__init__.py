@@ -6,12 +6,12 @@ from ..lazy import on_first_use
 
 if TYPE_CHECKING:
     from .features import Features
-    from .guidance import Guidance
-    from .losses import ProxyAnchor, ProxyNCA, Triplet
-    from .mapping import ClassPromptMapping, Sharing
-    from .metric import GuidedRecord, Metric
-    from .prompts import Prompts
-    from .targets import Labelling
+    from .guidance.guidance import Guidance
+    from .guidance.losses import ProxyAnchor, ProxyNCA, Triplet
+    from .guidance.mapping import ClassPromptMapping, Sharing
+    from .guidance.metric import GuidedRecord, Metric
+    from .guidance.targets import Labelling
+    from .prompts.prompts import Prompts
     from .vit import PromptedViT
 
 __all__ = [
@@ -29,14 +29,13 @@ __all__ = [
     "Triplet",
 ]
 
-__getattr__ = on_first_use(  # mapping_log needs no torch
+__getattr__ = on_first_use(  # guidance.mapping_log needs no torch
     __name__,
-    features=("Features",),
-    guidance=("Guidance",),
-    losses=("ProxyAnchor", "ProxyNCA", "Triplet"),
-    mapping=("ClassPromptMapping", "Sharing"),
-    metric=("GuidedRecord", "Metric"),
-    prompts=("Prompts",),
-    targets=("Labelling",),
-    vit=("PromptedViT",),
+    **{
+        "features": ("Features",),
+        "guidance": ("ClassPromptMapping", "Guidance", "GuidedRecord", "Labelling", "Metric", "Sharing"),
+        "guidance.losses": ("ProxyAnchor", "ProxyNCA", "Triplet"),
+        "prompts": ("Prompts",),
+        "vit": ("PromptedViT",),
+    },
 )

@@ -18,7 +18,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor
 
 from .projection import KeyValue, Projected, for_batch, fused_attention, project
-from .zero_start import Beside, joined_beside, project_prompts
+from .prompts.zero_start import Beside, joined_beside, project_prompts
 
 
 class Changes(NamedTuple):

@@ -11,12 +11,12 @@ from timm.models.vision_transformer import VisionTransformer
 from ..errors import InputError
 from .adapters import Adapters, check_adapters
 from .arguments import check_arguments, check_names, check_values, require_dict
-from .guidance import Guidance
-from .mapping import Sharing
-from .metric import Metric
-from .old_guidance import current_guidance
-from .prompts import Prompts
-from .targets import Labelling
+from .guidance.guidance import Guidance
+from .guidance.mapping import Sharing
+from .guidance.metric import Metric
+from .guidance.old_guidance import current_guidance
+from .guidance.targets import Labelling
+from .prompts.prompts import Prompts
 
 
 def block_indices(trunk: VisionTransformer, indices: Sequence[int], what: str) -> tuple[int, ...]:

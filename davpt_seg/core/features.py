@@ -9,7 +9,7 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
-from .metric import GuidedRecord
+from .guidance.metric import GuidedRecord
 
 
 class Features(NamedTuple):

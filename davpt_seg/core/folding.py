@@ -10,15 +10,15 @@ from torch import Tensor, nn
 
 from .attention import Changes
 from .projection import KeyValue
+from .prompts.zero_start import Beside, joined_beside, project_prompts
 from .tuning import ProjectionBiases
-from .zero_start import Beside, joined_beside, project_prompts
 
 
 class FoldedPrompts(nn.Module):
     """The keys and values of every block's prompts, (n, heads, head_dim), as buffers.
 
     Args:
-        beside: they join beside the tokens' softmax, see :mod:`~davpt_seg.core.zero_start`.
+        beside: they join beside the tokens' softmax, see :mod:`~davpt_seg.core.prompts.zero_start`.
     """
 
     def __init__(self, beside: bool) -> None:

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from .adapters import Adapters
 from .attention import Changes
 from .folding import FoldedPrompts, folded_pair, merge_biases
-from .guidance import Guidance
+from .guidance.guidance import Guidance
 from .projection import KeyValue
-from .prompts import Prompts
+from .prompts.prompts import Prompts
+from .prompts.zero_start import Beside
 from .tuning import ProjectionBiases
-from .zero_start import Beside
 
 Own = TypeVar("Own", bound="BlockInputs")
 

@@ -183,7 +183,7 @@ class PromptedViT(BlockInputs):
         if self.training and self.prompts and self.prompts.awaits_prototypes:
             raise InputError(
                 "prompts init='prototypes': no prototypes were taken yet. Set method=...+prototypes or "
-                "custom_hooks=[dict(type='DataMeanInitHook')], or call davpt_seg.core.prompt_init.prototypes(model, "
+                "custom_hooks=[dict(type='DataMeanInitHook')], or call davpt_seg.core.prototypes.prototypes(model, "
                 "batches) before training"
             )
         return self.encode(images, record=self.training)

@@ -8,8 +8,8 @@ from typing import Any, Optional
 import torch
 from torch import Tensor
 
-from ..core.boxes import paint_boxes
-from ..core.targets import Labelling
+from ..core.guidance.boxes import paint_boxes
+from ..core.guidance.targets import Labelling
 from ..errors import InputError
 
 FIELDS = ("gt_sem_seg", "gt_score", "gt_label", "gt_instances")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..core.annotations import Count, Seed
 from ..core.arguments import checked
-from ..core.prompt_init import prototypes
+from ..core.prototypes import prototypes
 from ..errors import InputError
 from ..long_work import reported
 from ..models.prompted_vit import PromptedViTBackbone
@@ -24,7 +24,7 @@ from .guided import bare_model
 
 @HOOKS.register_module()
 class DataMeanInitHook(Hook):
-    """Before the first iteration, start all prompts at :func:`~davpt_seg.core.prompt_init.prototypes`.
+    """Before the first iteration, start all prompts at :func:`~davpt_seg.core.prototypes.prototypes`.
 
     A run that is resumed keeps the prompts that it has, and so does one that takes prompts from ``load_from``.
 

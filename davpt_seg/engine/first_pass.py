@@ -10,7 +10,7 @@ from mmengine.dist import all_reduce
 from mmengine.runner import Runner
 from torch import Tensor
 
-from ..core.guidance import Guidance
+from ..core.guidance.guidance import Guidance
 from ..long_work import reported
 from ..models.prompted_vit import PromptedViTBackbone
 from .batch_labels import batch_labels

@@ -8,7 +8,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from ..core.guidance import Guidance
+from ..core.guidance.guidance import Guidance
 from ..errors import InputError
 from ..models.prompted_vit import PromptedViTBackbone
 

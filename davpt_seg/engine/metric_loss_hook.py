@@ -34,7 +34,7 @@ class MetricLossHook(Hook):
     Args:
         log_stats: log, beside the losses, how prompts and patches of a class meet: ``patch_cos_positive``,
             ``patch_cos_negative``, ``patch_nearest_right`` and ``patch_labelled``
-            (:func:`~davpt_seg.core.statistics.pair_statistics`), of the images of all
+            (:func:`~davpt_seg.core.guidance.pair_statistics.pair_statistics`), of the images of all
             processes (with the guidance's ``gather=False``: of each process's own).
         log_parts: log, beside each loss, the two parts whose sum it is: ``metric_patch_pull``, of patches and prompts
             of the same class, and ``metric_patch_push``, of different classes; and likewise of ``cls``.

@@ -15,8 +15,8 @@ from mmengine.runner.loops import EpochBasedTrainLoop
 
 from ..core.annotations import Count, Number
 from ..core.arguments import checked
-from ..core.mapping import ClassPromptMapping
-from ..core.mapping_log import FILE_NAME, Clustering, MappingLog
+from ..core.guidance.mapping import ClassPromptMapping
+from ..core.guidance.mapping_log import FILE_NAME, Clustering, MappingLog
 from ..errors import InputError
 from .class_means_cache import ClassMeansCache, cache_key
 from .data_pass import batch_size
@@ -33,8 +33,9 @@ class PromptMappingHook(Hook):
 
     The mapping stays as it is after the last step, for no prompt would learn a new one.
 
-    Every clustering is a line of ``mapping.jsonl`` in the work dir (:class:`~davpt_seg.core.mapping_log.Clustering`),
-    which ``tools/mapping_report.py`` reads, and its time the scalar ``kmeans_seconds``.
+    Every clustering is a line of ``mapping.jsonl`` in the work dir
+    (:class:`~davpt_seg.core.guidance.mapping_log.Clustering`), which ``tools/mapping_report.py``
+    reads, and its time the scalar ``kmeans_seconds``.
 
     Args:
         interval: iterations between two clusterings in iteration-based training; by default those that see as many

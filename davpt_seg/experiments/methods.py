@@ -7,8 +7,8 @@ from typing import Any, Optional
 
 from ..core.adapters import check_adapters
 from ..core.build import check_configs
-from ..core.old_guidance import current_guidance
-from ..core.zero_start import check_start
+from ..core.guidance.old_guidance import current_guidance
+from ..core.prompts.zero_start import check_start
 from ..errors import InputError
 
 PROXIES = 10  # where guidance has no prompts to guide, and nobody says how many proxies

@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
-from ..core.old_guidance import current_guidance, current_option
+from ..core.guidance.old_guidance import current_guidance, current_option
 from ..errors import InputError, near_names, nearest, some
 
 # What Runner.from_cfg and MMEngine's model wrapping read besides Runner's own arguments, and what our scripts read.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..core.importance import Importance, pruned
+from ..core.prompts.importance import Importance, pruned
 from ..errors import InputError
 from .hyperparameters import Hyperparameters
 from .values import parse
@@ -52,7 +52,7 @@ def prune(cfg: Config, importance: Importance, prompt_share: float, segment_shar
     Args:
         cfg: experiment with all prompts, changed in place.
         importance: importance of its prompts, ranked.
-        prompt_share, segment_share: see :func:`~davpt_seg.core.importance.pruned`.
+        prompt_share, segment_share: see :func:`~davpt_seg.core.prompts.importance.pruned`.
         where: name for messages.
 
     Raises:

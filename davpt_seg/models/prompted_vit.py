@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..compat import log_through_mmengine
 from ..core.arguments import check_names
-from ..core.metric import GuidedRecord
+from ..core.guidance.metric import GuidedRecord
 from ..core.trunk import WeightsSource, build_trunk, create_trunk
 from ..core.vit import PromptedViT
 from ..errors import InputError

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 
 from ..audit.preflight import recognition_kind, unwrapped
 from ..compat import replace_sync_bn
-from ..core.importance import Importance, prompt_importance
+from ..core.prompts.importance import Importance, prompt_importance
 from ..engine.atomic_files import AtomicLocalBackend
 from ..engine.guided import bare_model
 from ..errors import InputError

@@ -11,7 +11,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
-from ..core.old_guidance import current_guidance
+from ..core.guidance.old_guidance import current_guidance
 from ..engine.guided import bare_model
 from ..engine.old_lora_state import use_current_order
 from ..errors import InputError, some

@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import Registry
 
-from ..core.old_guidance import current_guidance
+from ..core.guidance.old_guidance import current_guidance
 from ..datasets.load_label_map import MOST
 from ..datasets.pipelines import step_name
 from ..errors import InputError

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from ..core.mapping_log import Clustering
+from ..core.guidance.mapping_log import Clustering
 
 NAMED = 120  # with more classes, names beside the rows and numbers in them could not be read
 

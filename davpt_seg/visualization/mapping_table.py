@@ -8,7 +8,7 @@ from statistics import fmean
 from rich import box
 from rich.table import Table
 
-from ..core.mapping_log import Clustering
+from ..core.guidance.mapping_log import Clustering
 
 ARROW = "\N{RIGHTWARDS ARROW}"
 

@@ -59,9 +59,9 @@ def class_token_prompt_attention(model: PromptedViT, images: Tensor, block: int)
 def prompt_contribution(model: PromptedViT, images: Tensor, block: int) -> Tensor:
     """Compare what zero-start prompts add to each token's attention output in one block with that output.
 
-    Such prompts have a softmax of their own beside the tokens' (:mod:`davpt_seg.core.zero_start`), whose weights add up
-    to 1 from the start, when they add nothing. So the norms are compared: of the two outputs, heads concatenated. Extra
-    keys and values (E2VPT) count as prompts.
+    Such prompts have a softmax of their own beside the tokens' (:mod:`davpt_seg.core.prompts.zero_start`), whose
+    weights add up to 1 from the start, when they add nothing. So the norms are compared: of the two outputs, heads
+    concatenated. Extra keys and values (E2VPT) count as prompts.
 
     Args:
         model: in eval mode, with ``prompts=dict(start="offset")`` or ``"gate"``.

@@ -217,7 +217,7 @@ def test_the_file_for_slurm_runs_a_plan_on_all_nodes_of_a_job(bench: Bench) -> N
     srun.parent.mkdir()
     srun.write_text(SRUN)
     srun.chmod(0o755)
-    job = str(os.getpid())
+    job = str(os.getpid() + 5000)  # a port other than the cluster's
     environment = dict(
         PATH=f"{srun.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         **dict(SLURM_JOB_ID=job, SLURM_JOB_NUM_NODES="2", SLURM_CPUS_PER_TASK="1"),

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from davpt_seg.experiments.option_values import parsed_options
-from davpt_seg.experiments.options import put_options
 from davpt_seg.benchmark.plan.plan import plan_of
 from davpt_seg.benchmark.plan.space import Trial
 from davpt_seg.benchmark.plan.stay import stay
 from davpt_seg.benchmark.run.protocol import choice
 from davpt_seg.errors import InputError
 from davpt_seg.experiments.compose import compose_from_words
+from davpt_seg.experiments.option_values import parsed_options
+from davpt_seg.experiments.options import put_options
 
 from .conftest import Bench
 

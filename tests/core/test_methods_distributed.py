@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from .guidance.test_gather import in_processes
 from .methods import GUIDED, METHODS
-from .test_distributed import in_processes
 from .test_methods import build, gradients, learned, loss
 
 

@@ -10,7 +10,7 @@ import torch
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
 from mmseg.structures import SegDataSample
 
-from davpt_seg.core.targets import Labelling
+from davpt_seg.core.guidance.targets import Labelling
 from davpt_seg.engine.batch_labels import batch_labels
 from davpt_seg.engine.keyed_random import seed_everything
 

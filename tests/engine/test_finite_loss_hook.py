@@ -18,7 +18,7 @@ from davpt_seg.engine import FiniteLossHook
 from davpt_seg.engine.finite import non_finite
 from davpt_seg.errors import DivergedError
 
-from ..core.test_distributed import in_processes
+from ..core.guidance.test_gather import in_processes
 
 NAN, INF = math.nan, math.inf
 

@@ -11,7 +11,7 @@ import yaml
 from mmengine.config import Config
 
 from davpt_seg.core.build import read_guidance
-from davpt_seg.core.old_guidance import current_option
+from davpt_seg.core.guidance.old_guidance import current_option
 from davpt_seg.errors import InputError
 from davpt_seg.experiments.catalog import config_root
 from davpt_seg.experiments.compose import compose_from_words

@@ -10,7 +10,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from davpt_seg.core.importance import Importance, pruned
+from davpt_seg.core.prompts.importance import Importance, pruned
 from davpt_seg.errors import InputError
 from davpt_seg.experiments.compose import compose_from_words
 from davpt_seg.experiments.shares import check_prunable, prune, read_importance

@@ -15,7 +15,7 @@ from davpt_seg.commands.config_argument import check_data
 from davpt_seg.training import check_splits
 from davpt_seg.training.first_process import first_process_alone
 
-from ..core.test_distributed import in_processes
+from ..core.guidance.test_gather import in_processes
 from ..scenes import write_camvid
 from . import tiny_camvid
 

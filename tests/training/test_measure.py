@@ -16,7 +16,7 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from davpt_seg.core.importance import Importance, prompt_importance
+from davpt_seg.core.prompts.importance import Importance, prompt_importance
 from davpt_seg.errors import InputError
 from davpt_seg.experiments.shares import read_importance
 from davpt_seg.training.measure import images_to_measure, load_trained, measure

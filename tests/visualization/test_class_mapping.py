@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 from davpt_seg.commands.mapping import main_mapping
-from davpt_seg.core.mapping_log import Clustering, MappingLog
+from davpt_seg.core.guidance.mapping_log import Clustering, MappingLog
 from davpt_seg.visualization.class_mapping import mapping_picture
 
 CLASSES = ["cat", "sky", "dog", "cloud", "car"]

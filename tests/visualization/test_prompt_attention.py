@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from davpt_seg.core import PromptedViT
-from davpt_seg.core.losses import ProxyAnchor
+from davpt_seg.core.guidance.losses import ProxyAnchor
 from davpt_seg.visualization import (
     class_token_prompt_attention,
     prompt_attention,

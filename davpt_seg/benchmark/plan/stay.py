@@ -21,7 +21,7 @@ def stay(file: Path, words: Mapping[str, Value]) -> str:
     Raises:
         InputError: the file cannot be read, or a share leaves nothing.
     """
-    from ...core.importance import pruned  # torch takes seconds to import
+    from ...core.prompts.importance import pruned  # torch takes seconds to import
     from ...experiments.shares import read_importance
 
     importance = read_importance(str(file)).ranked(str(words.get("rank_by", "masks")))

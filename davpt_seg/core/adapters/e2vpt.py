@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..annotations import Count, Size
 from ..arguments import checked
-from ..zero_start import InitialValues
+from ..prompts.zero_start import InitialValues
 from .base import Adapter
 
 
@@ -20,7 +20,7 @@ class KeyValuePrompts(Adapter):
     """Prompts of every head, put to its keys and values after projection (E2VPT, arXiv 2307.13770, Sec. 3.2).
 
     One tensor is both key and value, and each block has its own. Together with deep prompts, and their pruning
-    (:mod:`davpt_seg.core.importance`), this is E2VPT. They start as in the released code, uniform within
+    (:mod:`davpt_seg.core.prompts.importance`), this is E2VPT. They start as in the released code, uniform within
     +-sqrt(6 / (n * head_dim)) (He's initialisation).
 
     Args:

@@ -1,0 +1,214 @@
+"""Metric guidance: what the guided blocks did, plus labels, gives the two metric losses.
+
+DA-VPT (arXiv 2505.23694), Sec. 3.2-3.4: L = L_task + beta * L_ML(X, P) + lambda * L_ML(P, x_cls).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Optional
+
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from ...errors import InputError
+from ..annotations import NotNegative, Size
+from ..arguments import checked
+from ..attention import Attended
+from .losses import Parts
+from .mapping import ClassPromptMapping, Sharing
+from .metric import GuidedRecord, Metric, gather_batch
+from .pair_statistics import pair_statistics
+from .targets import Labelling, Targets
+
+
+class Guidance(nn.Module):
+    """Guide the prompts of some blocks towards the classes that they are assigned to.
+
+    Where those blocks have no prompts, proxies take their place: learned vectors of each guided block, which the metric
+    losses alone read. What those losses then move is the tokens, through whatever else is tuned (LoRA, say).
+
+    In a config, ``labelling``, ``mapping`` and ``metric`` are dicts, and ``num_classes`` is an argument beside them.
+
+    Args:
+        blocks: guided blocks, counted from 0; negative ones count from the last. Losses are the mean over them.
+        num_prompts: M, prompts or proxies in each guided block. A config sets it for proxies only.
+        embed_dim: width D of the tokens.
+        labelling: how labels become the classes of patches and images, and the number of classes C.
+        mapping: how classes share prompts where they outnumber them.
+        metric: what is compared, and the loss.
+        patch_weight: beta, weight of the loss between prompts and patch tokens (``loss_metric_patch``); 0 omits it.
+        cls_weight: lambda, weight of the loss between image tokens and prompts (``loss_metric_cls``); 0 omits it.
+        gather: where several processes train together, take the losses over the patches and images of all of them,
+            as one process with the complete batch would. They are no sums over images, so the means of each process's
+            own would be other losses. Costs the guided tokens' exchange; False leaves each process its own batch.
+        learned_proxies: the guided blocks have no prompts, so make proxies. Each represents itself: it has no query.
+            They start normally distributed, as Proxy-Anchor's do.
+
+    Raises:
+        InputError: an unknown choice, an argument that is not the metric's, or a value out of range.
+    """
+
+    @checked("guidance")
+    def __init__(
+        self,
+        blocks: Sequence[int],
+        num_prompts: Size,
+        embed_dim: Size,
+        labelling: Labelling,
+        mapping: Sharing = Sharing(),  # noqa: B008  (frozen)
+        metric: Metric = Metric(),  # noqa: B008
+        patch_weight: NotNegative = 0.05,
+        cls_weight: NotNegative = 0.05,
+        gather: bool = True,
+        learned_proxies: bool = False,
+    ) -> None:
+        super().__init__()
+        if labelling.labels != "image" and (metric.patch_tokens == "mean" or mapping.class_means != "patch"):
+            raise InputError(
+                f"guidance metric patch_tokens={metric.patch_tokens!r} and mapping class_means={mapping.class_means!r} "
+                "give an image one label: set labelling=dict(labels='image')"
+            )
+        metric.check_attention(bool(cls_weight))
+        self.blocks = tuple(blocks)
+        self.num_classes = labelling.num_classes
+        self.patch_weight, self.cls_weight = patch_weight, cls_weight
+        self.gather = gather
+        self.metric, self.labelling, self.class_means = metric, labelling, mapping.class_means
+        self.mapping = ClassPromptMapping(
+            labelling.num_classes, num_prompts, embed_dim, seed=mapping.seed, kind=mapping.kind
+        )
+        self.proxies = nn.ParameterDict()
+        for block in self.blocks if learned_proxies else ():
+            values = nn.init.kaiming_normal_(torch.empty(num_prompts, embed_dim), mode="fan_out")
+            learns = bool(patch_weight or cls_weight)  # DistributedDataParallel wants no parameter that nothing reads
+            self.proxies[str(block)] = nn.Parameter(values, requires_grad=learns)
+
+    def record(
+        self,
+        block: int,
+        entered: Tensor,
+        attended: Attended,
+        prompts: Optional[Tensor],
+        trunk: VisionTransformer,
+        grid: tuple[int, int],
+    ) -> GuidedRecord:
+        """Pick what is compared out of what a guided block did, see :meth:`Metric.record`."""
+        found = self.metric.record(entered, attended, prompts, trunk, grid)
+        return found._replace(prompts=self.proxies[str(block)]) if self.proxies else found
+
+    def needs_class_token(self) -> bool:
+        """Return whether a trunk without class token could not be guided so."""
+        return self.metric.image_token == "class" and bool(self.cls_weight or self.class_means == "image")
+
+    def forward(
+        self,
+        records: Sequence[GuidedRecord],
+        labels: Tensor,
+        statistics: bool = False,
+        parts: bool = False,
+        counts: bool = True,
+    ) -> dict[str, Tensor]:
+        """Compute the weighted metric losses of a batch, and gather its class means.
+
+        Args:
+            records: one per guided block.
+            labels: of the images that made the records: label maps (B, H, W), integers, or the classes of each
+                image (B, C), bool.
+            statistics: measure, too, how prompts and patches of a class meet.
+            parts: return the parts of each loss beside it, without gradients.
+            counts: compute the losses; otherwise they are zero, with gradients of zero for all that they would read,
+                even if it is infinite.
+
+        Returns:
+            ``loss_metric_patch`` and ``loss_metric_cls``, scalars; without those whose weight is 0. With statistics,
+            also those of :func:`~davpt_seg.core.guidance.pair_statistics.pair_statistics`, as ``patch_...``: means over
+            blocks. With parts, also ``metric_patch_pull`` and ``metric_patch_push``, whose sum is
+            ``loss_metric_patch``, and likewise of ``cls``.
+
+        Raises:
+            ValueError: labels that do not fit the images, or that are unknown.
+        """
+        patches, present = self.targets(records, labels)
+        if self.mapping.needs_reclustering:
+            self.observe(records, patches)
+        if self.gather:
+            records, patches, present = gather_batch(records, patches, present)
+        losses = self.statistics(records, patches) if statistics else {}
+        terms = dict(
+            patch=(self.patch_weight, self.patch_loss, patches), cls=(self.cls_weight, self.class_token_loss, present)
+        )
+        for name, (weight, loss, targets) in terms.items():
+            if not weight:
+                continue
+            found = [loss(record, targets) if counts else self._nothing(record) for record in records]
+            losses[f"loss_metric_{name}"] = weight * torch.stack([one.total for one in found]).mean()
+            for part, values in zip(Parts._fields, zip(*found)) if parts else ():
+                losses[f"metric_{name}_{part}"] = weight * torch.stack(values).mean().detach()
+        return losses
+
+    def targets(self, records: Sequence[GuidedRecord], labels: Tensor) -> Targets:
+        """Make the targets of a batch from label maps (B, H, W) or the classes of each image (B, C)."""
+        targets = self.labelling(labels, len(records[-1].tokens), records[-1].grid)
+        if self.metric.patch_tokens == "mean":  # all patches of an image have its label, and so has their mean
+            return targets._replace(patches=targets.patches[:, :1])
+        return targets
+
+    def observe(self, records: Sequence[GuidedRecord], labels: Tensor) -> None:
+        """Add the last guided block's patch tokens, or images' tokens, to the class means; labels are (B, N)."""
+        if self.class_means == "patch":
+            self.mapping.observe(records[-1].tokens.flatten(0, 1), labels.flatten())
+        else:
+            tokens = records[-1].image_token if self.class_means == "image" else records[-1].final
+            assert tokens is not None  # PromptedViT refuses a trunk or outputs without it
+            self.mapping.observe(tokens, labels[:, 0])
+
+    def read(self, record: GuidedRecord) -> list[Tensor]:
+        """Return what the metric losses read of a guided block."""
+        assert record.prompts is not None
+        read = [record.prompts, record.tokens] if self.patch_weight else []
+        if self.cls_weight:
+            assert record.image_token is not None
+            read += [record.prompts, record.image_token]
+        return read
+
+    def _nothing(self, record: GuidedRecord) -> Parts:
+        """Return zeros that depend on all that the metric losses read, which DistributedDataParallel requires."""
+        zero = torch.stack([read.flatten()[:0].sum(dtype=torch.float32) for read in self.read(record)]).sum()
+        return Parts(zero, zero)
+
+    def patch_loss(self, record: GuidedRecord, labels: Tensor) -> Parts:
+        """L_ML(X, P) of Eq. 4: prompts are the proxies of patch tokens; labels are (B, N)."""
+        assert record.prompts is not None  # only a pass without prompts leaves them out
+        return self.metric.loss(record.prompts, record.tokens.flatten(0, 1), *self.patch_pairs(labels))
+
+    def patch_pairs(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Tell which patches and prompts are of the same class, and which of different ones, each (B * N, M) bool."""
+        labels = labels.flatten()
+        labelled = (labels != self.labelling.ignore_index)[:, None]
+        same = self.mapping.speaks_for().T[labels.masked_fill(~labelled[:, 0], 0)]  # (B * N, M)
+        return same & labelled, ~same & labelled
+
+    def statistics(self, records: Sequence[GuidedRecord], labels: Tensor) -> dict[str, Tensor]:
+        """Measure how prompts and patches of a class meet, a mean over guided blocks; labels are (B, N)."""
+        positive, negative = self.patch_pairs(labels)
+        each = []
+        for record in records:
+            assert record.prompts is not None
+            each.append(pair_statistics(record.prompts, record.tokens.flatten(0, 1), positive, negative))
+        return {f"patch_{name}": torch.stack([one[name] for one in each]).mean() for name in each[0]}
+
+    def class_token_loss(self, record: GuidedRecord, present: Tensor) -> Parts:
+        """L_ML(P, x_cls) of Eq. 5: image tokens are the proxies of prompts; present classes are (B, C) bool.
+
+        With ``cls_proxies="prompt"`` prompts are the proxies of image tokens, as in the released code. The positives of
+        an image are the prompts of all classes it holds. An image of nothing but void counts nowhere.
+        """
+        assert record.prompts is not None
+        assert record.image_token is not None  # PromptedViT refuses a CLS loss on a trunk without class token
+        labelled = present.any(dim=1)
+        same = (present[labelled].float() @ self.mapping.speaks_for().T.float()) > 0  # (labelled images, M)
+        if self.metric.cls_proxies == "prompt":
+            return self.metric.loss(record.prompts, record.image_token[labelled], same)
+        return self.metric.loss(record.image_token[labelled], record.prompts, same.T)

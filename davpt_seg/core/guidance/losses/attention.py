@@ -1,0 +1,44 @@
+"""The scores of attention themselves: each token is classified by its attention to the prompts, in every head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional
+
+import torch
+from torch import Tensor
+
+from ....errors import InputError
+from ...annotations import Count, Positive
+from .parts import MetricLoss, Parts
+from .proxy_nca import missing_share
+
+
+@dataclass(frozen=True)
+class AttentionScores(MetricLoss):
+    """Cross-entropy of a token's attention over the prompts of its block, towards those of its class.
+
+    Where proxies are the prompts' keys and tokens the patches' queries, heads concatenated, the logits are the scores
+    that the softmax of attention reads, scale and length of keys included, which a metric on cosines is not. Ours;
+    Proxy-NCA with scores for distances.
+
+    Args:
+        scale: factor on the scores, beside the 1 / sqrt(head_dim) of attention.
+        heads: heads of the block, which must divide the width. The loss is the mean over them. A config leaves this to
+            the trunk.
+    """
+
+    what = "guidance metric 'attention'"
+    scale: Positive = 1.0
+    heads: Count = 1
+
+    def __call__(self, proxies: Tensor, tokens: Tensor, positive: Tensor, negative: Optional[Tensor] = None) -> Parts:
+        """Compute the loss; proxies are (P, heads * head_dim) and tokens (T, heads * head_dim)."""
+        if tokens.shape[-1] % self.heads:
+            raise InputError(f"metric 'attention': {self.heads} heads do not divide a width of {tokens.shape[-1]}")
+        dtype = torch.promote_types(tokens.dtype, torch.float32)
+        with torch.autocast(tokens.device.type, enabled=False):
+            queries = tokens.to(dtype).unflatten(-1, (self.heads, -1)).transpose(0, 1)  # (heads, T, head_dim)
+            keys = proxies.to(dtype).unflatten(-1, (self.heads, -1)).transpose(0, 1)  # (heads, P, head_dim)
+            scores = queries @ keys.transpose(1, 2) * (self.scale / queries.shape[-1] ** 0.5)
+        return missing_share(scores, positive, negative)

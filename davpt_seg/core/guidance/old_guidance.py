@@ -1,0 +1,79 @@
+"""Arguments of guidance in configs up to version 0.3, where all of them were on one level."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from ...errors import InputError
+
+logger = logging.getLogger("davpt_seg")
+
+#: The current place of each old argument. ``mapping`` and ``metric`` were strings, the kinds of what they are now.
+PLACES = {
+    "mapping": ("mapping", "kind"),
+    "metric": ("metric", "kind"),
+    **{name: ("mapping", name) for name in ("seed", "class_means")},
+    **{name: ("labelling", name) for name in ("labels", "purity", "ignore_index")},
+    **{
+        name: ("metric", name)
+        for name in (
+            *("prompt_side", "token_side", "cls_side", "patch_tokens", "image_token", "cls_proxies"),
+            *("scale", "margin", "prompt_scale", "divisor", "heads"),
+        )
+    },
+}
+
+
+def current_guidance(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config of guidance with old arguments in their current places; one without any stays as it is.
+
+    Warns of old arguments, once per process and set of them.
+
+    Raises:
+        InputError: an old argument and the current one are both set.
+    """
+    old = {name: config[name] for name in PLACES if name in config and _is_old(name, config[name])}
+    found = {name: value for name, value in config.items() if name not in old}
+    for name, value in old.items():
+        group, key = PLACES[name]
+        own = found.get(group, {})
+        if not isinstance(own, Mapping):
+            raise InputError(f"guidance {group} must be a dict of arguments, got {own!r}; write {group}=dict(...)")
+        if key in own:
+            raise InputError(
+                f"guidance has {name}={value!r}, as up to version 0.3, and {group}=dict({key}={own[key]!r}), which set "
+                f"the same argument; omit {name} and write the value to use as {group}=dict({key}=...)"
+            )
+        found[group] = {**own, key: value}
+    if old:
+        _warn(tuple(old))
+    return found
+
+
+def current_option(key: str) -> str:
+    """Return the current name of an option such as ``model.backbone.guidance.prompt_side``; others stay."""
+    before, dot, name = key.rpartition(".")
+    if dot and before.endswith("backbone.guidance") and name in PLACES:
+        return ".".join((before, *PLACES[name]))
+    return key
+
+
+def _is_old(name: str, value: Any) -> bool:
+    return name not in ("mapping", "metric") or isinstance(value, str)
+
+
+@functools.cache
+def _warn(names: tuple[str, ...]) -> None:
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        group, key = PLACES[name]
+        groups.setdefault(group, []).append(f"{key}=...")
+    current = ", ".join(f"{group}=dict({', '.join(keys)})" for group, keys in groups.items())
+    logger.warning(
+        "guidance %s: arguments of guidance were grouped after version 0.3; these still work. Write guidance=dict(%s).",
+        ", ".join(names),
+        current,
+    )

@@ -1,0 +1,13 @@
+"""Prompts: what is learned, where it starts, and what of it matters."""
+
+from typing import TYPE_CHECKING
+
+from ...lazy import on_first_use
+
+if TYPE_CHECKING:
+    from .importance import Importance, prompt_importance, pruned
+    from .prompts import Prompts
+
+__all__ = ["Importance", "Prompts", "prompt_importance", "pruned"]
+
+__getattr__ = on_first_use(__name__, prompts=("Prompts",), importance=("Importance", "prompt_importance", "pruned"))

@@ -1,0 +1,99 @@
+"""Zero-start prompts: a softmax of their own beside the tokens' attention, whose values start at zero.
+
+Random prompts that join the tokens' softmax take attention from the tokens before the first step, so that training
+starts from another model than the pre-trained one. Here the tokens' attention stays as it is, and with
+K_p = W_k norm1(P) and V_p = W_v norm1(P) a block's prompts P add::
+
+    offset:  softmax(q K_p^T) (V_p - V_p0)     V_p - V_p0 = W_v (norm1(P) - norm1(P0)), P0 the initial prompts, fixed
+    gate:    tanh(g) softmax(q K_p^T) V_p      g = 0 at the start, one parameter per head
+
+Both are zero at the first step, and no image changes their keys and values. ``gate`` is the zero-initialised attention
+of LLaMA-Adapter (arXiv 2303.16199). He et al. (arXiv 2110.04366) show that keys and values of this form are a parallel
+adapter whose bottleneck is a softmax over M.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Optional
+
+import torch
+from timm.layers import Attention
+from torch import Tensor, nn
+
+from ...errors import InputError
+from ..projection import KeyValue, Projected, project
+
+STARTS = ("joint", "offset", "gate")
+
+
+def check_start(start: str, kind: str, carry: Optional[int]) -> None:
+    """Refuse a start at zero of prompts that stay in the sequence.
+
+    Raises:
+        ValueError: such prompts, which are tokens of each later block's softmax.
+    """
+    if start != "joint" and (kind != "deep" or carry is not None):
+        own = f"kind={kind!r}" if kind != "deep" else f"carry={carry}"
+        raise InputError(
+            f"prompts start={start!r} and {own} exclude each other: prompts that stay in the sequence are tokens of "
+            "each later block's attention, so the ViT could not start as the pre-trained one; choose one of the two"
+        )
+
+
+class Beside(NamedTuple):
+    """How prompts and extra keys of a block join beside the tokens' attention.
+
+    Attributes:
+        initial: prompts at the start, (M, D), whose values are subtracted; None to subtract nothing.
+        initial_extra: extra values at the start, (n, heads, head_dim), likewise.
+        gate: factor of all values, (heads,); None for 1.
+    """
+
+    initial: Optional[Tensor] = None
+    initial_extra: Optional[Tensor] = None
+    gate: Optional[Tensor] = None
+
+
+class InitialValues(nn.Module):
+    """Copies of learned tensors as they were at the start: buffers, so that checkpoints hold them."""
+
+    def keep(self, name: str, values: Tensor) -> None:
+        """Copy a tensor, in place of an earlier copy of that name."""
+        self.register_buffer(name, values.detach().clone())
+
+    def forward(self, name: str) -> Tensor:
+        """Return a copy."""
+        return self.get_buffer(name)
+
+
+def project_prompts(
+    attn: Attention, prompts: Tensor, initial: Optional[Tensor], bias: Optional[Tensor]
+) -> tuple[Projected, KeyValue]:
+    """Project normalised prompts (M, D), and find the keys and values that they add.
+
+    A projection is affine, so the difference of two values is the projection of the inputs' difference, less that of
+    zero. Thus it is exactly zero for equal inputs in every type, loses no digits in a low one, and has one mask of
+    LoRA's dropout.
+
+    Returns:
+        The projections of the prompts; and their keys, with values from which those of ``initial`` are subtracted.
+    """
+    if initial is None:
+        theirs = project(attn, prompts, bias)
+        return theirs, KeyValue(theirs.key, theirs.value)
+    count = prompts.shape[0]
+    rows = torch.cat([prompts, prompts - initial, torch.zeros_like(prompts[:1])])  # (2 * M + 1, D)
+    all_rows = project(attn, rows, bias)
+    theirs = Projected(*(side[:count] for side in all_rows))
+    return theirs, KeyValue(theirs.key, all_rows.value[count:-1] - all_rows.value[-1:])
+
+
+def joined_beside(prompts: Optional[KeyValue], extra: Optional[KeyValue], beside: Beside) -> Optional[KeyValue]:
+    """Join prompts and extra keys for one softmax, with the values that they add, or None where there are none."""
+    if extra is not None and beside.initial_extra is not None:
+        extra = extra._replace(value=extra.value - beside.initial_extra)
+    sides = [side for side in (prompts, extra) if side is not None]
+    if not sides:
+        return None
+    key, value = (torch.cat([part.to(sides[0].key.dtype) for part in parts]) for parts in zip(*sides))
+    return KeyValue(key, value if beside.gate is None else value * beside.gate[:, None].to(value.dtype))
