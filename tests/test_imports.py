@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,12 @@ def test_no_files_import_one_another_in_a_circle() -> None:
         left = {path: others for path, others in left.items() if path not in leaves}
     circle = {path.relative_to(PACKAGE).as_posix(): others & left.keys() for path, others in left.items()}
     assert {path: sorted(other.name for other in others) for path, others in circle.items()} == {}
+
+
+def test_the_page_on_the_architecture_has_this_order() -> None:
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text()
+    table = page.partition("## Folders")[2].partition("## Beside")[0]
+    cells = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+    listed = [name for cell in cells for name in re.findall(r"`([\w/]+)`", cell)]
+    assert [name for name in listed if "/" not in name] == [n for names in LAYERS for n in names if "__" not in n]
+    assert [name for name in listed if not any((PACKAGE / f"{name}{end}").exists() for end in ("", ".py"))] == []
