@@ -33,6 +33,11 @@ LAYERS = (
     ("cli",),
     ("__main__",),
 )
+# Folders of a folder, likewise; what lies beside them, such as benchmark/command.py, may import of all.
+INSIDE = {
+    "benchmark": ("plan", "run", "report"),
+    "core": ("weights", "prompts", "adapters", "guidance"),
+}
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -52,6 +57,17 @@ def test_a_folder_imports_nothing_that_comes_after_it(name: str) -> None:
         if part(other) != name and LEVEL[part(other)] >= LEVEL[name]
     }
     assert wrong == set()
+
+
+@pytest.mark.parametrize(("folder", "order"), INSIDE.items())
+def test_folders_inside_of_a_folder_have_an_order_too(folder: str, order: tuple[str, ...]) -> None:
+    found = {path.name for path in (PACKAGE / folder).iterdir() if (path / "__init__.py").is_file()}
+    assert found == set(order)
+    for place, name in enumerate(order):
+        later = {PACKAGE / folder / other for other in order[place + 1 :]}
+        files = (PACKAGE / folder / name).rglob("*.py")
+        wrong = {(path, other) for path in files for other in files_imported(path) if later & set(other.parents)}
+        assert wrong == set()
 
 
 def test_no_files_import_one_another_in_a_circle() -> None:

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, Optional
 from ..runs.attempts import last_attempt
 from ..runs.log import Position, duration, position
 from ..runs.results import result
-from .eta import Durations, InProgress, eta, stage_of
 from .plan.reading import read_yaml
 from .plan.study import Run, Study
+from .run.eta import Durations, InProgress, eta, stage_of
 from .run.protocol import Protocol
 
 

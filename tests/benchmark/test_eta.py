@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from davpt_seg.benchmark.eta import Durations, InProgress, Stage, eta, schedule
 from davpt_seg.benchmark.plan.parts import read
 from davpt_seg.benchmark.plan.plan import plan_of
 from davpt_seg.benchmark.plan.schema import PlanFile
 from davpt_seg.benchmark.plan.study import Study
+from davpt_seg.benchmark.run.eta import Durations, InProgress, Stage, eta, schedule
 from davpt_seg.runs.log import Position
 
 NOTHING = Stage()

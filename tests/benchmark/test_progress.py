@@ -18,12 +18,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from davpt_seg.benchmark import listing, progress
+from davpt_seg.benchmark import listing
 from davpt_seg.benchmark.plan.parts import read
 from davpt_seg.benchmark.plan.plan import plan_of
 from davpt_seg.benchmark.plan.schema import PlanFile
 from davpt_seg.benchmark.plan.study import Run
-from davpt_seg.benchmark.progress import Progress
+from davpt_seg.benchmark.run import progress
+from davpt_seg.benchmark.run.progress import Progress
 from davpt_seg.benchmark.run.protocol import Protocol
 from davpt_seg.runs.attempts import Attempt, next_attempt
 

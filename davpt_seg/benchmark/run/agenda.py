@@ -15,7 +15,7 @@ from ...runs.results import result
 from ...runs.training import Launch, Training, check_same
 from ..plan.study import Run
 from ..plan.tasks import score_of_task
-from ..progress import Progress
+from .progress import Progress
 from .protocol import Protocol
 
 KEEP = ("first", "all", "none")  # whose checkpoints outlive their run: the first seed's final one, all final ones

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Optional
 
-from ..runs.log import Position
-from .plan.study import Run, Study
+from ...runs.log import Position
+from ..plan.study import Run, Study
 
 STAGES = ("search", "final")
 

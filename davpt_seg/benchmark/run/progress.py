@@ -11,12 +11,12 @@ from threading import Event, Lock, Thread
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
-from ..runs.attempts import Attempt
-from ..runs.log import duration, position, tail
-from ..runs.results import result
+from ...runs.attempts import Attempt
+from ...runs.log import duration, position, tail
+from ...runs.results import result
+from ..plan.study import Run
 from .eta import STAGES, Durations, InProgress, eta, stage_of
-from .plan.study import Run
-from .run.protocol import Protocol
+from .protocol import Protocol
 
 if TYPE_CHECKING:
     from rich.console import Console
