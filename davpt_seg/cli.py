@@ -36,6 +36,13 @@ COMMANDS = {
     "info": Command("davpt_seg.commands.info:main_info", "versions, the OpenMMLab stack, devices, what is missing"),
 }
 
+OPENMMLAB = "pip install '.[openmmlab]' (or '.[onedl]', never both)"
+#: How to install what a command cannot start without.
+NEEDED = {
+    **dict.fromkeys(("mmengine", "mmcv", "mmseg", "mmpretrain"), OPENMMLAB),
+    "pydantic": "pip install '.[benchmark]'",
+}
+
 HELP = """\
 usage: davpt-seg COMMAND [ARGUMENT ...]
 
@@ -58,8 +65,7 @@ def main(argv: Optional[Sequence[str]] = None) -> Optional[int]:
     """Run the command line; ``argv`` defaults to ``sys.argv[1:]``. Return what the command returned, its exit status.
 
     Raises:
-        SystemExit: the command is missing or unknown, ended with an error, or needs a package of OpenMMLab's that is
-            not installed.
+        SystemExit: the command is missing or unknown, ended with an error, or needs a package that is not installed.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -72,19 +78,28 @@ def main(argv: Optional[Sequence[str]] = None) -> Optional[int]:
     if name not in COMMANDS:
         raise SystemExit(f"davpt-seg: {name!r} is not a command; {nearest(name, COMMANDS)}")
     sys.argv[0] = f"davpt-seg {name}"  # what argparse calls the program in usage and errors
+    return run(name, rest)
+
+
+def run(name: str, arguments: Optional[Sequence[str]] = None) -> Optional[int]:
+    """Run a command; ``arguments`` default to ``sys.argv[1:]``. ``main`` and the scripts of ``tools/`` call this.
+
+    Raises:
+        SystemExit: the command ended with an error, or needs a package that is not installed.
+    """
     try:
-        return load(COMMANDS[name])(rest)
+        return load(COMMANDS[name])(arguments)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package not in ("mmengine", "mmcv", "mmseg", "mmpretrain"):
+        if package not in NEEDED:
             raise
         raise SystemExit(
             f"davpt-seg: this command needs {package}, which is not installed. In a checkout of davpt_seg: "
-            "pip install '.[openmmlab]' (or '.[onedl]', never both); 'davpt-seg info' lists what is there"
+            f"{NEEDED[package]}; 'davpt-seg info' lists what is there"
         ) from None
 
 
-def load(command: Command) -> Callable[[Sequence[str]], Optional[int]]:
+def load(command: Command) -> Callable[[Optional[Sequence[str]]], Optional[int]]:
     """Import a command's function."""
     module, _, function = command.function.partition(":")
     return getattr(import_module(module), function)

@@ -84,4 +84,5 @@ def test_the_page_on_the_architecture_has_this_order() -> None:
     cells = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
     listed = [name for cell in cells for name in re.findall(r"`([\w/]+)`", cell)]
     assert [name for name in listed if "/" not in name] == [n for names in LAYERS for n in names if "__" not in n]
-    assert [name for name in listed if not any((PACKAGE / f"{name}{end}").exists() for end in ("", ".py"))] == []
+    for folder, order in INSIDE.items():
+        assert [name for name in listed if name.startswith(f"{folder}/")] == [f"{folder}/{name}" for name in order]

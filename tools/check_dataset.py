@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""Is a data set whole? python tools/check_dataset.py CONFIG, or --ade20k ROOT, --vtab ROOT ... (--help)."""
+"""Is a data set complete? python tools/check_dataset.py CONFIG, or --ade20k ROOT, --vtab ROOT ... (--help for options)."""
 
 import sys
 
-from davpt_seg.commands.check_dataset import main_check_dataset
+from davpt_seg.cli import run
 
 if __name__ == "__main__":
-    sys.exit(main_check_dataset())
+    sys.exit(run("check-dataset"))

@@ -1,7 +1,9 @@
 #!/usr/bin/env python
-"""Tell which classes shared a prompt: python tools/mapping_report.py WORK_DIR (--help for options)."""
+"""Show which classes shared a prompt: python tools/mapping_report.py WORK_DIR (--help for options)."""
 
-from davpt_seg.commands.mapping import main_mapping
+import sys
+
+from davpt_seg.cli import run
 
 if __name__ == "__main__":
-    main_mapping()
+    sys.exit(run("mapping"))

@@ -1,7 +1,9 @@
 #!/usr/bin/env python
 """Segment images: python tools/predict.py [CONFIG] CHECKPOINT IMAGE... [--show] (--help for options)."""
 
-from davpt_seg.commands.predict import main_predict
+import sys
+
+from davpt_seg.cli import run
 
 if __name__ == "__main__":
-    main_predict()
+    sys.exit(run("predict"))

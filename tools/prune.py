@@ -3,7 +3,7 @@
 
 import sys
 
-from davpt_seg.commands.prune import main_prune
+from davpt_seg.cli import run
 
 if __name__ == "__main__":
-    sys.exit(main_prune())
+    sys.exit(run("prune"))

@@ -3,7 +3,7 @@
 
 import sys
 
-from davpt_seg.benchmark.command import main_benchmark
+from davpt_seg.cli import run
 
 if __name__ == "__main__":
-    sys.exit(main_benchmark())
+    sys.exit(run("benchmark"))
