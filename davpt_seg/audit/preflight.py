@@ -20,7 +20,7 @@ from .preflight_files import refuse_strays
 from .stray_files import hidden_images, other_suffixes, same_names, stray_files
 
 ADVICE = (
-    "check data_root (README, from download to mIoU), or set it: "
+    "check data_root (our configs take it from ADE20K_ROOT, PASCAL_CONTEXT_ROOT or CAMVID_ROOT: README), or set it: "
     "--cfg-options {train,val,test}_dataloader.dataset.data_root=PATH"
 )
 
@@ -51,8 +51,10 @@ def open_dataset(config: ConfigDict) -> Optional[Any]:
     try:
         dataset = kind(**{**arguments, "lazy_init": True})
     except AssertionError as error:  # some of mmseg's data sets check their paths themselves, in silence
-        paths = {key: arguments.get(key) for key in ("data_root", "data_prefix", "ann_file")}
-        raise DataError(f"data set {kind.__name__}: a path of {paths} does not exist; {ADVICE}") from error
+        prefixes = arguments.get("data_prefix") or {}
+        names = ", ".join(repr(each) for each in (*prefixes.values(), arguments.get("ann_file")) if each)
+        where = f"one of {names} in {arguments.get('data_root')!r}"
+        raise DataError(f"data set {kind.__name__}: {where} does not exist; {ADVICE}") from error
     for what, folder in dataset.data_prefix.items():
         if folder and not osp.isdir(folder):
             raise DataError(f"{whereabouts(dataset)}: {what} folder {folder!r} does not exist; {ADVICE}")

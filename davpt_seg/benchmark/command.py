@@ -42,6 +42,8 @@ def main_benchmark(argv: Optional[Sequence[str]] = None, content: Optional[Mappi
         0 where all of it is done, 1 where a run failed, 130 where it was interrupted.
     """
     options = parser()
+    if content is not None:
+        options.usage = "%(prog)s WORDS [options]"  # --help is that command's own
     args = options.parse_args(argv)
     with ExitStack() as held:
         try:

@@ -47,7 +47,7 @@ def test_a_missing_list_is_named(tmp_path: Path) -> None:
 def test_a_missing_root_of_pascal_context_is_named_although_mmseg_only_asserts(tmp_path: Path) -> None:
     context = Config.fromfile(CONFIGS / "davpt" / "upernet_vitl_pascal_context.py").val_dataloader.dataset
     context.data_root = str(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"PascalContextDataset: a path of .*nowhere.* does not exist; check data_root"):
+    with pytest.raises(DataError, match=r"one of 'JPEGImages', .*nowhere' does not exist; check .*PASCAL_CONTEXT_ROOT"):
         check_dataset(context)
 
 
