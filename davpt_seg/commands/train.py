@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os.path as osp
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Optional
 
@@ -50,9 +51,10 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
         parser.error(str(error))
     if args.test:
         write_scores(runner, runner.test(), args.test, args.config)
+    written = osp.join(runner.work_dir, osp.basename(cfg.filename))  # with --cfg-options in it
     runner.logger.info(
-        f"Done. Checkpoints and logs: {runner.work_dir}. Next: python tools/test.py {args.config} "
-        f"{last_checkpoint(runner.work_dir) or 'CHECKPOINT'}"
+        f"Done. Checkpoints and logs: {runner.work_dir}. Next: python tools/test.py "
+        f"{written if args.cfg_options else args.config} {last_checkpoint(runner.work_dir) or 'CHECKPOINT'}"
     )
     first = is_main_process()
     disconnect(args.launcher)
