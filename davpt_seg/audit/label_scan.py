@@ -19,7 +19,7 @@ from .label_patterns import contradictions, suspicious
 from .label_values import Scheme, SeenValues
 from .lossy import looks_interpolated
 from .palettes import Palettes
-from .preflight import leaves, open_dataset, whereabouts
+from .preflight import leaves, open_dataset, recognition_kind, whereabouts
 from .report import NEXT_STEPS, NOTES
 from .segmentation_audit import label_table
 
@@ -117,6 +117,8 @@ def _splits(datasets: Mapping[str, Mapping[str, Any]]) -> Iterator[_Split]:
     known: list[Any] = []
     for name, config in datasets.items():
         for number, leaf in enumerate(leaves(config), 1):
+            if recognition_kind(leaf):  # no masks
+                continue
             files = {key: value for key, value in leaf.items() if key != "pipeline"}
             dataset = open_dataset(leaf) if files not in known else None
             known.append(files)

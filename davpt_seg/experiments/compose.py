@@ -71,7 +71,7 @@ def origins(words: str) -> str:
         InputError: see :func:`compose_from_words`.
     """
     values = classification.in_use(*_composed(read_words(words)))
-    lines = [f"  {name:<18}{values[name]!s:<10}{origin}" for name, origin in values.origins.items()]
+    lines = [f"  {name:<18}{values[name]!s:<9} {origin}" for name, origin in values.origins.items()]
     return "\n".join(["Values by word, before --cfg-options; all others are those of the parts' files:", *lines])
 
 

@@ -23,6 +23,7 @@ from davpt_seg.audit.palettes import Palettes
 from davpt_seg.commands.check_dataset import main_check_dataset
 from davpt_seg.errors import DataError, InputError
 
+from ..recognition import write_vtab
 from .mask_sets import blocks, write_config, write_set
 
 
@@ -378,3 +379,12 @@ def test_a_split_without_some_classes_is_not_read_to_its_end() -> None:
     assert suspicious({"train": seen}) == set()
     seen.add(np.bincount([0, 1, 2, 3, 4], minlength=256))  # all that 0 to 4 could be: only the complete split tells
     assert suspicious({"train": seen}) == {"train"}
+
+
+def test_images_with_one_label_each_have_no_masks_to_report_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = dict(type="VTABDataset", name="mine", split="val200", data_root=str(write_vtab(tmp_path, "mine")))
+    with caplog.at_level(logging.INFO, "davpt_seg"):
+        check_labels({"val": dict(data, pipeline=[dict(type="LoadImageFromFile")])})
+    assert not caplog.records
