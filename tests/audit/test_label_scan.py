@@ -384,7 +384,7 @@ def test_a_split_without_some_classes_is_not_read_to_its_end() -> None:
 def test_images_with_one_label_each_have_no_masks_to_report_of(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    data = dict(type="VTABDataset", name="mine", split="val200", data_root=str(write_vtab(tmp_path, "mine")))
+    data = dict(type="VTABDataset", dataset="mine", split="val200", data_root=str(write_vtab(tmp_path, "mine")))
     with caplog.at_level(logging.INFO, "davpt_seg"):
         check_labels({"val": dict(data, pipeline=[dict(type="LoadImageFromFile")])})
     assert not caplog.records
