@@ -66,6 +66,22 @@ def test_files_that_the_documents_name_exist() -> None:
     assert not missing
 
 
+def sections(document: Path) -> set[str]:
+    """Return the anchors that GitHub gives to the headings of a document."""
+    text = re.sub(r"```.*?```", "", document.read_text(), flags=re.S)
+    headings = re.findall(r"^#+ (.*)$", text, flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings}
+
+
+def test_sections_that_the_documents_link_to_exist() -> None:
+    missing = []
+    for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for path, section in re.findall(r"\]\(([\w./-]*)#([^)]+)\)", document.read_text()):
+            if section not in sections((document.parent / path) if path else document):
+                missing.append(f"{document.name}: {path}#{section}")
+    assert not missing
+
+
 def test_model_index_lists_every_experiment_once() -> None:
     index = yaml.safe_load((ROOT / "model-index.yml").read_text())
     listed = sorted(model["Config"] for model in index["Models"])
