@@ -101,12 +101,14 @@ def test_the_main_config_trains_validates_saves_resumes_and_tests(ade: str, tmp_
 
 
 @pytest.mark.slow
-def test_test_time_augmentation_prints_a_table_too(camvid: Path, tmp_path: Path) -> None:
+def test_the_test_that_a_training_prints_runs_with_augmentation_too(camvid: Path, tmp_path: Path) -> None:
     config = "configs/davpt/linear_vits14_camvid.py"
     options = ["--cfg-options", "model.backbone.weights=None", "train_cfg.max_epochs=1", "train_cfg.val_interval=9"]
     environment = dict(CAMVID_ROOT=str(camvid))
-    run(sys.executable, "tools/train.py", config, "--work-dir", str(tmp_path), *options, **environment)
-    test = [sys.executable, "tools/test.py", config, str(tmp_path / "epoch_1.pth"), "--work-dir", str(tmp_path)]
+    log = run(sys.executable, "tools/train.py", config, "--work-dir", str(tmp_path), *options, **environment)
+    (command,) = re.findall(r"Next: python (.*)", log)
+    assert command == f"tools/test.py {tmp_path / 'linear_vits14_camvid.py'} {tmp_path / 'epoch_1.pth'}"
+    test = [sys.executable, *command.split(), "--work-dir", str(tmp_path)]
     plain, augmented = run(*test, **environment), run(*test, "--tta", **environment)
     scores = [re.findall(r"mIoU: ([\d.]+)", log)[-1] for log in (plain, augmented)]
     assert scores[0] != scores[1]
