@@ -37,10 +37,12 @@ COMMANDS = {
 }
 
 OPENMMLAB = "pip install '.[openmmlab]' (or '.[onedl]', never both)"
-#: How to install what a command cannot start without.
+PLANS = "pip install '.[benchmark]'"
+#: What a command cannot start without, and how to install it.
 NEEDED = {
-    **dict.fromkeys(("mmengine", "mmcv", "mmseg", "mmpretrain"), OPENMMLAB),
-    "pydantic": "pip install '.[benchmark]'",
+    **{name: (name, OPENMMLAB) for name in ("mmengine", "mmcv", "mmseg", "mmpretrain")},
+    "pydantic": ("pydantic 2", PLANS),
+    "yaml": ("PyYAML", PLANS),
 }
 
 HELP = """\
@@ -89,13 +91,13 @@ def run(name: str, arguments: Optional[Sequence[str]] = None) -> Optional[int]:
     """
     try:
         return load(COMMANDS[name])(arguments)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         package = (error.name or "").partition(".")[0]
-        if package not in NEEDED:
+        if package not in NEEDED or not (isinstance(error, ModuleNotFoundError) or package == "pydantic"):
             raise
         raise SystemExit(
-            f"davpt-seg: this command needs {package}, which is not installed. In a checkout of davpt_seg: "
-            f"{NEEDED[package]}; 'davpt-seg info' lists what is there"
+            f"davpt-seg: this command needs {NEEDED[package][0]}, which is not installed. In a checkout of davpt_seg: "
+            f"{NEEDED[package][1]}; 'davpt-seg info' lists what is there"
         ) from None
 
 

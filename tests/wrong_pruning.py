@@ -58,6 +58,8 @@ case_of_words(
 )
 case_of_words("a cycle with a split of its own", "method=e2vpt,split=final", "leave split= out")
 case("`prune.py FILE.py`: a cycle of a config file", CAMVID, "a cycle is a plan of words", "one step at a time")
+case("`prune.py --grid lr=...`: an option of plans", f"{WORDS} --grid lr=1e-3,1e-2", "--grid is for plans", "lr=1e-3")
+case("`prune.py --methods lora`: an option of plans", f"{WORDS} --methods lora", "--methods is for plans", "the words")
 case("`prune.py --seeds 3` without `--test`", f"{WORDS} --seeds 3", "--seeds is of --test")
 case("`prune.py --out` without a checkpoint", f"{WORDS} --out p.py", "--out is for one step", "CHECKPOINT")
 case("`prune.py --prompt-share 1`: all of them", f"{WORDS} --prompt-share 1", "expected a number of at least 0")

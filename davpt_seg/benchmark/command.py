@@ -77,18 +77,21 @@ def main_benchmark(argv: Optional[Sequence[str]] = None, content: Optional[Mappi
             lock = held.enter_context(owner(root))
             for protocol in protocols:
                 protocol.register()
+            if gpus == [] and not gpus_found():
+                print("torch finds no GPU on this host: runs train on the CPU.", flush=True)
+            agenda = Agenda(protocols, args.keep_checkpoints, engine.capacity())
+            return _run(agenda, engine, replace(launch, inherited=(lock,)), root, plan.drawings)
         except InputError as error:
             options.error(str(error))
-        except BrokenPipeError:  # --dry-run | head
+        except KeyboardInterrupt:
+            print("Interrupted.", file=sys.stderr)
+            return 130
+        except BrokenPipeError:  # | head
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would write the rest when it exits
             return 1
         except OSError as error:
             options.error(f"{error}; name a --work-dir that can be written")
-        if gpus == [] and not gpus_found():
-            print("torch finds no GPU on this host: runs train on the CPU.", flush=True)
-        launch = replace(launch, inherited=(lock,))
-        agenda = Agenda(protocols, args.keep_checkpoints, engine.capacity())
-        return _run(agenda, engine, launch, root, plan.drawings)
+    return 2
 
 
 def _run(agenda: Agenda, engine: Engine, launch: Launch, root: Path, drawings: Drawings) -> int:
@@ -111,14 +114,10 @@ def _run(agenda: Agenda, engine: Engine, launch: Launch, root: Path, drawings: D
     except ConnectionError as error:
         status = 1
         print(f"error: the cluster is gone ({error}). The same command resumes on another one.", file=sys.stderr)
-    except InputError as error:
+    except (InputError, OSError) as error:
         status = 2
         print(f"error: {error}", file=sys.stderr)
-    try:
-        print(write_report(agenda.protocols, root, drawings), flush=True)
-    except InputError as error:  # a log that is damaged
-        status = 2
-        print(f"error: {error}", file=sys.stderr)
+    print(write_report(agenda.protocols, root, drawings), flush=True)
     return status
 
 

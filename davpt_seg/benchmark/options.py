@@ -42,6 +42,9 @@ examples:
 
 docs/benchmark.md tells how to write a plan, what the files mean, and what the protocol guarantees."""
 
+# Options that say what is run; a plan of another command takes none.
+PLANNED = ("setting", "tasks", "trunks", "methods", "seeds", "grid", "sampler", "trials", "set", "amp")
+
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
@@ -94,9 +97,13 @@ def plan_asked_for(args: argparse.Namespace, content: Optional[Mapping[str, Any]
     if args.plan is None:
         if args.setting:
             raise InputError(f"--setting {args.setting} is of a plan file; name one before it")
-        if content is not None:
-            return plan_of(content)
         named = {"tasks": args.tasks, "trunks": args.trunks, "methods": args.methods}
+        if content is not None:
+            if given := [key for key in PLANNED if getattr(args, key)]:
+                raise InputError(
+                    f"--{given[0]} is for plans of davpt-seg benchmark; the words of a cycle say it: lr=1e-3"
+                )
+            return plan_of(content)
         return plan_of(read(PlanFile, {**typed, **named}))
     plan = read_plan(find_plan(args.plan), args.setting, read(PlanFile, typed))
     return plan_of(plan).narrowed(args.tasks or (), args.trunks or (), args.methods or ())

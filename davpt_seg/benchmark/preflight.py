@@ -16,7 +16,7 @@ from .plan.tasks import data_folder, data_variable, missing_data
 from .run.devices import check_gpus
 
 SPLITS = ("train", "val", "test")
-PACKAGES = {"matplotlib": "tables and figures need it"}
+PACKAGES = {"matplotlib": "tables and figures need it", "rich": "the display of progress needs it"}
 OPTUNA = {"optuna": "the search by TPE needs it"}
 
 

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Optional
 
+from ..errors import InputError
 from .json_files import read_json, write_json
-from .lock import lock_log, locked
+from .lock import holders, lock_log, locked
 
 
 @dataclass
@@ -50,7 +51,8 @@ class Attempt:
 
     def state(self) -> str:
         """Return how it ended, or ``running``; one whose processes were all killed was ``stopped``."""
-        return self.ended or ("running" if locked(self.log) else "stopped")
+        old = self.host is None  # older versions locked no log
+        return self.ended or ("running" if locked(self.log) or (old and holders(self.log)) else "stopped")
 
     def _write(self) -> None:
         content = asdict(self)
@@ -68,8 +70,18 @@ def last_attempt(folder: Path) -> Optional[Attempt]:
 
 
 def next_attempt(folder: Path) -> Attempt:
-    """Begin the next attempt at a run, whose folder is this process's."""
+    """Begin the next attempt at a run, whose folder is this process's.
+
+    Raises:
+        InputError: a training that a command of an older version started still runs in it.
+    """
     last = last_attempt(folder)
+    if last is not None and last.state() == "running":
+        pids = " ".join(map(str, holders(last.log)))
+        raise InputError(
+            f"{folder}: another command, perhaps of an older version, still trains there (process {pids}). Wait until "
+            "it ends, or stop it, and run the same command again; it resumes"
+        )
     number = int(last.path.stem) + 1 if last else 1
     attempt = Attempt(folder / "attempts" / f"{number:03}.json", socket.gethostname())
     attempt._write()

@@ -9,12 +9,13 @@ from typing import Any, Optional
 from ..replacing import replacing
 
 
-def read_json(path: Path) -> Optional[Any]:
-    """Read a JSON file; None where it is not there or was cut off while it was written."""
+def read_json(path: Path) -> Optional[dict[str, Any]]:
+    """Read a JSON file; None where it is not there, is damaged, or holds anything else than a mapping with entries."""
     try:
-        return json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+        content = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
+    return content if content and isinstance(content, dict) else None
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -103,9 +103,9 @@ def _in_use(folder: Path) -> str:
     about = read_json(folder / NAME) or {}
     pid, host = about.get("pid"), about.get("host")
     who = f"process {pid} on host {host}, since {about.get('since')}"
-    holders = _holders(folder / NAME)
-    if holders and host == socket.gethostname() and pid not in holders:
-        pids = " ".join(map(str, holders))
+    found = holders(folder / NAME)
+    if found and host == socket.gethostname() and pid not in found:
+        pids = " ".join(map(str, found))
         return (
             f"{folder}: trainings still run whose command ({who}) was killed: process {pids}. Wait until they end, or "
             f"end them by 'kill {pids}', and run the same command again; it resumes them"
@@ -116,7 +116,7 @@ def _in_use(folder: Path) -> str:
     )
 
 
-def _holders(path: Path) -> list[int]:
+def holders(path: Path) -> list[int]:
     """List the other processes of this user that have a file open, where there is a /proc."""
     found = set()
     for link in Path("/proc").glob("[0-9]*/fd/*"):

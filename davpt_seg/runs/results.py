@@ -14,12 +14,14 @@ from .training import Training
 
 # As MMEngine logs an iteration, of an epoch or of all: [3][10/25] or [10/400]; memory, in MB, on a GPU only.
 ITERATION = re.compile(r"(Epoch|Iter)\(train\)\s+(?:\[\d+\])?\[\s*\d+/(\d+)\].*? time: ([\d.]+)")
+ABOUT = {"config", "seed", "split", "trained", "trained_in_backbone"}
 MEMORY = re.compile(r"\(train\) .*? memory: (\d+)")
 
 
 def result(folder: Path) -> Optional[dict[str, Any]]:
     """Return what a run that ended gave; None where it has not ended."""
-    return read_json(folder / "result.json")
+    found = read_json(folder / "result.json")
+    return found if found and "score" in found else None
 
 
 def collect(training: Training, folder: Path, seconds: Optional[float]) -> Optional[dict[str, Any]]:
@@ -39,13 +41,19 @@ def collect(training: Training, folder: Path, seconds: Optional[float]) -> Optio
     if not all((folder / name).is_file() for name in training.files):
         return None
     scores = read_json(folder / "scores.json")
-    if scores is None or not math.isfinite(scores.get(training.metric, math.nan)):
+    score = (scores or {}).get(training.metric)
+    if scores is None or not isinstance(score, (int, float)) or not math.isfinite(score):
         return None
-    about = scores["about"]
+    about = scores.get("about")
+    if not isinstance(about, dict) or not about.keys() >= ABOUT:
+        raise InputError(
+            f"{folder / 'scores.json'} needs 'about', a mapping with {', '.join(sorted(ABOUT))}, as davpt-seg train "
+            "writes it; add them to what your --command writes"
+        )
     _check_own(training, folder, about)
     log = "".join(path.read_text(errors="replace") for path in sorted((folder / "attempts").glob("*.log")))
     found = dict(
-        score=scores[training.metric],
+        score=score,
         seconds=None if seconds is None else round(seconds, 1),
         tuned=about["trained_in_backbone"],
         tuned_with_head=about["trained"],

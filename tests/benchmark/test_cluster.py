@@ -11,9 +11,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
+from davpt_seg.errors import InputError
 from davpt_seg.runs.attempts import last_attempt
 
 from .conftest import FAKE, SMALL, Bench, wait_until
@@ -245,3 +247,25 @@ def test_the_file_for_slurm_explains_itself() -> None:
     done = subprocess.run([script], capture_output=True, text=True, env={"PATH": os.environ["PATH"]})
     assert done.returncode == 2
     assert "sbatch --partition=gpu --nodes=4 --gres=gpu:4" in done.stderr
+
+
+def test_a_node_that_cannot_check_the_plan_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from davpt_seg.benchmark.run import cluster
+
+    def get(reference: object) -> None:
+        raise cluster.ray.exceptions.RaySystemError("Traceback ...\nModuleNotFoundError: No module named 'davpt_seg'")
+
+    monkeypatch.setattr(cluster.ray, "remote", lambda **_: lambda function: mock.MagicMock())
+    monkeypatch.setattr(cluster.ray, "get", get)
+    made = mock.MagicMock(_cpus=1, _gpus=0)
+    with pytest.raises(InputError, match="cannot check the plan: ModuleNotFoundError: No module named 'davpt_seg'"):
+        cluster.Cluster.check(made, print)
+
+
+def test_a_damaged_name_of_the_nodes_folder_is_made_again(tmp_path: Path) -> None:
+    from davpt_seg.benchmark.run.cluster import Cluster
+
+    (tmp_path / "cluster.json").write_text('{"x": 1}')
+    made = mock.MagicMock(_root=tmp_path)
+    assert len(Cluster._name(made)) == 32
+    assert Cluster._name(made) == json.loads((tmp_path / "cluster.json").read_text())["name"]

@@ -131,6 +131,7 @@ def test_both_means_of_vtab_are_there_by_seed() -> None:
         (dict(figures={"f": {"series": ["one"], "title": 1}}), "title must be a text"),
         (dict(figures=["f"]), "figures must be a mapping"),
         (dict(figures={"a/b": {"series": ["one"]}}), "'a/b' becomes a file"),
+        (dict(figures={"a" * 250: {"series": ["one"]}}), "becomes a file; .* at most 100"),
         (
             dict(tables={"t": {"rows": {"vpt_deep": [], "one_6": []}}}),
             "table 't', rows: .* 'one_6'; did you mean 'one_5'",

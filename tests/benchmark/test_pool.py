@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
+import time
 
 import pytest
 
 from davpt_seg.benchmark.command import main_benchmark
 from davpt_seg.errors import DIVERGED
+from davpt_seg.runs.attempts import last_attempt
 
 from .conftest import RUNS, SMALL, Bench, wait_until
 
@@ -83,6 +86,34 @@ def test_an_interrupted_benchmark_ends_its_trainings_and_goes_on_later(bench: Be
     assert len(bench.started()) == RUNS + 2
 
 
+def test_signals_after_the_first_one_do_not_cut_the_ending_short(bench: Bench) -> None:
+    program = bench.folder / "program.py"
+    program.write_text("import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1); time.sleep(3)")
+    bench.command = f"{sys.executable} -S -u {program}"
+    victim = bench.start(bench.arguments("w"))
+    log = bench.folder / "w/vtab/dtd/vitb_in21k/linear/search/lr=0.001/attempts/001.log"
+    wait_until(lambda: log.is_file() and log.read_text() == "1\n")
+    for sign in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
+        os.kill(victim.pid, sign)
+        time.sleep(0.3)
+    victim.join(30)
+    assert victim.exitcode == 130
+    assert (bench.folder / "w/table.md").is_file()
+    assert "Traceback" not in (bench.folder / "said.txt").read_text()
+    assert last_attempt(log.parent.parent).ended == "stopped"
+
+
+def test_an_interrupted_check_of_a_plan_says_so(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("davpt_seg.benchmark.command.check_plan", interrupt)
+    assert bench.run("w") == 130
+    assert capsys.readouterr().err == "Interrupted.\n"
+
+
 def test_each_training_sees_its_workers_gpu(bench: Bench) -> None:
     assert bench.run("w", "--gpus", "3,5") == 0
     assert {line.rpartition("gpu=")[2] for line in bench.started()} == {"3", "5"}
@@ -141,7 +172,10 @@ def test_a_search_by_tpe_runs_to_its_number_of_trials(bench: Bench) -> None:
         (("--cluster", "local:0"), "expected auto, ray://HOST:10001, or local:N"),
         (("--cluster", "local:2", "--gpus", "0,1"), "--gpus-per-run 1"),
         (("--cluster", "local:2", "--nodes", "2"), "a run on several nodes is not supported"),
-        (("--cluster", "local:2", "--gpus-per-run", "1.5"), "a whole number, or a share of one GPU"),
+        *(
+            (("--cluster", "local:2", "--gpus-per-run", share), "a whole number, or a share of one GPU")
+            for share in ("1.5", "-1", "nan", "inf")
+        ),
     ],
 )
 def test_what_cannot_work_is_said_and_not_shown_as_a_traceback(

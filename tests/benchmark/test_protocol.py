@@ -270,3 +270,40 @@ def test_scores_that_a_trial_must_not_have_stop_the_benchmark(
     scores.write_text(json.dumps({"accuracy/top1": 99.0, "about": about}))  # what an orphan left
     assert bench.run("w") == 0
     assert not any(f"{words} " in line for line in bench.started())
+
+
+@pytest.mark.parametrize("content", ["[]", '{"x": 1}', "\0"])
+@pytest.mark.parametrize("name", ["chosen.json", "study.json", "final/seed=0/result.json", "final/seed=0/run.json"])
+def test_a_damaged_file_of_the_work_dir_is_made_again_or_refused(
+    bench: Bench, name: str, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench.run("w", what=LINEAR) == 0
+    table = bench.table("w")
+    (bench.folder / "w/vtab/dtd/vitb_in21k/linear" / name).write_text(content)
+    if content.startswith("{") and name.endswith(("study.json", "run.json")):  # of another study, another run
+        with pytest.raises(SystemExit, match="2"):
+            bench.run("w", what=LINEAR)
+        assert "another --work-dir" in capsys.readouterr().err
+        return
+    for mode in ((), ("--report",), ("--dry-run",)):
+        assert bench.run("w", *mode, what=LINEAR) == 0
+    assert bench.table("w") == table
+
+
+def test_scores_of_another_program_that_lack_what_they_are_of_are_refused(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = bench.folder / "program.py"
+    program.write_text("import sys; open(sys.argv[sys.argv.index('--test') + 1], 'w').write('{\"accuracy/top1\": 80}')")
+    bench.command = f"{sys.executable} -S {program}"
+    assert bench.run("w", what=LINEAR) == 2
+    assert "scores.json needs 'about', a mapping with config, seed" in capsys.readouterr().err
+
+
+def test_a_work_dir_that_cannot_be_written_ends_the_command_with_a_message(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (bench.folder / "w/vtab/dtd/vitb_in21k/linear").mkdir(parents=True)
+    (bench.folder / "w/vtab/dtd/vitb_in21k/linear/search").touch()
+    assert bench.run("w", what=LINEAR) == 2
+    assert re.search(r"error: \[Errno \d+\] .*/linear/search", capsys.readouterr().err)

@@ -52,12 +52,30 @@ def test_attempts_of_older_versions_are_read(tmp_path: Path) -> None:
     assert next_attempt(tmp_path).path.name == "003.json"
 
 
-def test_a_file_cut_off_is_no_file(tmp_path: Path) -> None:
-    (tmp_path / "x.json").write_text('{"a": ')
+def test_a_training_of_an_older_version_that_still_runs_is_left_alone(tmp_path: Path) -> None:
+    held = [dict(host=socket.gethostname(), pid=os.getpid(), started="1")]
+    write_json(tmp_path / "attempts/001.json", dict(session="s", holders=held, ended=None))
+    with open(tmp_path / "attempts/001.log", "w") as log:
+        training = subprocess.Popen(["sleep", "60"], stdout=log)
+    try:
+        assert last_attempt(tmp_path).state() == "running"
+        with pytest.raises(InputError, match=rf"older version, still trains there \(process {training.pid}\)"):
+            next_attempt(tmp_path)
+    finally:
+        training.kill()
+        training.wait()
+    assert next_attempt(tmp_path).path.name == "002.json"
+
+
+@pytest.mark.parametrize(
+    "content", [b'{"a": ', b"", b"[1]", b"{}", b"null", b"\xff", b"1" * 5000, b"[" * 100_000], ids=lambda c: str(c[:9])
+)
+def test_a_file_cut_off_or_of_anything_else_than_a_mapping_is_no_file(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_bytes(content)
     assert read_json(tmp_path / "x.json") is None
     assert read_json(tmp_path / "y.json") is None
-    write_json(tmp_path / "x.json", [1])
-    assert read_json(tmp_path / "x.json") == [1]
+    write_json(tmp_path / "x.json", dict(a=[1]))
+    assert read_json(tmp_path / "x.json") == dict(a=[1])
     assert os.listdir(tmp_path) == ["x.json"]  # nothing unfinished is left
 
 

@@ -15,6 +15,7 @@ from .parts import LONGEST, check_keys, shortened
 
 Value = Union[int, float, str]
 WORDS = tuple(dict.fromkeys(word.name for word in EXPERIMENT_WORDS if not word.by_runner))
+LONGEST_FILE = 100  # bytes of a figure's name, beside which its file has a trunk's
 SEEDS = dict(vtab=5, fgvc=1, segmentation=3)
 MOST_SEEDS = 10_000
 MOST_SEED = 2**32 - 1  # of NumPy
@@ -47,8 +48,8 @@ def _check_name(name: str) -> str:
 
 
 def _check_file_name(name: str) -> str:
-    if not name.replace("_", "").replace("-", "").isalnum():
-        raise InputError(f"{name!r} becomes a file; use letters, digits, _ and -")
+    if not name.replace("_", "").replace("-", "").isalnum() or len(name.encode()) > LONGEST_FILE:
+        raise InputError(f"{shortened(name)} becomes a file; use letters, digits, _ and -, at most {LONGEST_FILE}")
     return name
 
 

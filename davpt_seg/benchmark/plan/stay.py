@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from ...errors import InputError
 from ...runs.json_files import read_json
 from .fields import Value
 
@@ -19,13 +20,15 @@ def stay(file: Path, words: Mapping[str, Value]) -> str:
         words: ``prompt_share``, ``segment_share`` and ``rank_by``, each by default as in an experiment.
 
     Raises:
-        InputError: the file cannot be read, or a share leaves nothing.
+        InputError: the file cannot be read or is incomplete, or a share leaves nothing.
     """
     from ...core.prompts.importance import pruned  # torch takes seconds to import
     from ...experiments.shares import read_importance
 
     importance = read_importance(str(file)).ranked(str(words.get("rank_by", "masks")))
     kept = pruned(importance, float(words.get("prompt_share", 0)), float(words.get("segment_share", 0)))
-    blocks = (read_json(file) or {})["about"]["num_prompts"]
+    blocks = ((read_json(file) or {}).get("about") or {}).get("num_prompts")
+    if not isinstance(blocks, list):
+        raise InputError(f"{file} lacks about: num_prompts, the prompts of each block; put the original file back")
     prompts = dict(num_prompts=[kept["num_prompts"] if count else 0 for count in blocks], segments=kept["segments"])
     return f"model.backbone.prompts={prompts}"

@@ -167,15 +167,19 @@ def work(agenda: Agenda, engine: Engine, launch: Launch) -> list[str]:
 
 @contextmanager
 def _signals_interrupt() -> Iterator[None]:
-    """Take SIGTERM and SIGHUP for Ctrl-C; a closed terminal's signal is left alone where nohup has it ignored."""
-    ends = [sign for sign in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(sign) != signal.SIG_IGN]
-    previous = {sign: signal.signal(sign, _interrupt) for sign in ends}
+    """Take SIGTERM and SIGHUP for Ctrl-C, and only the first of them; what is ignored, as by nohup, stays ignored."""
+
+    def interrupt(signal_number: int, frame: Optional[FrameType]) -> None:
+        for sign in previous:
+            signal.signal(sign, signal.SIG_IGN)  # trainings are ended now, and their attempts written down
+        raise KeyboardInterrupt
+
+    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    previous = {sign: found for sign in ends if (found := signal.getsignal(sign)) != signal.SIG_IGN}
     try:
+        for sign in previous:
+            signal.signal(sign, interrupt)
         yield
     finally:
         for sign, handler in previous.items():
             signal.signal(sign, handler)
-
-
-def _interrupt(signal_number: int, frame: Optional[FrameType]) -> None:
-    raise KeyboardInterrupt

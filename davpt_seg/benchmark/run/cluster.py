@@ -94,7 +94,10 @@ class Cluster:
             InputError: what is wrong there.
         """
         task = ray.remote(num_cpus=self._cpus, num_gpus=self._gpus)(node.check)
-        problem = ray.get(task.remote(function, self._place, *args, **kwargs))
+        try:
+            problem = ray.get(task.remote(function, self._place, *args, **kwargs))
+        except ray.exceptions.RayError as error:  # such as a node without davpt_seg
+            problem = f"a node of the cluster cannot check the plan: {str(error).splitlines()[-1]}"
         if problem is not None:
             raise InputError(problem)
 
@@ -168,9 +171,11 @@ class Cluster:
     def _name(self) -> str:
         """Return the name of the work dir's folder on nodes; one that was removed and made again has another name."""
         file = self._root / "cluster.json"
-        if read_json(file) is None:
-            write_json(file, dict(name=uuid.uuid4().hex))
-        return str(read_json(file)["name"])  # type: ignore[index]
+        name = (read_json(file) or {}).get("name")
+        if name is None:
+            name = uuid.uuid4().hex
+            write_json(file, dict(name=name))
+        return str(name)
 
 
 def _connect(address: str) -> None:

@@ -195,15 +195,6 @@ def runs_of(protocol: Protocol) -> int:
     return (protocol.study.importance is not None) + protocol.trials + len(protocol.study.seeds)
 
 
-def finished_of(protocol: Protocol) -> int:
-    """Count those that ended."""
-    chosen = protocol.chosen()
-    tried = protocol.trials if chosen else len(list(protocol.folder.glob("search/*/result.json")))
-    seeds = (protocol.folder / "final" / f"seed={seed}" / "result.json" for seed in protocol.study.seeds)
-    whole = protocol.study.importance is not None and (protocol.folder / "whole" / "result.json").is_file()
-    return whole + min(tried, protocol.trials) + sum(path.is_file() for path in seeds)
-
-
 def failure(run: Run, attempt: Attempt) -> str:
     """Describe a failed run by the end of its log, which may be on another host."""
     lines = tail(attempt.log).splitlines()[-LINES:] if attempt.log.is_file() else ["(it is not on this host)"]

@@ -105,7 +105,8 @@ class Protocol:
 
     def chosen(self) -> Optional[dict[str, Any]]:
         """Return what was chosen: ``parameters``, their ``score``, and all ``trials``; None before."""
-        return read_json(self.folder / "chosen.json")
+        found = read_json(self.folder / "chosen.json")
+        return found if found and found.keys() >= {"parameters", "score", "trials"} else None
 
     def next_runs(self) -> Iterator[Run]:
         """Yield the runs that may be started now, in order; final runs that have ended are among them.

@@ -124,7 +124,7 @@ def _check_cluster(args: argparse.Namespace) -> None:
             "node, and docs/launching.md has the commands for one training on several machines"
         )
     share = args.gpus_per_run
-    if share is not None and (share < 0 or (share > 1 and share % 1)):
+    if share is not None and not (0 <= share <= 1 or (share > 1 and share % 1 == 0)):  # nor nan
         raise InputError(f"--gpus-per-run {share:g}: give a whole number, or a share of one GPU such as 0.5")
 
 
