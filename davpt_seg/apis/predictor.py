@@ -16,6 +16,7 @@ from mmengine.registry import MODELS, init_default_scope
 from ..audit.data_check import DataCheck, read_as_stored
 from ..datasets.pipelines import MASK_LOADERS, step_name
 from ..errors import InputError
+from ..experiments.compose import config_of
 from ..experiments.options import put_options
 from ..training.model import build_model
 from ..training.refusals import step
@@ -42,7 +43,8 @@ class Predictor:
 
     Args:
         checkpoint: a ``.pth`` file that ``tools/train.py`` wrote; loaded strictly.
-        config: what was trained, a file or a ``Config`` (changed in place); by default what the checkpoint remembers.
+        config: what was trained: a file, a name or words, as on the command line, or a ``Config``, which is changed in
+            place; by default what the checkpoint remembers.
         mode: ``slide`` or ``whole``; by default the config's.
         tta: average the softmax over the scales and flips of the config's ``tta_pipeline``.
         device: as torch names it; by default the accelerator if there is one.
@@ -55,25 +57,27 @@ class Predictor:
         palette: their colours, (C, 3) uint8.
 
     Raises:
-        InputError: a checkpoint that cannot be read or is not of the config, or an option that the config rules out.
+        InputError: a config or checkpoint that cannot be read, a checkpoint that is not of the config, or an option
+            that the config rules out.
     """
 
     def __init__(
         self,
-        checkpoint: str,
-        config: Optional[Union[str, Config]] = None,
+        checkpoint: Union[str, os.PathLike[str]],
+        config: Optional[Union[str, os.PathLike[str], Config]] = None,
         mode: Optional[str] = None,
         tta: bool = False,
         device: Optional[str] = None,
         options: Optional[Mapping[str, Any]] = None,
         trust_config: bool = False,
     ) -> None:
+        checkpoint = os.fspath(checkpoint)
         loaded = read_checkpoint(checkpoint)
-        name = getattr(config, "filename", config) or "the config inside it"
+        name = str(getattr(config, "filename", config) or "the config inside it")
         if config is None:
             config = embedded = embedded_config(loaded, checkpoint, trust_config)
             without_sources(embedded._cfg_dict)  # all weights come from the checkpoint
-        cfg = config if isinstance(config, Config) else Config.fromfile(config)
+        cfg = config if isinstance(config, Config) else config_of(config)
         origin = f"the config inside checkpoint {checkpoint!r}" if name == "the config inside it" else name
         if not isinstance(cfg.get("model"), dict):
             raise InputError(f"{origin} has no model, which must be a dict with a type")

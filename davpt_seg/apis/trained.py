@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from typing import Union
 
 from mmengine.config import Config
 from mmengine.model import BaseModel
 
-from ..training.model import build_model
-from ..training.trained_checkpoint import load_strictly, read_checkpoint
+from ..experiments.compose import config_of
+from ..training.trained_checkpoint import build_trained
 
 
-def load_trained(config: Union[str, Config], checkpoint: str, name: str = "") -> BaseModel:
+def load_trained(
+    config: Union[str, os.PathLike[str], Config], checkpoint: Union[str, os.PathLike[str]], name: str = ""
+) -> BaseModel:
     """Build a config's model with a checkpoint's weights, on the CPU and in eval mode.
 
     Args:
-        config: what was trained, a file or a ``Config``, which stays as it is. :func:`compose` makes one of words.
+        config: what was trained: a file, a name or words, as on the command line, or a ``Config``, which stays as it
+            is.
         checkpoint: a ``.pth`` file that ``tools/train.py`` wrote; loaded strictly, and nothing in it is run.
         name: of the config, for messages; its file by default.
 
     Raises:
-        InputError: a checkpoint that cannot be read or is not of the config.
+        InputError: a config or checkpoint that cannot be read, a model that cannot be built, or a checkpoint that is
+            not of the config.
     """
-    cfg = config if isinstance(config, Config) else Config.fromfile(config)
-    loaded = read_checkpoint(checkpoint)
-    model = build_model(cfg)
-    load_strictly(model, loaded, checkpoint, name or cfg.filename or "this config")
-    return model.eval()
+    cfg = config if isinstance(config, Config) else config_of(config)
+    return build_trained(cfg, os.fspath(checkpoint), name or str(cfg.filename or "this config"))

@@ -50,21 +50,20 @@ def add_cfg_options(parser: argparse.ArgumentParser, examples: str) -> None:
 
 def read_config(parser: argparse.ArgumentParser, config: str, options: Optional[Mapping[str, Any]] = None) -> Config:
     """Read or compose a config and put ``--cfg-options`` over it; end with the parser's error where that can't be."""
-    from mmengine.config import Config
-
     from ..compat import log_through_mmengine
-    from ..experiments.catalog import find_config
-    from ..experiments.compose import asks_for_composition, compose_from_words
+    from ..experiments.compose import config_of
     from ..experiments.options import put_options
 
     log_through_mmengine()
     try:
-        cfg = compose_from_words(config) if asks_for_composition(config) else Config.fromfile(find_config(config))
+        cfg = config_of(config)
         put_options(cfg, options or {})
     except InputError as error:
         parser.error(str(error))
-    except (SyntaxError, OSError) as error:
-        parser.error(f"config {config!r} cannot be read: {error}")
+    for key in ("model", "train_dataloader", "val_dataloader", "test_dataloader"):
+        value = cfg.get(key)
+        if key in cfg and not isinstance(value, dict) and (key == "model" or value is not None):
+            parser.error(f"{config}: {key} must be a dict, got {value!r}")
     return cfg
 
 
@@ -87,10 +86,6 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
     elif not cfg.get("work_dir"):
         folder, name = osp.split(osp.splitext(osp.abspath(cfg.filename))[0])
         cfg.work_dir = osp.join("work_dirs", osp.basename(folder), name)
-    for key in ("model", "train_dataloader", "val_dataloader", "test_dataloader"):
-        value = cfg.get(key)
-        if not isinstance(value, dict) and (key == "model" or value is not None):
-            parser.error(f"{args.config}: {key} must be a dict, got {value!r}")
     if args.launcher == "pytorch" and "RANK" not in os.environ:
         parser.error("--launcher pytorch is for torchrun, which numbers processes: tools/dist_train.sh CONFIG GPUS")
     try:

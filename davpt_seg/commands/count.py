@@ -18,13 +18,15 @@ def main_count(argv: Optional[Sequence[str]] = None) -> None:
     add_cfg_options(parser, "all of them: model.backbone.timm_kwargs.img_size=512")
     args = parser.parse_args(argv)
     from ..training.model import build_on_meta, count_parameters
+    from ..training.refusals import step
 
     print("| config | trained in the ViT | trained in the heads | trained | whole model |")
     print("|---|---|---|---|---|")
     for config in args.configs:
         cfg = read_config(parser, config, args.cfg_options)
         try:
-            counts = count_parameters(build_on_meta(cfg))
+            with step("the model cannot be built (model)"):
+                counts = count_parameters(build_on_meta(cfg))
         except InputError as error:
             parser.error(f"{config}: {error}")
         figures = (counts.backbone_trained, counts.heads_trained, counts.trained, counts.whole)

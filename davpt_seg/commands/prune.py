@@ -99,10 +99,13 @@ def _refuse(args: argparse.Namespace, names: Sequence[str], advice: str) -> None
 
 
 def _prune_checkpoint(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    from mmengine.device import get_device
+
     from ..core.prompts.importance import staying
     from ..experiments.option_values import parsed_options
     from ..experiments.shares import alike, check_prunable
-    from ..training.measure import images_to_measure, load_trained, measure
+    from ..training.measure import images_to_measure, measure
+    from ..training.trained_checkpoint import build_trained
     from ..visualization.pruning import pruning_picture
     from .config_argument import check_data, read_config
 
@@ -124,7 +127,7 @@ def _prune_checkpoint(parser: argparse.ArgumentParser, args: argparse.Namespace)
     segments = 16 if args.segments is None else args.segments
     pruned = _pruned(cfg, alike(count, segments), shares, args.config)
     print(f"Prompts in each block: {count} -> {_counts(cfg, pruned, segments)}")
-    model = load_trained(cfg, args.checkpoint, args.config)
+    model = build_trained(cfg, args.checkpoint, f"{args.config} with these --cfg-options").to(get_device())
     if args.dry_run:
         print(f"Dry run: config, checkpoint and data are fine; leave out --dry-run to measure and write {args.out}.")
         return

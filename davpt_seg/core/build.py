@@ -133,8 +133,8 @@ def build_guidance(
     config, blocks = current_guidance(config), guided_blocks(trunk, config)
     counts = {i: prompts.counts[i] if prompts else 0 for i in blocks}
     metric = dict(config.get("metric", {}))
-    if metric.get("kind") == "attention":
-        metric.setdefault("heads", cast(Attention, trunk.blocks[blocks[0]].attn).num_heads)
+    if metric.get("kind") == "attention" and metric.get("heads") is None:
+        metric["heads"] = cast(Attention, trunk.blocks[blocks[0]].attn).num_heads
     if "num_prompts" in config:
         _check_proxies(counts, config["num_prompts"], metric)
         config.update(metric=dict(metric, prompt_side="prompt"))

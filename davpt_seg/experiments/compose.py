@@ -7,6 +7,7 @@ about ``model``, and a base can't read another's width, depth or number of class
 
 from __future__ import annotations
 
+import os
 import os.path as osp
 from collections.abc import Mapping
 from typing import Optional, Union
@@ -15,6 +16,8 @@ from mmengine.config import Config
 
 from ..errors import InputError
 from . import classification, segmentation
+from .catalog import config_root, find_config, words_for
+from .config_files import UNREADABLE, read_file
 from .fitting import check_complete, check_known, check_parts, check_words
 from .hyperparameters import COMMAND, Hyperparameters
 from .parts import label_of, merged_parts, read_part
@@ -62,6 +65,27 @@ def compose_from_words(words: str) -> Config:
         InputError: see :func:`compose`; or a word that is no ``WORD=VALUE`` or is there twice.
     """
     return _composed(read_words(words))[0]
+
+
+def config_of(named: Union[str, os.PathLike[str]]) -> Config:
+    """Read or compose the config that a user names: a file, a name of ours, or the words of an experiment.
+
+    Raises:
+        InputError: there is no such config, or it cannot be read or composed.
+    """
+    named = os.fspath(named)
+    if asks_for_composition(named):
+        return compose_from_words(named)
+    path = find_config(named)
+    try:
+        return read_file(path)
+    except InputError as error:
+        raise InputError(f"config {named!r}: {error}") from error
+    except UNREADABLE as error:
+        gone = osp.relpath(error.filename, config_root()) if isinstance(error, OSError) and error.filename else ""
+        words = words_for(gone.removesuffix(".py"))
+        advice = f"; 'davpt-seg train {words} --print-config' prints what that file was" if words else ""
+        raise InputError(f"config {named!r} cannot be read: {type(error).__name__}: {error}{advice}") from error
 
 
 def origins(words: str) -> str:

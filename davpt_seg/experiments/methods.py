@@ -7,7 +7,6 @@ from typing import Any, Optional
 
 from ..core.adapters import check_adapters
 from ..core.build import check_configs
-from ..core.guidance.old_guidance import current_guidance
 from ..core.prompts.zero_start import check_start
 from ..errors import InputError
 
@@ -61,7 +60,6 @@ def joined_methods(words: str, contents: Mapping[str, Mapping[str, Any]]) -> dic
             if key in LISTS:
                 backbone[key] = [*backbone.get(key, []), *(one for one in value if one not in backbone.get(key, []))]
             elif isinstance(value, Mapping):
-                value = current_guidance(value) if key == "guidance" else value
                 backbone[key] = {**backbone.get(key, {}), **value}
             else:
                 backbone[key] = value

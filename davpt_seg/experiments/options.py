@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
-from ..core.guidance.old_guidance import current_guidance, current_option
+from ..core.guidance.old_guidance import current_option
 from ..errors import InputError, near_names, nearest, some
+from .config_files import use_current_guidance
 
 # What Runner.from_cfg and MMEngine's model wrapping read besides Runner's own arguments, and what our scripts read.
 READ_BY_OTHERS = {
@@ -26,28 +28,35 @@ def put_options(cfg: Config, options: Mapping[str, Any]) -> None:
     A dict is merged into a dict, unless it says ``'_delete_': True``, and replaces everything else. MMEngine's own
     ``merge_from_dict`` fails on a dict over another value, and on an entry of a list or tuple that is no dict.
 
-    Old names of guidance's arguments become the current ones, in the options and in a config that they change.
+    Old names of guidance's arguments become the current ones, in the options and in the config.
 
     Raises:
-        InputError: see :func:`check_options`.
+        InputError: see :func:`check_options`; or two options set one argument, by its old and its current name.
     """
-    for key in options:
-        before, found, _ = key.partition("backbone.guidance.")
-        backbone = _node(cfg, f"{before}backbone".split(".")) if found else None
-        if backbone is not None and isinstance(backbone.get("guidance"), Mapping):
-            backbone["guidance"] = ConfigDict(current_guidance(backbone["guidance"]))
-    options = {current_option(key): value for key, value in options.items()}
+    use_current_guidance(cfg.get("model"))
+    current = [_current(key, value) for key, value in options.items()]
+    keys = [key for key, _ in current]
+    for old, key in zip(options, keys):
+        if old != key and keys.count(key) > 1:
+            raise InputError(f"--cfg-options {old} is the old name of {key}, which is set as well; omit {old}")
+    options = dict(current)
     check_options(cfg, options)
     for key, value in options.items():
         first, *path = key.split(".")
         cfg[first] = _changed(cfg.get(first), path, value)
 
 
-def _node(node: Any, path: Sequence[str]) -> Any:
-    """Return what is at a path of dicts, or None."""
-    for key in path:
-        node = node.get(key) if isinstance(node, (Config, Mapping)) else None
-    return node
+def _current(key: str, value: Any) -> tuple[str, Any]:
+    """Return an option with old names of guidance's arguments replaced, in its key or in the dict that it sets."""
+    if not isinstance(value, Mapping):
+        return current_option(key), value
+    node: Any = copy.deepcopy(dict(value))
+    for name in reversed(key.split(".")):
+        node = {name: node}
+    use_current_guidance(node)
+    for name in key.split("."):
+        node = node[name]
+    return key, node
 
 
 def _changed(node: Any, path: Sequence[str], value: Any) -> Any:

@@ -18,14 +18,11 @@ from mmengine.config import Config
 
 from ..errors import InputError, nearest
 from .catalog import config_root
+from .config_files import UNREADABLE, read_file
 from .methods import joined_methods
 from .words import is_path
 
 FOLDERS = dict(method="methods", trunk="models", data="datasets", schedule="schedules", runtime="runtime")
-UNREADABLE = (  # what running a file of Python raises where the file is wrong
-    *(SyntaxError, OSError, ImportError, NameError, TypeError, ValueError),
-    *(AttributeError, LookupError, ArithmeticError, AssertionError, RuntimeError),
-)
 NEEDED = dict(  # keys without which a user's file is no such part
     method="model.backbone",
     trunk="model.backbone.out_indices",
@@ -74,7 +71,7 @@ def _read_part(kind: str, name: str) -> dict[str, Any]:
         raise InputError(f"{kind}={name}: there is no file {path}; parts of ours are named without .py")
     try:
         with tempfile.TemporaryDirectory() as copies:
-            content = Config.fromfile(_with_bases(path, folder, Path(copies))).to_dict()
+            content = read_file(_with_bases(path, folder, Path(copies))).to_dict()
     except InputError:
         raise
     except UNREADABLE as error:

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from typing import Any, Optional
 
 from mmengine.config import Config, ConfigDict
-from mmengine.device import get_device
 from mmengine.model import BaseModel
-from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.registry import DATASETS, init_default_scope
 from mmengine.runner import Runner
 from rich.console import Console
 from rich.progress import track
@@ -20,14 +19,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ..audit.preflight import recognition_kind, unwrapped
-from ..compat import replace_sync_bn
 from ..core.prompts.importance import Importance, prompt_importance
 from ..engine.atomic_files import AtomicLocalBackend
 from ..engine.guided import bare_model
 from ..errors import InputError
 from ..experiments.shares import SEGMENTS
-from ..training.resume import last_checkpoint
-from ..training.trained_checkpoint import load_strictly, read_checkpoint
+from .resume import last_checkpoint
 
 
 def measure(model: BaseModel, batches: DataLoader, segments: int, path: str, **about: Any) -> tuple[Importance, str]:
@@ -89,23 +86,6 @@ def task_loss(model: BaseModel, batch: Any) -> Tensor:
     """Return a model's own loss on a batch, of all heads, with gradients; images are not augmented."""
     total, _ = model.parse_losses(model(**model.data_preprocessor(batch, False), mode="loss"))
     return total
-
-
-def load_trained(cfg: Config, checkpoint: str, name: str) -> BaseModel:
-    """Build a config's model with a checkpoint, strictly.
-
-    Raises:
-        InputError: the file is no checkpoint, or another config's.
-    """
-    loaded = read_checkpoint(checkpoint)
-    init_default_scope(cfg.get("default_scope") or "mmseg")
-    config = copy.deepcopy(cfg.model)
-    if cfg.get("data_preprocessor"):  # MMEngine's Runner looks there, too
-        config.setdefault("data_preprocessor", cfg.data_preprocessor)
-    replace_sync_bn(config)
-    model = MODELS.build(config)
-    load_strictly(model, loaded, checkpoint, f"{name} with these --cfg-options")
-    return model.to(get_device())
 
 
 def images_to_measure(cfg: Config, split: str, images: Optional[int], name: str) -> DataLoader:

@@ -12,6 +12,7 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
 from ..compat import replace_sync_bn
+from ..errors import InputError
 
 
 class ParameterCounts(NamedTuple):
@@ -28,7 +29,16 @@ class ParameterCounts(NamedTuple):
 
 
 def build_model(cfg: Config) -> BaseModel:
-    """Build a config's model for one process; cfg stays as it is."""
+    """Build a config's model for one process; cfg stays as it is.
+
+    Raises:
+        InputError: the config has no model.
+    """
+    if not isinstance(cfg.get("model"), dict):
+        what = cfg.filename or "the config"
+        raise InputError(
+            f"{what} has no model, which must be a dict with a type: is it an experiment, or a part of one?"
+        )
     init_default_scope(cfg.get("default_scope") or "mmseg")
     model = copy.deepcopy(cfg.model)
     if cfg.get("data_preprocessor"):  # where MMEngine's Runner looks, too

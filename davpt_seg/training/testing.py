@@ -27,8 +27,10 @@ def set_mode(cfg: Config, mode: str) -> None:
     """Predict by windows that slide over the image, or by the whole image at once.
 
     Raises:
-        InputError: ``slide`` for a config that names no window.
+        InputError: another mode, or ``slide`` for a config that names no window.
     """
+    if mode not in ("slide", "whole"):
+        raise InputError(f"mode must be 'slide' or 'whole', got {mode!r}")
     test_cfg = cfg.model.setdefault("test_cfg", {})
     if mode == "slide" and not (test_cfg.get("crop_size") and test_cfg.get("stride")):
         raise InputError(

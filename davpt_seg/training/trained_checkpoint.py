@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from mmengine.config import Config
+from mmengine.model import BaseModel
 from torch import nn
 
 from ..core.weights.values import other_kinds
@@ -15,6 +16,8 @@ from ..trust.checkpoints import read
 from ..trust.config_check import check_config
 from ..trust.config_parts import parts_that_predict
 from ..trust.config_text import evaluate
+from .model import build_model
+from .refusals import step
 from .testing import is_recognition
 
 
@@ -121,6 +124,24 @@ def _colours(palette: Any, count: int) -> bool:
     except ValueError:  # of rows of different lengths
         return False
     return colours.shape == (count, 3) and colours.dtype.kind in "iu" and colours.min() >= 0 and colours.max() < 256
+
+
+def build_trained(cfg: Config, path: str, name: str) -> BaseModel:
+    """Build a config's model with a checkpoint's weights, on the CPU and in eval mode; cfg stays as it is.
+
+    Args:
+        cfg: what was trained.
+        path: the checkpoint.
+        name: of the config, for messages.
+
+    Raises:
+        InputError: the checkpoint cannot be read or is not of the config, or the config's model cannot be built.
+    """
+    checkpoint = read_checkpoint(path)
+    with step(f"the model of {name} cannot be built (model)"):
+        model = build_model(cfg)
+    load_strictly(model, checkpoint, path, name)
+    return model.eval()
 
 
 def load_strictly(model: nn.Module, checkpoint: Mapping[str, Any], path: str, config: str) -> None:

@@ -40,3 +40,32 @@ def test_a_model_takes_only_its_own_checkpoint(trained: Trained, tmp_path: Path)
         load_trained(cfg, trained.checkpoint)
     with pytest.raises(InputError, match="does not exist"):
         load_trained(cfg, str(tmp_path / "none.pth"))
+
+
+def test_configs_are_named_as_on_the_command_line_and_paths_may_be_paths(trained: Trained) -> None:
+    checkpoint, config = Path(trained.checkpoint), Path(trained.config)
+    expected = Predictor(trained.checkpoint, device="cpu")(trained.images[0])
+    np.testing.assert_array_equal(Predictor(checkpoint, config, device="cpu")(Path(trained.images[0])), expected)
+    assert load_trained(config, checkpoint).state_dict().keys()
+    for named in ("davpt/nowhere", "method=davppt,trunk=vits", "nowhere.py"):
+        with pytest.raises(InputError, match=r"did you mean|does not exist"):
+            Predictor(checkpoint, named)
+        with pytest.raises(InputError, match=r"did you mean|does not exist"):
+            load_trained(named, checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (dict(), r"the config has no model, which must be a dict"),
+        (dict(model=dict(type="Nope")), r"the model of this config cannot be built"),
+    ],
+)
+def test_a_model_that_cannot_be_built_is_refused(content: dict[str, object], message: str, trained: Trained) -> None:
+    with pytest.raises(InputError, match=message):
+        load_trained(Config(content), trained.checkpoint)
+
+
+def test_an_unknown_mode_is_refused(trained: Trained) -> None:
+    with pytest.raises(InputError, match="mode must be 'slide' or 'whole', got 'slid'"):
+        Predictor(trained.checkpoint, mode="slid")

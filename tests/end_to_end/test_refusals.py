@@ -132,3 +132,18 @@ def test_one_class_with_softmax_is_refused_by_the_check_too(
 ) -> None:
     config = config_file(by_iterations(tiny_camvid(camvid, tmp_path), 1), tmp_path / "mine.py")
     refused(lambda: main_check_dataset([config, "--cfg-options", "model.decode_head.num_classes=1"]), "softmax", capsys)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x = 1", "has no model, which must be a dict with a type"),
+        ("model = dict(type='Nope')", "the model cannot be built (model): KeyError: 'Nope is not in"),
+        ("model = 'x'", "mine.py: model must be a dict, got 'x'"),
+    ],
+)
+def test_a_config_without_a_model_that_can_be_built_has_nothing_to_count(
+    text: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.py").write_text(text + "\n")
+    refused(lambda: main_count([str(tmp_path / "mine.py")]), words, capsys)

@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader
 from davpt_seg.core.prompts.importance import Importance, prompt_importance
 from davpt_seg.errors import InputError
 from davpt_seg.experiments.shares import read_importance
-from davpt_seg.training.measure import images_to_measure, load_trained, measure
+from davpt_seg.training.measure import images_to_measure, measure
+from davpt_seg.training.trained_checkpoint import build_trained
 
 from ..core.tiny import tiny_vit
 from ..recognition import write_vtab
@@ -103,7 +104,7 @@ def batches(cfg: Config) -> Iterator[Any]:
 def measured(cfg: Config, checkpoint: str, batches: DataLoader, folder: Path) -> tuple[Importance, dict[str, Any]]:
     """Measure a checkpoint, and read what was written of it."""
     file = folder / "importance.json"
-    found, _ = measure(load_trained(cfg, checkpoint, "mine"), batches, 16, str(file), config="mine")
+    found, _ = measure(build_trained(cfg, checkpoint, "mine"), batches, 16, str(file), config="mine")
     written = read_importance(str(file))
     assert all(torch.equal(a, b) for a, b in zip(written, found))
     return found, json.loads(file.read_text())["about"]

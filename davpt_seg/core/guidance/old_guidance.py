@@ -11,6 +11,7 @@ from ...errors import InputError
 
 logger = logging.getLogger("davpt_seg")
 
+GROUPS = ("mapping", "metric")
 #: The current place of each old argument. ``mapping`` and ``metric`` were strings, the kinds of what they are now.
 PLACES = {
     "mapping": ("mapping", "kind"),
@@ -35,7 +36,7 @@ def current_guidance(config: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InputError: an old argument and the current one are both set.
     """
-    old = {name: config[name] for name in PLACES if name in config and _is_old(name, config[name])}
+    old = old_arguments(config)
     found = {name: value for name, value in config.items() if name not in old}
     for name, value in old.items():
         group, key = PLACES[name]
@@ -45,12 +46,19 @@ def current_guidance(config: Mapping[str, Any]) -> dict[str, Any]:
         if key in own:
             raise InputError(
                 f"guidance has {name}={value!r}, as up to version 0.3, and {group}=dict({key}={own[key]!r}), which set "
-                f"the same argument; omit {name} and write the value to use as {group}=dict({key}=...)"
+                f"the same argument. Replace {name}={value!r} by {group}=dict({key}={value!r}) where it is to apply; "
+                f"omit {name} otherwise"
             )
         found[group] = {**own, key: value}
     if old:
         _warn(tuple(old))
     return found
+
+
+def old_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that a config of guidance sets by their old names."""
+    given = {name: config[name] for name in PLACES if name in config}
+    return {name: value for name, value in given.items() if name not in GROUPS or isinstance(value, str)}
 
 
 def current_option(key: str) -> str:
@@ -61,10 +69,6 @@ def current_option(key: str) -> str:
     return key
 
 
-def _is_old(name: str, value: Any) -> bool:
-    return name not in ("mapping", "metric") or isinstance(value, str)
-
-
 @functools.cache
 def _warn(names: tuple[str, ...]) -> None:
     groups: dict[str, list[str]] = {}
@@ -72,8 +76,11 @@ def _warn(names: tuple[str, ...]) -> None:
         group, key = PLACES[name]
         groups.setdefault(group, []).append(f"{key}=...")
     current = ", ".join(f"{group}=dict({', '.join(keys)})" for group, keys in groups.items())
+    strings = " and ".join(f"{name}='...'" for name in GROUPS if name in names)
     logger.warning(
-        "guidance %s: arguments of guidance were grouped after version 0.3; these still work. Write guidance=dict(%s).",
+        "guidance %s: arguments of guidance were grouped after version 0.3; these still work. "
+        "Write guidance=dict(%s).%s",
         ", ".join(names),
         current,
+        strings and f" Tools other than davpt-seg's let {strings} replace all that _base_ files set there.",
     )

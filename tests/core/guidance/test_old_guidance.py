@@ -125,3 +125,10 @@ def test_names_of_a_guided_models_state_are_those_of_old_checkpoints() -> None:
     )
     names = {f"guidance.mapping.{name}" for name in buffers} | {"guidance.proxies.1"}
     assert {name for name in model.state_dict() if name.startswith("guidance.")} == names
+
+
+def test_heads_of_attention_are_the_trunks_where_a_config_says_none() -> None:
+    metric = dict(kind="attention", prompt_side="key", token_side="query")
+    for heads in ({}, dict(heads=None)):
+        guidance = dict(num_classes=3, cls_weight=0.0, metric={**metric, **heads})
+        assert tiny_vit(prompts=dict(num_prompts=3), guidance=guidance).guidance.metric.loss.heads == 4
