@@ -189,7 +189,8 @@ main(["train", "x"])
     [("train.py", "mmengine", "'.[openmmlab]'"), ("run_benchmark.py", "pydantic 2", "'.[benchmark]'")],
 )
 def test_a_script_of_tools_names_the_package_that_it_lacks(script: str, package: str, extra: str) -> None:
-    code = f"import runpy, sys; sys.modules[{package.split()[0]!r}] = None; runpy.run_path('tools/{script}', run_name='__main__')"
+    run = f"runpy.run_path('tools/{script}', run_name='__main__')"
+    code = f"import runpy, sys; sys.modules[{package.split()[0]!r}] = None; {run}"
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code, "x"], capture_output=True, text=True)
     assert done.returncode == 1
     assert f"this command needs {package}, which is not installed" in done.stderr

@@ -43,7 +43,7 @@ examples:
 docs/benchmark.md tells how to write a plan, what the files mean, and what the protocol guarantees."""
 
 # Options that say what is run; a plan of another command takes none.
-PLANNED = ("setting", "tasks", "trunks", "methods", "seeds", "grid", "sampler", "trials", "set", "amp")
+PLANNED = ("tasks", "trunks", "methods", "seeds", "grid", "sampler", "trials", "set", "amp")
 
 
 def parser() -> argparse.ArgumentParser:

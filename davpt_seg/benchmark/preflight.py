@@ -16,8 +16,11 @@ from .plan.tasks import data_folder, data_variable, missing_data
 from .run.devices import check_gpus
 
 SPLITS = ("train", "val", "test")
-PACKAGES = {"matplotlib": "tables and figures need it", "rich": "the display of progress needs it"}
-OPTUNA = {"optuna": "the search by TPE needs it"}
+PACKAGES = {
+    "matplotlib": "tables and figures need it",
+    "rich": "the display of progress needs it",
+    "optuna": "the search by TPE needs it",
+}
 
 
 def check_plan(studies: Sequence[Study], compose: bool = True, gpus: Optional[Sequence[str]] = None) -> None:
@@ -51,8 +54,8 @@ def check_plan(studies: Sequence[Study], compose: bool = True, gpus: Optional[Se
 def missing_packages(studies: Sequence[Study] = ()) -> Iterator[str]:
     """Yield which packages for reports, and for the searches of studies, are not installed."""
     tpe = any(study.space.sampler == "tpe" for study in studies)
-    for package, use in {**PACKAGES, **(OPTUNA if tpe else {})}.items():
-        if importlib.util.find_spec(package) is None:
+    for package, use in PACKAGES.items():
+        if (tpe or package != "optuna") and importlib.util.find_spec(package) is None:
             yield f"package {package} is missing, {use}: pip install 'davpt-seg[benchmark]'"
 
 

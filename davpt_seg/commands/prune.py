@@ -110,7 +110,7 @@ def _prune_checkpoint(parser: argparse.ArgumentParser, args: argparse.Namespace)
     from .config_argument import check_data, read_config
 
     _check_one_step(args)
-    stem = args.out.with_suffix(".importance" if _is_config(args.out) else "")
+    stem = args.out.with_suffix(".importance" if args.out.suffix == ".py" else "")
     record, picture = (stem.with_name(f"{stem.name}.{kind}") for kind in ("json", "png"))
     for file in (args.out, record, picture):
         if file.exists():
@@ -138,7 +138,7 @@ def _prune_checkpoint(parser: argparse.ArgumentParser, args: argparse.Namespace)
     pruning_picture(*(values.numpy() for values in (*importance, stays))).savefig(picture)
     prompts = ", ".join(map(str, stays.any(dim=1).nonzero().flatten().tolist()))
     print(f"Measured on {on}.\nStays: prompts {prompts} (from 0); {int(stays.sum())} of {stays.numel()} segments.")
-    if _is_config(args.out):
+    if args.out.suffix == ".py":
         about = f"# {args.config}, {shares[0]:.0%} of the prompts, {shares[1]:.0%} of the segments removed\n"
         args.out.write_text(about + _pruned(cfg, importance, shares, args.config).pretty_text)
         experiment = str(args.out)
@@ -155,16 +155,12 @@ def _check_one_step(args: argparse.Namespace) -> None:
     _refuse(args, ("work_dir", "amp", "test", "seeds"), "is for a cycle, which trains: leave CHECKPOINT out, or it")
     if args.out is None or args.out.suffix not in (".py", ".json"):
         raise InputError("CONFIG CHECKPOINT needs --out FILE.json, importances to write, or FILE.py, a config")
-    if not _is_config(args.out) and not asks_for_composition(args.config):
+    if args.out.suffix == ".json" and not asks_for_composition(args.config):
         raise InputError(f"{args.config} is a file, which takes no words: give --out FILE.py, the config to write")
     if len(args.prompt_share) > 1 or len(args.segment_share) > 1:
         raise InputError("several shares are chosen among by a cycle: leave CHECKPOINT out, or give one share of each")
     if args.images is not None and args.images < 1:
         raise InputError(f"--images must be at least 1, got {args.images}")
-
-
-def _is_config(out: Path) -> bool:
-    return out.suffix == ".py"
 
 
 def _pruned(cfg: Config, importance: Importance, shares: tuple[float, float], name: str) -> Config:

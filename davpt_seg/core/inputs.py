@@ -10,6 +10,7 @@ from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
 from .adapters import Adapters
+from .adapters.base import JoinedHook
 from .attention import Changes
 from .folding import FoldedPrompts, folded_pair, merge_biases
 from .guidance.guidance import Guidance
@@ -43,10 +44,10 @@ class BlockInputs(nn.Module):
     folded: Optional[FoldedPrompts]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> BlockInputs:
-        """Copy the adapters before the trunk, whose hooks then find the copies."""
-        copy.deepcopy(self.adapters, memo)
+        """Copy the model with adapters of its own, also where its trunk was copied before."""
         made = memo[id(self)] = type(self).__new__(type(self))
         made.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        JoinedHook.rejoin(made.trunk, memo)
         return made
 
     def joining(self, block: int, prompted: bool = True) -> tuple[Optional[Tensor], Changes]:

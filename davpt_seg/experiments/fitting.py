@@ -9,7 +9,7 @@ from mmengine.config import Config
 from ..errors import InputError, nearest
 from .methods import brought
 from .parts import has_key
-from .words import CLASSIFICATION, EXAMPLES, SEGMENTATION, TASKS, Word, is_path, words_of
+from .words import CLASSIFICATION, EXAMPLES, PRUNING, SEGMENTATION, TASKS, Word, is_path, words_of
 
 CLASSIFICATION_ONLY = ("davpt_release",)
 LOADERS = ("train_dataloader.dataset", "val_dataloader.dataset", "test_dataloader.dataset")
@@ -93,8 +93,10 @@ def check_known(task: str, cfg: Config, parts: Mapping[str, str], typed: Mapping
     """
     has = brought(cfg)
     known = [word.name for word in words_of(task).values() if _applies(word, has)]
+    useless = set() if "prompts" in has else {"importance", *PRUNING}  # refused later, with the methods that have some
     for name in typed:
         if name not in known:
+            known = [each for each in known if each not in useless]
             raise InputError(
                 f"{name}={typed[name]}: method {parts['method']} on {parts['data']} with schedule {parts['schedule']} "
                 f"has no {name}; {nearest(name, known)}. Other keys of the config go after --cfg-options"

@@ -61,7 +61,7 @@ def position(folder: Path) -> Optional[Position]:
             new ones.
 
     Returns:
-        The position; None where there is no log, for instance on another host, or no step in it yet.
+        The position; None where there is no log, or no step in it yet.
     """
     try:
         log = max(folder.glob("*/*.log"), key=os.path.getmtime, default=None)

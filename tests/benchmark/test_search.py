@@ -74,3 +74,14 @@ def test_a_damaged_journal_is_named_with_what_to_do(tmp_path: Path, end: str) ->
     journal.write_text(journal.read_text()[:-20] + end)  # a disk that was full
     with pytest.raises(InputError, match=r"optuna\.journal is damaged.*remove that file"):
         Search(tmp_path, TPE, 100).ask()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff\xfe\n", b"1\n", b"[]\n", b'{"x": 1}\n', b"1" * 5000 + b"\n"],
+    ids=lambda content: str(content[:9]),
+)
+def test_a_file_that_is_no_journal_is_named_with_what_to_do(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "optuna.journal").write_bytes(content)
+    with pytest.raises(InputError, match=r"optuna\.journal is damaged.*remove that file"):
+        Search(tmp_path, TPE, 100).ask()

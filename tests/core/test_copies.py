@@ -69,7 +69,14 @@ def test_a_copied_part_of_the_trunk_is_joined_to_the_models_own_parameters(repla
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+@pytest.mark.parametrize(
+    "copied",
+    [
+        copy.deepcopy,
+        lambda model: pickle.loads(pickle.dumps(model)),
+        lambda model: copy.deepcopy([model.trunk, model])[1],  # the trunk is met before the model
+    ],
+)
 def test_a_copied_model_has_parameters_of_its_own(copied: Any, name: str) -> None:
     model = model_of(name)
     before = maps(model)

@@ -138,7 +138,7 @@ def test_one_class_with_softmax_is_refused_by_the_check_too(
     ("text", "words"),
     [
         ("x = 1", "has no model, which must be a dict with a type"),
-        ("model = dict(type='Nope')", "the model cannot be built (model): KeyError: 'Nope is not in"),
+        ("model = dict(type='Nope')", "the model cannot be built (model): KeyError: Nope is not in"),
         ("model = 'x'", "mine.py: model must be a dict, got 'x'"),
     ],
 )

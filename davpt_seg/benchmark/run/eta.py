@@ -42,7 +42,7 @@ class InProgress(NamedTuple):
 
     Args:
         study, stage: of the run.
-        position: by its log; None where that is not here.
+        position: by its log; None before its first step.
         elapsed: seconds since it began.
     """
 

@@ -47,7 +47,9 @@ class Progress:
 
     def __init__(self, protocols: Sequence[Protocol], workers: int, console: Optional[Console] = None) -> None:
         self.workers = workers
-        self.total = sum(map(runs_of, protocols))
+        self.total = sum(
+            (each.study.importance is not None) + each.trials + len(each.study.seeds) for each in protocols
+        )
         self.failed: list[str] = []
         self._studies = [protocol.study for protocol in protocols]
         self._durations = Durations()
@@ -95,7 +97,7 @@ class Progress:
 
         Args:
             run: of a study.
-            folder: its own, whose log is read while it is in progress; the log may be missing, as on another host.
+            folder: its own, whose log is read while it is in progress.
         """
         with self._lock:
             self._running[run.key] = _Started(run, folder, time.monotonic())
@@ -190,14 +192,9 @@ class Progress:
         return "unknown" if seconds is None else duration(seconds)
 
 
-def runs_of(protocol: Protocol) -> int:
-    """Count the runs of a study: the one that measures importance, its trials, and a final run for each seed."""
-    return (protocol.study.importance is not None) + protocol.trials + len(protocol.study.seeds)
-
-
 def failure(run: Run, attempt: Attempt) -> str:
-    """Describe a failed run by the end of its log, which may be on another host."""
-    lines = tail(attempt.log).splitlines()[-LINES:] if attempt.log.is_file() else ["(it is not on this host)"]
+    """Describe a failed run by the end of its log."""
+    lines = tail(attempt.log).splitlines()[-LINES:] if attempt.log.is_file() else []
     quoted = "\n".join(f"    {line}" for line in lines) or "    (nothing)"
     return f"{run.key}: FAILED. Its log, {attempt.log}, ends with\n{quoted}\n  The same command tries it again."
 

@@ -54,12 +54,11 @@ class Search:
         Raises:
             InputError: it is not, for instance since the disk was full.
         """
-        lines = self.path.read_text().split("\n") if self.path.is_file() else [""]
         try:
-            for line in lines[:-1]:
-                json.loads(line)
-            complete = lines[-1] == ""
-        except json.JSONDecodeError:
+            *lines, rest = self.path.read_text().split("\n") if self.path.exists() else [""]
+            entries = map(json.loads, lines)
+            complete = not rest and all(isinstance(entry, dict) and "op_code" in entry for entry in entries)
+        except ValueError:
             complete = False
         if not complete:
             raise InputError(

@@ -71,8 +71,9 @@ def engine_of(args: argparse.Namespace, root: Path) -> Engine:
     if args.cluster is None:
         return Pool(slots(args))
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if args.cluster.startswith("local:"):  # else Ray writes a token into ~/.ray
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    if args.cluster.startswith("local:"):
+        os.environ.setdefault("RAY_worker_niceness", "0")  # as without a cluster; Ray's 15 starves on a busy machine
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # else Ray writes one into ~/.ray
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     try:
         from .cluster import Cluster

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Optional
 
 from timm.models.vision_transformer import VisionTransformer
@@ -67,8 +68,7 @@ class JoinedHook:
     """Forward hook that lets a :class:`Joined` change a module's output.
 
     A copy of the module alone (``copy.deepcopy(model.trunk)``) is changed by the same :class:`Joined`, and not by a
-    copy of it that no model owns and no optimizer trains. A copy of the model is changed by its own, which it must copy
-    before the module.
+    copy of it that no model owns and no optimizer trains. A copy of the model has its own, see :meth:`rejoin`.
 
     Args:
         joined: the learned change.
@@ -82,4 +82,12 @@ class JoinedHook:
         return self.joined(inputs[0], output) if self.joined.enabled else output
 
     def __deepcopy__(self, memo: dict[int, Any]) -> JoinedHook:
-        return JoinedHook(memo.get(id(self.joined), self.joined))
+        return JoinedHook(self.joined)
+
+    @staticmethod
+    def rejoin(copied: nn.Module, memo: Mapping[int, Any]) -> None:
+        """Let modules that ``copy.deepcopy`` made be changed by the copies that are in its memo."""
+        for module in copied.modules():
+            for hook in module._forward_hooks.values():
+                if isinstance(hook, JoinedHook):
+                    hook.joined = memo.get(id(hook.joined), hook.joined)
