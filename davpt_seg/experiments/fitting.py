@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from mmengine.config import Config
 
-from ..errors import InputError, nearest
+from ..errors import InputError, nearest, some
 from .methods import brought
 from .parts import has_key
 from .words import CLASSIFICATION, EXAMPLES, PRUNING, SEGMENTATION, TASKS, Word, is_path, words_of
@@ -99,7 +99,7 @@ def check_known(task: str, cfg: Config, parts: Mapping[str, str], typed: Mapping
             known = [each for each in known if each not in useless]
             raise InputError(
                 f"{name}={typed[name]}: method {parts['method']} on {parts['data']} with schedule {parts['schedule']} "
-                f"has no {name}; {nearest(name, known)}. Other keys of the config go after --cfg-options"
+                f"has no {name}; known: {some(known, len(known))}. Other keys of the config go after --cfg-options"
             )
 
 
