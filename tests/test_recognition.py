@@ -446,7 +446,7 @@ def test_other_experiments_have_other_work_dirs() -> None:
         ("data=vtab/dtd,samples_per_class=33", "samples_per_class=33: a batch has 32 images"),
         ("data=vtab/dtd,kmeans_from_epoch=0", "kmeans_from_epoch=0: expected an integer of at least 1"),
         ("data=vtab/dtd,method=lora,rank=0", "rank=0: expected an integer of at least 1"),
-        ("data=vtab/dtd,method=lora+guidance,prompts=5", "has no prompts; did you mean 'prompt_scale'"),
+        ("data=vtab/dtd,method=lora+guidance,prompts=5", "has no prompts; known: lr, .*prompt_scale"),
         ("data=vtab/dtd,lr=fast", "lr=fast: expected a number above 0"),
         ("data=vtab/dtd,lr=inf", "lr=inf: expected a number above 0"),
         ("data=vtab/dtd,lr=0,head_lr=0.1", "lr=0: expected a number above 0"),

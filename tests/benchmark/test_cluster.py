@@ -97,9 +97,9 @@ def test_a_plan_whose_node_and_driver_die_ends_with_the_tables_of_one_machine(be
     assert bench.run("whole", what=ONE) == 0
     bench.diary.unlink()
     driver = nodes.start(bench)
-    wait_until(lambda: all(list((nodes.folder / name).rglob("last_checkpoint")) for name in "ab"))  # both train
+    wait_until(lambda: all(list((nodes.folder / name).rglob("last_checkpoint")) for name in "ab"), 180)  # both train
     nodes.remove("b")
-    wait_until(lambda: results(bench) != [])
+    wait_until(lambda: results(bench) != [], 180)
     driver.kill()
     driver.wait()
     finished = [path.parent for path in results(bench)]
@@ -127,12 +127,12 @@ def test_a_plan_whose_node_and_driver_die_ends_with_the_tables_of_one_machine(be
 def test_ctrl_c_ends_the_trainings_of_a_cluster_and_the_next_driver_resumes_them(bench: Bench, nodes: Nodes) -> None:
     bench.command = bench.command.replace("SECONDS=0.4", "SECONDS=60")
     driver = nodes.start(bench, cluster=f"ray://127.0.0.1:{nodes.port}")
-    wait_until(lambda: len(bench.started()) == 2)
+    wait_until(lambda: len(bench.started()) == 2, 180)
     first = bench.folder / "w/vtab/dtd/vitb_in21k/linear/search/lr=0.001"
-    wait_until(lambda: last_attempt(first).log.read_text() != "")  # what is printed arrives while the run goes on
+    wait_until(lambda: last_attempt(first).log.read_text() != "", 180)  # what is printed arrives while the run goes on
     assert last_attempt(first).state() == "running"
     driver.send_signal(signal.SIGINT)
-    assert driver.wait(60) == 130, said(bench)
+    assert driver.wait(180) == 130, said(bench)
     assert said(bench).count(": stopped; ") == 2
     trainings = [last_attempt(path.parent.parent) for path in nodes.folder.rglob("00?.json") if "dtd" in str(path)]
     there = [each for each in trainings if each.ended == "stopped"]
@@ -153,13 +153,13 @@ def test_a_run_on_several_gpus_is_started_by_torchrun(bench: Bench, nodes: Nodes
 
 def test_what_a_node_lacks_is_said_before_the_first_run(bench: Bench, nodes: Nodes) -> None:
     (bench.folder / "vtab" / "cifar").mkdir()  # on the driver's disk alone
-    assert nodes.start(bench, what=("--tasks", "vtab/cifar", *FINAL[2:])).wait(60) == 2
+    assert nodes.start(bench, what=("--tasks", "vtab/cifar", *FINAL[2:])).wait(180) == 2
     assert "on node" in said(bench) and "no data of vtab/cifar" in said(bench)
     assert not (bench.folder / "w").exists()
 
 
 def test_a_run_that_no_node_has_room_for_is_refused(bench: Bench, nodes: Nodes) -> None:
-    assert nodes.start(bench, "--gpus-per-run", "3").wait(60) == 2
+    assert nodes.start(bench, "--gpus-per-run", "3").wait(180) == 2
     assert "no node has room for a run, which takes 1 CPUs and 3 GPUs" in said(bench)
 
 
