@@ -269,3 +269,22 @@ def test_a_damaged_name_of_the_nodes_folder_is_made_again(tmp_path: Path) -> Non
     made = mock.MagicMock(_root=tmp_path)
     assert len(Cluster._name(made)) == 32
     assert Cluster._name(made) == json.loads((tmp_path / "cluster.json").read_text())["name"]
+
+
+def test_runs_of_a_local_ray_have_the_priority_of_the_command(tmp_path: Path) -> None:
+    code = """
+import os, sys
+from pathlib import Path
+from davpt_seg.benchmark.options import parser
+from davpt_seg.benchmark.run.where import engine_of
+engine = engine_of(parser().parse_args(["vtab", "--cluster", "local:1"]), Path(sys.argv[1]))
+import ray
+print("nice", os.nice(0), ray.get(ray.remote(lambda: os.nice(0)).remote()))
+engine.close()
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_worker_niceness"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], env=environment, capture_output=True, text=True, timeout=180
+    )
+    said = next((line.split() for line in done.stdout.splitlines() if line.startswith("nice")), [])
+    assert said[1:] and said[1] == said[2], done.stdout + done.stderr

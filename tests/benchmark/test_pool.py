@@ -80,7 +80,7 @@ def test_an_interrupted_benchmark_ends_its_trainings_and_goes_on_later(bench: Be
     running.join(30)
     said = (bench.folder / "said.txt").read_text()
     assert running.exitcode == 130
-    assert said.count("stopped; the same command goes on with it") == 2
+    assert said.count("stopped; the same command resumes it") == 2
     assert "Interrupted" in said
     assert bench.run("w") == 0
     assert len(bench.started()) == RUNS + 2

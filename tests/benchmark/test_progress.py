@@ -144,7 +144,7 @@ def test_threads_may_report_at_once(protocol: Protocol, capsys: pytest.CaptureFi
         for thread in threads:
             thread.join()
     assert len(reported.failed) == 80
-    assert capsys.readouterr().out.count("the same command goes on with it") == 80
+    assert capsys.readouterr().out.count("the same command resumes it") == 80
 
 
 def test_a_benchmark_on_a_terminal_ends_with_its_lines_and_the_table(bench: Bench) -> None:

@@ -27,7 +27,7 @@ RETURNED = ("*.json", "*.jsonl", "*/vis_data/*.json")  # scores, result, cluster
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run goes on any node.
+    """Folder of a run on any node, and the current folder there.
 
     Args:
         node_dir: folder of all runs on a node's disk; None is ``~/.cache/davpt_seg/runs`` there.

@@ -115,7 +115,7 @@ class Progress:
             elif how == "diverged":
                 self._print(f"{run.key}: diverged, and counts as a score of 0; its log: {attempt.log}")
             elif how == "stopped":
-                self._print(f"{run.key}: stopped; the same command goes on with it")
+                self._print(f"{run.key}: stopped; the same command resumes it")
             else:
                 self._print(self._success(run, folder))
             self._draw()
