@@ -109,7 +109,7 @@ def floor(
     model: PromptedViT, images: Tensor, walk: Callable[[nn.Module, Tensor], tuple[Tensor, Tensor]] = through_blocks
 ) -> dict[str, Tensor]:
     """Run the bare trunk from embedded tokens that need a gradient; ``walk`` may be a compiled through_blocks."""
-    return {"loss_task": task_loss(*walk(model.trunk, model.embed(images).detach().requires_grad_()))}
+    return {"loss_task": task_loss(*walk(model.trunk, model.embed(images).tokens.detach().requires_grad_()))}
 
 
 def timed(call: Callable[[], Any], options: argparse.Namespace) -> float:

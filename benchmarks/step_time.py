@@ -69,7 +69,7 @@ def ours(model: PromptedViT, images: Tensor, labels: Tensor) -> dict[str, Tensor
 
 def concatenated(model: PromptedViT, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
     """Run timm's own blocks on tokens and prompts in one sequence, as VPT-Deep's paper writes it (Eq. 4-5)."""
-    trunk, tokens = model.trunk, model.embed(images)
+    trunk, tokens = model.trunk, model.embed(images).tokens
     prefix, end = trunk.num_prefix_tokens, tokens.shape[1]
     guided, seen = trunk.blocks[-1].attn, {}
     hooks = [

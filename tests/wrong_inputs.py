@@ -162,6 +162,26 @@ case_of_backbone(
 case_of_backbone(
     "`pretrained=True` and `weights=...`", "two sources of weights", pretrained=True, weights="vit.safetensors"
 )
+case_of_backbone("`trunk_dtype='bf16'`", "trunk_dtype must be one of", "'bfloat16'", "got 'bf16'", trunk_dtype="bf16")
+case_of_backbone(
+    "half precision of a trunk whose parameters are tuned",
+    "trunk_dtype='float16' is for a frozen trunk",
+    "blocks.0.norm1.weight",
+    "Omit trunk_dtype (--amp",
+    trunk_dtype="float16",
+    tuned=["blocks.*.norm1.weight"],
+)
+case_of_backbone(
+    "`trunk_quantization='int4'`", "trunk_quantization must be", "'int8'", "got 'int4'", trunk_quantization="int4"
+)
+
+
+@wrong("Backbone", "`trunk_quantization='int8'` without torchao", "needs torchao", "pip install 'davpt-seg[int8]'")
+def _(folder: Path) -> None:
+    with mock.patch.dict(sys.modules, {"torchao": None}):
+        backbone(trunk_quantization="int8")
+
+
 case_of_backbone("`model_name='resnet18'`: no ViT", "'resnet18'", "Vision", model_name="resnet18", timm_kwargs=dict())
 case_of_backbone(
     "`model_name='vit_hug_patch16'`: no such model",

@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from timm.layers import Attention
+from timm.models.vision_transformer import Block
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from davpt_seg.core.attention import Changes, attend
+from davpt_seg.core.blocks import family_of
 from davpt_seg.core.prompts.zero_start import Beside
 
 from .report import Found, Skip, within
@@ -82,7 +83,7 @@ def attention_errors(
     """
     torch.manual_seed(num_prompts)
     width = HEADS * HEAD_DIM
-    attention = Attention(width, num_heads=HEADS, qkv_bias=True).to(scale.device, dtype)
+    block = Block(width, num_heads=HEADS, qkv_bias=True).to(scale.device, dtype)
     tokens = torch.randn(4, 197, width, device=scale.device, dtype=dtype, requires_grad=True)
     prompts = torch.randn(num_prompts, width, device=scale.device, dtype=dtype, requires_grad=True)
     upstream = torch.randn_like(tokens)
@@ -90,7 +91,7 @@ def attention_errors(
 
     def run(backend: Any) -> dict[str, dict[str, Tensor]]:
         with sdpa_kernel(backend):
-            heads = attend(attention, tokens, prompts, changes).output
+            heads = attend(family_of(block), block, tokens, prompts, changes).output
             found = torch.autograd.grad((heads * upstream).sum(), (tokens, prompts))
         return {"outputs": {"heads": heads.detach().float()}, "gradients": dict(zip("tp", map(Tensor.float, found)))}
 

@@ -3,21 +3,22 @@
 A deep prompt's output is thrown away (VPT-Deep, arXiv 2203.12119; DA-VPT, arXiv 2505.23694, Eq. 1), so its query, its
 attention row and its MLP change nothing. What is left of it is M more keys and values, and those depend on no image:
 they are projected once a batch. The walk below calls timm's own modules (norms, ``qkv``, ``proj``, ``mlp``) in timm's
-own order, so whatever wraps one of them (LoRA on ``qkv``, say) is felt here too. What is learned inside a block besides
-comes as :class:`Changes`.
+own order, so whatever wraps one of them (LoRA on ``qkv``, say) is felt here too. How a kind of block projects, places
+and adds is its :class:`~davpt_seg.core.blocks.family.Family`; what is learned inside a block besides prompts comes as
+:class:`Changes`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Optional, Union, cast
+from functools import partial
+from typing import Any, NamedTuple, Optional, Union
 
 import torch
-from timm.layers import Attention
-from timm.models.vision_transformer import Block
 from torch import Tensor
 
-from .projection import KeyValue, Projected, for_batch, fused_attention, project
+from .blocks.family import Family
+from .projection import KeyValue, Projected, for_batch, fused_attention
 from .prompts.zero_start import Beside, joined_beside, project_prompts
 
 
@@ -25,7 +26,8 @@ class Changes(NamedTuple):
     """What is learned inside one block besides its prompts; None where nothing is.
 
     Attributes:
-        bias: offset on the bias of the fused projection, (3 * heads * head_dim,), felt by tokens and prompts alike.
+        bias: offset on the biases of queries, keys and values, one after the other, (3 * heads * head_dim,) where all
+            have the same heads, felt by tokens and prompts alike.
         extra: keys and values after projection, of no token.
         temperature: what attention scores are divided by, a scalar tensor.
         ffn: what replaces the FFN's output, given its normalised input and that output, both (B, N, D).
@@ -47,95 +49,109 @@ class Attended(NamedTuple):
 
     Attributes:
         input: tokens after ``norm1``, (B, N, D).
-        tokens: the tokens' projections, each (B, N, heads, head_dim); queries after the temperature.
+        tokens: the tokens' projections, each (B, N, heads, head_dim); queries after the temperature. They are not
+            rotated, so that they can be compared with prompts, which have no place.
+        placed: the same as attention's softmax compares them; rotated in trunks with rotary positions (RoPE).
         prompt_input: prompts after ``norm1``, (M, D), or None.
         prompts: the prompts' projections, each (M, heads, head_dim), or None.
         extra: the block's further keys and values, or None.
+        mask: what was added to the scores of the softmax of ``placed`` and what joins it, or None.
         beside: the keys and values that have a softmax of their own, with the values that they add; or None.
         output: what attention returns, heads concatenated, before the output projection, (B, N, heads * head_dim).
     """
 
     input: Tensor
     tokens: Projected
+    placed: Projected
     prompt_input: Optional[Tensor]
     prompts: Optional[Projected]
     extra: Optional[KeyValue]
+    mask: Optional[Tensor]
     beside: Optional[KeyValue]
     output: Tensor
 
 
-def attend(attn: Attention, tokens: Tensor, prompts: Optional[Tensor] = None, changes: Changes = UNCHANGED) -> Attended:
+def attend(
+    family: Family,
+    block: Any,
+    tokens: Tensor,
+    prompts: Optional[Tensor] = None,
+    changes: Changes = UNCHANGED,
+    position: Optional[Tensor] = None,
+) -> Attended:
     """Let tokens attend to themselves, to prompts and to extra keys; prompts attend to nothing.
 
     Args:
-        attn: timm's attention module; only its submodules are called.
-        tokens: normalised tokens, (B, N, D).
-        prompts: normalised prompts, (M, D), shared by the batch; None for none.
-        changes: what is learned inside; its ``ffn`` is not for here, and initial prompts are normalised too.
+        family: how the block is walked.
+        block: timm's block; only its submodules are called.
+        tokens: tokens as they enter its attention, normalised in a pre-norm block, (B, N, D).
+        prompts: prompts as they enter it, (M, D), shared by the batch; None for none.
+        changes: what is learned inside; its ``ffn`` is not for here, and initial prompts are as the prompts are.
+        position: the tokens' places in the family's form, or None.
     """
-    own = project(attn, tokens, changes.bias)
+    project = partial(family.project, block, offset=changes.bias)
+    own = project(tokens)
     if changes.temperature is not None:
         own = own._replace(query=own.query / changes.temperature)
-    theirs = beside = None
+    placed = family.placed(block, own, position)
+    theirs = added = beside = None
+    joining: list[Union[Projected, KeyValue]] = []
     if changes.beside is None:
-        theirs = None if prompts is None else project(attn, prompts, changes.bias)
+        theirs = None if prompts is None else project(prompts)
         joining = [side for side in (theirs, changes.extra) if side is not None]
-        output = _one_softmax(attn, own, joining, tokens.shape[0])
-    else:
-        added = None
-        if prompts is not None:
-            theirs, added = project_prompts(attn, prompts, changes.beside.initial, changes.bias)
+    elif prompts is not None:
+        theirs, added = project_prompts(project, prompts, changes.beside.initial)
+    attention, batch = family.attention(block), tokens.shape[0]
+    query, key, value = _joined(placed, joining, batch)
+    mask = family.mask(block, position, query.shape[1], key.shape[1])
+    heads = fused_attention(attention, query, key, value, mask)
+    if changes.beside is not None:
         beside = joined_beside(added, changes.extra, changes.beside)
-        output = _two_softmaxes(attn, own, beside, tokens.shape[0])
-    output = attn.norm(output)  # (B, N, heads * head_dim)
-    if attn.gate is not None:
-        output = output * attn.gate(tokens).sigmoid()
-    return Attended(tokens, own, prompts, theirs, changes.extra, beside, output)
+    if beside is not None:
+        key, value = (for_batch(side, placed.query, batch) for side in beside)
+        heads = heads + fused_attention(attention, placed.query, key, value)
+    output = family.gather(block, tokens, heads)  # (B, N, heads * head_dim)
+    return Attended(tokens, own, placed, prompts, theirs, changes.extra, mask, beside, output)
 
 
-def _one_softmax(attn: Attention, own: Projected, joining: Sequence[Union[Projected, KeyValue]], batch: int) -> Tensor:
-    """Let tokens attend to themselves and to what joins them."""
-    query, key, value = own
-    if joining:
-        # (B, N + M + n, heads, head_dim)
-        key = torch.cat([key, *(for_batch(side.key, key, batch) for side in joining)], dim=1)
-        value = torch.cat([value, *(for_batch(side.value, value, batch) for side in joining)], dim=1)
-        query = query.contiguous()  # a view would keep the whole qkv product alive until backward
-    return fused_attention(attn, query, key, value)
-
-
-def _two_softmaxes(attn: Attention, own: Projected, beside: Optional[KeyValue], batch: int) -> Tensor:
-    """Let tokens attend to themselves as in the bare trunk, and add what they find beside."""
-    heads = fused_attention(attn, *own)
-    if beside is None:
-        return heads
-    key, value = (for_batch(side, own.query, batch) for side in beside)
-    return heads + fused_attention(attn, own.query, key, value)
+def _joined(placed: Projected, joining: Sequence[Union[Projected, KeyValue]], batch: int) -> Projected:
+    """Let keys and values of no place join the tokens' softmax."""
+    query, key, value = placed
+    if not joining:
+        return placed
+    # (B, N + M + n, heads, head_dim)
+    key = torch.cat([key, *(for_batch(side.key, key, batch) for side in joining)], dim=1)
+    value = torch.cat([value, *(for_batch(side.value, value, batch) for side in joining)], dim=1)
+    # a view of the queries would keep the whole qkv product alive until backward
+    return Projected(query.contiguous(), key, value)
 
 
 def prompted_block(
-    block: Block, tokens: Tensor, prompts: Optional[Tensor] = None, changes: Changes = UNCHANGED
+    family: Family,
+    block: Any,
+    tokens: Tensor,
+    prompts: Optional[Tensor] = None,
+    changes: Changes = UNCHANGED,
+    position: Optional[Tensor] = None,
 ) -> tuple[Tensor, Attended]:
-    """Run one pre-norm timm block on tokens (B, N, D) with prompts (M, D) as extra keys and values."""
-    normed = None if prompts is None else block.norm1(prompts)
+    """Run one timm block on tokens (B, N, D) with prompts (M, D) as extra keys and values."""
+    theirs = None if prompts is None else family.enter(block, prompts)
     if changes.beside is not None and changes.beside.initial is not None:
-        changes = changes._replace(beside=changes.beside._replace(initial=block.norm1(changes.beside.initial)))
-    attn = cast(Attention, block.attn)
-    attended = attend(attn, block.norm1(tokens), normed, changes)
-    update = attn.proj_drop(attn.proj(attended.output))
-    tokens = tokens + block.drop_path1(block.ls1(update))
-    entering = block.norm2(tokens)
-    update = block.ls2(block.mlp(entering))
-    if changes.ffn is not None:
-        update = changes.ffn(entering, update)
-    tokens = tokens + block.drop_path2(update)
-    return tokens, attended
+        changes = changes._replace(beside=changes.beside._replace(initial=family.enter(block, changes.beside.initial)))
+    entering = family.enter(block, tokens)
+    attended = attend(family, block, entering, theirs, changes, position)
+    return family.leave(block, tokens, entering, attended.output, changes.ffn), attended
 
 
 def carried_block(
-    block: Block, tokens: Tensor, prompts: Tensor, changes: Changes = UNCHANGED
+    family: Family,
+    block: Any,
+    tokens: Tensor,
+    prompts: Tensor,
+    changes: Changes = UNCHANGED,
+    position: Optional[Tensor] = None,
 ) -> tuple[Tensor, Attended]:
-    """Let prompts (M, D) join the sequence (B, N, D) at its end, and run one pre-norm timm block on all of them.
+    """Let prompts (M, D) join the sequence (B, N, D) at its end, and run one timm block on all of them.
 
     This is how VPT-Shallow's prompts enter the first block (arXiv 2203.12119), and stay.
 
@@ -143,7 +159,7 @@ def carried_block(
         Tokens (B, N + M, D); and what attention did, whose ``prompts`` are those of the first image, for at this block
         all images still have the same.
     """
-    joined = prompts.to(tokens.dtype).expand(tokens.shape[0], -1, -1)
-    tokens, attended = prompted_block(block, torch.cat([tokens, joined], dim=1), None, changes)
+    joined = torch.cat([tokens, prompts.to(tokens.dtype).expand(tokens.shape[0], -1, -1)], dim=1)
+    tokens, attended = prompted_block(family, block, joined, None, changes, position)
     theirs = Projected(*(side[0, -prompts.shape[0] :] for side in attended.tokens))
     return tokens, attended._replace(prompt_input=attended.input[0, -prompts.shape[0] :], prompts=theirs)

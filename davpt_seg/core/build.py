@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Optional, cast
-
-from timm.layers import Attention
-from timm.models.vision_transformer import VisionTransformer
+from typing import Any, Optional
 
 from ..errors import InputError
 from .adapters import Adapters, check_adapters
 from .arguments import check_arguments, check_names, check_values, require_dict
+from .blocks import Trunk, heads_of
 from .guidance.guidance import Guidance
 from .guidance.mapping import Sharing
 from .guidance.metric import Metric
@@ -19,7 +17,7 @@ from .guidance.targets import Labelling
 from .prompts.prompts import Prompts
 
 
-def block_indices(trunk: VisionTransformer, indices: Sequence[int], what: str) -> tuple[int, ...]:
+def block_indices(trunk: Trunk, indices: Sequence[int], what: str) -> tuple[int, ...]:
     """Count blocks from 0 that may be counted from the last.
 
     Raises:
@@ -62,7 +60,7 @@ def _check_prompts(config: Any) -> None:
 
 
 def build_prompts(
-    trunk: VisionTransformer,
+    trunk: Trunk,
     config: Optional[Mapping[str, Any]],
     last: Optional[int] = None,
     guided: Sequence[int] = (),
@@ -74,7 +72,7 @@ def build_prompts(
         depth=len(trunk.blocks),
         embed_dim=trunk.embed_dim,
         patch_size=patch_size(trunk),
-        num_heads=cast(Attention, trunk.blocks[0].attn).num_heads,
+        num_heads=heads_of(trunk.blocks[0]),
         last=last,
         guided=guided,
         **config,
@@ -98,7 +96,7 @@ def join_extra_keys(prompts: Optional[Prompts], adapters: Adapters, last: int) -
         )
 
 
-def guided_blocks(trunk: VisionTransformer, config: Optional[Mapping[str, Any]]) -> tuple[int, ...]:
+def guided_blocks(trunk: Trunk, config: Optional[Mapping[str, Any]]) -> tuple[int, ...]:
     """Return the blocks that a config of guidance guides, in order; none without a config."""
     if config is None:
         return ()
@@ -124,9 +122,7 @@ def read_guidance(config: Any, patch_size: tuple[int, int]) -> dict[str, Any]:
     return config
 
 
-def build_guidance(
-    trunk: VisionTransformer, prompts: Optional[Prompts], config: Optional[Mapping[str, Any]]
-) -> Optional[Guidance]:
+def build_guidance(trunk: Trunk, prompts: Optional[Prompts], config: Optional[Mapping[str, Any]]) -> Optional[Guidance]:
     """Make the guidance of a trunk with prompts, or with proxies, from the arguments of :class:`Guidance`, or none."""
     if config is None:
         return None
@@ -134,7 +130,7 @@ def build_guidance(
     counts = {i: prompts.counts[i] if prompts else 0 for i in blocks}
     metric = dict(config.get("metric", {}))
     if metric.get("kind") == "attention" and metric.get("heads") is None:
-        metric["heads"] = cast(Attention, trunk.blocks[blocks[0]].attn).num_heads
+        metric["heads"] = heads_of(trunk.blocks[blocks[0]])
     if "num_prompts" in config:
         _check_proxies(counts, config["num_prompts"], metric)
         config.update(metric=dict(metric, prompt_side="prompt"))
@@ -144,7 +140,7 @@ def build_guidance(
         built = dict(num_prompts=_guided_prompts(counts))
     arguments = {**read_guidance(config, patch_size(trunk)), **built, "blocks": blocks}
     guidance = Guidance(embed_dim=trunk.embed_dim, **arguments)
-    if guidance.needs_class_token() and not trunk.has_class_token:
+    if guidance.needs_class_token() and trunk.cls_token is None:
         raise InputError(
             "guidance needs a class token, and this ViT has none; set metric=dict(image_token='mean'), or cls_weight=0 "
             "and mapping=dict(class_means='patch')"
@@ -171,7 +167,7 @@ def _check_proxies(counts: Mapping[int, int], number: int, metric: Mapping[str, 
         raise InputError(f"guidance metric prompt_side={side!r}: a proxy represents itself; omit prompt_side")
 
 
-def patch_size(trunk: VisionTransformer) -> tuple[int, int]:
+def patch_size(trunk: Trunk) -> tuple[int, int]:
     """Return (height, width) of a patch."""
     height, width = trunk.patch_embed.patch_size
     return height, width

@@ -6,9 +6,9 @@ from collections.abc import Collection
 from typing import NamedTuple, Optional
 
 import torch
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
+from .blocks import Trunk
 from .guidance.metric import GuidedRecord
 
 
@@ -26,7 +26,7 @@ class Features(NamedTuple):
 
 
 def image_tokens(
-    trunk: VisionTransformer, tokens: Tensor, pooled: slice, outputs: Collection[str]
+    trunk: Trunk, tokens: Tensor, pooled: slice, outputs: Collection[str]
 ) -> tuple[Optional[Tensor], Optional[Tensor]]:
     """Return the normalised class token and mean token, each (B, D), or None where not among the outputs.
 
@@ -39,14 +39,14 @@ def image_tokens(
     class_token = mean_token = None
     if set(outputs) - {"maps"}:
         tokens = trunk.norm(tokens)  # or timm normalises the pooled token by fc_norm: the other is an Identity
-        if "class_token" in outputs and trunk.has_class_token:
+        if "class_token" in outputs and trunk.cls_token is not None:
             class_token = trunk.fc_norm(tokens[:, 0])
         if "mean_token" in outputs:
             mean_token = trunk.fc_norm(tokens[:, pooled].mean(dim=1))
     return class_token, mean_token
 
 
-def to_map(trunk: VisionTransformer, patches: Tensor, images: Tensor, grid: tuple[int, int], norm: bool) -> Tensor:
+def to_map(trunk: Trunk, patches: Tensor, images: Tensor, grid: tuple[int, int], norm: bool) -> Tensor:
     """Turn patch tokens (B, h * w, D) of a grid (h, w) into a map (B, D, h, w) of the images' extent."""
     if norm:
         patches = trunk.fc_norm(trunk.norm(patches))

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, Optional, TypeVar, cast
+from collections.abc import Callable
+from typing import Any, Optional, TypeVar
 
 import torch
-from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
 from .adapters import Adapters
 from .adapters.base import JoinedHook
 from .attention import Changes
-from .folding import FoldedPrompts, folded_pair, merge_biases
+from .blocks import Embedded, Trunk
+from .blocks.family import Family
+from .folding import FoldedPrompts, folded_pair
 from .guidance.guidance import Guidance
+from .precision import Precision
 from .projection import KeyValue
 from .prompts.prompts import Prompts
 from .prompts.zero_start import Beside
+from .quantization import is_quantized
+from .sharding import require_complete
 from .tuning import ProjectionBiases
 
 Own = TypeVar("Own", bound="BlockInputs")
@@ -27,21 +32,27 @@ class BlockInputs(nn.Module):
 
     Attributes:
         trunk: the ViT.
+        embedding: how it embeds images.
+        families: how each of its blocks is walked.
         last: its last block that is run, counted from 0.
         guidance: metric guidance, or None.
         biases: offsets on the projections' biases.
         adapters: adapters by type.
         prompts: the prompts of all blocks, or None.
         folded: keys and values in place of prompts, in a folded model; otherwise None.
+        precision: how the trunk is stored and computes.
     """
 
-    trunk: VisionTransformer
+    trunk: Trunk
+    embedding: Callable[[Any, Tensor, int], Embedded]
+    families: list[Family]
     last: int
     guidance: Optional[Guidance]
     biases: ProjectionBiases
     adapters: Adapters
     prompts: Optional[Prompts]
     folded: Optional[FoldedPrompts]
+    precision: Precision
 
     def __deepcopy__(self, memo: dict[int, Any]) -> BlockInputs:
         """Copy the model with adapters of its own, also where its trunk was copied before."""
@@ -91,18 +102,23 @@ class BlockInputs(nn.Module):
         LoRA, SSF and learned biases go into the trunk's weights (the same outputs but for rounding). Prompts that join
         as keys and values become those keys and values: bit for bit the same outputs in float32 and float64, but not
         under autocast, which would project them in low precision. Prompts that stay in the sequence, Adapter and
-        AdaptFormer stay what they are, and guidance is dropped. A folded model stays as it is, in eval mode.
+        AdaptFormer stay what they are, as do LoRA and SSF beside an int8 trunk, and guidance is dropped. A folded model
+        stays as it is, in eval mode.
         """
         if self.folded is not None:
             return self
+        require_complete(self.trunk.blocks)
         self.eval()
-        self.adapters.merge(self.trunk)
-        merge_biases(self.trunk, self.biases)
+        if not is_quantized(self.trunk):
+            self.adapters.merge(self.trunk)
+        for i, (family, block) in enumerate(zip(self.families, self.trunk.blocks)):
+            family.merge_offset(block, self.biases(i))
         self.biases = ProjectionBiases()
         folded = FoldedPrompts(self.starts_at_zero)
-        for i, block in enumerate(self.trunk.blocks[: self.last + 1]):
+        for i, (family, block) in enumerate(zip(self.families, self.trunk.blocks[: self.last + 1])):
             prompts, changes = self.joining(i)
-            pair = folded_pair(cast(Block, block), None if i == self.carry else prompts, changes)
+            with self.precision.computing(next(block.parameters()).device):
+                pair = folded_pair(family, block, None if i == self.carry else prompts, changes)
             if pair is not None:
                 folded.add(i, pair)
         self.folded = folded

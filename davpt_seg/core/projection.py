@@ -1,11 +1,10 @@
-"""Queries, keys and values, projected by timm's own modules."""
+"""Queries, keys and values, and the fused call that attends."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import torch.nn.functional as F
-from timm.layers import Attention
 from torch import Tensor
 
 
@@ -24,21 +23,13 @@ class KeyValue(NamedTuple):
     value: Tensor
 
 
-def project(attn: Attention, tokens: Tensor, bias: Optional[Tensor] = None) -> Projected:
-    """Project tokens (..., N, D) with timm's fused ``qkv``, plus a learned offset ``bias`` (3 * heads * head_dim,)."""
-    qkv = attn.qkv(tokens)
-    if bias is not None:
-        qkv = qkv + bias.to(qkv.dtype)  # without the cast, autocast would carry float32 on from here
-    query, key, value = qkv.unflatten(-1, (3, attn.num_heads, attn.head_dim)).unbind(-3)
-    return Projected(attn.q_norm(query), attn.k_norm(key), value)
-
-
-def fused_attention(attn: Attention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def fused_attention(attn: Any, query: Tensor, key: Tensor, value: Tensor, mask: Optional[Tensor] = None) -> Tensor:
     """Attend by one fused call, with timm's attention dropout: (B, N, heads, head_dim) -> (B, N, heads * head_dim)."""
     heads = F.scaled_dot_product_attention(
         query.transpose(1, 2),
         key.transpose(1, 2),
         value.transpose(1, 2),
+        attn_mask=mask,
         dropout_p=attn.attn_drop.p if attn.training else 0.0,
     )
     return heads.transpose(1, 2).flatten(2)

@@ -75,9 +75,10 @@ def prototypes(model: PromptedViT, batches: Iterable[Tensor], seed: Seed = 0) ->
     model.eval()
     with model.adapters.switched_off():
         for images in batches:
-            tokens = model.embed(images)
+            embedded = model.embed(images)
+            tokens = embedded.tokens
             patches = model.patches(model.grid(images))
-            for i, (following, _, _) in enumerate(model.walk(tokens, prompted=False)):
+            for i, (following, _, _) in enumerate(model.walk(embedded, prompted=False)):
                 if i in found:
                     found[i].observe(tokens[:, patches].flatten(0, 1))
                 tokens = following

@@ -6,15 +6,15 @@ import functools
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Union, cast
+from typing import Any, Optional, Union, cast
 
 import timm
 import torch
-from timm.layers import Attention, PatchEmbed
-from timm.models.vision_transformer import Block, VisionTransformer
 
 from ..errors import InputError
 from .arguments import check_values
+from .blocks import Trunk
+from .blocks.refused import refusal, refused_by_name
 from .weights import load_weights
 
 logger = logging.getLogger("davpt_seg")
@@ -35,9 +35,7 @@ MOST_PARAMETERS, MOST_BLOCKS = 10**11, 1000
 WRONG_FOR_TIMM = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
-def build_trunk(
-    model_name: str, pretrained: bool, weights: WeightsSource, timm_kwargs: Mapping[str, Any]
-) -> VisionTransformer:
+def build_trunk(model_name: str, pretrained: bool, weights: WeightsSource, timm_kwargs: Mapping[str, Any]) -> Trunk:
     """Build a timm ViT without classifier, for images of any size, and load its weights."""
     if not (weights is None or weights):
         raise InputError(f"backbone weights must be a file or a dict with its path, got {weights!r}; omit it for none")
@@ -55,7 +53,7 @@ def build_trunk(
     return trunk
 
 
-def create_trunk(model_name: str, pretrained: bool, timm_kwargs: Mapping[str, Any]) -> VisionTransformer:
+def create_trunk(model_name: str, pretrained: bool, timm_kwargs: Mapping[str, Any]) -> Trunk:
     """Build a timm ViT that prompts can join, without classifier, for images of any size.
 
     A model on the meta device, which has no values, is checked first: one that is refused costs no download, little
@@ -84,8 +82,9 @@ def create_trunk(model_name: str, pretrained: bool, timm_kwargs: Mapping[str, An
     return trunk
 
 
-def _plan(model_name: str, timm_kwargs: Mapping[str, Any]) -> VisionTransformer:
+def _plan(model_name: str, timm_kwargs: Mapping[str, Any]) -> Trunk:
     """Build a model on the meta device and check that prompts can join it."""
+    _refuse(model_name, refused_by_name(model_name))
     depth = timm_kwargs.get("depth")
     if isinstance(depth, int) and depth > MOST_BLOCKS:
         raise InputError(f"timm_kwargs depth must be at most {MOST_BLOCKS}, got {depth}")
@@ -106,21 +105,17 @@ def _plan(model_name: str, timm_kwargs: Mapping[str, Any]) -> VisionTransformer:
         )
     _check_kind(model_name, plan)
     given = {name: value for name, value in timm_kwargs.items() if value is not None}  # timm drops the others
-    check_values(VisionTransformer, given, "timm_kwargs")
+    check_values(type(plan), given, "timm_kwargs")
     return plan
 
 
+def _refuse(model_name: str, reason: Optional[str]) -> None:
+    if reason is not None:
+        raise InputError(f"model_name {model_name!r}: {reason}. docs/trunks.md lists the ViTs that prompts can join")
+
+
 def _check_kind(model_name: str, trunk: Any) -> None:
-    if not isinstance(trunk, VisionTransformer):
-        raise InputError(f"model_name {model_name!r} is a {type(trunk).__name__}, not a plain timm VisionTransformer")
-    plain = {PatchEmbed, Block, Attention}
-    kinds = {type(trunk.patch_embed), *map(type, trunk.blocks)}
-    kinds |= {type(block.attn) for block in trunk.blocks if type(block) is Block}
-    if kinds - plain:
-        names = sorted(kind.__name__ for kind in kinds - plain)
-        raise InputError(
-            f"model_name {model_name!r} has {names}; prompts need timm's plain PatchEmbed, Block, Attention"
-        )
+    _refuse(model_name, refusal(trunk))
     if 0 in (trunk.patch_embed.grid_size or ()):
         raise InputError(
             f"model_name {model_name!r} with timm_kwargs img_size {trunk.patch_embed.img_size} has no patches of "
@@ -130,7 +125,7 @@ def _check_kind(model_name: str, trunk: Any) -> None:
         raise InputError(f"model_name {model_name!r} has no blocks for prompts; set timm_kwargs depth to 1 or more")
 
 
-def _own_pooling(trunk: VisionTransformer) -> str:
+def _own_pooling(trunk: Trunk) -> str:
     """Describe how a trunk makes its image token where that is neither its class token nor its patches' mean."""
     if hasattr(trunk, "dist_token"):
         return "the mean of its class token's and its distillation token's predictions"

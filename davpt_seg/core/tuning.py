@@ -7,54 +7,64 @@ from collections.abc import Sequence
 from typing import Optional
 
 import torch
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from ..errors import InputError, nearest
 from .arguments import checked
+from .blocks import Trunk, family_of
+from .quantization import int8_values
 from .reading import unread_block
 
 PROJECTIONS = ("query", "key", "value")
 
 
 class ProjectionBiases(nn.Module):
-    """Learned offsets on the biases of single projections of the fused ``qkv``, per block, starting at zero.
+    """Learned offsets on the biases of a block's single projections, starting at zero.
+
+    It is the same whether the trunk has a fused ``qkv`` or three layers, with biases or without.
 
     DA-VPT (arXiv 2505.23694), Sec. 3.5, "efficient bias": DA-VPT+ trains those of key and value. A bias on every key
     shifts all of a query's scores alike and softmax cancels it, so a key bias has a zero gradient unless the trunk
-    normalises its keys (qk-norm), or has keys that no bias is added to (E2VPT's key-value prompts); it is here because
-    the paper names it. As offsets, weight decay draws them to the pre-trained biases, not to zero.
+    normalises its keys (qk-norm) or rotates them (RoPE), or has keys that no bias is added to (E2VPT's key-value
+    prompts); it is here because the paper names it. As offsets, weight decay draws them to the pre-trained biases, not
+    to zero.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.offsets = nn.ParameterDict()
-        self.depths: set[int] = set()
+        self.sizes: dict[int, tuple[int, int, int]] = {}
 
-    def add(self, block: int, projection: str, dim: int) -> nn.Parameter:
-        """Train the bias (dim,) of one projection of one block; return it."""
-        offset = self.offsets[f"{block}_{projection}"] = nn.Parameter(torch.zeros(dim))
-        self.depths.add(block)
+    def add(self, block: int, projection: str, sizes: tuple[int, int, int]) -> nn.Parameter:
+        """Train the bias of one projection of one block, whose three have ``sizes``; return it."""
+        size = sizes[PROJECTIONS.index(projection)]
+        offset = self.offsets[f"{block}_{projection}"] = nn.Parameter(torch.zeros(size))
+        self.sizes[block] = sizes
         return offset
 
     def forward(self, block: int) -> Optional[Tensor]:
-        """Return the offset on a block's fused ``qkv`` bias, (3 * dim,), or None where nothing is trained."""
-        if block not in self.depths:
+        """Return the offset on a block's biases, queries', keys' and values', or None where nothing is trained."""
+        if block not in self.sizes:
             return None
         keys = [f"{block}_{projection}" for projection in PROJECTIONS]
         like = next(self.offsets[key] for key in keys if key in self.offsets)
-        return torch.cat([self.offsets[key] if key in self.offsets else torch.zeros_like(like) for key in keys])
+        return torch.cat(
+            [
+                self.offsets[key] if key in self.offsets else like.new_zeros(size)
+                for key, size in zip(keys, self.sizes[block])
+            ]
+        )
 
 
 @checked("tuned")
 def tune(
-    trunk: VisionTransformer, biases: ProjectionBiases, names: Sequence[str], last: Optional[int] = None
+    trunk: Trunk, biases: ProjectionBiases, names: Sequence[str], last: Optional[int] = None
 ) -> dict[str, list[nn.Parameter]]:
     """Make the named parameters of a frozen timm ViT trainable.
 
     Args:
         trunk: the ViT, with ``blocks``.
-        biases: takes the offsets of ``blocks.N.attn.{query,key,value}_bias``, which timm keeps fused.
+        biases: takes the offsets of ``blocks.N.attn.{query,key,value}_bias``, however timm keeps these.
         names: parameter names of the trunk, exact; ``*`` is every block that is run: ``blocks.*.norm1.weight``.
         last: the last block that is run, counted from 0; by default the last of all.
 
@@ -79,10 +89,15 @@ def tune(
         run = [match for match in matches if last is None or _block(match) <= last]
         if not run:
             raise InputError(f"tuned name {name!r}: {unread_block(_block(matches[0]), last or 0)}")
-        made[name] = [known[match] if match in known else biases.add(*virtual[match], trunk.embed_dim) for match in run]
+        made[name] = [known[match] if match in known else _offset(trunk, biases, *virtual[match]) for match in run]
         for parameter in made[name]:
             parameter.requires_grad_(True)
     return made
+
+
+def _offset(trunk: Trunk, biases: ProjectionBiases, block: int, projection: str) -> nn.Parameter:
+    own = trunk.blocks[block]
+    return biases.add(block, projection, family_of(own).sizes(own))
 
 
 def _block(name: str) -> int:
@@ -93,7 +108,7 @@ def _block(name: str) -> int:
 
 def trained_table(module: nn.Module, title: str = "Trained parameters") -> str:
     """List what of a module is trained, a line for each kind of parameter in all blocks, with counts and shares."""
-    total = sum(p.numel() for p in module.parameters())
+    total = sum(p.numel() for p in module.parameters()) + int8_values(module)
     groups: dict[tuple[str, tuple[int, ...]], int] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:

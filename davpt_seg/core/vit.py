@@ -8,7 +8,6 @@ from functools import partial
 from typing import Annotated, Any, Optional
 
 import torch
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
@@ -18,6 +17,7 @@ from .adapters.old_lora import take_old_names
 from .annotations import OneOf, Probability
 from .arguments import checked
 from .attention import Attended, carried_block, prompted_block
+from .blocks import Embedded, Trunk, embedding_of, family_of
 from .build import (
     block_indices,
     build_guidance,
@@ -29,7 +29,10 @@ from .build import (
 )
 from .features import Features, image_tokens, to_map
 from .inputs import BlockInputs
+from .precision import TRUNK_DTYPES, Precision, require_frozen
+from .quantization import QUANTIZATIONS, quantize, require_torchao
 from .reading import OUTPUTS, check_tokens, freeze_unread, last_block_read
+from .sharding import through
 from .trunk import WeightsSource, build_trunk
 from .tuning import ProjectionBiases, tune
 
@@ -40,8 +43,9 @@ class PromptedViT(BlockInputs):
     """Any plain timm ViT, adapted by a few learned numbers (VPT-Deep arXiv 2203.12119, DA-VPT arXiv 2505.23694).
 
     Args:
-        model_name: timm's, for instance ``vit_large_patch16_224.augreg_in21k``: a ViT of pre-norm blocks (``vit_*``,
-            ``deit3_*``, MAE, MoCo-v3, DINO, DINOv2 with or without registers, CLIP and SigLIP towers).
+        model_name: timm's, for instance ``vit_large_patch16_224.augreg_in21k``: a plain ViT (``vit_*``, ``deit3_*``,
+            MAE, MoCo-v3, DINO, DINOv2 with or without registers, DINOv3, EVA-02, Perception Encoder, RoPE ViTs, CLIP
+            and SigLIP towers).
         pretrained: get timm's weights of that name from its hub.
         weights: or take them, strictly, from a local file of any known format (docs/weights.md), or from a dict of the
             arguments of :class:`~davpt_seg.core.weights.WeightsFile`.
@@ -64,6 +68,10 @@ class PromptedViT(BlockInputs):
         with_cp: gradient checkpointing: each block's forward pass is run again in the backward pass, which saves memory
             for time; gradients stay the same.
         timm_kwargs: further arguments of ``timm.create_model`` (``depth``, ``img_size``, ...).
+        trunk_dtype: type in which the layers of the frozen trunk are stored and compute, ``float32``, ``bfloat16`` or
+            ``float16``; all that is learned stays float32. See :class:`~davpt_seg.core.precision.Precision`.
+        trunk_quantization: ``int8`` stores the weights of the frozen trunk's linear layers in it, by torchao; see
+            :class:`~davpt_seg.core.quantization.Int8Linear`.
 
     Raises:
         ValueError: a block, name, mode or weights file that does not fit, an argument of another type or out of range,
@@ -90,6 +98,8 @@ class PromptedViT(BlockInputs):
         with_cp: bool = False,
         timm_kwargs: Optional[Mapping[str, Any]] = None,
         pool_prompts: bool = False,
+        trunk_dtype: Annotated[str, OneOf(TRUNK_DTYPES)] = "float32",
+        trunk_quantization: Optional[Annotated[str, OneOf(QUANTIZATIONS)]] = None,
     ) -> None:
         super().__init__()
         check_configs(prompts, adapters, guidance)
@@ -98,10 +108,15 @@ class PromptedViT(BlockInputs):
         timm_kwargs = dict(timm_kwargs or {})
         if "drop_path_rate" in timm_kwargs:
             raise InputError("timm_kwargs has drop_path_rate; give it to the backbone itself")
+        if trunk_quantization:
+            require_torchao()
         timm_kwargs["drop_path_rate"] = drop_path_rate
         self.trunk = self._build_trunk(model_name, pretrained, weights, timm_kwargs)
+        self.embedding = embedding_of(self.trunk)
+        self.families = [family_of(block) for block in self.trunk.blocks]
         self.trunk_mode = trunk_mode
         self.with_cp = False
+        self.precision = Precision()  # until all is built
         self.depth = len(self.trunk.blocks)
         self.embed_dim = self.trunk.embed_dim
         self.patch_size = patch_size(self.trunk)
@@ -114,6 +129,10 @@ class PromptedViT(BlockInputs):
             self.trunk.requires_grad_(False)
         self.biases = ProjectionBiases()
         made = tune(self.trunk, self.biases, tuned, self.last)
+        if trunk_dtype != "float32":
+            require_frozen(self.trunk, f"trunk_dtype={trunk_dtype!r}")
+        if trunk_quantization:
+            require_frozen(self.trunk, f"trunk_quantization={trunk_quantization!r}")
         self.adapters = Adapters(self.trunk, adapters, self.last + 1)
         self.prompts = build_prompts(self.trunk, prompts, self.last, guided)
         join_extra_keys(self.prompts, self.adapters, self.last)
@@ -125,11 +144,15 @@ class PromptedViT(BlockInputs):
         if not set(outputs) - {"maps"}:  # a token that leaves the last block depends on all that learns
             freeze_unread(self, self._read, made)
         self.with_cp = with_cp
+        if trunk_quantization:
+            quantize(self.trunk)
+        self.precision = Precision(trunk_dtype)
+        self.precision.store(self.trunk)
         self._register_load_state_dict_pre_hook(take_old_names)
 
     def _build_trunk(
         self, model_name: str, pretrained: bool, weights: WeightsSource, timm_kwargs: Mapping[str, Any]
-    ) -> VisionTransformer:
+    ) -> Trunk:
         return build_trunk(model_name, pretrained, weights, timm_kwargs)
 
     def train(self, mode: bool = True) -> PromptedViT:
@@ -146,28 +169,34 @@ class PromptedViT(BlockInputs):
         """Return how many patches (h, w) images (B, 3, H, W) have, those that stick out included."""
         return -(-images.shape[2] // self.patch_size[0]), -(-images.shape[3] // self.patch_size[1])
 
-    def embed(self, images: Tensor) -> Tensor:
+    def embed(self, images: Tensor) -> Embedded:
         """Turn images (B, 3, H, W) of any size into tokens (B, prefix + N, D); sides are padded right and below."""
-        # timm names the step _pos_embed, but it is where class token, registers and resampled positions join.
-        tokens = self.trunk._pos_embed(self.trunk.patch_embed(images))
-        return self.trunk.norm_pre(self.trunk.patch_drop(tokens))
+        carried = 0 if self.prompts is None or self.carry is None else self.prompts.counts[self.carry]
+        with self.precision.computing(images.device):
+            embedded = self.embedding(self.trunk, images, carried)
+        return embedded._replace(tokens=self.precision.stream(embedded.tokens))
 
-    def walk(self, tokens: Tensor, prompted: bool = True) -> Iterator[tuple[Tensor, Optional[Tensor], Attended]]:
+    def walk(self, embedded: Embedded, prompted: bool = True) -> Iterator[tuple[Tensor, Optional[Tensor], Attended]]:
         """Run the blocks that are read one by one, yielding tokens, the block's prompts (M, D) and what attention did.
 
         Tokens are (B, prefix + N, D) until prompts are carried along, whose tokens then stand behind the patches'.
         """
-        for i, block in zip(range(self.last + 1), self.trunk.blocks):
+        tokens, positions = embedded
+        for i, (family, block, position) in enumerate(zip(self.families, self.trunk.blocks, positions)):
+            if i > self.last:
+                return
             prompts, changes = self.joining(i, prompted)
             run: Callable[..., tuple[Tensor, Attended]] = prompted_block
             if prompts is not None and i == self.carry:
                 run = carried_block
+            run = through(block, run)
             if self.with_cp and torch.is_grad_enabled():
                 run = partial(checkpoint, run, use_reentrant=False)
             entered = tokens
-            tokens, attended = run(block, tokens, prompts, changes)
-            if prompted:
-                tokens = self.gated(i, entered, prompts, tokens)
+            with self.precision.computing(tokens.device):
+                tokens, attended = run(family, block, tokens, prompts, changes, position)
+                if prompted:
+                    tokens = self.gated(i, entered, prompts, tokens)
             yield tokens, prompts, attended
 
     def patches(self, grid: tuple[int, int]) -> slice:
@@ -200,8 +229,9 @@ class PromptedViT(BlockInputs):
         grid = self.grid(images)
         maps, records = {}, {}
         with nullcontext() if prompted else self.adapters.switched_off():
-            tokens = self.embed(images)
-            for i, (following, prompts, attended) in enumerate(self.walk(tokens, prompted)):
+            embedded = self.embed(images)
+            tokens = embedded.tokens
+            for i, (following, prompts, attended) in enumerate(self.walk(embedded, prompted)):
                 if guidance and i in guidance.blocks:
                     records[i] = guidance.record(i, tokens, attended, prompts, self.trunk, grid)
                 tokens = following

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 from mmengine.registry import MODELS
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
 from ..compat import log_through_mmengine
 from ..core.arguments import check_names
+from ..core.blocks import Trunk
 from ..core.guidance.metric import GuidedRecord
 from ..core.trunk import WeightsSource, build_trunk, create_trunk
 from ..core.vit import PromptedViT
@@ -56,13 +56,13 @@ class PromptedViTBackbone(PromptedViT):
         if not isinstance(out_type, str) or out_type not in OUT_TYPES:
             raise InputError(f"out_type must be one of {tuple(OUT_TYPES)}, got {out_type!r}")
         super().__init__(*args, **arguments, outputs=(OUT_TYPES[out_type],))  # type: ignore[misc]
-        if out_type == "cls_token" and not self.trunk.has_class_token:
+        if out_type == "cls_token" and self.trunk.cls_token is None:
             raise InputError("out_type='cls_token': this ViT has no class token; take 'avg_featmap'")
         self.out_type = out_type
 
     def _build_trunk(
         self, model_name: str, pretrained: bool, weights: WeightsSource, timm_kwargs: Mapping[str, Any]
-    ) -> VisionTransformer:
+    ) -> Trunk:
         self._source = (model_name, pretrained, weights, timm_kwargs)
         self._awaits_weights = bool(pretrained) != bool(weights)
         if not self._awaits_weights:  # random weights, with a warning; or two sources, an error

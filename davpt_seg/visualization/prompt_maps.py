@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 import torch.nn.functional as F
-from timm.layers import Attention
 from torch import Tensor
 
 from ..core.attention import Attended
@@ -50,7 +47,7 @@ def class_token_prompt_attention(model: PromptedViT, images: Tensor, block: int)
     Raises:
         ValueError: as of :func:`prompt_attention`, or a ViT without class token.
     """
-    if not model.trunk.has_class_token:
+    if model.trunk.cls_token is None:
         raise InputError("this ViT has no class token, whose attention could be shared out")
     return _shares_of_prompts(model, images, block)[:, 0]
 
@@ -80,11 +77,11 @@ def prompt_contribution(model: PromptedViT, images: Tensor, block: int) -> Tenso
     assert attended.beside is not None  # the block's count says so
     dtype = torch.promote_types(images.dtype, torch.float32)
     with torch.autocast(images.device.type, enabled=False):
-        query, key, value = (side.to(dtype).transpose(1, 2) for side in attended.tokens)
+        query, key, value = (side.to(dtype).transpose(1, 2) for side in attended.placed)
         keys, values = (
             side.to(dtype).transpose(0, 1).expand(len(images), -1, -1, -1) for side in attended.beside
         )  # (B, heads, M, head_dim)
-        own = F.scaled_dot_product_attention(query, key, value)
+        own = F.scaled_dot_product_attention(query, key, value, attn_mask=attended.mask)
         added = F.scaled_dot_product_attention(query, keys, values)
     return added.norm(dim=(1, 3)) / own.norm(dim=(1, 3))
 
@@ -108,16 +105,19 @@ def _shares_of_prompts(model: PromptedViT, images: Tensor, block: int) -> Tensor
             "attention; prompt_contribution measures what they add"
         )
     block %= model.depth
-    key = attended.tokens.key  # (B, tokens, heads, head_dim)
+    key = attended.placed.key  # (B, tokens, heads, head_dim)
     if block != model.carry:  # carried prompts are tokens already, the last ones
         key = torch.cat([key, attended.prompts.key.expand(len(images), -1, -1, -1)], dim=1)
+    prompts = slice(key.shape[1] - model.prompts.counts[block], key.shape[1])
     if attended.extra is not None:  # E2VPT's keys take their shares too
-        key = torch.cat([attended.extra.key.expand(len(images), -1, -1, -1), key], dim=1)
+        key = torch.cat([key, attended.extra.key.expand(len(images), -1, -1, -1)], dim=1)
     dtype = torch.promote_types(images.dtype, torch.float32)
-    scale = cast(Attention, model.trunk.blocks[block].attn).scale
+    scale = model.families[block].attention(model.trunk.blocks[block]).scale
     with torch.autocast(images.device.type, enabled=False):
-        scores = torch.einsum("bqhd,bkhd->bhqk", scale * attended.tokens.query.to(dtype), key.to(dtype))
-    return scores.softmax(dim=-1)[..., -model.prompts.counts[block] :].mean(dim=1)
+        scores = torch.einsum("bqhd,bkhd->bhqk", scale * attended.placed.query.to(dtype), key.to(dtype))
+    if attended.mask is not None:
+        scores = scores + attended.mask
+    return scores.softmax(dim=-1)[..., prompts].mean(dim=1)
 
 
 @torch.no_grad()

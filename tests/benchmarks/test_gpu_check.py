@@ -140,9 +140,9 @@ def test_a_kernel_that_ignores_the_extra_keys_is_found(monkeypatch: pytest.Monke
     attend = kernels.attend
     calls: list[int] = []  # the fused kernel's come first, then the plain one's
 
-    def wrong(attention: Any, tokens: Any, prompts: Any, changes: Any) -> Any:
+    def wrong(family: Any, block: Any, tokens: Any, prompts: Any, changes: Any) -> Any:
         calls.append(len(calls))
-        return attend(attention, tokens, prompts if calls[-1] % 2 else 0 * prompts, changes)
+        return attend(family, block, tokens, prompts if calls[-1] % 2 else 0 * prompts, changes)
 
     monkeypatch.setattr(kernels, "attend", wrong)
     assert kernels.check_attention("flash", SMOKE).status == "DIFFERS"

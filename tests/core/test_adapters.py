@@ -103,8 +103,8 @@ CONFIGS: dict[str, Any] = {
 def test_adapters_change_a_block_as_their_papers_have_it(name: str, num_prompts: int) -> None:
     torch.manual_seed(0)
     model = stir(tiny_vit(adapters=[dict(type=name, **CONFIGS[name])], prompts=dict(num_prompts=num_prompts)))
-    tokens = model.embed(images())
-    ours = [after for after, _, _ in model.walk(tokens)]
+    embedded = model.embed(images())
+    tokens, ours = embedded.tokens, [after for after, _, _ in model.walk(embedded)]
     for i in range(2):
         prompts = model.prompts(i) if num_prompts else torch.empty(0, 32, dtype=torch.float64)
         pairs = model.adapters.key_value(i)
@@ -119,8 +119,8 @@ def test_gated_prompts_change_slowly_from_block_to_block() -> None:
     gates = model.prompts.gates
     with torch.no_grad():
         gates.temperatures.copy_(torch.tensor([0.5, 2.0, 20.0, 1e-4]))
-    tokens = model.embed(images())
-    ours = [after for after, _, _ in model.walk(tokens)]
+    embedded = model.embed(images())
+    tokens, ours = embedded.tokens, [after for after, _, _ in model.walk(embedded)]
     prompts = model.prompts(0).expand(len(tokens), -1, -1)
     for i, heat in enumerate([0.5, 2.0, 10.0, 0.01]):
         nothing = torch.empty(0, 32, dtype=torch.float64)
@@ -212,7 +212,7 @@ def test_key_value_prompts_take_their_shares_of_attention(num_prompts: int) -> N
 
 def attention_scores(model: PromptedViT, count: int) -> Tensor:
     """Shares of the deep prompts in block 0, (B, N, M), with all keys in one matrix."""
-    block, tokens = model.trunk.blocks[0], model.embed(images())
+    block, tokens = model.trunk.blocks[0], model.embed(images()).tokens
     sequence = torch.cat([tokens, model.prompts(0).expand(len(tokens), -1, -1)], dim=1)
     query, key, _ = block.attn.qkv(block.norm1(sequence)).unflatten(-1, (3, 4, 8)).permute(2, 0, 3, 1, 4)
     if count:

@@ -16,7 +16,7 @@ def concatenated(model: PromptedViT, images: Tensor) -> Tensor:
 
     timm's own blocks run unchanged; learned bias offsets are put into the qkv bias for the length of the call.
     """
-    tokens = model.embed(images)
+    tokens = model.embed(images).tokens
     for i, block in enumerate(model.trunk.blocks):
         prompts = model.prompts(i) if model.prompts else None
         count = 0 if prompts is None else len(prompts)

@@ -196,7 +196,7 @@ def test_records_hold_the_patches_without_class_token_and_registers(trait: str) 
     model = tiny_vit(timm_kwargs=TRAITS[trait], prompts=dict(num_prompts=2), guidance=guidance).train()
     prefix = {"plain": 1, "registers": 4, "no_class_token": 0}[trait]
     images = torch.randn(2, 3, 20, 37, dtype=torch.float64)
-    assert model.embed(images).shape == (2, prefix + 3 * 5, 32)
+    assert model.embed(images).tokens.shape == (2, prefix + 3 * 5, 32)
     features = model(images)
     assert features.records[0].tokens.shape == (2, 3 * 5, 32)
     assert (features.records[0].image_token is None) is (trait == "no_class_token")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import mmengine.runner.runner
 import pytest
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from davpt_seg.models import PromptedViTBackbone
 
+from ..core.int8 import fake_torchao  # noqa: F401  (a fixture)
 from ..core.methods import GUIDED, METHODS
 from ..core.tiny import TINY
 
@@ -37,9 +38,9 @@ class Images(torch.utils.data.Dataset):
 class Experiment(BaseModel):
     """A backbone with a method, and a linear head that tells an image's commonest class."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, **further: Any) -> None:
         super().__init__()
-        arguments = CASES[name].arguments
+        arguments = {**CASES[name].arguments, **further}
         self.backbone = PromptedViTBackbone("vit_tiny_patch16_224", timm_kwargs=TINY, norm_maps=True, **arguments)
         self.head = nn.Linear(32, 5)
 
@@ -59,11 +60,11 @@ def quick_runner(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mmengine.runner.runner, "collect_env", lambda: {"sys.platform": "not asked"})
 
 
-def train(name: str, folder: Path, seed: int, **where_from: Any) -> Runner:
+def train(name: str, folder: Path, seed: int, further: Optional[dict[str, Any]] = None, **where_from: Any) -> Runner:
     """Train for four iterations, with a checkpoint after two."""
     torch.manual_seed(seed)
     runner = Runner(
-        model=Experiment(name),
+        model=Experiment(name, **further or {}),
         work_dir=str(folder),
         train_dataloader=dict(
             batch_size=2,
@@ -98,3 +99,26 @@ def test_a_resumed_training_ends_as_one_that_never_stopped(name: str, tmp_path: 
     learned = {key for key, parameter in model.named_parameters() if parameter.requires_grad}
     never = {key for key in learned if any(part in key for part in CASES[name].never)}
     assert learned - never <= set(moved)  # the second half was training, too
+
+
+@pytest.mark.parametrize("name", ["vpt_deep+guidance", "lora"])
+@pytest.mark.parametrize(
+    "further", [dict(trunk_dtype="bfloat16"), dict(trunk_dtype="float16"), dict(trunk_quantization="int8")]
+)
+@pytest.mark.usefixtures("fake_torchao")
+def test_it_resumes_so_on_a_trunk_of_low_precision_too(name: str, further: dict[str, Any], tmp_path: Path) -> None:
+    """From a checkpoint that holds what is frozen as the trunk does; load_from takes one of a float32 trunk, too."""
+    torch.manual_seed(0)
+    torch.save(Experiment(name).state_dict(), tmp_path / "float32.pth")
+    start = dict(further=further, load_from=str(tmp_path / "float32.pth"))
+    whole = train(name, tmp_path / "whole", seed=1, **start).model.state_dict()
+    half = str(tmp_path / "whole" / "iter_2.pth")
+    saved = load_checkpoint(Experiment(name, **further), half, strict=True)["state_dict"]
+    assert {key: value.dtype for key, value in saved.items()} == {key: value.dtype for key, value in whole.items()}
+    resumed = train(name, tmp_path / "resumed", seed=2, further=further, load_from=half, resume=True).model
+    assert not [key for key, value in resumed.state_dict().items() if not torch.equal(whole[key], value)]
+    torch.manual_seed(0)
+    expected = Experiment(name, **further)
+    expected.load_state_dict(torch.load(tmp_path / "float32.pth"))
+    frozen = {key: value for key, value in expected.state_dict().items() if "trunk." in key}
+    assert frozen and all(torch.equal(whole[key], value) for key, value in frozen.items())

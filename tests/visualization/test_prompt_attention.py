@@ -20,7 +20,7 @@ from ..core.tiny import TRAITS, tiny_vit
 
 def written_out(model: PromptedViT, images: Tensor, block: int) -> Tensor:
     """The whole attention matrix of a block, token by token and head by head, (B, prefix + N, keys)."""
-    tokens = model.embed(images)
+    tokens = model.embed(images).tokens
     for i, timm_block in enumerate(model.trunk.blocks):
         prompts = model.prompts(i)
         stack = torch.cat([tokens, prompts.expand(len(tokens), -1, -1)], dim=1)

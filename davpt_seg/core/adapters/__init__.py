@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Optional, cast
 
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from ...errors import InputError
 from ..arguments import check_arguments
+from ..blocks import Trunk
 from .adapter import HoulsbyAdapter
 from .adaptformer import AdaptFormer
 from .base import Adapter
@@ -39,9 +39,7 @@ class Adapters(nn.ModuleDict):
         ValueError: an unknown type or argument, or two adapters that change the same place.
     """
 
-    def __init__(
-        self, trunk: VisionTransformer, configs: Sequence[Mapping[str, Any]], depth: Optional[int] = None
-    ) -> None:
+    def __init__(self, trunk: Trunk, configs: Sequence[Mapping[str, Any]], depth: Optional[int] = None) -> None:
         super().__init__()
         check_adapters(configs)
         for config in configs:
@@ -76,7 +74,7 @@ class Adapters(nn.ModuleDict):
             for adapter in self._all():
                 adapter.switch(on=True)
 
-    def merge(self, trunk: VisionTransformer) -> None:
+    def merge(self, trunk: Trunk) -> None:
         """Put into the trunk's weights what can be, and keep the rest."""
         for name, adapter in list(self.items()):
             if cast(Adapter, adapter).merge(trunk):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Optional
 
 import torch.nn.functional as F
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from ..annotations import Count, Size
 from ..arguments import checked
+from ..blocks import Trunk
 from .base import Adapter
 
 
@@ -54,7 +54,7 @@ class HoulsbyAdapter(Adapter):
     place = "the FFN's output"
 
     @checked("adapter 'adapter'")
-    def __init__(self, trunk: VisionTransformer, width: Size, depth: Optional[Count] = None) -> None:
+    def __init__(self, trunk: Trunk, width: Size, depth: Optional[Count] = None) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(SequentialBottleneck(trunk.embed_dim, width) for _ in trunk.blocks[:depth])
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Optional
 
 import torch.nn.functional as F
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from ..annotations import Count, Positive, Probability, Size
 from ..arguments import checked
+from ..blocks import Trunk
 from .adapter import Bottleneck
 from .base import Adapter
 
@@ -48,7 +48,7 @@ class AdaptFormer(Adapter):
     @checked("adapter 'adaptformer'")
     def __init__(
         self,
-        trunk: VisionTransformer,
+        trunk: Trunk,
         width: Size = 64,
         scale: Positive = 0.1,
         dropout: Probability = 0.0,

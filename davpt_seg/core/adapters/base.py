@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Optional
 
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
+
+from ..blocks import Trunk
 
 
 class Adapter(nn.Module):
@@ -39,7 +40,7 @@ class Adapter(nn.Module):
     def switch(self, on: bool) -> None:
         """Switch off, or on again, what changes the outputs of the trunk's own modules."""
 
-    def merge(self, trunk: VisionTransformer) -> bool:
+    def merge(self, trunk: Trunk) -> bool:
         """Put what was learned into the trunk's own weights, if that can be; tell whether nothing else is left."""
         return False
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Optional, cast
+from typing import Optional
 
 import torch
-from timm.layers import Attention
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from ..annotations import Count, Size
 from ..arguments import checked
+from ..blocks import Trunk, family_of
 from ..prompts.zero_start import InitialValues
 from .base import Adapter
 
@@ -33,9 +32,9 @@ class KeyValuePrompts(Adapter):
     place = "the keys and values"
 
     @checked("adapter 'key_value_prompts'")
-    def __init__(self, trunk: VisionTransformer, num_prompts: Size = 5, depth: Optional[Count] = None) -> None:
+    def __init__(self, trunk: Trunk, num_prompts: Size = 5, depth: Optional[Count] = None) -> None:
         super().__init__()
-        attention = [cast(Attention, block.attn) for block in trunk.blocks[:depth]]
+        attention = [family_of(block).attention(block) for block in trunk.blocks[:depth]]
         self.initial: Optional[InitialValues] = None
         self.values = nn.ParameterList(torch.empty(num_prompts, a.num_heads, a.head_dim) for a in attention)
         for values in self.values:

@@ -8,13 +8,19 @@ from typing import Optional, cast
 
 import torch
 import torch.nn.functional as F
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from ...errors import InputError
 from ..annotations import Count, Positive, Probability, Size
 from ..arguments import checked
+from ..blocks import Trunk
 from .base import Adapter, Joined
+
+#: What some trunks have in place of one layer.
+APART = {
+    "attn.qkv": ("attn.q_proj", "attn.k_proj", "attn.v_proj"),
+    "mlp.fc1": ("mlp.fc1_g", "mlp.fc1_x"),
+}
 
 
 class LowRankUpdate(Joined):
@@ -51,7 +57,9 @@ class LoRA(Adapter):
     """Low-rank adaptation (LoRA, arXiv 2106.09685) of linear layers of every block.
 
     A layer of weight W returns W x + (alpha / rank) B A x. The fused ``qkv`` gets one A of (rank, D) for all three
-    projections and one B of (3 * D, rank): the same number of parameters as query and value with a pair each.
+    projections and one B of (3 * D, rank): the same number of parameters as query and value with a pair each. Where a
+    trunk has ``q_proj``, ``k_proj`` and ``v_proj`` instead, ``attn.qkv`` names these three, with a pair each; and
+    ``mlp.fc1`` both layers of a SwiGLU.
 
     Args:
         rank: rank of the updates.
@@ -69,7 +77,7 @@ class LoRA(Adapter):
     @checked("adapter 'lora'")
     def __init__(
         self,
-        trunk: VisionTransformer,
+        trunk: Trunk,
         rank: Size = 8,
         alpha: Optional[Positive] = None,
         dropout: Probability = 0.0,
@@ -90,7 +98,7 @@ class LoRA(Adapter):
             update.enabled = on
 
     @torch.no_grad()
-    def merge(self, trunk: VisionTransformer) -> bool:
+    def merge(self, trunk: Trunk) -> bool:
         """Add the updates to the layers' weights.
 
         Raises:
@@ -111,9 +119,10 @@ class LoRA(Adapter):
             yield update
 
 
-def _layer_names(trunk: VisionTransformer, targets: Sequence[str], depth: Optional[int]) -> Iterator[str]:
+def _layer_names(trunk: Trunk, targets: Sequence[str], depth: Optional[int]) -> Iterator[str]:
     """Yield the names of the target layers, block by block and in the trunk's order."""
     known = [name for name, module in trunk.blocks[0].named_modules() if isinstance(module, nn.Linear)]
+    targets = [part for name in targets for part in ((name,) if name in known else APART.get(name, (name,)))]
     if not targets or not set(targets) <= set(known):
         raise InputError(f"lora targets {list(targets)} must be linear layers of a block, one or more of {known}")
     for i in range(depth or len(trunk.blocks)):

@@ -7,12 +7,12 @@ from typing import Annotated, Optional
 
 import torch
 from timm.layers import LayerScale
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from ...errors import InputError
 from ..annotations import Count, Range
 from ..arguments import checked
+from ..blocks import Trunk, family_of
 from .base import Adapter, Joined
 
 
@@ -42,7 +42,8 @@ class SSF(Adapter):
 
     They come after the patch embedding, every linear layer and every layer norm of the trunk, and at inference they
     merge into these for free (:meth:`merge`). 22 * D numbers a block of a plain ViT, and 4 * D for patch embedding and
-    last norm: 0.206 M for ViT-B. The last norm learns only where an output passes it.
+    last norm: 0.206 M for ViT-B. The last norm learns only where an output passes it. Biases that a trunk keeps beside
+    its linear layers (EVA's) join after the shift.
 
     Args:
         std: scales start normally distributed around 1 and shifts around 0 with this deviation. 0 starts as the
@@ -57,7 +58,7 @@ class SSF(Adapter):
     @checked("adapter 'ssf'")
     def __init__(
         self,
-        trunk: VisionTransformer,
+        trunk: Trunk,
         std: Annotated[float, Range(least=0, most=1)] = 0.0,
         depth: Optional[Count] = None,
     ) -> None:
@@ -73,7 +74,7 @@ class SSF(Adapter):
         for place in self._all():
             place.enabled = on
 
-    def merge(self, trunk: VisionTransformer) -> bool:
+    def merge(self, trunk: Trunk) -> bool:
         """Put all scales and shifts into the trunk's weights and biases; a bias that a layer lacks is made."""
         for place, (_, module) in zip(self._all(), list(_places(trunk, self.depth))):
             place.merge_into(_last_layer(module))
@@ -86,16 +87,19 @@ class SSF(Adapter):
             yield place
 
 
-def _places(trunk: VisionTransformer, depth: Optional[int]) -> Iterator[tuple[str, nn.Module]]:
+def _places(trunk: Trunk, depth: Optional[int]) -> Iterator[tuple[str, nn.Module]]:
     """Name the trunk's operations, of the first ``depth`` blocks; within the patch embedding, only the whole of it."""
-    skipped = {"patch_embed", *(f"blocks.{i}" for i in range(depth or len(trunk.blocks), len(trunk.blocks)))}
+    skipped = {"patch_embed", "rope", *(f"blocks.{i}" for i in range(depth or len(trunk.blocks), len(trunk.blocks)))}
+    # tokens, layer scales and biases that belong to none of the trunk's operations
+    holders = {id(trunk), *map(id, trunk.blocks), *(id(family_of(b).attention(b)) for b in trunk.blocks)}
     yield "patch_embed", trunk.patch_embed
     for name, module in trunk.named_modules():
-        if {name, name.partition(".")[0], ".".join(name.split(".")[:2])} & skipped or isinstance(module, LayerScale):
+        outer = {name, name.partition(".")[0], ".".join(name.split(".")[:2])}
+        if id(module) in holders or outer & skipped or isinstance(module, LayerScale):
             continue
         if isinstance(module, (nn.Linear, nn.LayerNorm)):
             yield name, module
-        elif name and next(module.parameters(recurse=False), None) is not None:
+        elif next(module.parameters(recurse=False), None) is not None:
             raise InputError(
                 f"adapter 'ssf' scales and shifts linear layers and layer norms; the ViT's {name!r} is a "
                 f"{type(module).__name__}"

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from typing import Optional
 
 import torch
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from ...errors import InputError
 from ..annotations import NotNegative, Size
 from ..arguments import checked
 from ..attention import Attended
+from ..blocks import Trunk
 from .losses import Parts
 from .mapping import ClassPromptMapping, Sharing
 from .metric import GuidedRecord, Metric, gather_batch
@@ -91,7 +91,7 @@ class Guidance(nn.Module):
         entered: Tensor,
         attended: Attended,
         prompts: Optional[Tensor],
-        trunk: VisionTransformer,
+        trunk: Trunk,
         grid: tuple[int, int],
     ) -> GuidedRecord:
         """Pick what is compared out of what a guided block did, see :meth:`Metric.record`."""

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple, Optional
 
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
 from ...errors import InputError
 from ..annotations import OneOf
 from ..arguments import Arguments, check_names, require_dict
 from ..attention import Attended
+from ..blocks import Trunk
 from .gather import gather_rows
 from .losses import METRICS, MetricLoss, ProxyAnchor, metric_loss
 
@@ -63,7 +63,9 @@ class Metric(Arguments):
             ``prompt`` (the released code).
         token_side: what represents a patch: its ``attn_output``, heads concatenated, before the output projection
             (the paper), its ``query``, ``key``, ``value``, the block's normalised ``input``, or the raw
-            ``block_input``, before ``norm1`` (the released code, with ``patch_tokens="mean"``).
+            ``block_input``, before ``norm1`` (the released code, with ``patch_tokens="mean"``). In trunks with rotary
+            positions (RoPE), queries and keys are those before the rotation, since a prompt has no place; the loss
+            ``attention`` alone compares queries after it, as attention's scores do.
         cls_side: what represents the image token, named as the token side is.
         patch_tokens: ``each`` patch token is a sample of the patch loss, or an image's ``mean`` of them.
         image_token: token that represents the image: the ``class`` token, or the ``mean`` of the patches', for a ViT
@@ -111,7 +113,7 @@ class Metric(Arguments):
         entered: Tensor,
         attended: Attended,
         prompts: Optional[Tensor],
-        trunk: VisionTransformer,
+        trunk: Trunk,
         grid: tuple[int, int],
     ) -> GuidedRecord:
         """Pick the named sides out of what a guided block of the trunk did on a grid of (h, w) patches.
@@ -124,6 +126,8 @@ class Metric(Arguments):
             grid: (h, w), with h * w = N.
         """
         prefix = trunk.num_prefix_tokens
+        if type(self.loss) is METRICS["attention"]:  # which compares what attention compares
+            attended = attended._replace(tokens=attended.placed)
         patches = slice(prefix, prefix + grid[0] * grid[1])  # persistent prompts follow them
         tokens = _token_side(entered, attended, self.token_side, patches)
         if prompts is not None and self.prompt_side != "prompt":
@@ -131,7 +135,7 @@ class Metric(Arguments):
         image_token = None
         if self.image_token == "mean":
             image_token = _token_side(entered, attended, self.cls_side, patches).mean(dim=1)
-        elif trunk.has_class_token:
+        elif trunk.cls_token is not None:
             image_token = _token_side(entered, attended, self.cls_side, slice(0, 1))[:, 0]
         tokens = tokens if self.patch_tokens == "each" else tokens.mean(dim=1, keepdim=True)
         return GuidedRecord(prompts, tokens, image_token, grid)

@@ -14,14 +14,14 @@ adapter whose bottleneck is a softmax over M.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, Optional
 
 import torch
-from timm.layers import Attention
 from torch import Tensor, nn
 
 from ...errors import InputError
-from ..projection import KeyValue, Projected, project
+from ..projection import KeyValue, Projected
 
 STARTS = ("joint", "offset", "gate")
 
@@ -67,9 +67,9 @@ class InitialValues(nn.Module):
 
 
 def project_prompts(
-    attn: Attention, prompts: Tensor, initial: Optional[Tensor], bias: Optional[Tensor]
+    project: Callable[[Tensor], Projected], prompts: Tensor, initial: Optional[Tensor]
 ) -> tuple[Projected, KeyValue]:
-    """Project normalised prompts (M, D), and find the keys and values that they add.
+    """Project prompts as they enter a block, (M, D), and find the keys and values that they add.
 
     A projection is affine, so the difference of two values is the projection of the inputs' difference, less that of
     zero. Thus it is exactly zero for equal inputs in every type, loses no digits in a low one, and has one mask of
@@ -79,11 +79,11 @@ def project_prompts(
         The projections of the prompts; and their keys, with values from which those of ``initial`` are subtracted.
     """
     if initial is None:
-        theirs = project(attn, prompts, bias)
+        theirs = project(prompts)
         return theirs, KeyValue(theirs.key, theirs.value)
     count = prompts.shape[0]
     rows = torch.cat([prompts, prompts - initial, torch.zeros_like(prompts[:1])])  # (2 * M + 1, D)
-    all_rows = project(attn, rows, bias)
+    all_rows = project(rows)
     theirs = Projected(*(side[:count] for side in all_rows))
     return theirs, KeyValue(theirs.key, all_rows.value[count:-1] - all_rows.value[-1:])
 

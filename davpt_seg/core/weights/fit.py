@@ -7,9 +7,9 @@ import re
 from typing import Optional
 
 from timm.layers import resample_abs_pos_embed, resample_patch_embed
-from timm.models.vision_transformer import VisionTransformer
 
 from ...errors import near_names, some
+from ..blocks import Trunk
 from .names import PATCH_KERNEL, State
 
 SHOWN = 10
@@ -25,7 +25,7 @@ HINTS = {
 }
 
 
-def fit(tensors: State, trunk: VisionTransformer, resample_patch: bool) -> list[str]:
+def fit(tensors: State, trunk: Trunk, resample_patch: bool) -> list[str]:
     """Resample positions to the trunk's grid, in place; return what was done, one sentence each.
 
     Args:
@@ -39,7 +39,7 @@ def fit(tensors: State, trunk: VisionTransformer, resample_patch: bool) -> list[
     return [sentence for sentence in done if sentence]
 
 
-def _rename_final_norm(tensors: State, trunk: VisionTransformer) -> Optional[str]:
+def _rename_final_norm(tensors: State, trunk: Trunk) -> Optional[str]:
     """A ViT has one final norm, before the pooling (``norm``) or after (``fc_norm``); here both act on each token."""
     wanted = trunk.state_dict()
     for own, other in (("norm", "fc_norm"), ("fc_norm", "norm")):
@@ -51,7 +51,7 @@ def _rename_final_norm(tensors: State, trunk: VisionTransformer) -> Optional[str
     return None
 
 
-def _resample_positions(tensors: State, trunk: VisionTransformer) -> Optional[str]:
+def _resample_positions(tensors: State, trunk: Trunk) -> Optional[str]:
     positions, own = tensors.get("pos_embed"), trunk.pos_embed
     if positions is None or own is None or positions.ndim != 3 or positions.shape == own.shape:
         return None
@@ -67,7 +67,7 @@ def _resample_positions(tensors: State, trunk: VisionTransformer) -> Optional[st
     return f"position embeddings resampled from {side}x{side} to {height}x{width} patches"
 
 
-def _resample_patch(tensors: State, trunk: VisionTransformer) -> Optional[str]:
+def _resample_patch(tensors: State, trunk: Trunk) -> Optional[str]:
     kernel, size = tensors.get(PATCH_KERNEL), list(trunk.patch_embed.patch_size)
     if kernel is None or kernel.ndim != 4 or list(kernel.shape[2:]) == size:
         return None
@@ -75,7 +75,7 @@ def _resample_patch(tensors: State, trunk: VisionTransformer) -> Optional[str]:
     return f"patch embedding resampled from {_times(kernel.shape[2:])} to {_times(size)} pixels"
 
 
-def differences(tensors: State, unexpected: list[str], trunk: VisionTransformer) -> str:
+def differences(tensors: State, unexpected: list[str], trunk: Trunk) -> str:
     """List by name what is missing, unexpected or of another shape, with what to try; empty if all fits."""
     wanted = trunk.state_dict()
     unexpected = [*(name for name in tensors if name not in wanted), *unexpected]

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Optional, Union, cast
 
-from timm.models.vision_transformer import VisionTransformer
-
 from ...errors import InputError, some
 from ..arguments import check_arguments
+from ..blocks import Trunk
 from .checkpoint import Checkpoint, open_checkpoint
 from .fit import describe, differences, fit
 from .values import faults
@@ -51,7 +50,7 @@ class WeightsFile:
         return cls(**{**weights, "path": str(weights["path"])})
 
 
-def load_weights(trunk: VisionTransformer, weights: Union[str, Path, Mapping[str, Any]]) -> Checkpoint:
+def load_weights(trunk: Trunk, weights: Union[str, Path, Mapping[str, Any]]) -> Checkpoint:
     """Load a file of any known format into a timm ViT that has no classifier.
 
     Strict: every tensor of the ViT must be there, in shape, and every tensor of the file must be used or be one that

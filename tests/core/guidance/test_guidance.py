@@ -340,7 +340,7 @@ def test_each_side_is_what_timms_weights_give_by_hand(
 ) -> None:
     model = guided_vit(trait, metric=dict(prompt_side=prompt_side, token_side=token_side, cls_side=cls_side))
     images = torch.randn(2, 3, 24, 40, dtype=torch.float64)
-    tokens, prefix = model.embed(images), model.trunk.num_prefix_tokens
+    tokens, prefix = model.embed(images).tokens, model.trunk.num_prefix_tokens
     records = model(images).records
     assert len(records) == 2
     for i, ours in enumerate(records):

@@ -137,7 +137,7 @@ def pooling(**further: Any) -> PromptedViT:
 
 def test_the_mean_token_pools_patches_and_the_last_blocks_prompts() -> None:
     model, images = pooling().eval(), released("none")[1]["images"]
-    tokens = model.embed(images)
+    tokens = model.embed(images).tokens
     for i, block in enumerate(model.trunk.blocks):  # concatenated, and what prompts became is thrown away but once
         tokens = block(torch.cat([tokens[:, :5], model.prompts(i).expand(len(images), -1, -1)], dim=1))
     expected = model.trunk.norm(tokens)[:, 1:].mean(dim=1)

@@ -29,8 +29,9 @@ def test_to_what_joins_them_carried_prompts_are_tokens_as_any_other(name: str, c
     torch.manual_seed(0)
     prompts = dict(num_prompts=[4, 3, 2], carry=carry)
     model = stir(tiny_vit(prompts=prompts, timm_kwargs=dict(depth=3), **JOINING[name]))
-    sequence = model.embed(images())
-    for i, (ours, _, _) in enumerate(model.walk(sequence)):
+    embedded = model.embed(images())
+    sequence = embedded.tokens
+    for i, (ours, _, _) in enumerate(model.walk(embedded)):
         own, pairs, offset = model.prompts(i), model.adapters.key_value(i), model.biases(i)
         change = changes_of(model, i) if offset is None else dict(qkv=lambda x, y, offset=offset: y + offset)
         if i == carry:
@@ -45,7 +46,7 @@ def recorded_by_timm(model: PromptedViT, pixels: Tensor) -> tuple[Tensor, list[G
     A block's own prompts stand at the end of its sequence, and are the same in every image, so that their mean is each.
     """
     guidance, records = model.guidance, []
-    sequence, first = model.embed(pixels), model.trunk.num_prefix_tokens
+    sequence, first = model.embed(pixels).tokens, model.trunk.num_prefix_tokens
     patches = slice(first, first + GRID[0] * GRID[1])
     for i, block in enumerate(model.trunk.blocks):
         own, seen = model.prompts(i), {}

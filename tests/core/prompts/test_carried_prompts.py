@@ -20,7 +20,7 @@ NUM_PATCHES = 3 * 5
 def by_timm(model: PromptedViT, images: Tensor) -> list[Tensor]:
     """The tokens after each block, prompts concatenated to the sequence for real: once for good, else for one block."""
     assert model.prompts is not None
-    tokens, after = model.embed(images), []
+    tokens, after = model.embed(images).tokens, []
     for i, block in enumerate(model.trunk.blocks):
         prompts = model.prompts(i)
         if prompts is not None:

@@ -43,7 +43,7 @@ def by_formula(model: PromptedViT, start: str, pixels: Tensor) -> Tensor:
     """The last map as METHOD.md section 10 writes it: image by image, block by block, with explicit softmaxes."""
     trunk, after = model.trunk, []
     extra = dict(model.adapters.items()).get("key_value_prompts")
-    for tokens in model.embed(pixels):  # (N, D)
+    for tokens in model.embed(pixels).tokens:  # (N, D)
         for i, block in enumerate(trunk.blocks):
             attn, scale = block.attn, block.attn.scale
             query, key, value = projected(model, i, block.norm1(tokens))

@@ -1,0 +1,50 @@
+"""Families of timm blocks: how each is walked, in one file a family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Optional, Union
+
+from timm.layers import Attention, AttentionRope
+from timm.models.eva import Eva, EvaAttention, EvaBlock
+from timm.models.vision_transformer import Block, VisionTransformer
+from torch import Tensor, nn
+
+from . import eva, vit
+from .family import Embedded, Family
+
+#: ViTs that prompts can join.
+Trunk = Union[VisionTransformer, Eva]
+
+#: How each kind of ViT embeds images, given the number of prompts that stay in the sequence.
+EMBEDDINGS: dict[type[nn.Module], Callable[[Any, Tensor, int], Embedded]] = {
+    VisionTransformer: vit.embed,
+    Eva: eva.embed,
+}
+#: How each kind of block is walked, by its type and its attention's.
+FAMILIES: dict[tuple[type[nn.Module], Optional[type[nn.Module]]], Family] = {
+    (Block, Attention): Family(),
+    (EvaBlock, EvaAttention): eva.EvaFamily(),
+    (EvaBlock, AttentionRope): eva.EvaFamily(),
+}
+
+
+def kind(block: nn.Module) -> tuple[type[nn.Module], Optional[type[nn.Module]]]:
+    """Return the types of a block and of its attention, None for none."""
+    attention = getattr(block, "attn", None)
+    return type(block), None if attention is None else type(attention)
+
+
+def family_of(block: nn.Module) -> Family:
+    """Return how a block is walked; only for kinds that :data:`FAMILIES` has."""
+    return FAMILIES[kind(block)]
+
+
+def embedding_of(trunk: nn.Module) -> Callable[[Any, Tensor, int], Embedded]:
+    """Return how a ViT embeds images; only for kinds that :data:`EMBEDDINGS` has."""
+    return next(EMBEDDINGS[kind] for kind in type(trunk).__mro__ if kind in EMBEDDINGS)
+
+
+def heads_of(block: nn.Module) -> int:
+    """Return the number of a block's attention heads."""
+    return family_of(block).attention(block).num_heads

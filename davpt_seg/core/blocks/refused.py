@@ -1,0 +1,50 @@
+"""timm models that prompts can't join, and why."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from timm.layers import PatchEmbed
+from timm.models import is_model, model_entrypoint
+
+from . import EMBEDDINGS, FAMILIES, kind
+
+#: By timm's module: known by the name alone, before anything is built.
+MODULES = {
+    "vision_transformer_sam": "most of its blocks attend within windows (SAM), so prompts would join each window apart",
+    "vision_transformer_relpos": "its attention reads relative positions (ViT-RelPos), of images of one size",
+    "naflexvit": "it takes patches as a padded sequence with masks (NaFlexViT), and not images",
+    "vision_transformer_hybrid": "a convolutional network makes its patches (hybrid), so they overlap and have no size",
+    "vitamin": "its first stages are convolutions (ViTamin)",
+    "beit": "a bias by relative positions is added to its attention's scores (BEiT)",
+    "cait": "its attention mixes heads before and after the softmax, and its class token joins late (CaiT)",
+    "xcit": "its attention compares channels, not tokens (XCiT), so there are no keys that a prompt could join",
+    "hiera": "its blocks attend within windows and pool their tokens (Hiera)",
+}
+#: By the class of a part.
+KINDS = {
+    "HybridEmbed": "a convolutional network makes its patches (HybridEmbed), so they overlap and have no size",
+    "DiffAttention": "its attention is a difference of two softmaxes (DiffAttention)",
+    "DiffParallelScalingBlock": "its attention is a difference of two softmaxes (DiffParallelScalingBlock)",
+}
+
+
+def refused_by_name(model_name: str) -> Optional[str]:
+    """Return why prompts can't join a timm model of that name, or None if nothing is known against it."""
+    name = model_name.partition(".")[0]
+    return MODULES.get(model_entrypoint(name).__module__.rpartition(".")[2]) if is_model(name) else None
+
+
+def refusal(trunk: Any) -> Optional[str]:
+    """Return why prompts can't join a model, which may be on the meta device, or None if they can."""
+    if not any(base in EMBEDDINGS for base in type(trunk).__mro__):
+        return f"it is a {type(trunk).__name__}, not a plain ViT"
+    if type(trunk.patch_embed) is not PatchEmbed:
+        return _reason({type(trunk.patch_embed)})
+    unknown = {kind(block) for block in trunk.blocks} - FAMILIES.keys()
+    return _reason({part for parts in unknown for part in parts if part is not None}) if unknown else None
+
+
+def _reason(parts: set[type]) -> str:
+    names = sorted(part.__name__ for part in parts)
+    return next((KINDS[name] for name in names if name in KINDS), f"prompts can't join a model of {names}")
