@@ -8,7 +8,6 @@ Kept in one place so that each can be dropped when its cause is gone:
   backbone is built.
 * MMEngine warns of every frozen parameter when an optimizer has ``paramwise_cfg``: of a frozen ViT, 150 times. Applied
   while a training's optimizer is built.
-* MMEngine imports transformers, if it is there, for one optimizer. Applied by a benchmark's check of its plan.
 * MMEngine's distributed start and wrapper take a GPU for granted. Applied between reading a config and its Runner.
 * mmseg's heads are configured with SyncBN, which needs a GPU and several processes. Applied there, too.
 """
@@ -93,22 +92,6 @@ def stub_compiled_ops() -> bool:
         del sys.modules["mmcv._ext"]
         sys.modules["mmcv"].__dict__.pop("_ext", None)
     return True
-
-
-@contextmanager
-def without_transformers() -> Iterator[None]:
-    """Import MMEngine inside without transformers, whose Adafactor it registers where that is installed: seconds.
-
-    For a process that builds no optimizer. Outside, transformers can be imported as usual.
-    """
-    hidden = "transformers" not in sys.modules
-    if hidden:
-        sys.modules["transformers"] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        if hidden:
-            del sys.modules["transformers"]
 
 
 class _ToMMEngine(logging.Handler):

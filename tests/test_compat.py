@@ -92,16 +92,3 @@ def test_a_registered_backbone_logs_through_mmengine(logger: logging.Logger) -> 
     tiny = dict(img_size=16, patch_size=8, embed_dim=16, depth=1, num_heads=2)
     MODELS.build(dict(type="PromptedViT", model_name="vit_tiny_patch16_224", timm_kwargs=tiny))
     assert len(logger.handlers) == 1
-
-
-def test_transformers_is_hidden_only_inside(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "transformers", raising=False)
-    with compat.without_transformers(), pytest.raises(ImportError):
-        import transformers
-    assert "transformers" not in sys.modules
-    known = sys.modules["transformers"] = type(sys)("transformers")
-    with compat.without_transformers():
-        import transformers
-
-        assert transformers is known
-    assert sys.modules["transformers"] is known

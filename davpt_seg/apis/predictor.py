@@ -57,8 +57,8 @@ class Predictor:
         palette: their colours, (C, 3) uint8.
 
     Raises:
-        InputError: a config or checkpoint that cannot be read, a checkpoint that is not of the config, or an option
-            that the config rules out.
+        InputError: a config or checkpoint that cannot be read, a checkpoint that is not of the config, an option that
+            the config rules out, or a device that torch does not know or find.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class Predictor:
         trust_config: bool = False,
     ) -> None:
         checkpoint = os.fspath(checkpoint)
+        _check_device(device)
         loaded = read_checkpoint(checkpoint)
         name = str(getattr(config, "filename", config) or "the config inside it")
         if config is None:
@@ -128,6 +129,17 @@ class Predictor:
         """Return the class of every pixel, (H, W), of what ``read`` returned."""
         (sample,) = self.model.test_step(pseudo_collate([self.pipeline(dict(img=pixels))]))
         return sample.pred_sem_seg.data.reshape(pixels.shape[:2]).cpu().numpy().astype(np.int64)
+
+
+def _check_device(device: Optional[str]) -> None:
+    """Refuse a device before anything is loaded for it."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:  # AssertionError: torch was built without CUDA
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"device {device!r} cannot be used here: {reason}. Without a device, what is there is used"
+        ) from error
 
 
 def test_steps(cfg: Config) -> list[dict[str, Any]]:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ..errors import InputError
-from ..runs.lock import owner
+from ..runs.lock import check_free, owner
 from ..runs.training import Launch
 from . import listing
-from .options import parser, plan_asked_for, work_dir
+from .options import parser, plan_asked_for
 from .plan.plan import Drawings
 from .plan.reading import known_plans
 from .plan.study import Study
@@ -50,7 +50,9 @@ def main_benchmark(argv: Optional[Sequence[str]] = None, content: Optional[Mappi
             if args.list:
                 print(listing.plans(known_plans()))
                 return 0
-            plan, root = plan_asked_for(args, content), work_dir(args)
+            plan, root = plan_asked_for(args, content)
+            if not (args.report or args.dry_run):
+                check_free(root)
             studies = [replace(study, seeds=()) for study in plan.studies] if args.search_only else plan.studies
             protocols = [Protocol(study, root) for study in studies]
             for protocol in protocols:
@@ -71,7 +73,8 @@ def main_benchmark(argv: Optional[Sequence[str]] = None, content: Optional[Mappi
                     print(line)
                 sys.stdout.flush()  # before what is said of it on stderr
             gpus = own_gpus(args)
-            engine.check(check_plan, studies, compose=args.command is None, gpus=gpus)
+            tasks = "--tasks" if content is None else "the word data"
+            engine.check(check_plan, studies, compose=args.command is None, gpus=gpus, tasks=tasks)
             if args.dry_run:
                 return 0
             lock = held.enter_context(owner(root))

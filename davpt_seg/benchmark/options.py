@@ -11,7 +11,7 @@ from typing import Any, Optional
 from ..errors import InputError
 from .plan.parts import read
 from .plan.plan import Plan, plan_of
-from .plan.reading import find_plan, read_plan, read_yaml, setting_of
+from .plan.reading import find_plan, read_plan
 from .plan.schema import PlanFile
 from .plan.space import SAMPLERS
 from .run.where import add_options
@@ -77,8 +77,8 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def plan_asked_for(args: argparse.Namespace, content: Optional[Mapping[str, Any]] = None) -> Plan:
-    """Return the plan that the command line asks for.
+def plan_asked_for(args: argparse.Namespace, content: Optional[Mapping[str, Any]] = None) -> tuple[Plan, Path]:
+    """Return the plan that the command line asks for, and the folder of its runs.
 
     Args:
         args: the command line.
@@ -95,18 +95,25 @@ def plan_asked_for(args: argparse.Namespace, content: Optional[Mapping[str, Any]
     if args.grid:
         typed["grid"] = {key: _axis(values) for key, values in (_pair(word, "--grid") for word in args.grid)}
     if args.plan is None:
-        if args.setting:
-            raise InputError(f"--setting {args.setting} is of a plan file; name one before it")
+        return _without_file(args, content, typed), args.work_dir
+    path = find_plan(args.plan)
+    plan = read_plan(path, args.setting, read(PlanFile, typed))
+    name = path.with_suffix("").name if osp.isfile(args.plan) else args.plan
+    folder = args.work_dir or Path("work_dirs", "benchmarks", name, *plan.settings)
+    return plan_of(plan).narrowed(args.tasks or (), args.trunks or (), args.methods or ()), folder
+
+
+def _without_file(args: argparse.Namespace, content: Optional[Mapping[str, Any]], typed: Mapping[str, Any]) -> Plan:
+    if args.setting:
+        raise InputError(f"--setting {args.setting} is of a plan file; name one before it")
+    if args.work_dir is None:
+        raise InputError("without a plan file, name a --work-dir, such as work_dirs/benchmarks/try")
+    if content is None:
         named = {"tasks": args.tasks, "trunks": args.trunks, "methods": args.methods}
-        if content is not None:
-            if given := [key for key in PLANNED if getattr(args, key)]:
-                raise InputError(
-                    f"--{given[0]} is for plans of davpt-seg benchmark; the words of a cycle say it: lr=1e-3"
-                )
-            return plan_of(content)
         return plan_of(read(PlanFile, {**typed, **named}))
-    plan = read_plan(find_plan(args.plan), args.setting, read(PlanFile, typed))
-    return plan_of(plan).narrowed(args.tasks or (), args.trunks or (), args.methods or ())
+    if given := [key for key in PLANNED if getattr(args, key)]:
+        raise InputError(f"--{given[0]} is for plans of davpt-seg benchmark; the words of a cycle say it: lr=1e-3")
+    return plan_of(content)
 
 
 def _pair(word: str, option: str) -> tuple[str, str]:
@@ -120,14 +127,3 @@ def _axis(values: str) -> Any:
     """Read ``1e-3,1e-2`` as values and ``1e-4:1e-2`` as a range on a logarithmic scale."""
     low, colon, high = values.partition(":")
     return {"low": low, "high": high} if colon else values.split(",")
-
-
-def work_dir(args: argparse.Namespace) -> Path:
-    """Return the folder of all runs."""
-    if args.work_dir is not None:
-        return Path(args.work_dir)
-    if args.plan is None:
-        raise InputError("without a plan file, name a --work-dir, such as work_dirs/benchmarks/try")
-    path = find_plan(args.plan)
-    name = path.with_suffix("").name if osp.isfile(args.plan) else args.plan
-    return Path("work_dirs", "benchmarks", name, setting_of(read(PlanFile, read_yaml(path)), path, args.setting) or "")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os.path as osp
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, Optional
 
-from ..compat import without_transformers
 from ..errors import DataError, InputError
 from ..quiet import without_notes
 from .hub import hub_problem
@@ -23,7 +23,9 @@ PACKAGES = {
 }
 
 
-def check_plan(studies: Sequence[Study], compose: bool = True, gpus: Optional[Sequence[str]] = None) -> None:
+def check_plan(
+    studies: Sequence[Study], compose: bool = True, gpus: Optional[Sequence[str]] = None, tasks: str = "--tasks"
+) -> None:
     """Look for everything without which a run would fail or train elsewhere than asked, now or after hours.
 
     Args:
@@ -31,14 +33,18 @@ def check_plan(studies: Sequence[Study], compose: bool = True, gpus: Optional[Se
         compose: whether runs are our own trainings, so that their configs can be composed and looked into.
         gpus: of this host that runs are given, see :func:`~davpt_seg.benchmark.run.devices.check_gpus`; None looks
             for none.
+        tasks: what a user names tasks by, for messages.
 
     Raises:
         InputError: what is missing or wrong, all of it in one message, each with what to do.
     """
-    found = [*missing_packages(studies), *missing_data(dict.fromkeys(study.task for study in studies))]
+    found = [*missing_packages(studies), *missing_data(dict.fromkeys(study.task for study in studies), tasks)]
     if compose:
-        with without_transformers():
-            from ..experiments.parts import each_read_once  # imports OpenMMLab: seconds
+        hidden = sys.modules.setdefault("transformers", None)  # type: ignore[arg-type]  # MMEngine would import it
+        from ..experiments.parts import each_read_once  # imports OpenMMLab: seconds
+
+        if hidden is None:
+            del sys.modules["transformers"]
         with without_notes(), each_read_once():  # MMEngine would note that a config reads VTAB_ROOT
             found += _of_experiments(studies)
     if gpus is not None:

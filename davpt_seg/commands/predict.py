@@ -54,7 +54,8 @@ def main_predict(argv: Optional[Sequence[str]] = None) -> None:
         _check_options(args)
         config = load_config(parser, args) if args.config else None
         options = None if config else args.cfg_options  # load_config has put them over it
-        predictor = Predictor(args.checkpoint, config, args.mode, args.tta, args.device, options, args.trust_config)
+        device = None if args.device == "auto" else args.device
+        predictor = Predictor(args.checkpoint, config, args.mode, args.tta, device, options, args.trust_config)
     except InputError as error:
         parser.error(str(error))
     there = sum(output(stem, ending).exists() for stem in stems for ending in OUTPUTS)
@@ -104,18 +105,6 @@ def _is_config(argument: str) -> bool:
 def _check_options(args: argparse.Namespace) -> None:
     if not 0 <= args.opacity <= 1:
         raise InputError(f"--opacity {args.opacity}: must be from 0 (only the image) to 1 (only paint)")
-    if args.device == "auto":
-        args.device = None
-        return
-    import torch
-
-    try:
-        torch.empty(0, device=args.device)
-    except (RuntimeError, AssertionError) as error:  # torch raises the latter where it was built without CUDA
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"--device {args.device!r} cannot be used here: {reason}; 'auto' takes what is there"
-        ) from error
 
 
 def _predict_all(

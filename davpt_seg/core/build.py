@@ -7,12 +7,11 @@ from typing import Any, Optional
 
 from ..errors import InputError
 from .adapters import Adapters, check_adapters
-from .arguments import check_arguments, check_names, check_values, require_dict
+from .arguments import check_arguments, check_names, check_values
 from .blocks import Trunk, heads_of
 from .guidance.guidance import Guidance
 from .guidance.mapping import Sharing
 from .guidance.metric import Metric
-from .guidance.old_guidance import current_guidance
 from .guidance.targets import Labelling
 from .prompts.prompts import Prompts
 
@@ -104,12 +103,12 @@ def guided_blocks(trunk: Trunk, config: Optional[Mapping[str, Any]]) -> tuple[in
 
 
 def read_guidance(config: Any, patch_size: tuple[int, int]) -> dict[str, Any]:
-    """Return the arguments of :class:`Guidance` that a config sets, also by old names.
+    """Return the arguments of :class:`Guidance` that a config sets, whose names are the current ones.
 
     Raises:
         InputError: an unknown name, or a value that does not fit its argument.
     """
-    config = current_guidance(require_dict(config, "guidance"))
+    config = dict(config)
     check_names(Guidance, config, "guidance", ("embed_dim", "learned_proxies"), further=("num_classes",))
     if "num_classes" not in config:
         raise InputError("guidance needs num_classes, the number of classes that label maps hold")
@@ -126,7 +125,7 @@ def build_guidance(trunk: Trunk, prompts: Optional[Prompts], config: Optional[Ma
     """Make the guidance of a trunk with prompts, or with proxies, from the arguments of :class:`Guidance`, or none."""
     if config is None:
         return None
-    config, blocks = current_guidance(config), guided_blocks(trunk, config)
+    config, blocks = dict(config), guided_blocks(trunk, config)
     counts = {i: prompts.counts[i] if prompts else 0 for i in blocks}
     metric = dict(config.get("metric", {}))
     if metric.get("kind") == "attention" and metric.get("heads") is None:

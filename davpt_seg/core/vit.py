@@ -15,7 +15,7 @@ from ..errors import InputError
 from .adapters import Adapters
 from .adapters.old_lora import take_old_names
 from .annotations import OneOf, Probability
-from .arguments import checked
+from .arguments import checked, require_dict
 from .attention import Attended, carried_block, prompted_block
 from .blocks import Embedded, Trunk, embedding_of, family_of
 from .build import (
@@ -28,6 +28,7 @@ from .build import (
     patch_size,
 )
 from .features import Features, image_tokens, to_map
+from .guidance.old_guidance import current_guidance
 from .inputs import BlockInputs
 from .precision import TRUNK_DTYPES, Precision, require_frozen
 from .quantization import QUANTIZATIONS, quantize, require_torchao
@@ -102,6 +103,7 @@ class PromptedViT(BlockInputs):
         trunk_quantization: Optional[Annotated[str, OneOf(QUANTIZATIONS)]] = None,
     ) -> None:
         super().__init__()
+        guidance = None if guidance is None else current_guidance(require_dict(guidance, "guidance"))
         check_configs(prompts, adapters, guidance)
         if drop_path_rate and trunk_mode == "eval":
             raise InputError(f"drop_path_rate={drop_path_rate} does nothing with trunk_mode='eval'; set 'train'")

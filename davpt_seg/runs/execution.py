@@ -59,6 +59,24 @@ def execute(
     return how
 
 
+def assist(training: Training, folder: Path, attempt: Attempt, launch: Launch, stopping: Callable[[], bool]) -> str:
+    """Train on a further node of a training whose result is the first node's; the arguments are those of execute.
+
+    Args:
+        attempt: of this node, beside the run's.
+
+    Returns:
+        ``finished``, ``failed`` or ``stopped``.
+    """
+    how = "stopped"
+    try:
+        code = _train(launch.command(training, folder), launch, attempt, {}, stopping)
+        how = "stopped" if code is None else "failed" if code else "finished"
+    finally:
+        attempt.end(how)
+    return how
+
+
 def _ending(training: Training, folder: Path, code: Optional[int], seconds: float) -> str:
     """Collect the result of a training, and return how it ended."""
     if code is None:

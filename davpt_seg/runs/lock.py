@@ -60,6 +60,16 @@ def owner(folder: Path) -> Iterator[int]:
         yield file.fileno()
 
 
+def check_free(folder: Path) -> None:
+    """See early that nobody owns a folder; it is not made.
+
+    Raises:
+        InputError: a command, or a training that outlived its command, owns it.
+    """
+    if locked(folder / NAME):
+        raise InputError(_in_use(folder))
+
+
 def lock_log(descriptor: int, path: Path) -> None:
     """Lock a log for this process and for all that inherit the open file.
 

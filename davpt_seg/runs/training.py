@@ -13,6 +13,7 @@ from ..errors import InputError
 from .json_files import read_json, write_json
 
 OURS = ("-m", "davpt_seg", "train")
+TORCHRUN = ("-m", "davpt_seg.runs.torchrun", "--no-python")
 
 
 @dataclass(frozen=True)
@@ -44,28 +45,51 @@ class Training:
 
 
 @dataclass(frozen=True)
+class Meeting:
+    """Where the nodes of one training find one another.
+
+    Args:
+        address, port: of the first node.
+        nodes: number of nodes.
+        node: number of this one, from 0.
+    """
+
+    address: str
+    port: int
+    nodes: int
+    node: int = 0
+
+    def options(self) -> tuple[str, ...]:
+        """Return what torchrun takes."""
+        here = (f"--nnodes={self.nodes}", f"--node-rank={self.node}")
+        return (*here, f"--master-addr={self.address}", f"--master-port={self.port}")
+
+
+@dataclass(frozen=True)
 class Launch:
     """How trainings are started, the same for all.
 
     Args:
         program: what trains; None is ``python -m davpt_seg train`` with this process's Python.
         threads: ``OMP_NUM_THREADS`` of each; None leaves it alone.
-        processes: number of processes of a training; several are started by torchrun.
+        processes: number of processes of a training on a node; several are started by torchrun.
         inherited: descriptors that trainings inherit, such as the lock of the work dir.
+        meeting: of a training on several nodes; None on one.
     """
 
     program: Optional[tuple[str, ...]] = None
     threads: Optional[int] = None
     processes: int = 1
     inherited: tuple[int, ...] = ()
+    meeting: Optional[Meeting] = None
 
     def command(self, training: Training, folder: Path) -> list[str]:
         """Return a training's command line; it resumes what it finds in its folder, and tests at the end."""
         program = list(self.program or (sys.executable, *OURS))
         files = ["--work-dir", str(folder), "--resume", "--test", str(folder / "scores.json")]
-        if self.processes > 1:
-            torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--no-python"]
-            program = [*torchrun, f"--nproc-per-node={self.processes}", *program]
+        if self.processes > 1 or self.meeting is not None:
+            where = ("--standalone",) if self.meeting is None else self.meeting.options()
+            program = [sys.executable, *TORCHRUN, *where, f"--nproc-per-node={self.processes}", *program]
             files += ["--launcher", "pytorch"]
         return [*program, training.words, *files, *training.options]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from mmengine.config import Config
+from mmengine.dist import get_world_size
 from mmengine.runner import Runner
 from torch.utils.data import IterableDataset
 
@@ -74,12 +76,19 @@ def build_evaluation(runner: Runner, split: str, name: str) -> None:
             dataset[0]
     check_built_classes(runner, split)
     for metric in getattr(getattr(loop, "evaluator", None), "metrics", ()):
+        if _several_machines() and getattr(metric, "collect_device", None) == "cpu":  # by files of the current folder
+            metric.collect_device = "gpu"  # from process to process, by gloo too
         names = getattr(metric, "metrics", ())
         unknown = [each for each in ([names] if isinstance(names, str) else names) if each not in IOU_METRICS]
         if type(metric).__name__ == "IoUMetric" and unknown:
             raise InputError(
                 f"{split}_evaluator: iou_metrics {unknown} is not known; IoUMetric has {', '.join(IOU_METRICS)}"
             )
+
+
+def _several_machines() -> bool:
+    """Return whether torchrun started processes on other machines too, which may see other files."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", get_world_size())) < get_world_size()
 
 
 def _check_intervals(runner: Runner) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import Registry
 
-from ..core.guidance.old_guidance import current_guidance
 from ..datasets.load_label_map import MOST
 from ..datasets.pipelines import step_name
 from ..errors import InputError
@@ -88,7 +87,7 @@ def _labels(part: Any, name: str, registry: Registry) -> Iterator[tuple[str, Any
             padding = part.get("pad_val") or dict(seg=255)
             yield f"{name}.pad_val.seg", padding.get("seg", 255) if isinstance(padding, Mapping) else 255
     elif name.endswith(".guidance"):
-        labelling = current_guidance(part).get("labelling", {})
+        labelling = part.get("labelling", {})
         yield f"{name}.labelling.ignore_index", labelling.get("ignore_index", 255)
     for key, each in part.items():
         yield from _labels(each, f"{name}.{key}", TRANSFORMS if key == "pipeline" else registry)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from shutil import copytree
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -90,7 +92,7 @@ def test_no_image_at_all_is_an_error(capsys: pytest.CaptureFixture[str]) -> None
     ("options", "message"),
     [
         (["--opacity", "2"], "--opacity 2.0: must be from 0 (only the image) to 1"),
-        (["--device", "abacus"], "--device 'abacus' cannot be used here"),
+        (["--device", "abacus"], "device 'abacus' cannot be used here"),
         (["--out", "b.png"], "is a file; name a folder"),
         ([], "checkpoint 'no_such.pth' does not exist"),
     ],
@@ -100,6 +102,13 @@ def test_wrong_options_are_named(
 ) -> None:
     monkeypatch.chdir(folder)
     assert message in error_of(["no_such.pth", "a.jpg", *options], capsys)
+
+
+@pytest.mark.parametrize("device", ["cudaa", "cuda:99", "", 3.5])
+def test_a_device_that_is_not_there_is_refused_before_the_checkpoint_is_read(device: Any) -> None:
+    with pytest.raises(InputError, match=re.escape(f"device {device!r} cannot be used here: ")) as refused:
+        Predictor("no_such.pth", device=device)
+    assert device != "cudaa" or ("Expected one of cpu, cuda, " in str(refused.value))
 
 
 def test_a_broken_checkpoint_and_one_without_weights_are_refused(

@@ -33,8 +33,11 @@ def main() -> None:
     gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "-")
     with open(os.environ["FAKE_DIARY"], "a") as diary:
         diary.write(f"{told} gpu={gpu}\n")
-    if args.launcher and os.environ["RANK"] != "0":
-        return
+    if args.launcher:
+        print(f"process {os.environ['RANK']} of {os.environ['WORLD_SIZE']}", flush=True)
+        if os.environ["RANK"] != "0":
+            time.sleep(EPOCHS * float(os.environ.get("FAKE_SECONDS", "0")))
+            return
     if os.environ.get("FAKE_FAIL", "never") in told:
         print("RuntimeError: out of luck")
         raise SystemExit(int(os.environ.get("FAKE_STATUS", "1")))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -17,13 +20,25 @@ import pytest
 
 from davpt_seg.errors import InputError
 from davpt_seg.runs.attempts import last_attempt
+from davpt_seg.runs.lock import holders
 
+from ..recognition import write_vtab
 from .conftest import FAKE, SMALL, Bench, wait_until
 from .fake_train import EPOCHS
 
 ONE = ("--tasks", "vtab/dtd", "--trunks", "vitb_in21k", "--methods", "linear", *SMALL[-4:])  # two trials, two seeds
 RUNS = 4
 FINAL = ("--tasks", "vtab/dtd", "--trunks", "vits14", "--methods", "bias", "--seeds", "1", "--set", "lr=0.002")
+TINY = [
+    "model.backbone.model_name=vit_tiny_patch16_224",
+    "model.backbone.weights=None",
+    "model.backbone.timm_kwargs.img_size=16",
+    "model.backbone.timm_kwargs.patch_size=8",
+    "model.backbone.timm_kwargs.embed_dim=16",
+    "model.backbone.timm_kwargs.num_heads=2",
+    "model.head.in_channels=16",
+    "train_dataloader.num_workers=0",
+]
 
 
 class Nodes:
@@ -33,7 +48,7 @@ class Nodes:
         from ray.cluster_utils import Cluster
 
         self.folder = folder
-        self.port = 20_000 + os.getpid() % 10_000
+        self.port = free_port()  # far from 23000 to 23999, from which Ray starts a server for each of its clients
         head = dict(num_cpus=0, include_dashboard=False, ray_client_server_port=self.port)
         self.cluster = Cluster(initialize_head=True, head_node_args=head)
         self.nodes = [self.add("a"), self.add("b")]
@@ -45,19 +60,36 @@ class Nodes:
         )
 
     def remove(self, name: str) -> None:
-        """Kill a node, as a power cut does."""
+        """Kill a node with its trainings, as a power cut does."""
+        for path in (self.folder / name).rglob("attempts/00?.json"):
+            for process in holders(path.with_suffix(".log")):
+                os.kill(process, signal.SIGKILL)
         self.cluster.remove_node(self.nodes["ab".index(name)], allow_graceful=False)
 
-    def start(self, bench: Bench, *arguments: str, cluster: str = "auto", what: tuple[str, ...] = ONE) -> Any:
+    def start(
+        self, bench: Bench, *arguments: str, cluster: str = "auto", what: tuple[str, ...] = ONE, **options: Any
+    ) -> Any:
         """Start a driver; what it prints goes to ``said.txt``."""
         command = [sys.executable, "-m", "davpt_seg", "benchmark", *bench.arguments("w", what=what), *arguments]
         with open(bench.folder / "said.txt", "ab") as said:
-            return subprocess.Popen(
+            driver = subprocess.Popen(
                 [*command, "--cluster", cluster],
                 stdout=said,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "RAY_ADDRESS": self.cluster.address if cluster == "auto" else ""},
+                **options,
             )
+        DRIVERS.append(driver)
+        return driver
+
+
+DRIVERS: list[Any] = []  # of the current test
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -80,13 +112,22 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
 
 
 @pytest.fixture
-def bench(bench: Bench) -> Bench:
+def bench(bench: Bench) -> Iterator[Bench]:
     bench.command = f"env FAKE_DIARY={bench.diary} FAKE_SECONDS=0.4 {sys.executable} -S {FAKE}"
-    return bench
+    yield bench
+    while DRIVERS:
+        DRIVERS.pop().kill()
 
 
 def said(bench: Bench) -> str:
     return (bench.folder / "said.txt").read_text()
+
+
+def wait_for(driver: Any, bench: Bench, true: Callable[[], bool]) -> None:
+    """Wait until something is true while a driver runs; a driver that has ended is not waited for."""
+    with suppress(AssertionError):
+        wait_until(lambda: true() or driver.poll() is not None, 180)
+    assert true(), f"waited in vain; the driver's exit status is {driver.poll()}, and it said\n{said(bench)}"
 
 
 def results(bench: Bench) -> list[Path]:
@@ -97,9 +138,9 @@ def test_a_plan_whose_node_and_driver_die_ends_with_the_tables_of_one_machine(be
     assert bench.run("whole", what=ONE) == 0
     bench.diary.unlink()
     driver = nodes.start(bench)
-    wait_until(lambda: all(list((nodes.folder / name).rglob("last_checkpoint")) for name in "ab"), 180)  # both train
+    wait_for(driver, bench, lambda: all(list((nodes.folder / each).rglob("last_checkpoint")) for each in "ab"))
     nodes.remove("b")
-    wait_until(lambda: results(bench) != [], 180)
+    wait_for(driver, bench, lambda: results(bench) != [])
     driver.kill()
     driver.wait()
     finished = [path.parent for path in results(bench)]
@@ -127,9 +168,9 @@ def test_a_plan_whose_node_and_driver_die_ends_with_the_tables_of_one_machine(be
 def test_ctrl_c_ends_the_trainings_of_a_cluster_and_the_next_driver_resumes_them(bench: Bench, nodes: Nodes) -> None:
     bench.command = bench.command.replace("SECONDS=0.4", "SECONDS=60")
     driver = nodes.start(bench, cluster=f"ray://127.0.0.1:{nodes.port}")
-    wait_until(lambda: len(bench.started()) == 2, 180)
+    wait_for(driver, bench, lambda: len(bench.started()) >= 2)
     first = bench.folder / "w/vtab/dtd/vitb_in21k/linear/search/lr=0.001"
-    wait_until(lambda: last_attempt(first).log.read_text() != "", 180)  # what is printed arrives while the run goes on
+    wait_for(driver, bench, lambda: last_attempt(first).log.read_text() != "")  # what is printed arrives meanwhile
     assert last_attempt(first).state() == "running"
     driver.send_signal(signal.SIGINT)
     assert driver.wait(180) == 130, said(bench)
@@ -149,6 +190,57 @@ def test_a_run_on_several_gpus_is_started_by_torchrun(bench: Bench, nodes: Nodes
     assert nodes.start(bench, "--gpus-per-run", "2", what=FINAL).wait(120) == 0, said(bench)
     assert [line.rpartition(" ")[2] for line in bench.started()] == 2 * ["gpu=0,1"]
     assert len(results(bench)) == 1
+
+
+@pytest.mark.slow
+def test_a_run_on_two_nodes_has_one_result_though_either_of_them_dies(bench: Bench, nodes: Nodes) -> None:
+    bench.command = bench.command.replace("SECONDS=0.4", "SECONDS=2")
+    driver = nodes.start(bench, "--nodes", "2", "--gpus-per-run", "4", what=FINAL)
+    attempts = bench.folder / "w/vtab/dtd/vits14/bias/final/seed=0/attempts"
+    first, second = attempts / "001.log", attempts / "001.log.node1"
+
+    def begun() -> list[str]:
+        """Folder of the first node, of each beginning."""
+        return re.findall("davpt-seg: on .*, in (.*)", first.read_text()) if first.is_file() else []
+
+    for number, victim in enumerate(("second", "first")):
+        wait_for(driver, bench, lambda count=4 * (number + 1): len(bench.started()) >= count)
+        name = "b" if Path(begun()[-1]).is_relative_to(nodes.folder / "b") == (victim == "first") else "a"
+        nodes.remove(name)
+        nodes.nodes["ab".index(name)] = nodes.add(name)
+        assert driver.poll() is None
+    assert driver.wait(240) == 0, said(bench)
+    assert len(begun()) == 3 and first.read_text().count("another node of this run is lost") == 1
+    assert [line.rpartition(" ")[2] for line in bench.started()] == 3 * 4 * ["gpu=0,1"]
+    ranks = [set(re.findall(r"process (\d) of 4", log.read_text())) for log in (first, second)]
+    assert ranks == [{"0", "1"}, {"2", "3"}]
+    assert "Epoch(train)" in first.read_text() and "Epoch(train)" not in second.read_text()
+    assert "FAILED" not in said(bench) and not list(attempts.glob("002*"))
+    assert [path.parent for path in results(bench)] == [attempts.parent]
+
+
+@pytest.mark.slow
+def test_a_real_training_on_two_nodes_gathers_its_predictions_without_files(bench: Bench, nodes: Nodes) -> None:
+    write_vtab(nodes.folder / "vtab", "dmlab", train=12, val=6, test=18)
+    common = dict(epochs=1, image_size=56, batch_size=3, lr=0.02, prompts=2, guided_prompts=2)
+    plan = dict(tasks=["vtab/dmlab"], trunks=["vits14"], methods=["davpt"], seeds=1, common=common, cfg_options=TINY)
+    (bench.folder / "plan.yaml").write_text(json.dumps(plan))
+    bench.command = f"{sys.executable} -m davpt_seg train"
+    arguments = ("--nodes", "2", "--gpus-per-run", "0")
+    driver = nodes.start(bench, *arguments, what=(str(bench.folder / "plan.yaml"),), cwd=bench.folder)
+    assert driver.wait(400) == 0, said(bench)
+    (found,) = results(bench)
+    scores = json.loads((found.parent / "scores.json").read_text())
+    assert scores["about"]["batch_size"] == 6 and scores["about"]["images"] == 18
+    assert scores["accuracy/top1"] * 18 / 100 == pytest.approx(round(scores["accuracy/top1"] * 18 / 100), abs=1e-3)
+    assert "GPU number: 2" in last_attempt(found.parent).log.read_text()
+    assert not (bench.folder / ".dist_test").exists()
+
+
+def test_a_run_on_more_nodes_than_there_are_is_refused_in_one_line(bench: Bench, nodes: Nodes) -> None:
+    assert nodes.start(bench, "--nodes", "3", "--gpus-per-run", "0").wait(180) == 2
+    message = "--nodes 3, but 2 have room for a run, which takes 1 CPUs and 0 GPUs of each"
+    assert message in said(bench).splitlines()[-1]
 
 
 def test_what_a_node_lacks_is_said_before_the_first_run(bench: Bench, nodes: Nodes) -> None:
@@ -260,6 +352,32 @@ def test_a_node_that_cannot_check_the_plan_is_named(monkeypatch: pytest.MonkeyPa
     made = mock.MagicMock(_cpus=1, _gpus=0)
     with pytest.raises(InputError, match="cannot check the plan: ModuleNotFoundError: No module named 'davpt_seg'"):
         cluster.Cluster.check(made, print)
+
+
+@pytest.mark.parametrize(
+    ("rooms", "nodes", "runs"), [([4, 1], 1, 5), ([4, 1], 2, 1), ([3, 2, 1], 2, 3), ([5, 5, 5], 2, 7), ([9], 2, 0)]
+)
+def test_runs_that_fit_are_counted_with_each_of_their_nodes_another(rooms: list[int], nodes: int, runs: int) -> None:
+    from davpt_seg.benchmark.run.cluster import Cluster
+
+    assert Cluster.capacity(mock.MagicMock(_nodes=nodes, _jobs=None, _rooms=lambda: rooms)) == runs
+
+
+@pytest.mark.parametrize("failures", [2, 3])
+def test_a_ray_that_answers_late_is_asked_again(monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
+    from davpt_seg.benchmark.run import cluster
+
+    late = ConnectionAbortedError("Initialization failure from server:\nRuntimeError: no backend")
+    init = mock.Mock(side_effect=[late] * failures + [None])
+    monkeypatch.setattr(cluster.ray, "init", init)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"ray://127.0.0.1:{server.getsockname()[1]}"
+        if failures < cluster.TRIES:
+            cluster._connect(address)
+        else:
+            with pytest.raises(InputError, match="failure from server: RuntimeError: no backend"):
+                cluster._connect(address)
+    assert init.call_count == 3
 
 
 def test_a_damaged_name_of_the_nodes_folder_is_made_again(tmp_path: Path) -> None:

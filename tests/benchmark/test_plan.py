@@ -10,7 +10,7 @@ import pytest
 import yaml
 from mmengine.config import Config
 
-from davpt_seg.benchmark.options import parser, plan_asked_for, work_dir
+from davpt_seg.benchmark.options import parser, plan_asked_for
 from davpt_seg.benchmark.plan.fields import WORDS
 from davpt_seg.benchmark.plan.plan import FULL_RATES, RATES, plan_of
 from davpt_seg.benchmark.plan.reading import find_plan, read_plan
@@ -38,7 +38,7 @@ def studies(plan: dict[str, Any]) -> list[Study]:
 
 
 def typed(*arguments: str) -> list[Study]:
-    return plan_asked_for(parser().parse_args(arguments)).studies
+    return plan_asked_for(parser().parse_args([*arguments, "--work-dir", "w"]))[0].studies
 
 
 @pytest.mark.parametrize(
@@ -238,9 +238,9 @@ def test_each_gpu_has_a_run_at_a_time() -> None:
 
 
 def test_the_work_dir_is_named_after_the_plan(tmp_path: Path) -> None:
-    assert work_dir(parser().parse_args(["vtab"])) == Path("work_dirs/benchmarks/vtab")
+    assert plan_asked_for(parser().parse_args(["vtab"]))[1] == Path("work_dirs/benchmarks/vtab")
     with pytest.raises(InputError, match="name a --work-dir"):
-        work_dir(parser().parse_args(["--tasks", "vtab"]))
+        plan_asked_for(parser().parse_args(["--tasks", "vtab"]))
     (tmp_path / "mine.yaml").write_text("- no mapping")
     with pytest.raises(InputError, match="must be a mapping"):
         read_plan(find_plan(str(tmp_path / "mine.yaml")))

@@ -13,6 +13,7 @@ import pytest
 from davpt_seg.benchmark.command import main_benchmark
 from davpt_seg.errors import DIVERGED
 from davpt_seg.runs.attempts import last_attempt
+from davpt_seg.runs.lock import owner
 
 from .conftest import RUNS, SMALL, Bench, wait_until
 
@@ -114,6 +115,23 @@ def test_an_interrupted_check_of_a_plan_says_so(
     assert capsys.readouterr().err == "Interrupted.\n"
 
 
+def test_a_second_command_is_refused_before_its_plan_is_checked(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("davpt_seg.benchmark.command.check_plan", lambda *_, **__: pytest.fail("checked"))
+    with owner(bench.folder / "w"), pytest.raises(SystemExit, match="2"):
+        bench.run("w")
+    assert f"{bench.folder / 'w'} is in use by another command" in capsys.readouterr().err
+
+
+def test_data_that_a_plan_of_words_lacks_are_named_by_a_word(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = dict(tasks=["vtab/cifar"], trunks=["vits14"], methods=["bias"])
+    with pytest.raises(SystemExit, match="2"):
+        main_benchmark(bench.arguments("w", what=()), plan)
+    said = capsys.readouterr().err
+    assert "no data of vtab/cifar" in said and "or choose others by the word data" in said and "--tasks" not in said
+
+
 def test_each_training_sees_its_workers_gpu(bench: Bench) -> None:
     assert bench.run("w", "--gpus", "3,5") == 0
     assert {line.rpartition("gpu=")[2] for line in bench.started()} == {"3", "5"}
@@ -171,7 +189,8 @@ def test_a_search_by_tpe_runs_to_its_number_of_trials(bench: Bench) -> None:
         (("--cluster", "here"), "expected auto, ray://HOST:10001, or local:N"),
         (("--cluster", "local:0"), "expected auto, ray://HOST:10001, or local:N"),
         (("--cluster", "local:2", "--gpus", "0,1"), "--gpus-per-run 1"),
-        (("--cluster", "local:2", "--nodes", "2"), "a run on several nodes is not supported"),
+        (("--cluster", "local:2", "--nodes", "0"), "--nodes 0: at least one"),
+        (("--cluster", "local:2", "--nodes", "2", "--gpus-per-run", "3"), "give a multiple of 2, or 0 to train on CPU"),
         *(
             (("--cluster", "local:2", "--gpus-per-run", share), "a whole number, or a share of one GPU")
             for share in ("1.5", "-1", "nan", "inf")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import yaml
 
 from davpt_seg.benchmark.command import main_benchmark
-from davpt_seg.benchmark.options import parser, plan_asked_for, work_dir
+from davpt_seg.benchmark.options import parser, plan_asked_for
+from davpt_seg.benchmark.plan import reading
 from davpt_seg.benchmark.plan.plan import plan_of
 from davpt_seg.benchmark.plan.reading import known_plans, read_plan
 from davpt_seg.benchmark.plan.study import Study
@@ -83,6 +85,12 @@ def test_a_wrong_axis_is_refused_with_what_was_expected(over: Any, told: str) ->
         studies({**PLAN, "methods": [{"m": {"method": "davpt", "over": over}}]})
 
 
+def test_too_many_values_over_an_axis_are_refused_before_they_are_looked_at() -> None:
+    many = {"prompts": "{x}", "over": {"x": list(range(300_000))}}
+    with pytest.raises(InputError, match="method 'davpt', over x: at most 1,000 values, got 300,000"):
+        studies({**PLAN, "methods": [{"davpt": many}]})
+
+
 def test_a_variant_that_has_a_methods_name_is_refused() -> None:
     series = {"davpt": {"over": {"x": {"plus": {"prompts": 1}, "b": {}}}}}
     with pytest.raises(InputError, match="'davpt_plus' is there twice"):
@@ -100,21 +108,33 @@ def test_a_plan_lies_over_its_setting(ablation: Path) -> None:
 
 def test_a_setting_is_chosen_on_the_command_line_and_has_a_work_dir_of_its_own(ablation: Path) -> None:
     args = parser().parse_args([str(ablation), "--setting", "large", "--seeds", "2"])
-    (study,) = plan_asked_for(args).studies
+    plan, folder = plan_asked_for(args)
+    (study,) = plan.studies
     assert (study.trunk, study.seeds, study.space.points()) == ("vitb_in21k", (0, 1), [{}])
-    assert work_dir(args) == Path("work_dirs/benchmarks/mine/large")
-    assert work_dir(parser().parse_args([str(ablation)])) == Path("work_dirs/benchmarks/mine/small")
-    assert work_dir(parser().parse_args(["ablations/blocks"])) == Path("work_dirs/benchmarks/ablations/blocks/vitb")
-    assert work_dir(parser().parse_args(["vtab"])) == Path("work_dirs/benchmarks/vtab")
+    assert folder == Path("work_dirs/benchmarks/mine/large")
+    assert plan_asked_for(parser().parse_args([str(ablation)]))[1] == Path("work_dirs/benchmarks/mine/small")
+    assert plan_asked_for(parser().parse_args(["ablations/blocks"]))[1] == Path(
+        "work_dirs/benchmarks/ablations/blocks/vitb"
+    )
+    assert plan_asked_for(parser().parse_args(["vtab"]))[1] == Path("work_dirs/benchmarks/vtab")
+
+
+def test_the_files_of_a_plan_are_read_once(ablation: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = mock.Mock(wraps=reading.read_yaml)
+    monkeypatch.setattr(reading, "read_yaml", read)
+    plan_asked_for(parser().parse_args([str(ablation)]))
+    assert [call.args[0].name for call in read.call_args_list] == ["mine.yaml", "small.yaml"]
 
 
 def test_a_typed_grid_searches_what_a_setting_fixes(ablation: Path) -> None:
-    (study,) = plan_asked_for(parser().parse_args([str(ablation), "--grid", "lr=1e-3,1e-2"])).studies
+    (study,) = plan_asked_for(parser().parse_args([str(ablation), "--grid", "lr=1e-3,1e-2"]))[0].studies
     assert (study.words, study.space.axes) == ({"epochs": 5}, {"lr": (0.001, 0.01)})
 
 
 def test_a_series_on_the_command_line_stands_for_its_variants() -> None:
-    found = plan_asked_for(parser().parse_args(["ablations/blocks", "--methods", "one_block", "--tasks", "fgvc/cub"]))
+    found, _ = plan_asked_for(
+        parser().parse_args(["ablations/blocks", "--methods", "one_block", "--tasks", "fgvc/cub"])
+    )
     assert [study.name for study in found.studies] == [f"one_block_{block}" for block in range(12)]
 
 

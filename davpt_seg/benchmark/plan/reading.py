@@ -56,28 +56,22 @@ def read_plan(path: Path, setting: Optional[str] = None, typed: Optional[PlanFil
         setting: one of those that the plan lists; by default the first.
         typed: what the command line says.
 
+    Returns:
+        The plan, whose ``settings`` are the one that was taken.
+
     Raises:
         InputError: either cannot be read, or the plan does not list that setting.
     """
     typed = PlanFile() if typed is None else typed
     plan = read(PlanFile, read_yaml(path), searched=tuple(typed.grid or ()))
-    name = setting_of(plan, path, setting)
-    if name is not None:
-        plan = plan.over(_read_setting(path, name))
-    common = {key: value for key, value in plan.common.items() if key not in (typed.grid or ())}
-    return typed.over(plan.model_copy(update={"common": common}))
-
-
-def setting_of(plan: PlanFile, path: Path, setting: Optional[str]) -> Optional[str]:
-    """Return the setting that a plan is run on; None where it has none.
-
-    Raises:
-        InputError: the plan does not list the one that is asked for.
-    """
     if setting is not None and setting not in plan.settings:
         told = nearest(setting, plan.settings) if plan.settings else "it lists none under settings"
         raise InputError(f"plan {path.stem!r} has no setting {setting!r}; {told}")
-    return setting or (plan.settings[0] if plan.settings else None)
+    chosen = plan.settings[:1] if setting is None else (setting,)
+    for name in chosen:
+        plan = plan.over(_read_setting(path, name))
+    common = {key: value for key, value in plan.common.items() if key not in (typed.grid or ())}
+    return typed.over(plan.model_copy(update={"common": common, "settings": chosen}))
 
 
 def _read_setting(plan: Path, name: str) -> Setting:

@@ -117,15 +117,20 @@ def data_folder(task: str) -> Optional[Path]:
     return folder / (FGVC_FOLDERS.get(name, name) if benchmark == "fgvc" else name)
 
 
-def missing_data(tasks: Iterable[str]) -> Iterator[str]:
-    """Look for the folder of each task; of those that are not there, say which, and how to say where they are."""
+def missing_data(tasks: Iterable[str], others: str = "--tasks") -> Iterator[str]:
+    """Look for the folder of each task; of those that are not there, say which, and how to say where they are.
+
+    Args:
+        tasks: of a plan.
+        others: what a user names other tasks by.
+    """
     folders = {task: data_folder(task) for task in tasks}
     missing = {task: folder for task, folder in folders.items() if folder is not None and not osp.isdir(folder)}
     if missing:
         variables = dict.fromkeys(filter(None, map(data_variable, missing)))
         how = f"Say where they are by {', '.join(variables)}" if variables else "Put them there"
         named = ", ".join(f"{task} ({folder})" for task, folder in missing.items())
-        yield f"no data of {named}. {how}, or choose others by --tasks"
+        yield f"no data of {named}. {how}, or choose others by {others}"
 
 
 def segmentation_tasks() -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from ...errors import InputError
 from .fields import number
 from .parts import shortened
 
+MOST_VARIANTS = 1_000  # of an entry
+
 
 @dataclass(frozen=True)
 class Series:
@@ -77,6 +79,8 @@ def _variants(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     ((axis, values),) = over.items()
     if not isinstance(values, (list, tuple, Mapping)) or not values:
         raise InputError(f"{where}, over {axis}: must be a list of values, or 'label: value', got {shortened(values)}")
+    if len(values) > MOST_VARIANTS:
+        raise InputError(f"{where}, over {axis}: at most {MOST_VARIANTS:,} values, got {len(values):,}")
     labels = [_text(label, f"{where}, over {axis}") for label in values]
     if len(set(labels)) < len(labels):
         raise InputError(f"{where}, over {axis}: each value once, got {shortened(labels)}")

@@ -10,9 +10,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, Callable, Optional
+from typing import IO, Any, Callable, NamedTuple, Optional
 
 import ray
+from ray.util.placement_group import placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from ... import __version__
 from ...errors import InputError
@@ -20,15 +22,23 @@ from ...replacing import replacing
 from ...runs.execution import PATIENCE
 from ...runs.json_files import read_json, write_json
 from ...runs.training import Launch, define
-from . import node
+from . import node, together
 from .agenda import Job
 
 LOOK = 2.0  # seconds between two looks at logs, and at nodes that joined
-RETRIES = 20  # nodes that may die under one run
 HEAD = {"node:__internal_head__": 0.001}  # Ray's name for the head node, which outlives the others
 CONNECT = 10  # seconds
+TRIES = 3  # a Ray Client's server has 30 s to start, which may be too short on a busy host
 QUIET: dict[str, Any] = dict(log_to_driver=False, logging_level="ERROR")
 ENDING = PATIENCE + 10  # seconds that all runs get to end
+
+
+class _Task(NamedTuple):
+    """A run in progress: its log, and the placement group of one on several nodes."""
+
+    job: Job
+    log: IO[bytes]
+    group: Any = None
 
 
 class Cluster:
@@ -37,8 +47,9 @@ class Cluster:
     Args:
         address: ``auto``, ``ray://HOST:PORT``, or ``local:N``, a Ray of N CPUs on this host.
         root: the work dir.
-        cpus: number of CPUs of a run.
-        gpus: number of GPUs of a run, or the share of one; None is 1 where the cluster has GPUs.
+        nodes: number of nodes of a run.
+        cpus: number of CPUs of a run on each of its nodes.
+        gpus: number of GPUs of a run on each, or the share of one; None is 1 where the cluster has GPUs.
         jobs: largest number of runs at a time; None is what the cluster has room for.
         node_dir: see :class:`~davpt_seg.benchmark.run.node.Place`.
 
@@ -47,20 +58,30 @@ class Cluster:
     """
 
     def __init__(
-        self, address: str, root: Path, cpus: int, gpus: Optional[float], jobs: Optional[int], node_dir: Optional[str]
+        self,
+        address: str,
+        root: Path,
+        nodes: int,
+        cpus: int,
+        gpus: Optional[float],
+        jobs: Optional[int],
+        node_dir: Optional[str],
     ) -> None:
         _connect(address)
         try:
+            self._nodes = nodes
             self._cpus = cpus
             self._gpus = float("GPU" in ray.cluster_resources()) if gpus is None else gpus
             self._jobs = jobs
             self._place = node.Place(node_dir, "", os.getcwd())
             self._root = root
-            self._running: dict[Any, tuple[Job, IO[bytes]]] = {}
-            if not self.capacity():
+            self._running: dict[Any, _Task] = {}
+            with_room = len(self._rooms())
+            if with_room < nodes:
+                where = "no node has" if nodes == 1 else f"--nodes {nodes}, but {with_room} have"
                 raise InputError(
-                    f"--cluster {address}: no node has room for a run, which takes {cpus} CPUs and {self._gpus:g} GPUs "
-                    f"(--threads, --gpus-per-run); the cluster has {_resources()}"
+                    f"--cluster {address}: {where} room for a run, which takes {cpus} CPUs and {self._gpus:g} GPUs"
+                    f"{' of each' if nodes > 1 else ''} (--threads, --gpus-per-run); the cluster has {_resources()}"
                 )
             self._mailbox: Any = ray.remote(num_cpus=0, resources=HEAD)(node.Mailbox).remote()
         except BaseException:
@@ -76,16 +97,21 @@ class Cluster:
     @property
     def running(self) -> Sequence[Job]:
         """The runs in progress."""
-        return [job for job, _ in self._running.values()]
+        return [task.job for task in self._running.values()]
 
     def capacity(self) -> int:
         """Count the runs that the nodes have room for at a time."""
-        rooms = 0
-        for each in ray.nodes():
-            if each["Alive"]:
-                room = each["Resources"].get("CPU", 0) // self._cpus
-                rooms += int(min(room, each["Resources"].get("GPU", 0) // self._gpus) if self._gpus else room)
-        return rooms if self._jobs is None else min(rooms, self._jobs)
+        rooms, runs = self._rooms(), 0
+        while sum(min(room, runs + 1) for room in rooms) >= self._nodes * (runs + 1):  # a run's nodes differ
+            runs += 1
+        return runs if self._jobs is None else min(runs, self._jobs)
+
+    def _rooms(self) -> list[int]:
+        """Count the runs for which each node has room; those without any are omitted."""
+        alive = (each["Resources"] for each in ray.nodes() if each["Alive"])
+        cpus = ((has, has.get("CPU", 0) // self._cpus) for has in alive)
+        rooms = [min(room, has.get("GPU", 0) // self._gpus) if self._gpus else room for has, room in cpus]
+        return [int(room) for room in rooms if room]
 
     def check(self, function: Callable[..., None], *args: Any, **kwargs: Any) -> None:
         """Call a check on a node.
@@ -109,10 +135,18 @@ class Cluster:
         """Submit a run as a task, which is tried again on another node when its own dies."""
         define(job.training, job.folder)
         here = replace(launch, inherited=())  # the lock of the work dir is this host's
-        task = ray.remote(num_cpus=self._cpus, num_gpus=self._gpus, max_retries=RETRIES)(node.train)
         place = node.Place(self._place.node_dir, self._name(), self._place.current)
-        reference = task.options(name=job.run.key).remote(job.training, here, place, __version__, self._mailbox)
-        self._running[reference] = job, job.attempt.open_log()
+        given = (job.training, here, place, __version__, self._mailbox)
+        room: dict[str, Any] = dict(num_cpus=self._cpus, num_gpus=self._gpus, max_retries=node.RETRIES)
+        if self._nodes == 1:
+            group, task = None, ray.remote(**room)(node.train).options(name=job.run.key).remote(*given)
+        else:
+            bundle = {"CPU": self._cpus, **({"GPU": self._gpus} if self._gpus else {})}
+            group = placement_group([bundle] * self._nodes, strategy="STRICT_SPREAD")
+            first = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=0)
+            remote = ray.remote(**room, scheduling_strategy=first)(together.train_together)
+            task = remote.options(name=job.run.key).remote(*given, self._nodes)
+        self._running[task] = _Task(job, job.attempt.open_log(), group)
 
     def wait(self) -> Iterator[tuple[Job, str]]:
         """Wait until runs end, and yield how; or for a while.
@@ -134,14 +168,14 @@ class Cluster:
             end = time.monotonic() + ENDING
             while self._running and time.monotonic() < end:
                 yield from self.wait()
-        for job, log in self._running.values():
+        for job, log, _ in self._running.values():
             log.close()
             job.attempt.end("stopped")
             yield job, "stopped"
         self._running.clear()
 
     def _end(self, reference: Any) -> Iterator[tuple[Job, str]]:
-        job, log = self._running.pop(reference)
+        job, log, group = self._running.pop(reference)
         how = "stopped"
         with log:
             try:
@@ -160,13 +194,21 @@ class Cluster:
                 how = "failed"
             finally:
                 job.attempt.end(how)
+                if group is not None:
+                    remove_placement_group(group)
         yield job, how
 
     def _write_logs(self) -> None:
-        """Write what trainings printed into the logs of the work dir."""
-        lines = ray.get(self._mailbox.take.remote())
-        for job, log in self._running.values():
-            log.write(lines.get(job.run.key, b""))
+        """Write what trainings printed into the logs of the work dir; further nodes of a run have logs beside its."""
+        tasks = {task.job.run.key: task for task in self._running.values()}
+        for (key, number), lines in ray.get(self._mailbox.take.remote()).items():
+            if (task := tasks.get(key)) is None:  # it has ended
+                continue
+            if number == 0:
+                task.log.write(lines)
+            else:
+                with open(f"{task.job.attempt.log}.node{number}", "ab") as log:
+                    log.write(lines)
 
     def _name(self) -> str:
         """Return the name of the work dir's folder on nodes; one that was removed and made again has another name."""
@@ -190,17 +232,30 @@ def _connect(address: str) -> None:
         if kind == "local":
             ray.init("local", num_cpus=int(number), include_dashboard=False, **QUIET)
         else:
-            where = address if kind == "ray" else found or _last_started()
-            host, _, port = where.rpartition("/")[2].rpartition(":")
-            with socket.create_connection((host, int(port)), timeout=CONNECT):
-                pass  # Ray itself would wait for minutes
-            ray.init(where, **QUIET)
+            _join(address if kind == "ray" else found or _last_started())
     except (OSError, RuntimeError, ValueError) as error:
+        first, *others = str(error).splitlines()
         raise InputError(
             f"--cluster {address}: Ray cannot be reached{f' at {found}' if found else ''}: "
-            f"{str(error).splitlines()[0]}. Start it by 'ray start --head' on one host and 'ray start "
+            f"{' '.join([first, *others[-1:]])}. Start it by 'ray start --head' on one host and 'ray start "
             "--address=HOST:6379' on the others; docs/benchmark.md has a file for Slurm"
         ) from None
+
+
+def _join(address: str) -> None:
+    """Connect to a running Ray, again where it answers and is late.
+
+    Raises:
+        OSError, RuntimeError, ValueError: it cannot be reached.
+    """
+    host, _, port = address.rpartition("/")[2].rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=CONNECT):
+        pass  # Ray itself would wait for minutes
+    for _ in range(TRIES - 1):
+        with suppress(ConnectionError):
+            ray.init(address, **QUIET)
+            return
+    ray.init(address, **QUIET)
 
 
 def _last_started() -> str:

@@ -20,6 +20,7 @@ from ...runs.json_files import write_json
 from ...runs.results import result
 from ...runs.training import Launch, Training
 
+RETRIES = 20  # nodes that may die under one run
 EVERY = 2.0  # seconds between two looks at a log
 LARGEST = 16 * 2**20  # bytes of a file that is returned
 RETURNED = ("*.json", "*.jsonl", "*/vis_data/*.json")  # scores, result, clusterings, MMEngine's scalars
@@ -70,14 +71,14 @@ class Mailbox:
     """What trainings print, until the driver takes it. One actor on the head node."""
 
     def __init__(self) -> None:
-        self._lines: dict[str, bytes] = {}
+        self._lines: dict[tuple[str, int], bytes] = {}
 
-    def put(self, key: str, lines: bytes) -> None:
-        """Add what a run printed."""
-        self._lines[key] = self._lines.get(key, b"") + lines
+    def put(self, key: str, node: int, lines: bytes) -> None:
+        """Add what a run printed on a node, whose number is 0 where it has one."""
+        self._lines[key, node] = self._lines.get((key, node), b"") + lines
 
-    def take(self) -> dict[str, bytes]:
-        """Return what was printed since the last call, by run."""
+    def take(self) -> dict[tuple[str, int], bytes]:
+        """Return what was printed since the last call, by run and node."""
         lines, self._lines = self._lines, {}
         return lines
 
@@ -85,9 +86,9 @@ class Mailbox:
 class Sender:
     """Sends what a log has gained; execute calls it five times a second, and is never asked to stop by it."""
 
-    def __init__(self, mailbox: Any, key: str, log: Path) -> None:
+    def __init__(self, mailbox: Any, key: str, log: Path, node: int = 0) -> None:
         self._mailbox = mailbox
-        self._key = key
+        self._key = key, node
         self._log = log
         self._sent = 0
         self._next = 0.0
@@ -107,11 +108,18 @@ class Sender:
             log.seek(self._sent)
             lines = log.read()
         if lines:
-            ray.get(self._mailbox.put.remote(self._key, lines))
+            ray.get(self._mailbox.put.remote(*self._key, lines))
             self._sent += len(lines)
 
 
-def train(training: Training, launch: Launch, place: Place, version: str, mailbox: Any) -> Outcome:
+def train(
+    training: Training,
+    launch: Launch,
+    place: Place,
+    version: str,
+    mailbox: Any,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Outcome:
     """Train on this node, or resume what was stopped here, and return the results by value.
 
     Args:
@@ -119,25 +127,38 @@ def train(training: Training, launch: Launch, place: Place, version: str, mailbo
         place: where.
         version: of the driver's davpt_seg.
         mailbox: actor that takes the log.
+        stopping: asked five times a second whether the training should end early.
     """
     host = socket.gethostname()
-    if version != __version__:
-        error = f"{host} has davpt_seg {__version__}, and this host {version}; install the same version on both"
+    if error := another_version(version):
         return Outcome("", host, {}, error)
     place.enter()
     folder = place.folder(training.key)
-    while (last := last_attempt(folder)) is not None and last.state() == "running":
-        time.sleep(EVERY)  # a training that outlived the Ray process which started it
+    wait_until_free(folder)
     attempt = next_attempt(folder)
-    ray.get(mailbox.put.remote(training.key, f"davpt-seg: on {host}, in {folder}\n".encode()))
+    ray.get(mailbox.put.remote(training.key, 0, f"davpt-seg: on {host}, in {folder}\n".encode()))
     sender = Sender(mailbox, training.key, attempt.log)
     try:
-        how = execute(training, folder, attempt, launch, {}, sender)
+        how = execute(training, folder, attempt, launch, {}, lambda: sender() or stopping())
     except InputError as error:
         return Outcome("", host, {}, f"{host}: {error}")
     sender.send()
     _name_checkpoint(training, folder, host)
     return Outcome(how, host, _files(folder))
+
+
+def another_version(version: str) -> Optional[str]:
+    """Say what is wrong where this node's davpt_seg is not the driver's."""
+    if version == __version__:
+        return None
+    host = socket.gethostname()
+    return f"{host} has davpt_seg {__version__}, and this host {version}; install the same version on both"
+
+
+def wait_until_free(folder: Path) -> None:
+    """Wait until a training has ended that outlived the Ray process which started it."""
+    while (last := last_attempt(folder)) is not None and last.state() == "running":
+        time.sleep(EVERY)
 
 
 def check(function: Callable[..., None], place: Place, *args: Any, **kwargs: Any) -> Optional[str]:

@@ -28,8 +28,8 @@ def add_options(group: argparse._ArgumentGroup) -> None:
     add("--jobs", type=int, metavar="N", help="runs at a time; default 1, or all that a cluster has room for")
     add("--threads", type=int, metavar="N", help="CPU threads of each run (OMP_NUM_THREADS); on a cluster, its CPUs")
     add("--cluster", metavar="ADDRESS", help="of Ray: auto, ray://HOST:10001, or local:N for N CPUs of this host")
-    add("--gpus-per-run", type=float, metavar="N", help="on a cluster; default 1 where it has GPUs, else 0")
-    add("--nodes", type=int, default=1, metavar="N", help="nodes of one run; 1 is all that is supported")
+    add("--gpus-per-run", type=float, metavar="N", help="on a cluster; default 1 on each node where it has GPUs")
+    add("--nodes", type=int, default=1, metavar="N", help="on a cluster, nodes of each run, by torchrun; default 1")
     add("--node-dir", metavar="DIR", help="folder on a node's disk for its runs; default ~/.cache/davpt_seg/runs")
     add("--slurm", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)  # of older versions; refused by name
     add(
@@ -52,14 +52,14 @@ def launch_of(args: argparse.Namespace) -> Launch:
             "--slurm is gone: a Ray cluster inside of a Slurm job does the same, without a common file system. Submit "
             "tools/slurm_benchmark.sh with sbatch, which runs this command with --cluster auto; see docs/benchmark.md"
         )
-    for option, value in (("--jobs", args.jobs), ("--threads", args.threads)):
+    for option, value in (("--jobs", args.jobs), ("--threads", args.threads), ("--nodes", args.nodes)):
         if value is not None and value < 1:
             raise InputError(f"{option} {value}: at least one{' run at a time' if option == '--jobs' else ''}")
     if args.cluster is None:
         _check_no_cluster(args)
     else:
         _check_cluster(args)
-    return Launch(_program(args.command), args.threads, int(max(args.gpus_per_run or 1, 1)))
+    return Launch(_program(args.command), args.threads, int(max(_gpus_per_node(args) or 1, 1)))
 
 
 def engine_of(args: argparse.Namespace, root: Path) -> Engine:
@@ -81,7 +81,12 @@ def engine_of(args: argparse.Namespace, root: Path) -> Engine:
         if error.name != "ray":
             raise
         raise InputError("--cluster needs Ray: pip install 'davpt-seg[cluster]'") from None
-    return Cluster(args.cluster, root, args.threads or 1, args.gpus_per_run, args.jobs, args.node_dir)
+    gpus = _gpus_per_node(args)
+    return Cluster(args.cluster, root, args.nodes, args.threads or 1, gpus, args.jobs, args.node_dir)
+
+
+def _gpus_per_node(args: argparse.Namespace) -> Optional[float]:
+    return None if args.gpus_per_run is None else args.gpus_per_run / args.nodes
 
 
 def slots(args: argparse.Namespace) -> Sequence[dict[str, str]]:
@@ -119,14 +124,14 @@ def _check_cluster(args: argparse.Namespace) -> None:
         )
     if args.gpus is not None:
         raise InputError("--gpus is for this host; a cluster gives GPUs to runs itself: --gpus-per-run 1")
-    if args.nodes != 1:
-        raise InputError(
-            f"--nodes {args.nodes}: a run on several nodes is not supported; --gpus-per-run N trains on N GPUs of one "
-            "node, and docs/launching.md has the commands for one training on several machines"
-        )
     share = args.gpus_per_run
     if share is not None and not (0 <= share <= 1 or (share > 1 and share % 1 == 0)):  # nor nan
         raise InputError(f"--gpus-per-run {share:g}: give a whole number, or a share of one GPU such as 0.5")
+    if share is not None and args.nodes > 1 and share % args.nodes:
+        raise InputError(
+            f"--gpus-per-run {share:g} --nodes {args.nodes}: each node gives a run the same number of GPUs; give a "
+            f"multiple of {args.nodes}, or 0 to train on CPUs"
+        )
 
 
 def _program(command: Optional[str]) -> Optional[tuple[str, ...]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
 
-from davpt_seg.core.build import read_guidance
 from davpt_seg.core.guidance import old_guidance
 from davpt_seg.core.guidance.losses import METRICS
 from davpt_seg.core.guidance.metric import Metric
@@ -71,6 +71,13 @@ def test_an_old_config_gives_the_same_losses_and_state_and_one_warning(
     assert len(warnings) == 1 and all(name in warnings[0] for name in old if name in PLACES)
 
 
+def test_old_names_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = mock.Mock(wraps=old_guidance.old_arguments)
+    monkeypatch.setattr(old_guidance, "old_arguments", looked)
+    tiny_vit(prompts=dict(num_prompts=3), guidance=dict(num_classes=5, prompt_side="key", token_side="key"))
+    assert looked.call_count == 1
+
+
 def test_every_argument_has_its_place() -> None:
     # written down, because old configs must still be read when an argument of the metrics gets another name
     arguments = {name for loss in METRICS.values() for name in loss.names()} | set(Metric.names()) - {"loss"}
@@ -114,7 +121,7 @@ def test_an_argument_that_is_set_in_both_ways_is_refused_by_both_names(old: str)
 )
 def test_a_wrong_name_or_value_of_a_group_is_refused(config: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError) as error:
-        read_guidance(dict(num_classes=3, **config), (8, 8))
+        tiny_vit(prompts=dict(num_prompts=3), guidance=dict(num_classes=3, **config))
     assert message in str(error.value)
 
 
