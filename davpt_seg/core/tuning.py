@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError, nearest
 from .arguments import checked
-from .blocks import Trunk, family_of
+from .blocks import APART, Trunk, family_of
 from .quantization import int8_values
 from .reading import unread_block
 
@@ -65,7 +65,9 @@ def tune(
     Args:
         trunk: the ViT, with ``blocks``.
         biases: takes the offsets of ``blocks.N.attn.{query,key,value}_bias``, however timm keeps these.
-        names: parameter names of the trunk, exact; ``*`` is every block that is run: ``blocks.*.norm1.weight``.
+        names: parameter names of the trunk, exact; ``*`` is every block that is run: ``blocks.*.norm1.weight``. Where a
+            trunk has several layers in place of ``attn.qkv`` or ``mlp.fc1``, these names mean all of them, and
+            ``attn.qkv.bias`` means offsets on all three projections where ``qkv`` has no bias.
         last: the last block that is run, counted from 0; by default the last of all.
 
     Returns:
@@ -79,8 +81,7 @@ def tune(
     known: dict[str, nn.Parameter] = dict(trunk.named_parameters())
     virtual = {f"blocks.{i}.attn.{p}_bias": (i, p) for i in range(len(trunk.blocks)) for p in PROJECTIONS}
     for name in names:
-        pattern = re.escape(name).replace(r"\*", r"\d+")
-        matches = [full for full in [*known, *virtual] if re.fullmatch(pattern, full)]
+        matches = _matches(name, [*known, *virtual])
         if not matches:
             shapes = sorted({re.sub(r"\.\d+\.", ".*.", full) for full in [*known, *virtual]})
             listing = f"all names, with * for the block number: {', '.join(shapes)}"
@@ -93,6 +94,21 @@ def tune(
         for parameter in made[name]:
             parameter.requires_grad_(True)
     return made
+
+
+def _matches(name: str, known: Sequence[str]) -> list[str]:
+    """Return the known names that a name means, in the order of ``known``."""
+    ways = [[name]]
+    if name.endswith(".attn.qkv.bias"):
+        ways.append([name.replace("qkv.bias", f"{projection}_bias") for projection in PROJECTIONS])
+    else:
+        ways += [[name.replace(layer, part) for part in parts] for layer, parts in APART.items() if layer in name]
+    for way in ways:
+        pattern = "|".join(re.escape(each).replace(r"\*", r"\d+") for each in way)
+        matches = [full for full in known if re.fullmatch(pattern, full)]
+        if matches:
+            return matches
+    return []
 
 
 def _offset(trunk: Trunk, biases: ProjectionBiases, block: int, projection: str) -> nn.Parameter:

@@ -150,6 +150,7 @@ class PromptedViT(BlockInputs):
             quantize(self.trunk)
         self.precision = Precision(trunk_dtype)
         self.precision.store(self.trunk)
+        self.train()  # the trunk in its own mode: some of timm's draw random positions in training
         self._register_load_state_dict_pre_hook(take_old_names)
 
     def _build_trunk(

@@ -13,14 +13,8 @@ from torch import Tensor, nn
 from ...errors import InputError
 from ..annotations import Count, Positive, Probability, Size
 from ..arguments import checked
-from ..blocks import Trunk
+from ..blocks import APART, Trunk
 from .base import Adapter, Joined
-
-#: What some trunks have in place of one layer.
-APART = {
-    "attn.qkv": ("attn.q_proj", "attn.k_proj", "attn.v_proj"),
-    "mlp.fc1": ("mlp.fc1_g", "mlp.fc1_x"),
-}
 
 
 class LowRankUpdate(Joined):

@@ -27,6 +27,11 @@ FAMILIES: dict[tuple[type[nn.Module], Optional[type[nn.Module]]], Family] = {
     (EvaBlock, EvaAttention): eva.EvaFamily(),
     (EvaBlock, AttentionRope): eva.EvaFamily(),
 }
+#: Layers that some trunks have in place of one.
+APART = {
+    "attn.qkv": ("attn.q_proj", "attn.k_proj", "attn.v_proj"),
+    "mlp.fc1": ("mlp.fc1_g", "mlp.fc1_x"),
+}
 
 
 def kind(block: nn.Module) -> tuple[type[nn.Module], Optional[type[nn.Module]]]:
