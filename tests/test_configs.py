@@ -39,6 +39,8 @@ BUILT = [path for path in CONFIGS if "pascal_context" not in path.stem]
 # What a method may change; see configs/_base_/methods.
 OF_THE_METHOD = ("prompts", "adapters", "guidance", "tuned", "frozen", "trunk_mode", "drop_path_rate")
 
+ROTARY = ["dinov3_vits", "dinov3_vitb", "dinov3_vitl", "eva02_vitl", "pe_spatial_vitl"]
+
 every_config = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
@@ -145,6 +147,12 @@ def test_compositions_without_a_file_agree_with_themselves_too(head: str, trunk:
     assert_consistent(compose("davpt", head, trunk, data))
 
 
+@pytest.mark.parametrize("trunk", ROTARY)
+@pytest.mark.parametrize("head", ["upernet", "setr_pup", "linear"])
+def test_compositions_with_rotary_trunks_agree_with_themselves_too(head: str, trunk: str) -> None:
+    assert_consistent(compose("davpt", head, trunk, "ade20k"))
+
+
 @pytest.mark.parametrize("path", BUILT, ids=lambda path: str(path.relative_to(ROOT)))
 def test_config_builds_and_trains_what_its_method_says(path: Path) -> None:
     assert_trains_what_its_method_says(Config.fromfile(path), method_of(path))
@@ -156,6 +164,18 @@ def test_config_builds_and_trains_what_its_method_says(path: Path) -> None:
 @pytest.mark.parametrize("trunk", ["vitl", "vits", "vitl14_reg"])
 def test_experiments_without_a_file_build_and_train_what_their_method_says(trunk: str, method: str) -> None:
     assert_trains_what_its_method_says(compose(method, "setr_pup", trunk), method)
+
+
+@pytest.mark.parametrize(("head", "trunk"), zip(["upernet", "setr_pup", "linear", "setr_pup", "linear"], ROTARY))
+def test_experiments_on_rotary_trunks_build_and_train_what_their_method_says(head: str, trunk: str) -> None:
+    assert_trains_what_its_method_says(compose("davpt_plus", head, trunk), "davpt_plus")
+
+
+def test_a_classifier_on_dinov3_builds_and_reads_its_class_token() -> None:
+    cfg = compose("davpt_plus", trunk="dinov3_vitb", data="vtab/dtd", split="choose")
+    model = build_on_meta(cfg)
+    assert (model.backbone.out_type, model.backbone.embed_dim) == ("cls_token", 768)
+    assert model.backbone.guidance.num_classes == model.head.num_classes == 47
 
 
 def trained_by(part: str, cfg: Config, dim: int, depth: int, trunk: int) -> int:

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from . import wrong_data, wrong_inputs, wrong_methods, wrong_pruning, wrong_recognition  # noqa: F401  (each adds its cases)
+from . import (  # noqa: F401  (each adds its cases)
+    wrong_data,
+    wrong_inputs,
+    wrong_methods,
+    wrong_pruning,
+    wrong_recognition,
+    wrong_trunks,
+)
 from .wrong_case import CASES, ROOT, WrongInput, message_of
 
 PAGE = (ROOT / "docs" / "wrong_inputs.md").read_text().splitlines()

@@ -103,7 +103,7 @@ def _prepare(parser: argparse.ArgumentParser, cfg: Config, args: argparse.Namesp
     """
     from ..experiments.shares import check_prunable
     from ..training.measure import images_to_measure
-    from ..training.start import check_weights, stop_where_diverged, use_resume
+    from ..training.start import check_weights, stop_where_diverged, use_resume, warn_of_normalisation
     from ..training.testing import check_files
 
     check_files(None, args.test)
@@ -129,6 +129,7 @@ def _prepare(parser: argparse.ArgumentParser, cfg: Config, args: argparse.Namesp
     if args.importance:
         images_to_measure(cfg, "val", None, args.config)
     check_weights(cfg)
+    warn_of_normalisation(cfg)
 
 
 def _use_amp(cfg: Config) -> None:

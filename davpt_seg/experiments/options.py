@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from ..core.guidance.old_guidance import current_option
 from ..errors import InputError, near_names, nearest, some
 from .config_files import use_current_guidance
+from .normalisation import follow_model_name, named_normalisation
 
 # What Runner.from_cfg and MMEngine's model wrapping read besides Runner's own arguments, and what our scripts read.
 READ_BY_OTHERS = {
@@ -28,6 +29,8 @@ def put_options(cfg: Config, options: Mapping[str, Any]) -> None:
     A dict is merged into a dict, unless it says ``'_delete_': True``, and replaces everything else. MMEngine's own
     ``merge_from_dict`` fails on a dict over another value, and on an entry of a list or tuple that is no dict.
 
+    Another ``model_name`` brings its mean and standard deviation, where the config had those of the name before.
+
     Old names of guidance's arguments become the current ones, in the options and in the config.
 
     Raises:
@@ -41,9 +44,11 @@ def put_options(cfg: Config, options: Mapping[str, Any]) -> None:
             raise InputError(f"--cfg-options {old} is the old name of {key}, which is set as well; omit {old}")
     options = dict(current)
     check_options(cfg, options)
+    before = named_normalisation(cfg)
     for key, value in options.items():
         first, *path = key.split(".")
         cfg[first] = _changed(cfg.get(first), path, value)
+    follow_model_name(cfg, before)
 
 
 def _current(key: str, value: Any) -> tuple[str, Any]:

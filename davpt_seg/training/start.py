@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from ..engine import FiniteLossHook
 from ..engine.resumed_rates_hook import ResumedRatesHook
 from ..errors import InputError
+from ..experiments.normalisation import contradiction
 from .load_from import check_load_from
 from .resume import checkpoint_to_resume
 from .resume_changes import check_resume
@@ -35,6 +37,12 @@ def check_weights(cfg: Config) -> None:
             "name it by --cfg-options model.backbone.weights=PATH (for trunk=vitb_mocov3 and trunk=vits14 also by the "
             "environment: DAVPT_MOCOV3=PATH, DAVPT_VITS14=PATH)"
         )
+
+
+def warn_of_normalisation(cfg: Config) -> None:
+    """Warn, once, where pixels are normalised otherwise than timm's weights of the ViT expect."""
+    if is_main_process() and (text := contradiction(cfg)):
+        logger.warning(text)
 
 
 def stop_where_diverged(cfg: Config) -> None:

@@ -39,7 +39,7 @@ EPILOG = """examples:
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    formats = "formats:\n" + "\n".join(f"  {name:13}{about}" for name, about in known_formats())
+    formats = "formats:\n" + "\n".join(f"  {name:20}{about}" for name, about in known_formats())
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG + formats, formatter_class=argparse.RawDescriptionHelpFormatter
     )

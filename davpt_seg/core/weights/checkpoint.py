@@ -17,11 +17,15 @@ from .table import identify
 
 # What a ViT's file may hold that no backbone needs, by timm's name of it.
 LEFT_OUT = {
-    "classifier or projection head": r"head(?:_dist)?\..*",
+    "classifier or projection head": r"(?:(?:lm_)?head(?:_dist)?\..*|proj)",
     "pre-logits layer": r"pre_logits\..*",
     "pooling head": r"(?:attn_pool|pooler)\..*",
     "decoder": r"decoder_.*",
     "mask token": r"mask_token",
+    "mask of the key bias": r".*\.bias_mask",
+    "fixed rotary positions": r"(?:.*\.)?rope\.freqs_(?:cos|sin)",
+    "distillation head": r"projectors\..*",
+    "norm of local crops": r"local_cls_norm\..*",
 }
 TRAINING_STATE = r"(?:optimizer|optim|scaler|loss_scaler|amp|lr_scheduler|scheduler|message_hub|best_\w+)\b.*"
 

@@ -12,7 +12,8 @@ from ...errors import InputError, some
 from ..arguments import check_arguments
 from ..blocks import Trunk
 from .checkpoint import Checkpoint, open_checkpoint
-from .fit import describe, differences, fit
+from .differences import describe, differences
+from .fit import fit
 from .values import faults
 
 logger = logging.getLogger("davpt_seg")

@@ -48,7 +48,9 @@ TRANSFORMERS = (
     (r"encoder\.layer\.(\d+)\.layer_scale(\d)\.lambda1$", r"blocks.\1.ls\2.gamma"),
     (r"layernorm\.", "norm."),
 )
-SEPARATE_PROJECTION = re.compile(r"encoder\.layer\.(\d+)\.attention\.attention\.(query|key|value)\.(weight|bias)")
+PROJECTION = re.compile(
+    r"encoder\.layer\.(?P<block>\d+)\.attention\.attention\.(?P<part>query|key|value)\.(?P<kind>weight|bias)"
+)
 
 
 def from_timm(state: State) -> State:
@@ -58,7 +60,7 @@ def from_timm(state: State) -> State:
 
 def from_dinov2(state: State) -> State:
     """Undo the chunks that DINOv2's training keeps blocks in (``blocks.CHUNK.N``); the rest is timm's."""
-    return from_timm(_renamed(state, [(r"blocks\.\d+\.(\d+)\.", r"blocks.\1.")]))
+    return from_timm(renamed(state, [(r"blocks\.\d+\.(\d+)\.", r"blocks.\1.")]))
 
 
 def from_openai_clip(state: State) -> State:
@@ -68,7 +70,7 @@ def from_openai_clip(state: State) -> State:
 
 def from_mmseg(state: State) -> State:
     """Rename mmseg's VisionTransformer, whose attention is torch's; it may lack the bias of its patch embedding."""
-    state = _renamed(state, MMSEG)
+    state = renamed(state, MMSEG)
     if "patch_embed.proj.bias" not in state and "norm_pre.weight" not in state:
         state["patch_embed.proj.bias"] = state[PATCH_KERNEL].new_zeros(len(state[PATCH_KERNEL]))  # is the same as none
     return state
@@ -76,41 +78,51 @@ def from_mmseg(state: State) -> State:
 
 def from_mmpretrain(state: State) -> State:
     """Rename mmpretrain's VisionTransformer."""
-    return _renamed(state, MMPRETRAIN)
+    return renamed(state, MMPRETRAIN)
 
 
 def from_transformers(state: State) -> State:
     """Rename Hugging Face's ViT and Dinov2 models and join their query, key and value projections."""
-    joined = _renamed(
-        {name: value for name, value in state.items() if not SEPARATE_PROJECTION.fullmatch(name)}, TRANSFORMERS
-    )
+    projections, others = joined(state, PROJECTION, ("query", "key", "value"))
+    return from_timm({**renamed(others, TRANSFORMERS), **projections})
+
+
+def joined(state: State, pattern: re.Pattern[str], order: Sequence[str]) -> tuple[State, State]:
+    """Join separate query, key and value projections; return them under timm's names, and the other tensors.
+
+    Args:
+        state: tensors by name.
+        pattern: a projection's name, with the groups ``block``, ``part`` and ``kind`` (weight or bias).
+        order: the parts for query, key and value.
+    """
     parts: dict[str, dict[str, Tensor]] = {}
+    others = {}
     for name, value in state.items():
-        if found := SEPARATE_PROJECTION.fullmatch(name):
-            block, projection, kind = found.groups()
-            parts.setdefault(f"blocks.{block}.attn.qkv.{kind}", {})[projection] = value
-    for name, part in parts.items():  # where one of the three is missing, the joined tensor's shape will tell
-        joined[name] = torch.cat([part[projection] for projection in ("query", "key", "value") if projection in part])
-    return from_timm(joined)
+        if found := pattern.fullmatch(name):
+            parts.setdefault(f"blocks.{found['block']}.attn.qkv.{found['kind']}", {})[found["part"]] = value
+        else:
+            others[name] = value
+    # Where one of the three is missing, the joined tensor's shape will show it.
+    return {name: torch.cat([part[key] for key in order if key in part]) for name, part in parts.items()}, others
 
 
-def _renamed(state: State, rules: Sequence[tuple[str, str]]) -> State:
-    renamed = {}
+def renamed(state: State, rules: Sequence[tuple[str, str]]) -> State:
+    """Apply each rule (pattern, replacement) in turn to the start of every name."""
+    result = {}
     for name, value in state.items():
         for pattern, replacement in rules:
             name = re.sub(f"^{pattern}", replacement, name)
-        renamed[name] = value
-    return renamed
+        result[name] = value
+    return result
 
 
-def _timm_filter(state: State, kernel_name: str) -> State:
-    kernel = state[kernel_name]
-    if kernel.ndim != 4:
-        return dict(state)  # its shape will be refused by name
+def filter_model(kernel: Tensor) -> VisionTransformer:
+    """Build the model that timm's filters look at, for a patch embedding (D, C, h, w).
+
+    The filters also resample. This model has no positions and the file's own patch size, so nothing is resampled.
+    """
     width, channels, *patch = kernel.shape
-    # timm's filter also resamples, for which it looks at a model. This one has no positions and the file's own patch
-    # size, so nothing is resampled here.
-    model = VisionTransformer(
+    return VisionTransformer(
         img_size=tuple(patch),  # type: ignore[arg-type]
         patch_size=tuple(patch),  # type: ignore[arg-type]
         in_chans=channels,
@@ -120,4 +132,10 @@ def _timm_filter(state: State, kernel_name: str) -> State:
         num_classes=0,
         pos_embed="none",
     )
-    return checkpoint_filter_fn(dict(state), model, adapt_layer_scale=True)
+
+
+def _timm_filter(state: State, kernel_name: str) -> State:
+    kernel = state[kernel_name]
+    if kernel.ndim != 4:
+        return dict(state)  # its shape will be refused by name
+    return checkpoint_filter_fn(dict(state), filter_model(kernel), adapt_layer_scale=True)

@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ...errors import InputError, some
-from . import names
+from . import eva_names, names
 from .formats import Format
 
 WRAPPED = r"(?:module\.|_orig_mod\.)*"  # by DistributedDataParallel, by torch.compile
 OPENMMLAB = rf"(?:(?P<which>state_dict|ema_state_dict)\.)?{WRAPPED}"
+TIMM = rf"(?:(?P<which>state_dict_ema|model_ema|state_dict|model)\.)?{WRAPPED}"
+TIMM_NETWORKS = ("state_dict_ema", "model_ema", "state_dict", "model")
+DINO_HEADS = r"(?:model\.)?(?:(?:teacher|student)\.(?:module\.)?\w*head\.|\w+_loss\.).*"
 ANYTHING = r".*"
 
 FORMATS = (
@@ -52,11 +55,29 @@ FORMATS = (
         beside=ANYTHING,
     ),
     Format(
+        "transformers",
+        "Hugging Face's DINOv3 models",
+        rf"(?:state_dict\.)?{WRAPPED}(?:\w+\.)?",
+        eva_names.from_transformers_dinov3,
+        "embeddings.patch_embeddings.weight",
+        (r"(?:model\.)?layer\.0\.attention\.q_proj\.weight",),
+        beside=ANYTHING,
+    ),
+    Format(
         "MoCo-v3",
         "facebookresearch/moco-v3 pre-training",
         rf"(?:state_dict\.)?{WRAPPED}(?P<which>base_encoder|momentum_encoder)\.",
         which=("base_encoder", "momentum_encoder"),
         beside=rf"(?:state_dict\.)?{WRAPPED}predictor\..*",
+    ),
+    Format(
+        "DINOv3",
+        "facebookresearch/dinov3 training",
+        rf"(?:model\.)?(?P<which>teacher|student)\.{WRAPPED}backbone\.",
+        eva_names.from_dinov3,
+        marks=(r"storage_tokens",),
+        which=("teacher", "student"),
+        beside=DINO_HEADS,
     ),
     Format(
         "DINOv2",
@@ -65,7 +86,7 @@ FORMATS = (
         names.from_dinov2,
         marks=(r"mask_token",),
         which=("teacher", "student"),
-        beside=r"(?:model\.)?(?:(?:teacher|student)\.(?:module\.)?\w*head\.|\w+_loss\.).*",
+        beside=DINO_HEADS,
     ),
     Format(
         "DINO",
@@ -75,11 +96,27 @@ FORMATS = (
         beside=r"(?:(?:teacher|student)\.(?:module\.)?head\.|dino_loss\.).*",
     ),
     Format(
+        "DINOv3",
+        "facebookresearch/dinov3 backbones, and what uses their layout: EUPE, LingBot-Vision",
+        rf"(?:model\.|state_dict\.)?{WRAPPED}",
+        eva_names.from_dinov3,
+        marks=(r"storage_tokens",),
+    ),
+    Format(
         "DINOv2",
         "facebookresearch/dinov2 backbones, with or without registers",
         rf"(?:model\.|state_dict\.)?{WRAPPED}",
         names.from_dinov2,
         marks=(r"mask_token", r"blocks\.(?:\d+\.)?\d+\.ls1\.gamma"),
+    ),
+    Format(
+        "EVA-02",
+        "baaivision/EVA's EVA-02: pre-training, fine-tuning, CLIP image towers",
+        rf"{TIMM}(?:visual\.)?",
+        eva_names.from_eva,
+        marks=(r"blocks\.0\.attn\.(?:q_bias|q_proj\.weight)", r"blocks\.0\.mlp\.w12?\.weight"),
+        which=TIMM_NETWORKS,
+        beside=r"(?:.*\.)?(?:text\..*|logit_scale)",
     ),
     Format(
         "MAE",
@@ -92,6 +129,23 @@ FORMATS = (
         "facebookresearch/mae fine-tuning",
         r"model\.",
         marks=(r"fc_norm\.weight", r"head\.weight"),
+    ),
+    Format(
+        "Perception Encoder",
+        "facebookresearch/perception_models, with their CLIP's text tower or without",
+        rf"(?:state_dict\.|weights\.|model\.)?{WRAPPED}(?:visual\.)?",
+        eva_names.from_perception_encoder,
+        "conv1.weight",
+        (r"(?:attn_pool\.probe|transformer\.resblocks\.0\.ls_1\.gamma)",),
+        beside=ANYTHING,
+    ),
+    Format(
+        "Perception Encoder",
+        "facebookresearch/perception_models, without pooling and layer scale",
+        rf"(?:state_dict\.|weights\.|model\.)?{WRAPPED}",
+        eva_names.from_perception_encoder,
+        "conv1.weight",
+        (r"transformer\.resblocks\.0\.attn\.in_proj_weight",),
     ),
     Format(
         "CLIP",
@@ -111,8 +165,8 @@ FORMATS = (
     Format(
         "timm",
         "timm, and who uses its names: DeiT, DINO's and MAE's encoder files, MoCo-v3's linear probes",
-        rf"(?:(?P<which>state_dict_ema|model_ema|state_dict|model)\.)?{WRAPPED}",
-        which=("state_dict_ema", "model_ema", "state_dict", "model"),
+        TIMM,
+        which=TIMM_NETWORKS,
     ),
 )
 JAX = "Google's vision_transformer and big_vision, .npz"
