@@ -21,7 +21,7 @@ from .projection import KeyValue
 from .prompts.prompts import Prompts
 from .prompts.zero_start import Beside
 from .quantization import is_quantized
-from .sharding import require_complete
+from .sharded import require_complete
 from .tuning import ProjectionBiases
 
 Own = TypeVar("Own", bound="BlockInputs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from torch import Tensor, nn
@@ -59,6 +60,15 @@ def is_quantized(module: nn.Module) -> bool:
 def int8_values(module: nn.Module) -> int:
     """Return the number of weights in int8, which are no parameters."""
     return sum(part.weight_int8.numel() for part in module.modules() if isinstance(part, Int8Linear))
+
+
+def names_as_in(state: Collection[str], own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return a model's tensors by the names that they have in a state dict, which may hold int8 layers as floats."""
+    own = dict(own)
+    for name in [name for name in own if name.endswith(".weight_int8") and name.removesuffix("_int8") in state]:
+        own[name.removesuffix("_int8")] = own.pop(name)
+        del own[name.removesuffix("int8") + "scale"]
+    return own
 
 
 def require_torchao() -> Any:

@@ -33,7 +33,7 @@ from .inputs import BlockInputs
 from .precision import TRUNK_DTYPES, Precision, require_frozen
 from .quantization import QUANTIZATIONS, quantize, require_torchao
 from .reading import OUTPUTS, check_tokens, freeze_unread, last_block_read
-from .sharding import through
+from .sharded import through
 from .trunk import WeightsSource, build_trunk
 from .tuning import ProjectionBiases, tune
 

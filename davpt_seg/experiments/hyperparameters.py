@@ -46,14 +46,8 @@ SIZES = (  # what any other method brings
     *JOINING["guidance"],
     *("prompts", "prompt_norm", "init_divide_by_8", "tuned", "key_value_prompts", "rank", "width"),
 )
-OF_ALL = (
-    "lr",
-    "head_lr",
-    "weight_decay",
-    "head_weight_decay",
-    "drop_path",
-    "batch_size",
-)  # values that no method lacks
+# Values that no method lacks.
+OF_ALL = ("lr", "head_lr", "weight_decay", "head_weight_decay", "drop_path", "batch_size")
 PLUS = ("davpt_plus", "davpt_release")  # methods that train what the column "tuned" names
 COMMAND = "the command"
 WHERE = ("method", "trunk", "task", "source", "note")
@@ -80,11 +74,11 @@ class Hyperparameters:
 
     def join(self, other: Hyperparameters, names: Iterable[str]) -> Hyperparameters:
         """Return these with another's values where these have none."""
-        brought = [name for name in names if self[name] is None and other[name] is not None]
-        return Hyperparameters(
-            {**self.values, **{name: other[name] for name in brought}},
-            {**self.origins, **{name: other.origins[name] for name in brought}},
-        )
+        joined = self
+        for name in names:
+            if self[name] is None and other[name] is not None:
+                joined = joined.put({name: other[name]}, other.origins[name])
+        return joined
 
     def typed(self, name: str) -> bool:
         """Whether the command says so."""

@@ -15,11 +15,7 @@ DOUBLED = ("prompts", "guidance")  # a model has these once
 #: What changes the prompts of another method, and is no set of prompts itself: the argument, and who brings it.
 OF_PROMPTS = {"carry": "carried", "start": "zero_start", "init": "prototypes"}
 LISTS = ("adapters", "tuned")  # these add up
-SIZES = {
-    "num_prompts": "key_value_prompts",
-    "rank": "rank",
-    "width": "width",
-}  # of adapters: arguments, and their words
+SIZES = {"num_prompts": "key_value_prompts", "rank": "rank", "width": "width"}  # of adapters: arguments, their words
 WEIGHTS = ("patch_weight", "cls_weight")  # of guidance: arguments, and words
 
 

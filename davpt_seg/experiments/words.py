@@ -149,21 +149,13 @@ WORDS = (
 )  # fmt: skip
 # Columns of hyperparameters.csv that no word sets.
 COLUMNS = (
-    Word(
-        "guided_blocks", C, "guided blocks, counted from 0: first and last, or the only one", "use_method()", ROW, str
-    ),
+    Word("guided_blocks", C, "guided blocks, counted from 0: first and last, or the only one", "use_method()", ROW,
+         str),
     Word("tuned", C, "letters of what DA-VPT+ trains", "use_method()", ROW, str),
     Word("prompt_norm", C, "norm of the prompts", "use_prompts()", ROW, str),
-    Word(
-        "init_divide_by_8",
-        C,
-        "whether the released initial prompts are divided by 8",
-        "use_prompts()",
-        ROW,
-        str,
-        choices=("True", "False"),
-    ),
-)
+    Word("init_divide_by_8", C, "whether the released initial prompts are divided by 8", "use_prompts()", ROW, str,
+         choices=("True", "False")),
+)  # fmt: skip
 PARTS = tuple(dict.fromkeys(word.name for word in WORDS if word.part))
 BY_RUNNER = tuple(dict.fromkeys(word.name for word in WORDS if word.by_runner))
 

@@ -13,7 +13,7 @@ def read_json(path: Path) -> Optional[dict[str, Any]]:
     """Read a JSON file; None where it is not there, is damaged, or holds anything else than a mapping with entries."""
     try:
         content = json.loads(path.read_text())
-    except (FileNotFoundError, ValueError, RecursionError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return None
     return content if content and isinstance(content, dict) else None
 

@@ -11,6 +11,7 @@ from mmengine.runner import CheckpointLoader, Runner
 from torch import Tensor, nn
 
 from ..core.adapters.old_lora import current_name
+from ..core.quantization import names_as_in
 from ..core.weights import UNREADABLE
 from ..core.weights.table import identify
 from ..engine.guided import bare_model
@@ -33,7 +34,7 @@ def check_load_from(runner: Runner, path: str) -> None:
     """
     model = bare_model(runner)
     state = _read(path)
-    own = model.state_dict()
+    own = names_as_in(state, model.state_dict())
     other_shape = [name for name in state if name in own and own[name].shape != state[name].shape]
     taken = {name for name in state if name in own and name not in other_shape}
     unknown = [name for name in state if name not in own]

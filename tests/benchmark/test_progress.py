@@ -23,7 +23,7 @@ from davpt_seg.benchmark.plan.parts import read
 from davpt_seg.benchmark.plan.plan import plan_of
 from davpt_seg.benchmark.plan.schema import PlanFile
 from davpt_seg.benchmark.plan.study import Run
-from davpt_seg.benchmark.run import progress
+from davpt_seg.benchmark.run import progress, states
 from davpt_seg.benchmark.run.progress import Progress
 from davpt_seg.benchmark.run.protocol import Protocol
 from davpt_seg.runs.attempts import Attempt, next_attempt
@@ -86,6 +86,13 @@ def test_a_terminal_has_a_line_for_each_run_in_progress_and_one_for_all(protocol
     assert f"[1/4] {first.key}: validation 50.00 after 60 s; 3 left, ETA 0:0" in text
     assert f"{second.key}: FAILED. Its log, {two}/attempts/001.log, ends with\n    done\n" in text
     assert text.rstrip().endswith("[1/4] 0 in progress; 1 failed, 3 left, ETA 0:00:00")  # a failed trial: no final run
+
+
+def test_trials_of_another_grid_are_not_counted_as_done(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    for values in ("1e-3,1e-2", "2e-3,2e-2"):
+        what = ("--tasks", "vtab/dtd", "--trunks", "vitb_in21k", "--methods", "linear", "--grid", f"lr={values}")
+        assert bench.run("w", "--search-only", what=what) == 0
+        assert capsys.readouterr().out.startswith(f"2 runs in {bench.folder / 'w'}; 2 of them left to do")
 
 
 def test_a_terminal_too_low_for_all_runs_still_has_the_summary(protocol: Protocol) -> None:
@@ -240,7 +247,7 @@ def test_a_dry_run_gives_each_line_before_it_reads_the_next_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[Path] = []
-    monkeypatch.setattr(listing, "result", looked.append)
+    monkeypatch.setattr(states, "result", looked.append)
     lines = listing.lines(big(tmp_path, 10))
     for n in range(1, 4):
         next(lines)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from davpt_seg.core import PromptedViT
-from davpt_seg.core.quantization import Int8Linear
+from davpt_seg.core.quantization import Int8Linear, names_as_in
 from davpt_seg.core.sharding import shard_blocks
 from davpt_seg.core.tuning import trained_table
 from davpt_seg.errors import InputError
@@ -107,6 +107,13 @@ def test_weights_at_construction_and_from_a_checkpoint_are_rounded_alike() -> No
     plain = PromptedViT("vit_tiny_patch16_224", timm_kwargs=TINY)
     loaded = int8(plain.state_dict(), "linear")
     assert all(torch.equal(value, loaded.state_dict()[key]) for key, value in built.state_dict().items())
+
+
+def test_a_models_tensors_have_the_names_of_a_checkpoint_that_fills_them() -> None:
+    state = full("lora").state_dict()
+    own = int8(state, "lora").state_dict()
+    assert names_as_in(state, own).keys() == state.keys()
+    assert names_as_in(own, own).keys() == own.keys()
 
 
 @by_method

@@ -6,33 +6,13 @@ import os.path as osp
 import re
 from typing import Annotated, Any, Optional
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    StrictBool,
-    StrictInt,
-    StrictStr,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, ValidationInfo, model_validator
 
 from ...errors import InputError, nearest
 from ...experiments.catalog import config_root
 from ...experiments.words import is_path
 from .drawings import Figure, Table
-from .fields import (
-    MOST_SEED,
-    SEEDS,
-    WORDS,
-    FileName,
-    FolderName,
-    Names,
-    Options,
-    Seeds,
-    Words,
-    WordsAndKeys,
-    within,
-)
+from .fields import MOST_SEED, SEEDS, WORDS, FileName, FolderName, Names, Options, Seeds, Words, WordsAndKeys, within
 from .parts import Part, check_keys, shortened
 from .space import MOST_TRIALS, Axes
 from .variants import Series, methods_of

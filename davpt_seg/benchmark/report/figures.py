@@ -46,7 +46,8 @@ def picture(columns: Sequence[Column]) -> Figure:
 
     Trunks are told apart by colour; a panel has its own range.
     """
-    panels = [(row, label) for row, label in rows(columns) if row not in COSTS and _any(columns, row)]
+    scored = [(row, label) for row, label in rows(columns) if row not in COSTS]
+    panels = [panel for panel in scored if any(column.value(panel[0]) is not None for column in columns)]
     methods = list(dict.fromkeys(column.name for column in columns))
     trunks = list(dict.fromkeys(column.trunk for column in columns))
 
@@ -58,15 +59,11 @@ def picture(columns: Sequence[Column]) -> Figure:
     for axes, (row, label) in zip(grid, panels):
         _dots(axes, columns, row, methods, trunks)
         axes.set_title(label, fontsize=8, fontweight="bold" if row in MEANS else "normal")
-    scored = scores_named(row for row, _ in panels)
-    figure.supxlabel(f"test {scored} (%): mean, and standard deviation over seeds", fontsize=9)
+    names = scores_named(row for row, _ in panels)
+    figure.supxlabel(f"test {names} (%): mean, and standard deviation over seeds", fontsize=9)
     handles, labels = _legend(grid[0], trunks, columns, [row for row, _ in panels])
     figure.legend(handles, labels, loc="outside upper center", ncols=4, fontsize=8, frameon=False)
     return figure
-
-
-def _any(columns: Sequence[Column], row: str) -> bool:
-    return any(column.scores.get(row) or column.means().get(row) is not None for column in columns)
 
 
 def _dots(axes: Axes, columns: Sequence[Column], row: str, methods: Sequence[str], trunks: Sequence[str]) -> None:
@@ -74,7 +71,7 @@ def _dots(axes: Axes, columns: Sequence[Column], row: str, methods: Sequence[str
         shift = (trunks.index(column.trunk) - (len(trunks) - 1) / 2) * 0.22
         place, color = methods.index(column.name) + shift, f"C{trunks.index(column.trunk)}"
         score = column.scores.get(row)
-        mean = score.mean if score else column.means().get(row)
+        mean = column.value(row)
         if mean is not None:
             axes.errorbar(mean, place, xerr=(score and score.deviation) or 0, fmt="o", color=color, ms=4.5, capsize=2)
         figure = published_figure(column, row)

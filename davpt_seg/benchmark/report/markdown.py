@@ -96,10 +96,8 @@ def rows(columns: Sequence[Column]) -> Iterator[tuple[str, str]]:
 
 def cell(column: Column, row: str) -> str:
     """Write one figure of ours."""
-    if row in COSTS:
-        return _number(column.costs.get(row), row)
-    if row in MEANS:
-        return _number(column.means()[row], row)
+    if row in COSTS or row in MEANS:
+        return _number(column.value(row), row)
     return score_text(column.scores.get(row))
 
 
@@ -133,8 +131,8 @@ def as_csv(columns: Sequence[Column]) -> str:
     for column in columns:
         for row, _ in rows([each for each in columns if each.trunk == column.trunk]):
             score = column.scores.get(row)
-            mean = score.mean if score else {**column.costs, **column.means()}.get(row)
             benchmark = "" if row in COSTS else benchmark_of(row)
+            mean = column.value(row)
             line = (column.trunk, column.name, benchmark, row, mean, score and score.deviation, score and score.seeds)
             writer.writerow([*line, published_figure(column, row), _told(column.chosen.get(row))])
     return text.getvalue()

@@ -102,6 +102,11 @@ class Column:
         common = set(parts[0]).intersection(*parts[1:])
         return {seed: statistics.mean(part[seed] for part in parts) for seed in sorted(common)}
 
+    def value(self, row: str) -> Optional[float]:
+        """Return the figure of a row, a task, a mean over tasks or a cost; None where there is none yet."""
+        score = self.scores.get(row)
+        return score.mean if score else {**self.costs, **self.means()}.get(row)
+
     def means(self) -> dict[str, Optional[float]]:
         """Compute its means."""
         return means({task: score.mean if score else None for task, score in self.scores.items()})

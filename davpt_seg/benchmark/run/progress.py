@@ -17,6 +17,7 @@ from ...runs.results import result
 from ..plan.study import Run
 from .eta import STAGES, Durations, InProgress, eta, stage_of
 from .protocol import Protocol
+from .states import runs
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,13 +48,18 @@ class Progress:
 
     def __init__(self, protocols: Sequence[Protocol], workers: int, console: Optional[Console] = None) -> None:
         self.workers = workers
-        self.total = sum(
-            (each.study.importance is not None) + each.trials + len(each.study.seeds) for each in protocols
-        )
+        self.total = 0
         self.failed: list[str] = []
         self._studies = [protocol.study for protocol in protocols]
         self._durations = Durations()
-        self._left = {protocol.study.key: _left(protocol, self._durations) for protocol in protocols}
+        self._left: dict[str, Counter[str]] = {}
+        for protocol in protocols:
+            left = self._left[protocol.study.key] = Counter(dict.fromkeys(STAGES, 0))
+            for run in runs(protocol):
+                self.total += 1
+                left[run.stage] += not run.done
+                if run.seconds is not None:
+                    self._durations.add(run.study, run.stage, run.seconds)
         self._failed: Counter[tuple[str, str]] = Counter()
         self._running: dict[str, _Started] = {}
         self._lock = Lock()
@@ -197,23 +203,3 @@ def failure(run: Run, attempt: Attempt) -> str:
     lines = tail(attempt.log).splitlines()[-LINES:] if attempt.log.is_file() else []
     quoted = "\n".join(f"    {line}" for line in lines) or "    (nothing)"
     return f"{run.key}: FAILED. Its log, {attempt.log}, ends with\n{quoted}\n  The same command tries it again."
-
-
-def _left(protocol: Protocol, durations: Durations) -> Counter[str]:
-    """Count the runs of a study that have not ended, by stage, and note how long those took that have."""
-    study = protocol.study
-    left = Counter(search=(study.importance is not None) + protocol.trials, final=len(study.seeds))
-    finals = (protocol.folder / "final" / f"seed={seed}" for seed in study.seeds)
-    for stage, folders in (
-        ("search", [protocol.folder / "whole", *protocol.folder.glob("search/*")]),
-        ("final", finals),
-    ):
-        for folder in folders:
-            found = result(folder)
-            if found is not None:
-                left[stage] -= left[stage] > 0
-                if found.get("seconds") is not None and not found.get("diverged"):
-                    durations.add(study, stage, found["seconds"])
-    if protocol.chosen():
-        left["search"] = 0
-    return left
