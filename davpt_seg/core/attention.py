@@ -48,16 +48,17 @@ class Attended(NamedTuple):
     """What attention did in one block, for guidance and for pictures.
 
     Attributes:
-        input: tokens after ``norm1``, (B, N, D).
+        input: tokens as they enter attention, (B, N, D): after ``norm1`` in a pre-norm block.
         tokens: the tokens' projections, each (B, N, heads, head_dim); queries after the temperature. They are not
             rotated, so that they can be compared with prompts, which have no place.
         placed: the same as attention's softmax compares them; rotated in trunks with rotary positions (RoPE).
-        prompt_input: prompts after ``norm1``, (M, D), or None.
+        prompt_input: prompts likewise, (M, D), or None.
         prompts: the prompts' projections, each (M, heads, head_dim), or None.
         extra: the block's further keys and values, or None.
         mask: what was added to the scores of the softmax of ``placed`` and what joins it, or None.
         beside: the keys and values that have a softmax of their own, with the values that they add; or None.
         output: what attention returns, heads concatenated, before the output projection, (B, N, heads * head_dim).
+        hidden: the hidden layer of an FFN beside attention, (B, N, hidden), or None.
     """
 
     input: Tensor
@@ -69,6 +70,7 @@ class Attended(NamedTuple):
     mask: Optional[Tensor]
     beside: Optional[KeyValue]
     output: Tensor
+    hidden: Optional[Tensor]
 
 
 def attend(
@@ -77,7 +79,7 @@ def attend(
     tokens: Tensor,
     prompts: Optional[Tensor] = None,
     changes: Changes = UNCHANGED,
-    position: Optional[Tensor] = None,
+    position: Any = None,
 ) -> Attended:
     """Let tokens attend to themselves, to prompts and to extra keys; prompts attend to nothing.
 
@@ -90,7 +92,7 @@ def attend(
         position: the tokens' places in the family's form, or None.
     """
     project = partial(family.project, block, offset=changes.bias)
-    own = project(tokens)
+    own, hidden = family.project_tokens(block, tokens, changes.bias)
     if changes.temperature is not None:
         own = own._replace(query=own.query / changes.temperature)
     placed = family.placed(block, own, position)
@@ -111,7 +113,7 @@ def attend(
         key, value = (for_batch(side, placed.query, batch) for side in beside)
         heads = heads + fused_attention(attention, placed.query, key, value)
     output = family.gather(block, tokens, heads)  # (B, N, heads * head_dim)
-    return Attended(tokens, own, placed, prompts, theirs, changes.extra, mask, beside, output)
+    return Attended(tokens, own, placed, prompts, theirs, changes.extra, mask, beside, output, hidden)
 
 
 def _joined(placed: Projected, joining: Sequence[Union[Projected, KeyValue]], batch: int) -> Projected:
@@ -132,7 +134,7 @@ def prompted_block(
     tokens: Tensor,
     prompts: Optional[Tensor] = None,
     changes: Changes = UNCHANGED,
-    position: Optional[Tensor] = None,
+    position: Any = None,
 ) -> tuple[Tensor, Attended]:
     """Run one timm block on tokens (B, N, D) with prompts (M, D) as extra keys and values."""
     theirs = None if prompts is None else family.enter(block, prompts)
@@ -140,7 +142,7 @@ def prompted_block(
         changes = changes._replace(beside=changes.beside._replace(initial=family.enter(block, changes.beside.initial)))
     entering = family.enter(block, tokens)
     attended = attend(family, block, entering, theirs, changes, position)
-    return family.leave(block, tokens, entering, attended.output, changes.ffn), attended
+    return family.leave(block, tokens, entering, attended.output, attended.hidden, changes.ffn), attended
 
 
 def carried_block(
@@ -149,7 +151,7 @@ def carried_block(
     tokens: Tensor,
     prompts: Tensor,
     changes: Changes = UNCHANGED,
-    position: Optional[Tensor] = None,
+    position: Any = None,
 ) -> tuple[Tensor, Attended]:
     """Let prompts (M, D) join the sequence (B, N, D) at its end, and run one timm block on all of them.
 

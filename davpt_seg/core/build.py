@@ -8,7 +8,7 @@ from typing import Any, Optional
 from ..errors import InputError
 from .adapters import Adapters, check_adapters
 from .arguments import check_arguments, check_names, check_values
-from .blocks import Trunk, heads_of
+from .blocks import Trunk, family_of, heads_of
 from .guidance.guidance import Guidance
 from .guidance.mapping import Sharing
 from .guidance.metric import Metric
@@ -138,6 +138,7 @@ def build_guidance(trunk: Trunk, prompts: Optional[Prompts], config: Optional[Ma
         config.update(metric=metric)
         built = dict(num_prompts=_guided_prompts(counts))
     arguments = {**read_guidance(config, patch_size(trunk)), **built, "blocks": blocks}
+    _check_sides(trunk, blocks, arguments["metric"])
     guidance = Guidance(embed_dim=trunk.embed_dim, **arguments)
     if guidance.needs_class_token() and trunk.cls_token is None:
         raise InputError(
@@ -145,6 +146,20 @@ def build_guidance(trunk: Trunk, prompts: Optional[Prompts], config: Optional[Ma
             "and mapping=dict(class_means='patch')"
         )
     return guidance
+
+
+def _check_sides(trunk: Trunk, blocks: Sequence[int], metric: Metric) -> None:
+    """Refuse to compare sides of different widths: projections of all attentions of a block with raw tokens."""
+    raw = ("prompt", "block_input")
+    for block in (trunk.blocks[i] for i in blocks):
+        width = family_of(block).sizes(block)[0]
+        for side in (metric.token_side, metric.cls_side):
+            if width != trunk.embed_dim and (metric.prompt_side in raw) != (side in raw):
+                raise InputError(
+                    f"guidance can't compare prompt_side={metric.prompt_side!r} with {side!r}: the attentions of a "
+                    f"block of this ViT project to {width} channels, tokens and prompts have {trunk.embed_dim}: set "
+                    "prompt_side='query' (or 'key', 'value'), or token_side='block_input' and cls_side='block_input'"
+                )
 
 
 def _guided_prompts(counts: Mapping[int, int]) -> int:

@@ -29,7 +29,7 @@ def fused_attention(attn: Any, query: Tensor, key: Tensor, value: Tensor, mask: 
         query.transpose(1, 2),
         key.transpose(1, 2),
         value.transpose(1, 2),
-        attn_mask=mask,
+        attn_mask=None if mask is None else mask.to(query.dtype),
         dropout_p=attn.attn_drop.p if attn.training else 0.0,
     )
     return heads.transpose(1, 2).flatten(2)

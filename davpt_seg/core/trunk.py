@@ -14,7 +14,7 @@ import torch
 from ..errors import InputError
 from .arguments import check_values
 from .blocks import Trunk
-from .blocks.refused import refusal, refused_by_name
+from .blocks.refused import refusal, refused_by_name, timm_module
 from .weights import load_weights
 
 logger = logging.getLogger("davpt_seg")
@@ -22,6 +22,8 @@ logger = logging.getLogger("davpt_seg")
 WeightsSource = Union[str, Path, Mapping[str, Any], None]
 
 ALWAYS: dict[str, Any] = dict(num_classes=0, dynamic_img_size=True, dynamic_img_pad=True)
+#: timm's modules whose ViTs take no such arguments; their patch embedding is set so afterwards.
+OF_ONE_SIZE = {"beit"}
 #: Arguments of timm.create_model that the prompted ViT sets itself, and files that it reads by ``weights``.
 RESERVED = {
     "checkpoint_path",
@@ -71,15 +73,21 @@ def create_trunk(model_name: str, pretrained: bool, timm_kwargs: Mapping[str, An
     if pooling:
         _report_pooling(model_name, pooling)
     try:
-        trunk: Any = timm.create_model(model_name, pretrained=pretrained, **ALWAYS, **timm_kwargs)
+        trunk: Any = timm.create_model(model_name, pretrained=pretrained, **_always(model_name), **timm_kwargs)
     except OSError as error:
         raise InputError(
             f"timm's weights of {model_name!r} could not be downloaded ({type(error).__name__}). Without a network, "
             "download them elsewhere (its model.safetensors) and set pretrained=False, weights='path/to/that/file'; or "
             "fill the Hugging Face cache there (HF_HOME)."
         ) from error
+    trunk.patch_embed.strict_img_size, trunk.patch_embed.dynamic_img_pad = False, True
     trunk.reset_classifier(0, "")  # drops the pooling head that SigLIP towers have
     return trunk
+
+
+def _always(model_name: str) -> dict[str, Any]:
+    """Return what is always given to timm."""
+    return dict(num_classes=0) if timm_module(model_name) in OF_ONE_SIZE else ALWAYS
 
 
 def _plan(model_name: str, timm_kwargs: Mapping[str, Any]) -> Trunk:
@@ -91,7 +99,7 @@ def _plan(model_name: str, timm_kwargs: Mapping[str, Any]) -> Trunk:
     try:
         with torch.device("meta"):
             kwargs = {name: value for name, value in timm_kwargs.items() if name != "device"}
-            plan: Any = timm.create_model(model_name, pretrained=False, **ALWAYS, **kwargs)
+            plan: Any = timm.create_model(model_name, pretrained=False, **_always(model_name), **kwargs)
     except WRONG_FOR_TIMM as error:
         raise InputError(
             f"model_name {model_name!r} gives no plain timm Vision Transformer with timm_kwargs {dict(timm_kwargs)}: "
@@ -129,7 +137,7 @@ def _own_pooling(trunk: Trunk) -> str:
     """Describe how a trunk makes its image token where that is neither its class token nor its patches' mean."""
     if hasattr(trunk, "dist_token"):
         return "the mean of its class token's and its distillation token's predictions"
-    if trunk.attn_pool is not None:
+    if getattr(trunk, "attn_pool", None) is not None:
         return "an attention pool over its tokens"
     if trunk.global_pool in ("", "token", "avg"):
         return ""

@@ -45,8 +45,8 @@ class PromptedViT(BlockInputs):
 
     Args:
         model_name: timm's, for instance ``vit_large_patch16_224.augreg_in21k``: a plain ViT (``vit_*``, ``deit3_*``,
-            MAE, MoCo-v3, DINO, DINOv2 with or without registers, DINOv3, EVA-02, Perception Encoder, RoPE ViTs, CLIP
-            and SigLIP towers).
+            MAE, MoCo-v3, DINO, DINOv2 with or without registers, DINOv3, EVA-02, BEiT, Perception Encoder, RoPE ViTs,
+            CLIP and SigLIP towers).
         pretrained: get timm's weights of that name from its hub.
         weights: or take them, strictly, from a local file of any known format (docs/weights.md), or from a dict of the
             arguments of :class:`~davpt_seg.core.weights.WeightsFile`.

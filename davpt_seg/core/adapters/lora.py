@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import Optional, cast
 
@@ -15,6 +16,9 @@ from ..annotations import Count, Positive, Probability, Size
 from ..arguments import checked
 from ..blocks import APART, Trunk
 from .base import Adapter, Joined
+
+#: What stands before the name of a layer in blocks with several attentions and FFNs beside each other.
+BESIDE = re.compile(r"^(attns|ffns)\.\d+\.")
 
 
 class LowRankUpdate(Joined):
@@ -53,7 +57,8 @@ class LoRA(Adapter):
     A layer of weight W returns W x + (alpha / rank) B A x. The fused ``qkv`` gets one A of (rank, D) for all three
     projections and one B of (3 * D, rank): the same number of parameters as query and value with a pair each. Where a
     trunk has ``q_proj``, ``k_proj`` and ``v_proj`` instead, ``attn.qkv`` names these three, with a pair each; and
-    ``mlp.fc1`` both layers of a SwiGLU.
+    ``mlp.fc1`` both layers of a SwiGLU. In a block with several attentions and FFNs beside each other, a target names
+    the layer of each.
 
     Args:
         rank: rank of the updates.
@@ -116,11 +121,22 @@ class LoRA(Adapter):
 def _layer_names(trunk: Trunk, targets: Sequence[str], depth: Optional[int]) -> Iterator[str]:
     """Yield the names of the target layers, block by block and in the trunk's order."""
     known = [name for name, module in trunk.blocks[0].named_modules() if isinstance(module, nn.Linear)]
-    targets = [part for name in targets for part in ((name,) if name in known else APART.get(name, (name,)))]
-    if not targets or not set(targets) <= set(known):
+    found: set[str] = set()
+    for target in targets:
+        layers = _layers_of(target, known)
+        if not layers:
+            raise InputError(f"lora target {target!r} must be a linear layer of a block, one of {known}")
+        found |= layers
+    if not found:
         raise InputError(f"lora targets {list(targets)} must be linear layers of a block, one or more of {known}")
     for i in range(depth or len(trunk.blocks)):
-        yield from (f"blocks.{i}.{name}" for name in known if name in targets)
+        yield from (f"blocks.{i}.{name}" for name in known if name in found)
+
+
+def _layers_of(target: str, known: Sequence[str]) -> set[str]:
+    """Return which of a block's linear layers a target names."""
+    names = {target} if target in known else {target, *APART.get(target, ())}
+    return {name for name in known if BESIDE.sub("", name) in names or name in names}
 
 
 def layer_key(name: str) -> str:

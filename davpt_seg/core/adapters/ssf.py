@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ...errors import InputError
 from ..annotations import Count, Range
 from ..arguments import checked
-from ..blocks import Trunk, family_of
+from ..blocks import Trunk
 from .base import Adapter, Joined
 
 
@@ -89,9 +89,14 @@ class SSF(Adapter):
 
 def _places(trunk: Trunk, depth: Optional[int]) -> Iterator[tuple[str, nn.Module]]:
     """Name the trunk's operations, of the first ``depth`` blocks; within the patch embedding, only the whole of it."""
-    skipped = {"patch_embed", "rope", *(f"blocks.{i}" for i in range(depth or len(trunk.blocks), len(trunk.blocks)))}
+    skipped = {
+        "patch_embed",
+        "rope",
+        "rel_pos_bias",
+        *(f"blocks.{i}" for i in range(depth or len(trunk.blocks), len(trunk.blocks))),
+    }
     # tokens, layer scales and biases that belong to none of the trunk's operations
-    holders = {id(trunk), *map(id, trunk.blocks), *(id(family_of(b).attention(b)) for b in trunk.blocks)}
+    holders = {id(trunk), *map(id, trunk.blocks), *(id(getattr(b, "attn", b)) for b in trunk.blocks)}
     yield "patch_embed", trunk.patch_embed
     for name, module in trunk.named_modules():
         outer = {name, name.partition(".")[0], ".".join(name.split(".")[:2])}

@@ -17,7 +17,7 @@ from timm.models.eva import Eva
 from torch import Tensor, nn
 
 from ..projection import Projected
-from .family import Embedded, Family, add_bias, shifted
+from .family import Embedded, Family, add_bias, joined, shifted
 
 
 class EvaFamily(Family):
@@ -36,7 +36,7 @@ class EvaFamily(Family):
         if attn.qkv is None:
             sides = [shifted(layer(entering), own) for layer, own in self._layers(block, offset)]
         else:
-            sides = list(shifted(attn.qkv(entering), _joined(self.biases(block), offset)).chunk(3, dim=-1))
+            sides = list(shifted(attn.qkv(entering), joined(self.biases(block), offset)).chunk(3, dim=-1))
         query, key, value = (side.unflatten(-1, (-1, attn.head_dim)) for side in sides)
         key = attn.k_norm(key)
         groups = query.shape[-2] // key.shape[-2]
@@ -85,7 +85,7 @@ class EvaFamily(Family):
         elif getattr(attn, "q_bias", None) is None:
             add_bias(attn.qkv, offset)
         else:
-            offset = _joined(attn.qkv.bias, offset)
+            offset = joined(attn.qkv.bias, offset)
             attn.qkv.bias = None
             if offset is not None:
                 query, key, value = offset.chunk(3)
@@ -118,9 +118,3 @@ def rotations(trunk: Eva, rotation: Tensor, carried: int) -> list[Tensor]:
     if trunk.rope_mixed:
         return [block.transpose(0, 1) for block in rotation]
     return [rotation[:, None]] * len(trunk.blocks)
-
-
-def _joined(*offsets: Optional[Tensor]) -> Optional[Tensor]:
-    """Add up what is not None."""
-    found = [offset for offset in offsets if offset is not None]
-    return found[0] if len(found) == 1 else sum(found[1:], found[0]) if found else None

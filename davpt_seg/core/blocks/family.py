@@ -19,7 +19,17 @@ class Embedded(NamedTuple):
     """
 
     tokens: Tensor
-    positions: Sequence[Optional[Tensor]]
+    positions: Sequence[Any]
+
+
+class Heads(NamedTuple):
+    """What the walk reads of an attention: numbers of heads and channels, factor of scores, dropout and mode."""
+
+    num_heads: int
+    head_dim: int
+    scale: float
+    attn_drop: nn.Dropout
+    training: bool
 
 
 class Family:
@@ -31,7 +41,7 @@ class Family:
     """
 
     def attention(self, block: Any) -> Any:
-        """Return the module with ``num_heads``, ``head_dim``, ``scale`` and ``attn_drop``."""
+        """Return the block's attention, or :class:`Heads` where none of its modules has all of these attributes."""
         return block.attn
 
     def enter(self, block: Any, tokens: Tensor) -> Tensor:
@@ -56,14 +66,23 @@ class Family:
         query, key, value = qkv.unflatten(-1, (3, attn.num_heads, attn.head_dim)).unbind(-3)
         return Projected(attn.q_norm(query), attn.k_norm(key), value)
 
-    def placed(self, block: Any, tokens: Projected, position: Optional[Tensor]) -> Projected:
+    def project_tokens(
+        self, block: Any, entering: Tensor, offset: Optional[Tensor] = None
+    ) -> tuple[Projected, Optional[Tensor]]:
+        """Project tokens (B, N, D) as :meth:`project` does, and return what the same layer computes for :meth:`leave`.
+
+        That is the hidden layer of an FFN beside attention, (B, N, hidden), and None in other blocks.
+        """
+        return self.project(block, entering, offset), None
+
+    def placed(self, block: Any, tokens: Projected, position: Any) -> Projected:
         """Return the tokens' projections as attention compares them: rotated, where positions are rotations.
 
         Prompts have no place and do not pass here. Those that stay in the sequence are its last tokens, and get none.
         """
         return tokens
 
-    def mask(self, block: Any, position: Optional[Tensor], queries: int, keys: int) -> Optional[Tensor]:
+    def mask(self, block: Any, position: Any, queries: int, keys: int) -> Optional[Tensor]:
         """Return what is added to attention's scores, (heads, queries, keys) or None; 0 for prompts, the last keys."""
         return None
 
@@ -74,7 +93,13 @@ class Family:
         return output if attn.gate is None else output * attn.gate(entering).sigmoid()
 
     def leave(
-        self, block: Any, tokens: Tensor, entering: Tensor, output: Tensor, ffn: Optional[Callable[..., Tensor]]
+        self,
+        block: Any,
+        tokens: Tensor,
+        entering: Tensor,
+        output: Tensor,
+        hidden: Optional[Tensor],
+        ffn: Optional[Callable[..., Tensor]],
     ) -> Tensor:
         """Add attention and FFN to tokens (B, N, D).
 
@@ -83,16 +108,21 @@ class Family:
             tokens: tokens that entered the block.
             entering: what :meth:`enter` returned for them.
             output: what :meth:`gather` returned.
-            ffn: what replaces the FFN's output, given its normalised input and that output, or None.
+            hidden: what :meth:`project_tokens` returned besides projections.
+            ffn: what replaces the FFN's output, given its input (:meth:`enter_ffn`) and that output, or None.
         """
         attn = block.attn
         update = attn.proj_drop(attn.proj(output))
         tokens = tokens + block.drop_path1(self.scale_attention(block, update))
-        entering = block.norm2(tokens)
+        entering = self.enter_ffn(block, tokens)
         update = self.scale_ffn(block, block.mlp(entering))
         if ffn is not None:
             update = ffn(entering, update)
         return tokens + block.drop_path2(update)
+
+    def enter_ffn(self, block: Any, tokens: Tensor) -> Tensor:
+        """Return what the FFN reads of tokens (B, N, D) to which attention was added."""
+        return block.norm2(tokens)
 
     def scale_attention(self, block: Any, update: Tensor) -> Tensor:
         """Apply the layer scale of attention."""
@@ -111,6 +141,12 @@ def shifted(projected: Tensor, offset: Optional[Tensor]) -> Tensor:
     """Add a learned offset in the type of what it is added to."""
     # without the cast, autocast would carry float32 on from here
     return projected if offset is None else projected + offset.to(projected.dtype)
+
+
+def joined(*offsets: Optional[Tensor]) -> Optional[Tensor]:
+    """Add up what is not None."""
+    found = [offset for offset in offsets if offset is not None]
+    return found[0] if len(found) == 1 else sum(found[1:], found[0]) if found else None
 
 
 def add_bias(layer: nn.Linear, offset: Optional[Tensor]) -> None:

@@ -16,7 +16,6 @@ MODULES = {
     "naflexvit": "it takes patches as a padded sequence with masks (NaFlexViT), and not images",
     "vision_transformer_hybrid": "a convolutional network makes its patches (hybrid), so they overlap and have no size",
     "vitamin": "its first stages are convolutions (ViTamin)",
-    "beit": "a bias by relative positions is added to its attention's scores (BEiT)",
     "cait": "its attention mixes heads before and after the softmax, and its class token joins late (CaiT)",
     "xcit": "its attention compares channels, not tokens (XCiT), so there are no keys that a prompt could join",
     "hiera": "its blocks attend within windows and pool their tokens (Hiera)",
@@ -31,8 +30,13 @@ KINDS = {
 
 def refused_by_name(model_name: str) -> Optional[str]:
     """Return why prompts can't join a timm model of that name, or None if nothing is known against it."""
+    return MODULES.get(timm_module(model_name))
+
+
+def timm_module(model_name: str) -> str:
+    """Return the last part of the name of timm's module that a model is of, empty for an unknown model."""
     name = model_name.partition(".")[0]
-    return MODULES.get(model_entrypoint(name).__module__.rpartition(".")[2]) if is_model(name) else None
+    return model_entrypoint(name).__module__.rpartition(".")[2] if is_model(name) else ""
 
 
 def refusal(trunk: Any) -> Optional[str]:

@@ -35,6 +35,17 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "rope mixed and positions": ("vit_small_patch16_rope_mixed_ape_224", {}),
     "rope with register": ("vit_base_patch16_rope_reg1_gap_256", {}),
     "rope with register, without biases": ("vit_mediumd_patch16_rope_reg1_gap_256", {}),
+    "beit": ("beit_base_patch16_224", {}),
+    "beitv2": ("beitv2_base_patch16_224", {}),
+    "beit without biases, with positions": ("beit_base_patch16_224", dict(qkv_bias=False, use_abs_pos_emb=True)),
+    "beit with shared biases": ("beit_base_patch16_224", dict(use_shared_rel_pos_bias=True)),
+    "post-norm": ("vit_base_patch16_rpn_224", {}),
+    "post-norm eva": ("eva02_enormous_patch14_clip_224", {}),
+    "post-norm with rotations": ("vit_small_patch16_dinov3", dict(use_post_norm=True)),
+    "parallel scaling": ("vit_pwee_patch16_reg1_gap_256", {}),
+    "parallel scaling with norms": ("vit_base_patch16_xp_224", {}),
+    "parallel things": ("vit_small_patch16_18x2_224", {}),
+    "parallel things with norms": ("vit_small_patch16_18x2_224", dict(qk_norm=True, scale_attn_norm=True)),
 }
 
 

@@ -61,7 +61,7 @@ def tiny_on_meta(model_name: str) -> nn.Module:
         return made[0]
 
     with pytest.MonkeyPatch.context() as patch, torch.device("meta"):
-        for module in (vision_transformer, eva, timm.models.deit):
+        for module in (vision_transformer, eva, timm.models.deit, timm.models.beit):
             patch.setattr(module, "build_model_with_cfg", build)
         timm.create_model(model_name)
     return made[0]
