@@ -98,18 +98,29 @@ def task_loss(class_token: Tensor, patches: Tensor) -> Tensor:
     return class_token.square().mean() + patches.square().mean()
 
 
-def through_blocks(trunk: nn.Module, tokens: Tensor) -> tuple[Tensor, Tensor]:
+def embed(trunk: nn.Module, images: Tensor) -> tuple[Tensor, list[dict[str, Tensor]]]:
+    """Run timm's own embedding; return tokens (B, prefix + N, D), and what each block takes besides: its rotation."""
+    found = trunk._pos_embed(trunk.patch_embed(images))
+    tokens, rope = found if isinstance(found, tuple) else (found, None)
+    depth = len(trunk.blocks)
+    if rope is None:
+        return trunk.norm_pre(tokens), [{}] * depth
+    return trunk.norm_pre(tokens), [dict(rope=own) for own in (rope if trunk.rope_mixed else [rope] * depth)]
+
+
+def through_blocks(trunk: nn.Module, tokens: Tensor, places: Sequence[dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
     """Run timm's own blocks; return the class token (B, D) and the patch tokens (B, N, D)."""
-    for block in trunk.blocks:
-        tokens = block(tokens)
+    for block, own in zip(trunk.blocks, places):
+        tokens = block(tokens, **own)
     return trunk.fc_norm(trunk.norm(tokens))[:, 0], tokens[:, trunk.num_prefix_tokens :]
 
 
 def floor(
-    model: PromptedViT, images: Tensor, walk: Callable[[nn.Module, Tensor], tuple[Tensor, Tensor]] = through_blocks
+    model: PromptedViT, images: Tensor, walk: Callable[..., tuple[Tensor, Tensor]] = through_blocks
 ) -> dict[str, Tensor]:
     """Run the bare trunk from embedded tokens that need a gradient; ``walk`` may be a compiled through_blocks."""
-    return {"loss_task": task_loss(*walk(model.trunk, model.embed(images).tokens.detach().requires_grad_()))}
+    tokens, places = embed(model.trunk, images)
+    return {"loss_task": task_loss(*walk(model.trunk, tokens.detach().requires_grad_(), places))}
 
 
 def timed(call: Callable[[], Any], options: argparse.Namespace) -> float:

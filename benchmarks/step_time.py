@@ -11,7 +11,7 @@ The arms run on one frozen timm ViT of random weights, in eval mode (no dropout)
   same loss plus the two metric losses of the last block (150 classes, from pixel label maps; without the k-means that
   runs every so many steps), the backward to all trained parameters, AdamW's step and ``zero_grad``.
 - **concatenated**: the same step with the prompts really in the sequence of timm's own blocks, dropped after each.
-  Its losses and gradients are first checked against ours, in float32.
+  Its losses and gradients are first checked against ours, in float32. Not for trunks with rotary positions.
 - **joint**, **offset**, **gate**: the step of VPT-Deep, whose prompts join the tokens' softmax, and of the two forms of
   ``vpt_deep+zero_start``, whose prompts have one of their own: prompts in every block, the loss on map and class token,
   AdamW; no guidance, no biases.
@@ -103,6 +103,8 @@ def build(num_prompts: int, options: argparse.Namespace) -> dict[str, tuple[Prom
     tuned = ["blocks.*.attn.key_bias", "blocks.*.attn.value_bias"]
     prompts, guidance = dict(num_prompts=num_prompts), dict(num_classes=NUM_CLASSES)
     model = PromptedViT(options.model, prompts=prompts, guidance=guidance, tuned=tuned).to(options.device).train()
+    if "concatenated" in options.arms and getattr(model.trunk, "rope", None) is not None:
+        raise SystemExit("concatenated is written for trunks without rotary positions; set --arms floor ours")
     images, labels = draw_batch(options)
     arms: dict[str, tuple[PromptedViT, Losses]] = {
         "floor": (model, partial(floor, model, images)),

@@ -16,7 +16,7 @@ import timm
 from timm.data import constants
 
 from davpt_seg.core.blocks.refused import MODULES, refusal, refused_by_name
-from davpt_seg.core.trunk import ALWAYS
+from davpt_seg.core.trunk import always
 
 PAGE = Path(__file__).parents[1] / "docs" / "trunks.md"
 BEGIN, END = "<!-- written by tools/trunks_page.py -->\n", "<!-- end -->\n"
@@ -105,9 +105,9 @@ def _patch(trunk: Any) -> Optional[int]:
 
 def _built(name: str) -> Any:
     try:
-        return timm.create_model(name, **SMALL, **ALWAYS)
+        return timm.create_model(name, **SMALL, **always(name))
     except AssertionError:  # Sapiens 2 names the heads of keys of each block
-        return timm.create_model(name, **SMALL, **ALWAYS, num_kv_heads=2)
+        return timm.create_model(name, **SMALL, **always(name), num_kv_heads=2)
 
 
 def _constants(name: str) -> frozenset[str]:

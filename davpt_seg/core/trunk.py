@@ -73,7 +73,7 @@ def create_trunk(model_name: str, pretrained: bool, timm_kwargs: Mapping[str, An
     if pooling:
         _report_pooling(model_name, pooling)
     try:
-        trunk: Any = timm.create_model(model_name, pretrained=pretrained, **_always(model_name), **timm_kwargs)
+        trunk: Any = timm.create_model(model_name, pretrained=pretrained, **always(model_name), **timm_kwargs)
     except OSError as error:
         raise InputError(
             f"timm's weights of {model_name!r} could not be downloaded ({type(error).__name__}). Without a network, "
@@ -85,7 +85,7 @@ def create_trunk(model_name: str, pretrained: bool, timm_kwargs: Mapping[str, An
     return trunk
 
 
-def _always(model_name: str) -> dict[str, Any]:
+def always(model_name: str) -> dict[str, Any]:
     """Return what is always given to timm."""
     return dict(num_classes=0) if timm_module(model_name) in OF_ONE_SIZE else ALWAYS
 
@@ -99,7 +99,7 @@ def _plan(model_name: str, timm_kwargs: Mapping[str, Any]) -> Trunk:
     try:
         with torch.device("meta"):
             kwargs = {name: value for name, value in timm_kwargs.items() if name != "device"}
-            plan: Any = timm.create_model(model_name, pretrained=False, **_always(model_name), **kwargs)
+            plan: Any = timm.create_model(model_name, pretrained=False, **always(model_name), **kwargs)
     except WRONG_FOR_TIMM as error:
         raise InputError(
             f"model_name {model_name!r} gives no plain timm Vision Transformer with timm_kwargs {dict(timm_kwargs)}: "

@@ -36,3 +36,16 @@ def test_it_measures_the_arms_that_are_asked_for(
     script.main([*options.split(), "--arms", "joint", "offset", "gate"])
     assert "| arm | median step, s | time to joint |" in (out := capsys.readouterr().out)
     assert "| gate | " in out and "floor" not in out
+
+
+def test_it_measures_trunks_with_rotary_positions(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    script = load_script(BENCHMARKS / "step_time.py")
+    model = "vit_small_patch16_rope_mixed_224"
+    options = f"--model {model} --image-size 32 --batch-size 2 --rounds 2 --warmup 0 --num-prompts 3 --device cpu"
+    script.main([*options.split(), "--arms", "floor", "ours"])
+    assert "| ours | " in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="set --arms floor ours"):
+        script.main(options.split())

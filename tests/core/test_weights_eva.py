@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from timm.models.eva import Eva
 
 from davpt_seg.core.weights import load_weights
 from davpt_seg.core.weights.names import State
+from davpt_seg.errors import InputError
 
 from . import checkpoint_writers as write
 from . import eva_writers as eva
@@ -204,3 +207,41 @@ def test_timms_beit_keeps_its_names(tmp_path: Path) -> None:
     load_weights(trunk, save(wrapped("model")(dict(source.state_dict())), tmp_path / "beit.pth"))
     images = torch.rand(2, 3, 32, 32)
     assert torch.equal(trunk.forward_features(images), source.forward_features(images))
+
+
+SHAPES = [(), (0,), (3,), (33,), (2, 5), (1, 2, 3), (4, 3, 2, 2), (1, 1, 1, 1, 1)]
+
+
+ALONE = [case for case in FILES if not re.search("timm|davpt_seg|student|EMA", case)]  # no second network, no optimizer
+
+
+@pytest.mark.parametrize("case", ALONE)
+def test_a_tensor_of_another_shape_is_refused_by_name_or_left_out(tmp_path: Path, case: str) -> None:
+    _, _, name, writer = FILES[case]
+    trunk = tiny(name)
+    content = writer(dict(trunk.state_dict()))
+    path = tmp_path / "file.pth"
+    accepted: list[str] = []
+    for place, (owner, key) in enumerate(owners(content)):
+        shape, kept = SHAPES[place % len(SHAPES)], owner[key]
+        owner[key] = torch.ones(shape)
+        with suppress(InputError):
+            load_weights(trunk, save(content, path))
+            accepted.append(key)
+        owner[key] = kept
+    needless = (
+        "head|proj$|mask_token|bias_mask|attn_pool|freqs|student|local_cls|projectors|text|logit_scale|decode|data_"
+    )
+    assert [key for key in accepted if not re.search(needless, key)] == []
+    load_weights(trunk, save(content, path))
+
+
+def owners(content: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
+    """Where the tensors of a checkpoint are, the first block's and what is outside of blocks."""
+    found: list[tuple[dict[str, Any], str]] = []
+    for key, value in content.items():
+        if isinstance(value, dict):
+            found += owners(value)
+        elif isinstance(value, torch.Tensor) and "1." not in key:
+            found.append((content, key))
+    return found

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from davpt_seg.core import PromptedViT
 from davpt_seg.core.weights import FORMATS, load_weights, open_checkpoint
+from davpt_seg.errors import InputError
 
 from . import checkpoint_writers as write
 from .checkpoint_writers import State
@@ -205,6 +206,24 @@ def test_every_format_of_the_table_has_a_case_above() -> None:
 
     here = {case[0] for case in [*FILES.values(), *EVA_FILES.values()]}
     assert here == {format_.name for format_ in FORMATS} | {"JAX"}
+
+
+@pytest.mark.parametrize(
+    ("case", "name", "shape"),
+    [
+        ("DINOv2 registers", "cls_token", (0,)),
+        ("DINOv2 registers", "pos_embed", (3,)),
+        ("OpenAI CLIP", "visual.proj", (3,)),
+    ],
+)
+def test_a_tensor_that_timms_filter_cannot_turn_is_refused(
+    tmp_path: Path, case: str, name: str, shape: tuple[int, ...]
+) -> None:
+    format_, _, kwargs, writer = FILES[case]
+    trunk = prompted(**kwargs)
+    path = save({**writer(state_of(trunk)), name: torch.ones(shape)}, tmp_path / "file.pth")
+    with pytest.raises(InputError, match=rf"\(format {format_}\) has a tensor of a shape that its format never has"):
+        load_weights(trunk.trunk, path)
 
 
 LEFT_OUT = {

@@ -109,7 +109,13 @@ def _taken(
             checkpoint.left_out.setdefault("other modules", []).append(name)
         else:
             checkpoint.unexpected.append(name)
-    renamed = format_.to_timm(inside)
+    try:
+        renamed = format_.to_timm(inside)
+    except (IndexError, RuntimeError) as error:  # timm's filters split, add and turn tensors
+        raise InputError(
+            f"weights file {str(path)!r} (format {format_.name}) has a tensor of a shape that its format never has: "
+            f"{error}. The file is damaged, or of another model; get it again"
+        ) from error
     for name in dict.fromkeys([*inside, *renamed]):
         if reason := _needless(name):
             checkpoint.left_out.setdefault(reason, []).append(name)

@@ -70,10 +70,9 @@ def describe(tensors: State) -> str:
     if PATCH_KERNEL in tensors and tensors[PATCH_KERNEL].ndim == 4:
         kernel = tensors[PATCH_KERNEL]
         facts += [f"width {len(kernel)}", f"patches of {times(kernel.shape[2:])} pixels"]
-    if "pos_embed" in tensors:
-        facts.append(f"{tensors['pos_embed'].shape[-2]} positions")
-    if "reg_token" in tensors:
-        facts.append(f"{tensors['reg_token'].shape[-2]} registers")
+    for name, counted in (("pos_embed", "positions"), ("reg_token", "registers")):
+        if name in tensors and tensors[name].ndim > 1:
+            facts.append(f"{tensors[name].shape[-2]} {counted}")
     return ", ".join(facts)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Optional
 
 from timm.models.eva import checkpoint_filter_fn
 from torch import Tensor
@@ -38,19 +39,23 @@ def from_dinov3(state: State) -> State:
     Their joined bias becomes timm's ``q_bias`` and ``v_bias``. timm's filter, which drops the key part unseen, does not
     get to see it: a key bias that its mask lets pass is kept as ``k_bias``, which no timm model has.
     """
-    biases: State = {}
+    kept: State = {}
     others: State = {}
     for name, value in state.items():
         if name.endswith("attn.qkv.bias"):
-            mask = state.get(f"{name}_mask")
-            parts = (value if mask is None else value * mask.to(value.dtype)).chunk(3)
-            stem = name[: -len("qkv.bias")]
-            biases |= {f"{stem}{letter}_bias": part for letter, part in zip("qkv", parts)}
+            kept |= _split_bias(name, value, state.get(f"{name}_mask"))
         elif name == "rope_embed.periods":
-            biases[PERIODS] = value
+            kept[PERIODS] = value
         else:
             others[name] = value
-    return {**_timm_filter(others), **_without_zero_key_bias(biases)}
+    return {**_timm_filter(others), **_without_zero_key_bias(kept)}
+
+
+def _split_bias(name: str, bias: Tensor, mask: Optional[Tensor]) -> State:
+    if bias.ndim != 1 or len(bias) % 3 or (mask is not None and mask.shape != bias.shape):
+        return {name: bias}  # refused by name
+    parts = (bias if mask is None else bias * mask.to(bias.dtype)).chunk(3)
+    return {f"{name[: -len('qkv.bias')]}{letter}_bias": part for letter, part in zip("qkv", parts)}
 
 
 def from_transformers_dinov3(state: State) -> State:
@@ -68,12 +73,11 @@ def from_eva(state: State) -> State:
 
 def from_perception_encoder(state: State) -> State:
     """Let timm rename Perception Encoder's image tower; its projection into the text's space is left out."""
-    tower = {name: value for name, value in state.items() if name != "proj"}
-    return checkpoint_filter_fn(tower, filter_model(state["conv1.weight"]))
+    return _timm_filter({name: value for name, value in state.items() if name != "proj"}, "conv1.weight")
 
 
-def _timm_filter(state: State) -> State:
-    kernel = state[PATCH_KERNEL]
+def _timm_filter(state: State, kernel_name: str = PATCH_KERNEL) -> State:
+    kernel = state[kernel_name]
     if kernel.ndim != 4:
         return dict(state)  # its shape will be refused by name
     return checkpoint_filter_fn(dict(state), filter_model(kernel))

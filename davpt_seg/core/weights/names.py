@@ -90,20 +90,25 @@ def from_transformers(state: State) -> State:
 def joined(state: State, pattern: re.Pattern[str], order: Sequence[str]) -> tuple[State, State]:
     """Join separate query, key and value projections; return them under timm's names, and the other tensors.
 
+    Those that do not fit together keep their names, so that these are refused.
+
     Args:
         state: tensors by name.
         pattern: a projection's name, with the groups ``block``, ``part`` and ``kind`` (weight or bias).
         order: the parts for query, key and value.
     """
-    parts: dict[str, dict[str, Tensor]] = {}
-    others = {}
-    for name, value in state.items():
+    parts: dict[str, dict[str, str]] = {}
+    for name in state:
         if found := pattern.fullmatch(name):
-            parts.setdefault(f"blocks.{found['block']}.attn.qkv.{found['kind']}", {})[found["part"]] = value
-        else:
-            others[name] = value
-    # Where one of the three is missing, the joined tensor's shape will show it.
-    return {name: torch.cat([part[key] for key in order if key in part]) for name, part in parts.items()}, others
+            parts.setdefault(f"blocks.{found['block']}.attn.qkv.{found['kind']}", {})[found["part"]] = name
+    projections: State = {}
+    taken: set[str] = set()
+    for target, names in parts.items():
+        values = [state[names[part]] for part in order if part in names]
+        if all(value.ndim and value.shape[1:] == values[0].shape[1:] for value in values):
+            projections[target] = torch.cat(values)  # where one of the three is missing, its shape will show it
+            taken |= set(names.values())
+    return projections, {name: value for name, value in state.items() if name not in taken}
 
 
 def renamed(state: State, rules: Sequence[tuple[str, str]]) -> State:
