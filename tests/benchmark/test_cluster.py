@@ -165,17 +165,23 @@ def test_a_plan_whose_node_and_driver_die_ends_with_the_tables_of_one_machine(be
     assert not list((bench.folder / "w").rglob("*.pth"))
 
 
-def test_ctrl_c_ends_the_trainings_of_a_cluster_and_the_next_driver_resumes_them(bench: Bench, nodes: Nodes) -> None:
+@pytest.mark.parametrize(("of_a_run", "runs"), [(1, 2), pytest.param(2, 1, marks=pytest.mark.slow)])
+def test_ctrl_c_ends_the_trainings_of_a_cluster_and_the_next_driver_resumes_them(
+    bench: Bench, nodes: Nodes, of_a_run: int, runs: int
+) -> None:
     bench.command = bench.command.replace("SECONDS=0.4", "SECONDS=60")
-    driver = nodes.start(bench, cluster=f"ray://127.0.0.1:{nodes.port}")
+    driver = nodes.start(
+        bench, "--nodes", str(of_a_run), "--gpus-per-run", "0", cluster=f"ray://127.0.0.1:{nodes.port}"
+    )
     wait_for(driver, bench, lambda: len(bench.started()) >= 2)
     first = bench.folder / "w/vtab/dtd/vitb_in21k/linear/search/lr=0.001"
     wait_for(driver, bench, lambda: last_attempt(first).log.read_text() != "")  # what is printed arrives meanwhile
     assert last_attempt(first).state() == "running"
     driver.send_signal(signal.SIGINT)
     assert driver.wait(180) == 130, said(bench)
-    assert said(bench).count(": stopped; ") == 2
-    trainings = [last_attempt(path.parent.parent) for path in nodes.folder.rglob("00?.json") if "dtd" in str(path)]
+    assert said(bench).count(": stopped; ") == runs
+    name = json.loads((bench.folder / "w" / "cluster.json").read_text())["name"]
+    trainings = [last_attempt(path.parent.parent) for path in nodes.folder.rglob(f"{name}/**/attempts/00?.json")]
     there = [each for each in trainings if each.ended == "stopped"]
     assert len(there) == 2
     for each in there:

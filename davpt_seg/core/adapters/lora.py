@@ -121,16 +121,11 @@ class LoRA(Adapter):
 def _layer_names(trunk: Trunk, targets: Sequence[str], depth: Optional[int]) -> Iterator[str]:
     """Yield the names of the target layers, block by block and in the trunk's order."""
     known = [name for name, module in trunk.blocks[0].named_modules() if isinstance(module, nn.Linear)]
-    found: set[str] = set()
-    for target in targets:
-        layers = _layers_of(target, known)
-        if not layers:
-            raise InputError(f"lora target {target!r} must be a linear layer of a block, one of {known}")
-        found |= layers
-    if not found:
+    found = [_layers_of(target, known) for target in targets]
+    if not found or not all(found):
         raise InputError(f"lora targets {list(targets)} must be linear layers of a block, one or more of {known}")
     for i in range(depth or len(trunk.blocks)):
-        yield from (f"blocks.{i}.{name}" for name in known if name in found)
+        yield from (f"blocks.{i}.{name}" for name in known if name in set().union(*found))
 
 
 def _layers_of(target: str, known: Sequence[str]) -> set[str]:

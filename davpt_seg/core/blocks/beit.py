@@ -107,7 +107,8 @@ def resampled(table: Tensor, old: tuple[int, int], new: tuple[int, int]) -> Tens
     """Resample a table (rows, heads) from a grid (h, w) of patches to another; the class token's rows stay.
 
     timm's resampling is bilinear, between offsets whose spacing grows with distance (BEiT's, arXiv 2106.08254). It runs
-    on a CPU and in float32, so it is asked once where it reads, and any table is then resampled by two products.
+    on a CPU and in float32, so it is asked once where it reads, and any table is then resampled by two products. ONNX
+    has no part of it: before an export by tracing, run the model on images of that size once.
     """
     if old == new:
         return table

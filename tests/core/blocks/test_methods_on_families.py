@@ -14,7 +14,7 @@ from ..methods import METHODS
 from ..test_export import assert_exports_with_any_batch
 from ..test_methods import stir
 from .families import family_vit
-from .test_families import draw
+from .test_families import draw, walked
 
 SIZE = (24, 37)
 TRUNKS = ["beit", "post-norm", "post-norm eva", "parallel scaling", "parallel things"]
@@ -62,6 +62,17 @@ def test_what_folds_into_the_weights_leaves_a_trunk_for_timms_own_forward_pass(n
 
 
 @by_trunk
+def test_a_trunk_in_training_drops_the_paths_that_timm_drops(trunk: str) -> None:
+    model, images = family_vit(trunk, trunk_mode="train", drop_path_rate=0.5).train(), draw((32, 32)).repeat(4, 1, 1, 1)
+    torch.manual_seed(3)
+    ours = model.trunk.norm(walked(model, images))
+    torch.manual_seed(3)
+    torch.testing.assert_close(ours, model.trunk.forward_features(images), rtol=0, atol=1e-10)
+    torch.manual_seed(4)
+    assert not torch.allclose(model.trunk.norm(walked(model, images)), ours)
+
+
+@by_trunk
 def test_guidance_records_prompts_and_patches_of_one_width(trunk: str) -> None:
     metric = dict(image_token="mean")
     guidance = dict(num_classes=5, metric=metric, blocks=[0, 1], mapping=dict(class_means="patch"))
@@ -96,12 +107,12 @@ def test_guidance_of_several_attentions_compares_raw_prompts_with_raw_tokens() -
     assert record.tokens.shape[-1] == record.prompts.shape[-1] == 64
 
 
-@by_trunk
-def test_each_exports_with_a_dynamic_batch(trunk: str) -> None:
+@pytest.mark.parametrize("trunk", ["parallel scaling", "parallel things"])
+def test_parallel_blocks_export_with_a_dynamic_batch(trunk: str) -> None:
     assert_exports_with_any_batch(family_vit(trunk, prompts=dict(num_prompts=2, carry=0)))
 
 
 def test_lora_of_one_layer_for_attention_and_ffn_is_asked_for_by_its_name() -> None:
     known = r"\['in_proj', 'attn_out_proj', 'mlp_out_proj'\]"
-    with pytest.raises(InputError, match=rf"lora target 'attn.qkv' must be a linear layer of a block, one of {known}"):
+    with pytest.raises(InputError, match=rf"lora targets \['attn.qkv'\] must be linear layers .* {known}"):
         family_vit("parallel scaling", adapters=[dict(type="lora")])

@@ -84,10 +84,8 @@ def test_shares_of_attention_count_the_biases(monkeypatch: pytest.MonkeyPatch) -
         torch.testing.assert_close(shares, weights[:, :, 5:, 1:5].mean(dim=1), rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("size", [32, 24])
-def test_it_exports_with_a_dynamic_batch_also_for_images_of_another_size(size: int) -> None:
-    prompts = dict(num_prompts=2, carry=0)
-    model = family_vit("beit", prompts=prompts, timm_kwargs=dict(img_size=size))
+def test_it_exports_with_a_dynamic_batch_also_for_images_of_another_size() -> None:
+    model = family_vit("beit", prompts=dict(num_prompts=2, carry=0), timm_kwargs=dict(img_size=24))
     assert_exports_with_any_batch(model)
 
 
