@@ -34,6 +34,7 @@ named("attention within windows", "samvit_base_patch16", "attend within windows"
 named("patches as a padded sequence", "naflexvit_base_patch16_gap", "padded sequence", timm_kwargs={})
 named("patches of a convolutional network", "vit_base_r50_s16_224", "convolutional network", timm_kwargs={})
 named("relative positions", "vit_relpos_base_patch16_224", "relative positions", timm_kwargs={})
+named("a model of a folder without a model", "local-dir:nowhere", "config.json", "could not be read", timm_kwargs={})
 named("a tag that timm does not have", f"{DINOV3}.lvd142m", "Invalid pretrained tag")
 named("registers in a ViT's words", DINOV3, "unexpected keyword argument 'reg_tokens'", timm_kwargs=dict(reg_tokens=4))
 named(
@@ -92,6 +93,13 @@ file(
     lambda: eva.dinov3(tensors(f"{DINOV3}_qkvb")),
     "unexpected (4): blocks.0.attn.q_bias",
     "take a model_name with qkvb",
+)
+file(
+    "a checkpoint of a training with an int8 trunk",
+    DINOV3,
+    lambda: {f"trunk.{k}_int8" if k.endswith("fc1.weight") else f"trunk.{k}": v for k, v in tensors(DINOV3).items()},
+    "format davpt_seg) does not fit",
+    "trained with trunk_quantization='int8', which rounds",
 )
 
 

@@ -105,6 +105,11 @@ def _plan(model_name: str, timm_kwargs: Mapping[str, Any]) -> Trunk:
             f"model_name {model_name!r} gives no plain timm Vision Transformer with timm_kwargs {dict(timm_kwargs)}: "
             f"{error}. timm.list_models('vit_*') lists names"
         ) from error
+    except OSError as error:  # of names with "hf-hub:" or "local-dir:"
+        raise InputError(
+            f"model_name {model_name!r}: the config.json of this model could not be read ({type(error).__name__}); "
+            "check the name and the network, or take a name of timm.list_models('vit_*')"
+        ) from error
     parameters = sum(parameter.numel() for parameter in plan.parameters())
     if parameters > MOST_PARAMETERS:
         raise InputError(

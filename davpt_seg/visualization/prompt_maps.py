@@ -81,7 +81,8 @@ def prompt_contribution(model: PromptedViT, images: Tensor, block: int) -> Tenso
         keys, values = (
             side.to(dtype).transpose(0, 1).expand(len(images), -1, -1, -1) for side in attended.beside
         )  # (B, heads, M, head_dim)
-        own = F.scaled_dot_product_attention(query, key, value, attn_mask=attended.mask)
+        mask = None if attended.mask is None else attended.mask.to(dtype)
+        own = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         added = F.scaled_dot_product_attention(query, keys, values)
     return added.norm(dim=(1, 3)) / own.norm(dim=(1, 3))
 

@@ -245,3 +245,30 @@ def owners(content: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
         elif isinstance(value, torch.Tensor) and "1." not in key:
             found.append((content, key))
     return found
+
+
+def beit(seed: int = 0, **kwargs: Any) -> Any:
+    """A tiny BEiT, with biases that all blocks share."""
+    trunk = timm.create_model("beit_base_patch16_224", num_classes=0, use_shared_rel_pos_bias=True, **{**TINY, **kwargs})
+    write.randomise(trunk, seed)
+    return trunk.eval()
+
+
+@torch.no_grad()
+def test_a_release_of_beit_with_its_indices_gives_the_features_it_was_written_from(tmp_path: Path) -> None:
+    source, trunk, images = beit(), beit(seed=1), torch.rand(2, 3, 32, 32)
+    indices = {"blocks.0.attn.relative_position_index": torch.zeros(17, 17, dtype=torch.long)}
+    checkpoint = load_weights(trunk, save({"model": {**source.state_dict(), **indices}}, tmp_path / "beit.pth"))
+    assert torch.equal(trunk.forward_features(images), source.forward_features(images))
+    assert "index of relative positions (blocks.0.attn.relative_position_index)" in checkpoint.summary()
+
+
+@torch.no_grad()
+def test_biases_of_beit_are_resampled_to_the_trunks_grid(tmp_path: Path) -> None:
+    source, trunk, images = beit(), beit(seed=1, img_size=(48, 64)), torch.rand(2, 3, 48, 64)
+    checkpoint = load_weights(trunk, save(dict(source.state_dict()), tmp_path / "beit.safetensors"))
+    source.set_input_size((48, 64))
+    torch.testing.assert_close(trunk.forward_features(images), source.forward_features(images), rtol=0, atol=1e-4)
+    assert "biases by relative position resampled from 4x4 to 6x8 patches" in checkpoint.summary()
+    with pytest.raises(InputError, match=r"of another shape \(3\)(?s:.*)relative_position_bias_table"):
+        load_weights(beit(num_heads=4), str(tmp_path / "beit.safetensors"))

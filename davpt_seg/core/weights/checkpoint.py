@@ -24,6 +24,7 @@ LEFT_OUT = {
     "mask token": r"mask_token",
     "mask of the key bias": r".*\.bias_mask",
     "fixed rotary positions": r"(?:.*\.)?rope\.freqs_(?:cos|sin)",
+    "index of relative positions": r"(?:.*\.)?relative_position_index",
     "distillation head": r"projectors\..*",
     "norm of local crops": r"local_cls_norm\..*",
 }

@@ -10,13 +10,14 @@ import torch
 from timm.layers import resample_abs_pos_embed, resample_patch_embed
 
 from ..blocks import Trunk
+from ..blocks.beit import OF_CLASS_TOKEN, resampled
 from .differences import times
 from .eva_names import PERIODS
 from .names import PATCH_KERNEL, State
 
 
 def fit(tensors: State, trunk: Trunk, resample_patch: bool) -> list[str]:
-    """Resample positions to the trunk's grid, in place; return what was done, one sentence each.
+    """Resample positions and BEiT's biases of them to the trunk's grid, in place; return what was done, one sentence each.
 
     Args:
         tensors: the file's, under timm's names.
@@ -28,6 +29,7 @@ def fit(tensors: State, trunk: Trunk, resample_patch: bool) -> list[str]:
     done = [
         _rename_final_norm(tensors, trunk),
         _resample_positions(tensors, trunk),
+        _resample_tables(tensors, trunk),
         _drop_zero_biases(tensors, trunk),
     ]
     if resample_patch:
@@ -91,6 +93,23 @@ def _resample_positions(tensors: State, trunk: Trunk) -> Optional[str]:
         positions, new_size=[height, width], old_size=[side, side], num_prefix_tokens=prefix
     )
     return f"position embeddings resampled from {side}x{side} to {height}x{width} patches"
+
+
+def _resample_tables(tensors: State, trunk: Trunk) -> Optional[str]:
+    """Resample BEiT's biases by relative position, of a square grid, to the trunk's."""
+    grid, own = tuple(trunk.patch_embed.grid_size), trunk.state_dict()
+    sides = set()
+    for name in [name for name in tensors if name.endswith("relative_position_bias_table") and name in own]:
+        table = tensors[name]
+        places = math.isqrt(max(len(table) - OF_CLASS_TOKEN, 0)) if table.ndim == 2 else 0
+        side = (places + 1) // 2
+        if table.shape[1:] != own[name].shape[1:] or (2 * side - 1) ** 2 + OF_CLASS_TOKEN != len(table):
+            continue  # of no known grid, or of other heads: refused by name
+        if side >= 1 and table.shape != own[name].shape:
+            tensors[name] = resampled(table, (side, side), grid)
+            sides.add(side)
+    old = " and ".join(f"{side}x{side}" for side in sorted(sides))
+    return f"biases by relative position resampled from {old} to {times(grid)} patches" if sides else None
 
 
 def _resample_patch(tensors: State, trunk: Trunk) -> Optional[str]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from davpt_seg.core import PromptedViT
 from davpt_seg.core.blocks.beit import places_read, resampled
-from davpt_seg.visualization import prompt_attention
+from davpt_seg.visualization import prompt_attention, prompt_contribution
 
 from ..test_export import assert_exports_with_any_batch
 from .families import family_vit
@@ -96,3 +96,9 @@ def test_in_mixed_precision_outputs_stay_close() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         (mixed,) = model(images).maps
     assert torch.cosine_similarity(mixed.float().flatten(), exact.flatten(), dim=0) > 0.99
+
+
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_what_zero_start_prompts_add_is_measured_on_a_model_cast_to_half_precision(half: torch.dtype) -> None:
+    model, images = family_vit("beit", prompts=dict(num_prompts=3, start="offset")).eval(), draw((32, 32))
+    assert torch.equal(prompt_contribution(model.to(half), images.to(half), -1), torch.zeros(len(images), 1 + 16))
