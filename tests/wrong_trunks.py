@@ -34,6 +34,8 @@ named("attention within windows", "samvit_base_patch16", "attend within windows"
 named("patches as a padded sequence", "naflexvit_base_patch16_gap", "padded sequence", timm_kwargs={})
 named("patches of a convolutional network", "vit_base_r50_s16_224", "convolutional network", timm_kwargs={})
 named("relative positions", "vit_relpos_base_patch16_224", "relative positions", timm_kwargs={})
+named("heads of 10 channels", DINOV3, "divided among num_heads 6", "of 4 channels", timm_kwargs=dict(embed_dim=60))
+named("heads of 384 / 5 channels", "beit_base_patch16_224", "num_heads 5", timm_kwargs=dict(embed_dim=384, num_heads=5))
 named("a model of a folder without a model", "local-dir:nowhere", "config.json", "could not be read", timm_kwargs={})
 named("a tag that timm does not have", f"{DINOV3}.lvd142m", "Invalid pretrained tag")
 named("registers in a ViT's words", DINOV3, "unexpected keyword argument 'reg_tokens'", timm_kwargs=dict(reg_tokens=4))

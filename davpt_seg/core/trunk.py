@@ -14,7 +14,7 @@ import torch
 from ..errors import InputError
 from .arguments import check_values
 from .blocks import Trunk
-from .blocks.refused import refusal, refused_by_name, timm_module
+from .blocks.refused import refusal, refused_by_name, timm_module, wrong_heads
 from .weights import load_weights
 
 logger = logging.getLogger("davpt_seg")
@@ -136,6 +136,8 @@ def _check_kind(model_name: str, trunk: Any) -> None:
         )
     if not len(trunk.blocks):
         raise InputError(f"model_name {model_name!r} has no blocks for prompts; set timm_kwargs depth to 1 or more")
+    if wrong := wrong_heads(trunk):
+        raise InputError(f"model_name {model_name!r}: {wrong}; change it in timm_kwargs")
 
 
 def _own_pooling(trunk: Trunk) -> str:

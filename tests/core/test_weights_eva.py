@@ -249,7 +249,8 @@ def owners(content: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
 
 def beit(seed: int = 0, **kwargs: Any) -> Any:
     """A tiny BEiT, with biases that all blocks share."""
-    trunk = timm.create_model("beit_base_patch16_224", num_classes=0, use_shared_rel_pos_bias=True, **{**TINY, **kwargs})
+    arguments: dict[str, Any] = {**TINY, "num_classes": 0, "use_shared_rel_pos_bias": True, **kwargs}
+    trunk = timm.create_model("beit_base_patch16_224", **arguments)
     write.randomise(trunk, seed)
     return trunk.eval()
 

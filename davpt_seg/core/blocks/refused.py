@@ -6,8 +6,10 @@ from typing import Any, Optional
 
 from timm.layers import PatchEmbed
 from timm.models import is_model, model_entrypoint
+from timm.models.beit import Beit
+from timm.models.eva import Eva
 
-from . import EMBEDDINGS, FAMILIES, kind
+from . import EMBEDDINGS, FAMILIES, family_of, kind
 
 #: By timm's module: known by the name alone, before anything is built.
 MODULES = {
@@ -47,6 +49,22 @@ def refusal(trunk: Any) -> Optional[str]:
         return _reason({type(trunk.patch_embed)})
     unknown = {kind(block) for block in trunk.blocks} - FAMILIES.keys()
     return _reason({part for parts in unknown for part in parts if part is not None}) if unknown else None
+
+
+def wrong_heads(trunk: Any) -> Optional[str]:
+    """Return why a model of known kind can't divide its width among its heads, or None if it can.
+
+    timm builds Eva and Beit so, and they fail in a forward pass.
+    """
+    if not isinstance(trunk, (Eva, Beit)):
+        return None
+    heads = {family_of(block).attention(block).num_heads for block in trunk.blocks}
+    rotated = getattr(trunk, "rope", None) is not None  # by pairs of channels, down and across
+    wrong = [number for number in heads if trunk.embed_dim % (number * (4 if rotated else 1))]
+    if not wrong:
+        return None
+    share = "a multiple of 4 channels, for its rotary positions" if rotated else "the same number of channels"
+    return f"embed_dim {trunk.embed_dim} can't be divided among num_heads {wrong[0]}: each head must have {share}"
 
 
 def _reason(parts: set[type]) -> str:

@@ -27,8 +27,8 @@ HINTS = {
     r"unexpected pos_embed": "the file has position embeddings and the model has none: take the file's own model_name",
     r"unexpected rope\.periods": "the model has other rotary periods than the file, or none",
     r"unexpected cls_token": "the file has a class token: timm_kwargs=dict(class_token=True)",
-    r"unexpected .*\.weight_int8": "the file's ViT was trained with trunk_quantization='int8', which rounds; take the file "
-    "of weights that this training started from",
+    r"unexpected .*\.weight_int8": "the file's ViT was trained with trunk_quantization='int8', which rounds; take the "
+    "file of weights that this training started from",
     rf"shape {PATCH_KERNEL}": "for other patches: weights=dict(path=..., resample_patch=True)",
 }
 

@@ -17,7 +17,7 @@ from .names import PATCH_KERNEL, State
 
 
 def fit(tensors: State, trunk: Trunk, resample_patch: bool) -> list[str]:
-    """Resample positions and BEiT's biases of them to the trunk's grid, in place; return what was done, one sentence each.
+    """Resample positions and biases by position to the trunk's grid, in place; return what was done, a sentence each.
 
     Args:
         tensors: the file's, under timm's names.
