@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from davpt_seg.core import PromptedViT
+from davpt_seg.errors import InputError
 
 KINDS: dict[str, dict[str, Any]] = {
     "float32": {},
@@ -54,9 +56,13 @@ def main() -> None:
     print("| trunk | frozen, MB | difference of the last map | cosine of the prompts' gradients |\n|---|---|---|---|")
     for name, arguments in KINDS.items():
         torch.manual_seed(0)
-        model = PromptedViT(
-            args.model, weights=args.weights, norm_maps=True, prompts=dict(num_prompts=20), **arguments
-        ).train()
+        try:
+            model = PromptedViT(
+                args.model, weights=args.weights, norm_maps=True, prompts=dict(num_prompts=20), **arguments
+            ).train()
+        except InputError as error:  # torchao is missing
+            print(f"{name}: {error}", file=sys.stderr)
+            continue
         size, found, gradient = measured(model, images)
         if name == "float32":
             exact, wanted = found, gradient

@@ -3,9 +3,9 @@
 A deep prompt's output is thrown away (VPT-Deep, arXiv 2203.12119; DA-VPT, arXiv 2505.23694, Eq. 1), so its query, its
 attention row and its MLP change nothing. What is left of it is M more keys and values, and those depend on no image:
 they are projected once a batch. The walk below calls timm's own modules (norms, ``qkv``, ``proj``, ``mlp``) in timm's
-own order, so whatever wraps one of them (LoRA on ``qkv``, say) is felt here too. How a kind of block projects, places
-and adds is its :class:`~davpt_seg.core.blocks.family.Family`; what is learned inside a block besides prompts comes as
-:class:`Changes`.
+own order, so whatever wraps one of them (LoRA on ``qkv``, say) takes effect here too. How a kind of block projects,
+places and adds is its :class:`~davpt_seg.core.blocks.family.Family`; what is learned inside a block besides prompts
+comes as :class:`Changes`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ UNCHANGED = Changes()
 
 
 class Attended(NamedTuple):
-    """What attention did in one block, for guidance and for pictures.
+    """What attention did in one block, for guidance and for figures.
 
     Attributes:
         input: tokens as they enter attention, (B, N, D): after ``norm1`` in a pre-norm block.
@@ -88,7 +88,8 @@ def attend(
         block: timm's block; only its submodules are called.
         tokens: tokens as they enter its attention, normalised in a pre-norm block, (B, N, D).
         prompts: prompts as they enter it, (M, D), shared by the batch; None for none.
-        changes: what is learned inside; its ``ffn`` is not for here, and initial prompts are as the prompts are.
+        changes: what is learned inside; its ``ffn`` is not used here, and its initial prompts are given as
+            the prompts are.
         position: the tokens' places in the family's form, or None.
     """
     project = partial(family.project, block, offset=changes.bias)
@@ -124,7 +125,7 @@ def _joined(placed: Projected, joining: Sequence[Union[Projected, KeyValue]], ba
     # (B, N + M + n, heads, head_dim)
     key = torch.cat([key, *(for_batch(side.key, key, batch) for side in joining)], dim=1)
     value = torch.cat([value, *(for_batch(side.value, value, batch) for side in joining)], dim=1)
-    # a view of the queries would keep the whole qkv product alive until backward
+    # a view of the queries would keep all of the qkv product alive until backward
     return Projected(query.contiguous(), key, value)
 
 

@@ -55,7 +55,7 @@ class BlockInputs(nn.Module):
     precision: Precision
 
     def __deepcopy__(self, memo: dict[int, Any]) -> BlockInputs:
-        """Copy the model with adapters of its own, also where its trunk was copied before."""
+        """Copy the model with its adapters, also where its trunk was copied before."""
         made = memo[id(self)] = type(self).__new__(type(self))
         made.__dict__.update(copy.deepcopy(self.__dict__, memo))
         JoinedHook.rejoin(made.trunk, memo)

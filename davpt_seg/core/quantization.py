@@ -84,7 +84,7 @@ def require_torchao() -> Any:
     if not hasattr(quantization, "Int8Tensor"):
         raise InputError(
             "trunk_quantization='int8' needs torchao 0.18 or newer, which is not installed: pip install "
-            "'davpt-seg[int8]', or set trunk_dtype='bfloat16', which needs nothing and halves the ViT's memory"
+            "'davpt-seg[int8]', or set trunk_dtype='bfloat16', which needs no package and halves the ViT's memory"
         )
     return quantization
 

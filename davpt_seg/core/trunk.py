@@ -86,7 +86,7 @@ def create_trunk(model_name: str, pretrained: bool, timm_kwargs: Mapping[str, An
 
 
 def always(model_name: str) -> dict[str, Any]:
-    """Return what is always given to timm."""
+    """Return the arguments of ``timm.create_model`` that a trunk of a name is always built with."""
     return dict(num_classes=0) if timm_module(model_name) in OF_ONE_SIZE else ALWAYS
 
 

@@ -1,4 +1,4 @@
-"""Which numbers of the backbone are trained: chosen by exact name, reported as a table."""
+"""Which parameters of the backbone are trained: chosen by exact name, reported as a table."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ TRUNK_MODES = ("eval", "train")
 
 
 class PromptedViT(BlockInputs):
-    """Any plain timm ViT, adapted by a few learned numbers (VPT-Deep arXiv 2203.12119, DA-VPT arXiv 2505.23694).
+    """Any plain timm ViT, adapted by a few learned parameters (VPT-Deep arXiv 2203.12119, DA-VPT arXiv 2505.23694).
 
     Args:
         model_name: timm's, for instance ``vit_large_patch16_224.augreg_in21k``: a plain ViT (``vit_*``, ``deit3_*``,
@@ -182,7 +182,7 @@ class PromptedViT(BlockInputs):
     def walk(self, embedded: Embedded, prompted: bool = True) -> Iterator[tuple[Tensor, Optional[Tensor], Attended]]:
         """Run the blocks that are read one by one, yielding tokens, the block's prompts (M, D) and what attention did.
 
-        Tokens are (B, prefix + N, D) until prompts are carried along, whose tokens then stand behind the patches'.
+        Tokens are (B, prefix + N, D) until prompts are carried along, whose tokens then follow the patches'.
         """
         tokens, positions = embedded
         for i, (family, block, position) in enumerate(zip(self.families, self.trunk.blocks, positions)):
@@ -203,7 +203,7 @@ class PromptedViT(BlockInputs):
             yield tokens, prompts, attended
 
     def patches(self, grid: tuple[int, int]) -> slice:
-        """Where the patches of a grid stand among the tokens: behind the prefix, before carried prompts."""
+        """Return the places of a grid's patches among the tokens: behind the prefix, before carried prompts."""
         return slice(self.trunk.num_prefix_tokens, self.trunk.num_prefix_tokens + grid[0] * grid[1])
 
     def forward(self, images: Tensor) -> Features:
@@ -225,7 +225,7 @@ class PromptedViT(BlockInputs):
 
         Args:
             images: normalised with the constants of the weights.
-            record: hand out what the guided blocks did.
+            record: also return what the guided blocks did.
             prompted: with the prompts and adapters, or as the bare trunk (whose records lack what needs prompts: None).
         """
         guidance = self.guidance if record else None

@@ -61,7 +61,7 @@ def owner(folder: Path) -> Iterator[int]:
 
 
 def check_free(folder: Path) -> None:
-    """See early that nobody owns a folder; it is not made.
+    """Check early that a folder is not in use; it is not made.
 
     Raises:
         InputError: a command, or a training that outlived its command, owns it.

@@ -54,10 +54,9 @@ class Nodes:
         self.nodes = [self.add("a"), self.add("b")]
 
     def add(self, name: str) -> Any:
-        """Start a node, which is also told to have two GPUs; its disk is a folder."""
-        return self.cluster.add_node(
-            num_cpus=1, num_gpus=2, env_vars=dict(XDG_CACHE_HOME=str(self.folder / name), NODE=name)
-        )
+        """Start a node that claims two GPUs; its disk is a folder, and so are its data, whichever test starts it."""
+        places = dict(XDG_CACHE_HOME=str(self.folder / name), VTAB_ROOT=str(self.folder / "vtab"))
+        return self.cluster.add_node(num_cpus=1, num_gpus=2, env_vars=dict(places, NODE=name))
 
     def remove(self, name: str) -> None:
         """Kill a node with its trainings, as a power cut does."""

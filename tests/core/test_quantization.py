@@ -47,7 +47,7 @@ def rounded(model: PromptedViT) -> PromptedViT:
 
 @pytest.mark.parametrize("name", [name for name in (*METHODS, *GUIDED) if name != "linear"])
 def test_it_learns_as_a_float_trunk_of_the_same_rounding(name: str) -> None:
-    """Bit for bit; and in nearly the direction of the float32 trunk."""
+    """But for rounding; and in nearly the direction of the float32 trunk."""
     exact = full(name).train()
     model, reference = int8(exact.state_dict(), name).train(), rounded(full(name)).train()
     assert learned(model).keys() == learned(exact).keys()

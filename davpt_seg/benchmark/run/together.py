@@ -25,12 +25,13 @@ ENDED = ("finished", "diverged")
 
 
 def train_together(training: Training, launch: Launch, place: Place, version: str, mailbox: Any, nodes: int) -> Outcome:
-    """Train on this node and on those of the placement group's further bundles; a node's death starts all again.
+    """Train on this node and on the placement group's others; if one of them dies, all begin again.
 
     Args:
         nodes: number of nodes.
         training, launch, place, version, mailbox: see :func:`~davpt_seg.benchmark.run.node.train`.
     """
+    place.enter()  # a relative --node-dir begins here, on each node
     outcome = Outcome("failed", socket.gethostname(), {})
     for _ in range(RETRIES + 1):
         meeting = Meeting(ray.util.get_node_ip_address(), _free_port(), nodes)

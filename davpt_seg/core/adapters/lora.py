@@ -17,7 +17,7 @@ from ..arguments import checked
 from ..blocks import APART, Trunk
 from .base import Adapter, Joined
 
-#: What stands before the name of a layer in blocks with several attentions and FFNs beside each other.
+#: What precedes the name of a layer in blocks with several attentions and FFNs beside each other.
 BESIDE = re.compile(r"^(attns|ffns)\.\d+\.")
 
 

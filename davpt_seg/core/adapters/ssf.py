@@ -41,12 +41,12 @@ class SSF(Adapter):
     """Scale and shift deep features (SSF, arXiv 2210.08823): two learned numbers a channel after every operation.
 
     They come after the patch embedding, every linear layer and every layer norm of the trunk, and at inference they
-    merge into these for free (:meth:`merge`). 22 * D numbers a block of a plain ViT, and 4 * D for patch embedding and
-    last norm: 0.206 M for ViT-B. The last norm learns only where an output passes it. Biases that a trunk keeps beside
-    its linear layers (EVA's) join after the shift.
+    merge into these for free (:meth:`merge`). A block of a plain ViT has 22 * D parameters, patch embedding and last
+    norm have 4 * D: 0.206 M for ViT-B. The last norm learns only where an output passes it. Biases that a trunk keeps
+    beside its linear layers (EVA's) join after the shift.
 
     Args:
-        std: scales start normally distributed around 1 and shifts around 0 with this deviation. 0 starts as the
+        std: standard deviation of the first scales, around 1, and of the first shifts, around 0. 0 starts as the
             identity; the released code has 0.02.
 
     Raises:
@@ -88,7 +88,7 @@ class SSF(Adapter):
 
 
 def _places(trunk: Trunk, depth: Optional[int]) -> Iterator[tuple[str, nn.Module]]:
-    """Name the trunk's operations, of the first ``depth`` blocks; within the patch embedding, only the whole of it."""
+    """Name the trunk's operations, of the first ``depth`` blocks; of the patch embedding, only its output."""
     skipped = {
         "patch_embed",
         "rope",

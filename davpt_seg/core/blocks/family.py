@@ -36,7 +36,7 @@ class Family:
     """How a kind of timm block takes tokens in, projects them, marks their places, and adds to them.
 
     A block is an argument, and a family keeps no state. These are the steps of timm's ``Block``: pre-norm, a fused
-    ``qkv``, no places. Another family is a subclass in a file of its own and a line in
+    ``qkv``, no places. Another family is a subclass in another file and a line in
     :data:`~davpt_seg.core.blocks.FAMILIES`.
     """
 

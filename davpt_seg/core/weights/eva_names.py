@@ -36,8 +36,8 @@ PROJECTION = re.compile(r"(?:model\.)?layer\.(?P<block>\d+)\.attention\.(?P<part
 def from_dinov3(state: State) -> State:
     """Rename DINOv3's backbones, and what uses their layout (EUPE, LingBot-Vision).
 
-    Their joined bias becomes timm's ``q_bias`` and ``v_bias``. timm's filter, which drops the key part unseen, does not
-    get to see it: a key bias that its mask lets pass is kept as ``k_bias``, which no timm model has.
+    Their joined bias becomes timm's ``q_bias`` and ``v_bias``. timm's filter does not see it, because it would drop the
+    key part unchecked: a key bias that its mask lets pass is kept as ``k_bias``, which no timm model has.
     """
     kept: State = {}
     others: State = {}
@@ -72,7 +72,7 @@ def from_eva(state: State) -> State:
 
 
 def from_perception_encoder(state: State) -> State:
-    """Let timm rename Perception Encoder's image tower; its projection into the text's space is left out."""
+    """Let timm rename Perception Encoder's image tower; its projection into the text's space is omitted."""
     return _timm_filter({name: value for name, value in state.items() if name != "proj"}, "conv1.weight")
 
 

@@ -67,7 +67,7 @@ def _drop_zero_biases(tensors: State, trunk: Trunk) -> Optional[str]:
         return None
     for name in biases:
         del tensors[name]
-    return f"{len(biases)} query and value biases left out, which are zero: the model has none"
+    return f"{len(biases)} query and value biases omitted, which are zero: the model has none"
 
 
 def _drop_own_periods(tensors: State, trunk: Trunk) -> None:
