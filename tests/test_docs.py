@@ -89,3 +89,14 @@ def test_model_index_lists_every_experiment_once() -> None:
     assert listed == sorted(str(path) for path in configs if "_base_" not in path.parts)
     collections = {collection["Name"] for collection in index["Collections"]}
     assert {model["In Collection"] for model in index["Models"]} <= collections
+
+
+def test_prose_wraps_at_120_characters() -> None:
+    tables_and_code = ("|", "    ")
+    wide = [
+        f"{document.name}: {line}"
+        for document in (ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md"))
+        for line in re.sub(r"^ *```.*?^ *```", "", document.read_text(), flags=re.S | re.M).splitlines()
+        if len(line) > 120 and not line.startswith(tables_and_code) and not re.search(r"`[^`]{60,}`|\]\(", line)
+    ]
+    assert not wide

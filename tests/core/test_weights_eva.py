@@ -110,7 +110,7 @@ def test_a_release_gives_the_features_it_was_written_from_and_its_format_is_name
 
 
 LEFT_OUT = {
-    "DINOv3, zero biases": ["4 query and value biases left out", "mask of the key bias", "mask token (mask_token)"],
+    "DINOv3, zero biases": ["4 query and value biases omitted", "mask of the key bias", "mask token (mask_token)"],
     "DINOv3 7B, norm of local crops": ["norm of local crops (local_cls_norm.weight, local_cls_norm.bias)"],
     "EUPE": ["distillation head (projectors.a.weight)"],
     "DINOv3 teacher": ["other modules (teacher.dino_head.mlp.0.weight)"],
