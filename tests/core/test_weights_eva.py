@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+from timm.models.beit import checkpoint_filter_fn
 from timm.models.eva import Eva
 
 from davpt_seg.core.weights import load_weights
@@ -201,12 +202,38 @@ def test_positions_of_an_eva_trunk_are_resampled_to_its_grid(tmp_path: Path) -> 
     assert "position embeddings resampled from 4x4 to 6x6 patches" in checkpoint.summary()
 
 
-def test_timms_beit_keeps_its_names(tmp_path: Path) -> None:
-    source, trunk = (timm.create_model("beit_base_patch16_224", num_classes=0, **TINY).eval() for _ in range(2))
-    write.randomise(source)
-    load_weights(trunk, save(wrapped("model")(dict(source.state_dict())), tmp_path / "beit.pth"))
+def beit(**kwargs: Any) -> Any:
+    trunk = timm.create_model("beit_base_patch16_224", num_classes=0, **{**TINY, **kwargs}).eval()
+    write.randomise(trunk)
+    return trunk
+
+
+def test_releases_of_beit_keep_timms_names(tmp_path: Path) -> None:
+    """A release also holds the index that its tables are read by, which timm computes."""
+    source, trunk = beit(), timm.create_model("beit_base_patch16_224", num_classes=0, **TINY).eval()
+    index = {f"blocks.{i}.attn.relative_position_index": source.blocks[i].attn.relative_position_index for i in (0, 1)}
+    checkpoint = load_weights(trunk, save(wrapped("model")({**source.state_dict(), **index}), tmp_path / "beit.pth"))
+    assert "index of relative positions (blocks.0.attn.relative_position_index" in checkpoint.summary()
     images = torch.rand(2, 3, 32, 32)
     assert torch.equal(trunk.forward_features(images), source.forward_features(images))
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@torch.no_grad()
+def test_tables_of_beit_are_resampled_as_timms_own_filter_does_it(tmp_path: Path, shared: bool) -> None:
+    kwargs = dict(use_rel_pos_bias=not shared, use_shared_rel_pos_bias=shared)
+    source, trunk = beit(**kwargs), beit(**kwargs, img_size=48)
+    expected = checkpoint_filter_fn(dict(source.state_dict()), trunk)
+    checkpoint = load_weights(trunk, save(dict(source.state_dict()), tmp_path / "beit.pth"))
+    assert "biases by relative position resampled from 4x4 to 6x6 patches" in checkpoint.summary()
+    for name, value in trunk.state_dict().items():
+        torch.testing.assert_close(value, expected[name], rtol=0, atol=1e-5)
+
+
+def test_tables_of_beit_for_no_square_grid_are_refused_by_name(tmp_path: Path) -> None:
+    path = save(dict(beit(img_size=(32, 48)).state_dict()), tmp_path / "beit.pth")
+    with pytest.raises(ValueError, match=r"of another shape \(2\): blocks.0.attn.relative_position_bias_table"):
+        load_weights(beit(), path)
 
 
 SHAPES = [(), (0,), (3,), (33,), (2, 5), (1, 2, 3), (4, 3, 2, 2), (1, 1, 1, 1, 1)]
@@ -245,31 +272,3 @@ def owners(content: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
         elif isinstance(value, torch.Tensor) and "1." not in key:
             found.append((content, key))
     return found
-
-
-def beit(seed: int = 0, **kwargs: Any) -> Any:
-    """A tiny BEiT, with biases that all blocks share."""
-    arguments: dict[str, Any] = {**TINY, "num_classes": 0, "use_shared_rel_pos_bias": True, **kwargs}
-    trunk = timm.create_model("beit_base_patch16_224", **arguments)
-    write.randomise(trunk, seed)
-    return trunk.eval()
-
-
-@torch.no_grad()
-def test_a_release_of_beit_with_its_indices_gives_the_features_it_was_written_from(tmp_path: Path) -> None:
-    source, trunk, images = beit(), beit(seed=1), torch.rand(2, 3, 32, 32)
-    indices = {"blocks.0.attn.relative_position_index": torch.zeros(17, 17, dtype=torch.long)}
-    checkpoint = load_weights(trunk, save({"model": {**source.state_dict(), **indices}}, tmp_path / "beit.pth"))
-    assert torch.equal(trunk.forward_features(images), source.forward_features(images))
-    assert "index of relative positions (blocks.0.attn.relative_position_index)" in checkpoint.summary()
-
-
-@torch.no_grad()
-def test_biases_of_beit_are_resampled_to_the_trunks_grid(tmp_path: Path) -> None:
-    source, trunk, images = beit(), beit(seed=1, img_size=(48, 64)), torch.rand(2, 3, 48, 64)
-    checkpoint = load_weights(trunk, save(dict(source.state_dict()), tmp_path / "beit.safetensors"))
-    source.set_input_size((48, 64))
-    torch.testing.assert_close(trunk.forward_features(images), source.forward_features(images), rtol=0, atol=1e-4)
-    assert "biases by relative position resampled from 4x4 to 6x8 patches" in checkpoint.summary()
-    with pytest.raises(InputError, match=r"of another shape \(3\)(?s:.*)relative_position_bias_table"):
-        load_weights(beit(num_heads=4), str(tmp_path / "beit.safetensors"))

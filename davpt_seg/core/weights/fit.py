@@ -17,7 +17,7 @@ from .names import PATCH_KERNEL, State
 
 
 def fit(tensors: State, trunk: Trunk, resample_patch: bool) -> list[str]:
-    """Resample positions and biases by position to the trunk's grid, in place; return what was done, a sentence each.
+    """Make tensors fit a trunk's names and grid, in place; return what was done, one sentence each.
 
     Args:
         tensors: the file's, under timm's names.
@@ -29,7 +29,7 @@ def fit(tensors: State, trunk: Trunk, resample_patch: bool) -> list[str]:
     done = [
         _rename_final_norm(tensors, trunk),
         _resample_positions(tensors, trunk),
-        _resample_tables(tensors, trunk),
+        _resample_relative_biases(tensors, trunk),
         _drop_zero_biases(tensors, trunk),
     ]
     if resample_patch:
@@ -95,21 +95,21 @@ def _resample_positions(tensors: State, trunk: Trunk) -> Optional[str]:
     return f"position embeddings resampled from {side}x{side} to {height}x{width} patches"
 
 
-def _resample_tables(tensors: State, trunk: Trunk) -> Optional[str]:
-    """Resample BEiT's biases by relative position, of a square grid, to the trunk's."""
-    grid, own = tuple(trunk.patch_embed.grid_size), trunk.state_dict()
-    sides = set()
-    for name in [name for name in tensors if name.endswith("relative_position_bias_table") and name in own]:
-        table = tensors[name]
-        places = math.isqrt(max(len(table) - OF_CLASS_TOKEN, 0)) if table.ndim == 2 else 0
-        side = (places + 1) // 2
-        if table.shape[1:] != own[name].shape[1:] or (2 * side - 1) ** 2 + OF_CLASS_TOKEN != len(table):
-            continue  # of no known grid, or of other heads: refused by name
-        if side >= 1 and table.shape != own[name].shape:
-            tensors[name] = resampled(table, (side, side), grid)
+def _resample_relative_biases(tensors: State, trunk: Trunk) -> Optional[str]:
+    """Resample BEiT's tables (rows, heads) from a square grid, as timm's filter does."""
+    wanted, sides = trunk.state_dict(), set()
+    height, width = trunk.patch_embed.grid_size or (0, 0)
+    for name, table in tensors.items():
+        if not name.endswith("relative_position_bias_table") or name not in wanted or table.ndim != 2:
+            continue
+        offsets = math.isqrt(max(len(table) - OF_CLASS_TOKEN, 0))
+        side = (offsets + 1) // 2
+        other_grid = len(table) != len(wanted[name]) and table.shape[1] == wanted[name].shape[1]
+        if other_grid and offsets % 2 and offsets**2 == len(table) - OF_CLASS_TOKEN:  # otherwise refused by name
+            tensors[name] = resampled(table, (side, side), (height, width))
             sides.add(side)
-    old = " and ".join(f"{side}x{side}" for side in sorted(sides))
-    return f"biases by relative position resampled from {old} to {times(grid)} patches" if sides else None
+    grids = " and ".join(f"{side}x{side}" for side in sorted(sides))
+    return f"biases by relative position resampled from {grids} to {height}x{width} patches" if sides else None
 
 
 def _resample_patch(tensors: State, trunk: Trunk) -> Optional[str]:
