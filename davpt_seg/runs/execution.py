@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Callable, Optional
 
@@ -114,15 +115,22 @@ def _train(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a training that still runs, with all that it started."""
+    """End a training that still runs, with all that it started; an interruption is raised once it has ended."""
+    interruption: Optional[BaseException] = None
     for sign in (signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is not None:
-            return
-        try:
-            os.killpg(process.pid, sign)
-            process.wait(PATIENCE)
-        except (ProcessLookupError, subprocess.TimeoutExpired):
-            continue
+        if process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, sign)
+        end = time.monotonic() + PATIENCE
+        while process.poll() is None and (left := end - time.monotonic()) > 0:
+            try:
+                process.wait(left)
+            except subprocess.TimeoutExpired:
+                break
+            except BaseException as error:  # Ray's second request to cancel, say
+                interruption = error
+    if interruption is not None:
+        raise interruption
 
 
 def _drop_checkpoints(folder: Path, keep: int) -> None:

@@ -17,6 +17,7 @@ from davpt_seg.commands.prune import main_prune
 from davpt_seg.commands.train import main_train
 from davpt_seg.experiments.compose import compose_from_words
 from davpt_seg.experiments.option_values import parsed_options
+from davpt_seg.experiments.options import put_options
 from davpt_seg.runs.lock import NAME, locked
 from davpt_seg.training.model import build_on_meta, count_parameters
 from davpt_seg.trust.config_text import evaluate
@@ -41,7 +42,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def experiment() -> Config:
     """What the words and the options stand for."""
     cfg = compose_from_words(WORDS)
-    cfg.merge_from_dict(parsed_options(OPTIONS[1:]))
+    put_options(cfg, parsed_options(OPTIONS[1:]))
     return cfg
 
 
