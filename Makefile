@@ -14,7 +14,7 @@ SCENES := data/demo_scenes/scenes.json
 GPU_PYTHON ?= $(if $(wildcard $(VENV)/ready),$(BIN)/python,$(PYTHON))
 GPU_ARGS ?=
 
-.PHONY: help demo test test-fast test-onedl test-mim lint model-index env clean-demo gpu-check gpu-pack
+.PHONY: help demo test test-fast test-nodes test-onedl test-mim lint model-index env clean-demo gpu-check gpu-pack
 
 help:
 	@sed -n '1,3s/^# //p' Makefile
@@ -61,10 +61,14 @@ demo: $(DEMO_DIR)/done
 # The fuzz test prints its counts, which processes of xdist would not pass on; files are kept together for their fixtures.
 test: env
 	$(BIN)/python -m pytest -q tests/fuzz
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --ignore=tests/fuzz
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --ignore=tests/fuzz -m "not nodes"
+
+# Runs on two nodes of a local Ray cluster: two minutes, which a busy machine may stretch beyond the tests' patience.
+test-nodes: env
+	$(BIN)/python -m pytest -q tests/benchmark/test_cluster.py -m nodes
 
 test-fast: env
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not nodes"
 
 test-onedl:
 	PYTHON=$(PYTHON) .ci/stack_b

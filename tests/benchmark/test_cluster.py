@@ -164,7 +164,7 @@ def test_a_plan_whose_node_and_driver_die_ends_with_the_tables_of_one_machine(be
     assert not list((bench.folder / "w").rglob("*.pth"))
 
 
-@pytest.mark.parametrize(("of_a_run", "runs"), [(1, 2), pytest.param(2, 1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("of_a_run", "runs"), [(1, 2), pytest.param(2, 1, marks=pytest.mark.nodes)])
 def test_ctrl_c_ends_the_trainings_of_a_cluster_and_the_next_driver_resumes_them(
     bench: Bench, nodes: Nodes, of_a_run: int, runs: int
 ) -> None:
@@ -197,7 +197,7 @@ def test_a_run_on_several_gpus_is_started_by_torchrun(bench: Bench, nodes: Nodes
     assert len(results(bench)) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.nodes
 def test_a_run_on_two_nodes_has_one_result_though_either_of_them_dies(bench: Bench, nodes: Nodes) -> None:
     bench.command = bench.command.replace("SECONDS=0.4", "SECONDS=2")
     driver = nodes.start(bench, "--nodes", "2", "--gpus-per-run", "4", what=FINAL)
@@ -224,7 +224,7 @@ def test_a_run_on_two_nodes_has_one_result_though_either_of_them_dies(bench: Ben
     assert [path.parent for path in results(bench)] == [attempts.parent]
 
 
-@pytest.mark.slow
+@pytest.mark.nodes
 def test_a_real_training_on_two_nodes_gathers_its_predictions_without_files(bench: Bench, nodes: Nodes) -> None:
     write_vtab(nodes.folder / "vtab", "dmlab", train=12, val=6, test=18)
     common = dict(epochs=1, image_size=56, batch_size=3, lr=0.02, prompts=2, guided_prompts=2)

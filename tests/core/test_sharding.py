@@ -18,12 +18,12 @@ from davpt_seg.core.sharding import shard_blocks
 from davpt_seg.errors import InputError
 
 from .guidance.test_gather import in_processes
-from .methods import METHODS
 from .test_methods import build, gradients, images, learned, loss, stir
 from .test_methods_distributed import Loss
 from .test_precision import full, halved
 
-CASES = [(name, False) for name in METHODS if name != "linear"] + [("vpt_deep", True), ("lora", True)]
+KINDS = ("bias", "vpt_deep", "gatevpt", "carried_first", "zero_offset", "key_value_prompts", "lora", "adapter", "ssf")
+CASES = [(name, False) for name in KINDS] + [("vpt_deep", True), ("lora", True)]
 GUIDED = "vpt_deep+guidance"
 COMPLETE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
