@@ -21,7 +21,7 @@ Run tasks x trunks x methods x seeds, and write one table of all.
 
 Hyper-parameters are searched on the validation split (split=choose). When a search is over, what it chose is written to
 chosen.json; only then one run for each seed is trained on all training images and tested, once (split=final).
-Stopped, killed or run again, the same command goes on where it was; what is done is never done twice."""
+Stopped, killed or run again, the same command resumes where it was; what is done is never done twice."""
 
 EXAMPLES = """\
 examples:
