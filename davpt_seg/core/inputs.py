@@ -41,6 +41,8 @@ class BlockInputs(nn.Module):
         prompts: the prompts of all blocks, or None.
         folded: keys and values in place of prompts, in a folded model; otherwise None.
         precision: how the trunk is stored and computes.
+        learned_in_trunk: names of the trunk's parameters that were trained when the model was built.
+        shares_trunk: whether other models have the same tensors in their trunks.
     """
 
     trunk: Trunk
@@ -53,6 +55,8 @@ class BlockInputs(nn.Module):
     prompts: Optional[Prompts]
     folded: Optional[FoldedPrompts]
     precision: Precision
+    learned_in_trunk: frozenset[str]
+    shares_trunk: bool
 
     def __deepcopy__(self, memo: dict[int, Any]) -> BlockInputs:
         """Copy the model with its adapters, also where its trunk was copied before."""

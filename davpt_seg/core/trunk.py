@@ -10,16 +10,20 @@ from typing import Any, Optional, Union, cast
 
 import timm
 import torch
+from torch import nn
 
-from ..errors import InputError
+from ..errors import InputError, some
 from .arguments import check_values
 from .blocks import Trunk
 from .blocks.refused import refusal, refused_by_name, timm_module, wrong_heads
-from .weights import load_weights
+from .delta import Origin, Source
+from .inputs import BlockInputs
+from .sharing import shared_trunk
+from .weights import WeightsFile, load_weights
 
 logger = logging.getLogger("davpt_seg")
 
-WeightsSource = Union[str, Path, Mapping[str, Any], None]
+WeightsSource = Union[str, Path, Mapping[str, Any], nn.Module, None]
 
 ALWAYS: dict[str, Any] = dict(num_classes=0, dynamic_img_size=True, dynamic_img_pad=True)
 #: timm's modules whose ViTs take no such arguments; their patch embedding is set so afterwards.
@@ -38,21 +42,63 @@ WRONG_FOR_TIMM = (ArithmeticError, AssertionError, AttributeError, LookupError, 
 
 
 def build_trunk(model_name: str, pretrained: bool, weights: WeightsSource, timm_kwargs: Mapping[str, Any]) -> Trunk:
-    """Build a timm ViT without classifier, for images of any size, and load its weights."""
+    """Build a timm ViT without classifier, for images of any size, and load its weights.
+
+    The weights of another prompted ViT are not copied: its tensors are shared.
+    """
+    if isinstance(weights, nn.Module):
+        return _shared(model_name, pretrained, weights)
     if not (weights is None or weights):
         raise InputError(f"backbone weights must be a file or a dict with its path, got {weights!r}; omit it for none")
     if pretrained and weights:
         raise InputError(f"pretrained=True and weights={weights!r} are two sources of weights; choose one")
     trunk = create_trunk(model_name, pretrained, timm_kwargs)
     if weights:
-        load_weights(trunk, weights)
-    elif not pretrained:
+        read, file = load_weights(trunk, weights), WeightsFile.of(weights)
+        trunk.origin = Origin(Source(model_name, Path(file.path).name, read.format, read.network.rstrip(".")))  # type: ignore[assignment]
+    elif pretrained:
+        trunk.origin = Origin(Source(_tagged(trunk, model_name)))  # type: ignore[assignment]
+    else:
         logger.warning(
             "The ViT %s starts from random weights (neither pretrained nor weights is set): "
             "fine if a checkpoint is loaded next.",
             model_name,
         )
     return trunk
+
+
+def _shared(model_name: str, pretrained: bool, model: nn.Module) -> Trunk:
+    """Return a ViT with the tensors of another prompted ViT's.
+
+    Raises:
+        InputError: no prompted ViT, one of another name, one that was folded, or a second source of weights.
+    """
+    if not isinstance(model, BlockInputs):
+        raise InputError(
+            f"backbone weights must be a file, a dict with its path, or another PromptedViT, got a "
+            f"{type(model).__name__}; build PromptedViT(model_name, weights=...) once and give that"
+        )
+    if pretrained:
+        raise InputError("pretrained=True and weights of another PromptedViT are two sources of weights; choose one")
+    if model.folded is not None:
+        raise InputError("weights of a folded PromptedViT are not those of its pre-trained ViT; give one before fold()")
+    if model.learned_in_trunk:
+        raise InputError(
+            "weights of a PromptedViT that tunes its ViT are not the pre-trained ones "
+            f"({some(sorted(model.learned_in_trunk))}); give one with frozen=True and tuned=()"
+        )
+    model.shares_trunk = True
+    names = [name.partition(".")[0] for name in (model_name, _tagged(model.trunk, model_name))]
+    if names[0] != names[1]:
+        raise InputError(f"model_name {model_name!r}: the weights given are of a {names[1]}; the two must be the same")
+    return shared_trunk(model.trunk)
+
+
+def _tagged(trunk: Trunk, model_name: str) -> str:
+    """Return timm's name of a ViT with the tag of its weights."""
+    config = cast(dict[str, Any], trunk.pretrained_cfg or {})
+    name, tag = config.get("architecture") or model_name, config.get("tag")
+    return f"{name}.{tag}" if tag else name
 
 
 def create_trunk(model_name: str, pretrained: bool, timm_kwargs: Mapping[str, Any]) -> Trunk:

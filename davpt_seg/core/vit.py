@@ -8,7 +8,7 @@ from functools import partial
 from typing import Annotated, Any, Optional
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..errors import InputError
@@ -27,6 +27,7 @@ from .build import (
     join_extra_keys,
     patch_size,
 )
+from .delta import Record, frozen_names, origin_of, put_back
 from .features import Features, image_tokens, to_map
 from .guidance.old_guidance import current_guidance
 from .inputs import BlockInputs
@@ -34,6 +35,7 @@ from .precision import TRUNK_DTYPES, Precision, require_frozen
 from .quantization import QUANTIZATIONS, quantize, require_torchao
 from .reading import OUTPUTS, check_tokens, freeze_unread, last_block_read
 from .sharded import through
+from .sharing import own_parameters
 from .trunk import WeightsSource, build_trunk
 from .tuning import ProjectionBiases, tune
 
@@ -49,7 +51,8 @@ class PromptedViT(BlockInputs):
             CLIP and SigLIP towers).
         pretrained: get timm's weights of that name from its hub.
         weights: or take them, strictly, from a local file of any known format (docs/weights.md), or from a dict of the
-            arguments of :class:`~davpt_seg.core.weights.WeightsFile`.
+            arguments of :class:`~davpt_seg.core.weights.WeightsFile`; or from another PromptedViT, whose trunk is
+            shared: one copy in memory serves both, and neither changes the other's.
         out_indices: blocks whose tokens are returned as maps, counted from 0, negative from the last.
         norm_maps: apply the trunk's final norm to the maps.
         outputs: what a forward pass computes: ``class_token``, ``mean_token``, ``maps``. Both tokens need all blocks;
@@ -146,6 +149,13 @@ class PromptedViT(BlockInputs):
         if not set(outputs) - {"maps"}:  # a token that leaves the last block depends on all that learns
             freeze_unread(self, self._read, made)
         self.with_cp = with_cp
+        trained = (name for name, parameter in self.trunk.named_parameters() if parameter.requires_grad)
+        self.learned_in_trunk = frozenset(trained)
+        self.shares_trunk = isinstance(weights, nn.Module)
+        if self.shares_trunk:
+            own_parameters(self.trunk)
+        if (trunk_quantization or trunk_dtype != "float32") and self.has_weights:
+            origin_of(self.trunk).pin(self.trunk)
         if trunk_quantization:
             quantize(self.trunk)
         self.precision = Precision(trunk_dtype)
@@ -157,6 +167,33 @@ class PromptedViT(BlockInputs):
         self, model_name: str, pretrained: bool, weights: WeightsSource, timm_kwargs: Mapping[str, Any]
     ) -> Trunk:
         return build_trunk(model_name, pretrained, weights, timm_kwargs)
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether the trunk's weights were read; True but for a backbone that reads them when training starts."""
+        return True
+
+    def require_weights(self, record: Record) -> None:
+        """Read the trunk's weights from their source, if they still wait to be read.
+
+        Args:
+            record: trunk that is needed, for the message where there is no source.
+        """
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        frozen = {prefix + name for name in frozen_names(self)}
+        if frozen & state_dict.keys():  # other weights, of a complete checkpoint
+            origin_of(self.trunk).pinned = None
+            if self.shares_trunk:
+                self._stop_sharing()
+        else:
+            put_back(self, state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _stop_sharing(self) -> None:
+        for tensor in (*self.trunk.parameters(), *self.trunk.buffers()):
+            tensor.data = tensor.data.clone()
+        self.shares_trunk = False
 
     def train(self, mode: bool = True) -> PromptedViT:
         """Set the mode of all that is learned; the trunk's own is ``trunk_mode`` while training.

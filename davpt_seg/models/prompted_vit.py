@@ -8,12 +8,14 @@ from typing import Any
 
 import torch
 from mmengine.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..compat import log_through_mmengine
 from ..core.arguments import check_names
 from ..core.blocks import Trunk
+from ..core.delta import Record, frozen_names, no_weights, origin_of
 from ..core.guidance.metric import GuidedRecord
+from ..core.quantization import is_quantized
 from ..core.trunk import WeightsSource, build_trunk, create_trunk
 from ..core.vit import PromptedViT
 from ..errors import InputError
@@ -64,7 +66,7 @@ class PromptedViTBackbone(PromptedViT):
         self, model_name: str, pretrained: bool, weights: WeightsSource, timm_kwargs: Mapping[str, Any]
     ) -> Trunk:
         self._source = (model_name, pretrained, weights, timm_kwargs)
-        self._awaits_weights = bool(pretrained) != bool(weights)
+        self._awaits_weights = bool(pretrained) != bool(weights) and not isinstance(weights, nn.Module)
         if not self._awaits_weights:  # random weights, with a warning; or two sources, an error
             return build_trunk(*self._source)
         return create_trunk(model_name, False, timm_kwargs)
@@ -80,8 +82,28 @@ class PromptedViTBackbone(PromptedViT):
             return
         with torch.random.fork_rng(devices=[]):  # the heads draw the same numbers, whatever timm draws for this copy
             trunk = build_trunk(*self._source)
+        origin = self.trunk.origin = origin_of(trunk)  # type: ignore[assignment]
+        if self.precision.half is not None or is_quantized(self.trunk):
+            origin.pin(trunk)
         self.trunk.load_state_dict(trunk.state_dict())
         self._awaits_weights = False
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether the trunk's weights were read, from their source or a checkpoint."""
+        return not self._awaits_weights
+
+    def require_weights(self, record: Record) -> None:
+        """Read the trunk's weights from their source, if they still wait to be read.
+
+        Raises:
+            InputError: the config names no source.
+        """
+        if not self.has_source:
+            raise no_weights(
+                record, "model.backbone.weights to its file, or model.backbone.pretrained=True for timm's own"
+            )
+        self.init_weights()
 
     @property
     def has_source(self) -> bool:
@@ -89,9 +111,10 @@ class PromptedViTBackbone(PromptedViT):
         _, pretrained, weights, _ = self._source
         return bool(pretrained or weights)
 
-    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         super()._load_from_state_dict(state_dict, prefix, *args)
-        if any(key.startswith(f"{prefix}trunk.") for key in state_dict):
+        frozen = frozen_names(self) or {f"trunk.{name}" for name in self.learned_in_trunk}
+        if any(prefix + name in state_dict for name in frozen):
             self._awaits_weights = False
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]

@@ -108,7 +108,8 @@ class LoRA(Adapter):
             if not update.weight().isfinite().all():
                 raise InputError(f"LoRA's update of {name} holds NaN or infinite values, so it cannot be folded")
         for name, update in zip(self.layers, self._updates()):
-            layers[name].get_parameter("weight").add_(update.weight())
+            weight = layers[name].get_parameter("weight")  # which other models may share
+            layers[name].weight = nn.Parameter(weight + update.weight(), requires_grad=weight.requires_grad)
             update.leave(layers[name])
         return True
 

@@ -32,7 +32,8 @@ class ScaleShift(Joined):
     def merge_into(self, module: nn.Module) -> None:
         """Put scale and shift into the weight and bias of a linear, convolution or norm layer that put this out."""
         weight: Tensor = module.get_parameter("weight")
-        weight.mul_(self.scale.view(-1, *[1] * (weight.dim() - 1)))
+        scale = self.scale.view(-1, *[1] * (weight.dim() - 1))
+        module.weight = nn.Parameter(weight * scale, requires_grad=weight.requires_grad)  # others may share the tensor
         bias = self.shift.clone() if module.bias is None else module.get_parameter("bias") * self.scale + self.shift
         module.bias = nn.Parameter(bias, requires_grad=weight.requires_grad)
 

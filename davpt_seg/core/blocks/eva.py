@@ -89,8 +89,8 @@ class EvaFamily(Family):
             attn.qkv.bias = None
             if offset is not None:
                 query, key, value = offset.chunk(3)
-                attn.q_bias.add_(query)
-                attn.v_bias.add_(value)
+                attn.q_bias = nn.Parameter(attn.q_bias + query, requires_grad=False)
+                attn.v_bias = nn.Parameter(attn.v_bias + value, requires_grad=False)
                 attn.register_buffer("k_bias", attn.k_bias + key)
 
 

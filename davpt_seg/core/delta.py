@@ -1,0 +1,283 @@
+"""What a model adds to its frozen trunk, and which trunk that is: saved without it, and put together again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, MutableMapping
+from dataclasses import asdict, dataclass
+from typing import Any, Optional, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError
+from .blocks import Trunk
+
+#: The name of a :class:`Record` in a state dict without the frozen trunk.
+RECORD = "frozen_trunk"
+MOST_BYTES = 2**16
+#: Positions are resampled to a trunk's grid, and the last digits of that depend on the machine.
+POSITIONS = re.compile(r"(?:.*\.)?(?:pos_embed|relative_position_bias_table)")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the weights of a trunk came from.
+
+    Attributes:
+        model_name: timm's, with its tag where the weights are timm's.
+        file: name of the weights file, without folders; empty for timm's own weights.
+        format: name of the file's format, see :data:`~davpt_seg.core.weights.FORMATS`.
+        network: of a file with several networks, the one that was taken; otherwise empty.
+    """
+
+    model_name: str
+    file: str = ""
+    format: str = ""
+    network: str = ""
+
+    def __str__(self) -> str:
+        if not self.file:
+            return f"timm's own of {self.model_name!r} (pretrained=True)"
+        network = f", network {self.network!r}" if self.network else ""
+        return f"of the file {self.file!r} (format {self.format}{network}) for model_name={self.model_name!r}"
+
+
+@dataclass(frozen=True)
+class Record:
+    """The frozen trunk that a state dict was saved without.
+
+    Attributes:
+        fingerprint: of its tensors, see :func:`fingerprint`.
+        source: where they came from; None where that is unknown.
+    """
+
+    fingerprint: str
+    source: Optional[Source] = None
+
+    def __str__(self) -> str:
+        return f"the weights {self.source or 'of a ViT whose source is unknown'} (fingerprint {self.fingerprint[:12]})"
+
+    def encode(self) -> Tensor:
+        """Return it as a tensor of bytes, (n,) uint8, which every format of state dicts holds."""
+        return torch.frombuffer(bytearray(json.dumps(asdict(self)).encode()), dtype=torch.uint8)
+
+    @classmethod
+    def decode(cls, value: Any) -> Record:
+        """Read what :meth:`encode` returned.
+
+        Raises:
+            InputError: something else.
+        """
+        try:
+            if value.dtype != torch.uint8 or value.dim() != 1 or len(value) > MOST_BYTES:
+                raise ValueError("no bytes of text")
+            return cls.of(json.loads(bytes(value.tolist()).decode()))
+        except (AttributeError, RecursionError, ValueError) as error:  # of JSON and of text, too
+            raise InputError(
+                f"{RECORD!r} of a state dict must describe the frozen ViT that it was saved without, and does not "
+                f"({error}); the file is damaged, get it again"
+            ) from error
+
+    @classmethod
+    def of(cls, content: Any) -> Record:
+        """Make one of plain values, as ``dataclasses.asdict`` returns them.
+
+        Raises:
+            ValueError: other keys or types.
+        """
+        if not isinstance(content, Mapping) or not isinstance(content.get("fingerprint"), str):
+            raise ValueError("a dict with a fingerprint is expected")
+        source = content.get("source")
+        if source is None:
+            return cls(content["fingerprint"])
+        if not isinstance(source, Mapping) or not set(source) <= set(Source.__dataclass_fields__):
+            raise ValueError(f"source must be a dict of {', '.join(Source.__dataclass_fields__)}")
+        if "model_name" not in source or not all(isinstance(text, str) for text in source.values()):
+            raise ValueError("source must name its model_name, and hold text")
+        return cls(content["fingerprint"], Source(**source))
+
+
+class Origin:
+    """Which weights a trunk has: where they came from, and digests of their values, computed once for each tensor.
+
+    Attributes:
+        source: where they came from; None where that is unknown.
+        pinned: digests by name of a trunk that is stored in another type than its weights came in, else None.
+    """
+
+    def __init__(self, source: Optional[Source] = None) -> None:
+        self.source = source
+        self.pinned: Optional[dict[str, str]] = None
+        self._known: dict[str, tuple[Any, str]] = {}
+
+    def pin(self, trunk: nn.Module) -> None:
+        """Keep the digests of a trunk's present tensors, before they are stored in another type."""
+        self.pinned = {name: self._digest(name, value) for name, value in trunk.state_dict().items()}
+
+    def digest(self, name: str, value: Tensor) -> str:
+        """Return the SHA-256 of a tensor's type, shape and bytes, by its name in the trunk."""
+        if self.pinned is not None and name in self.pinned:
+            return self.pinned[name]
+        return self._digest(name, value)
+
+    def _digest(self, name: str, value: Tensor) -> str:
+        version = None if value.is_inference() else value._version
+        key = (value.data_ptr(), version, value.dtype, value.shape)
+        if name not in self._known or self._known[name][0] != key:
+            data = value.detach().cpu().contiguous()
+            found = hashlib.sha256(f"{data.dtype} {tuple(data.shape)} ".encode())
+            found.update(data.reshape(-1).view(torch.uint8).numpy().data)
+            self._known[name] = (key, found.hexdigest())
+        return self._known[name][1]
+
+
+def origin_of(trunk: Trunk) -> Origin:
+    """Return the origin that a trunk remembers; an unknown one is made, and remembered, where it has none."""
+    found = getattr(trunk, "origin", None)
+    if found is None:
+        found = Origin()
+        trunk.origin = found  # type: ignore[assignment]
+    return found
+
+
+class Adapted(Protocol):
+    """What is asked of a prompted ViT."""
+
+    trunk: Trunk
+    learned_in_trunk: frozenset[str]
+
+    def require_weights(self, record: Record) -> None:
+        """Read the trunk's weights from their source, if they still wait to be read."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return all tensors by name."""
+
+
+def frozen_names(model: Adapted) -> set[str]:
+    """Return the names, in the state dict of a prompted ViT, of the trunk's tensors that nothing trains."""
+    trained = {name for name, parameter in model.trunk.named_parameters() if parameter.requires_grad}
+    return {f"trunk.{name}" for name in model.trunk.state_dict() if name not in trained | model.learned_in_trunk}
+
+
+def fingerprint(trunk: Trunk, names: Iterable[str]) -> str:
+    """Return one SHA-256 of the names, types, shapes and bytes of a trunk's tensors.
+
+    It is that of the float32 weights where these are stored in half precision or in int8, so that one fingerprint fits
+    all. Positions are not part of it, since they are resampled; see :data:`POSITIONS`.
+
+    Args:
+        trunk: the ViT.
+        names: names in its state dict.
+    """
+    origin, own = origin_of(trunk), trunk.state_dict()
+    lines = []
+    for name in sorted(names):
+        if name.endswith(".weight_scale") and name.removesuffix("scale") + "int8" in own:
+            continue
+        if not POSITIONS.fullmatch(name):
+            original = name.removesuffix("_int8") if name.endswith(".weight_int8") else name
+            lines.append(f"{original} {origin.digest(original, own[name])}")
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
+def record_of(model: Adapted) -> Record:
+    """Describe the frozen trunk of a prompted ViT.
+
+    Raises:
+        InputError: the model is folded, so that its trunk is not the one that it was trained on.
+    """
+    if getattr(model, "folded", None) is not None:
+        raise InputError(
+            "a folded model is complete only with its own ViT, into which what was learned was folded: save it before "
+            "fold(), or save all of its state_dict()"
+        )
+    names = {name.removeprefix("trunk.") for name in frozen_names(model)}
+    return Record(fingerprint(model.trunk, names), origin_of(model.trunk).source)
+
+
+def learned_state(model: Adapted) -> dict[str, Tensor]:
+    """Return the state dict of a prompted ViT without its frozen trunk: all that it adds to it, by name."""
+    frozen = frozen_names(model)
+    return {name: value for name, value in model.state_dict().items() if name not in frozen}
+
+
+def without_frozen(module: nn.Module, state: MutableMapping[str, Any], prefix: str = "") -> None:
+    """Take the frozen trunks of all prompted ViTs in a module out of its state dict, in place, and record which.
+
+    Args:
+        module: segmentor, classifier, or prompted ViT.
+        state: its tensors by name.
+        prefix: of the module's names in ``state``: ``module.`` of an averaged model.
+
+    Raises:
+        InputError: see :func:`record_of`.
+    """
+    for where, model in prompted_vits(module):
+        frozen = frozen_names(model)
+        if not frozen:
+            continue
+        start = prefix + where
+        state[start + RECORD] = record_of(model).encode()
+        for name in frozen:
+            state.pop(start + name, None)
+
+
+def put_back(model: Adapted, state: MutableMapping[str, Any], prefix: str = "") -> None:
+    """Put the frozen trunk of a prompted ViT into a state dict that was saved without it, in place.
+
+    Nothing happens to a state dict with a trunk.
+
+    Args:
+        model: with the trunk, or with the name of its source.
+        state: tensors by name.
+        prefix: of the model's names in ``state``.
+
+    Raises:
+        InputError: the model's trunk is another one, or the model has none.
+    """
+    value = state.pop(prefix + RECORD, None)
+    if value is None:
+        return
+    record = Record.decode(value)
+    model.require_weights(record)
+    own = model.state_dict()
+    missing = {name for name in frozen_names(model) if prefix + name not in state}
+    found = fingerprint(model.trunk, (name.removeprefix("trunk.") for name in missing))
+    if found != record.fingerprint:
+        raise InputError(
+            f"this was saved without its frozen ViT and needs {record}; the ViT here is another one, with "
+            f"{origin_of(model.trunk).source or 'weights of unknown source'} (fingerprint {found[:12]}). Set the "
+            "backbone's model_name, timm_kwargs and weights to those that it was trained with"
+        )
+    state.update({prefix + name: own[name] for name in missing})
+
+
+def is_without_trunk(state: Mapping[str, Any]) -> bool:
+    """Return whether a state dict was saved without the frozen trunk of one of its models."""
+    return any(name == RECORD or name.endswith(f".{RECORD}") for name in state)
+
+
+def records_in(state: Mapping[str, Any]) -> dict[str, Record]:
+    """Return what a state dict was saved without, by the prefix of the model's names.
+
+    Raises:
+        InputError: a damaged record.
+    """
+    names = [name for name in state if name == RECORD or name.endswith(f".{RECORD}")]
+    return {name.removesuffix(RECORD): Record.decode(state[name]) for name in names}
+
+
+def prompted_vits(module: nn.Module) -> list[tuple[str, Any]]:
+    """Return the prompted ViTs in a module, each with the prefix of its names: ``backbone.``, or nothing."""
+    found = [(name, each) for name, each in module.named_modules() if hasattr(each, "learned_in_trunk")]
+    return [(f"{name}." if name else "", each) for name, each in found]
+
+
+def no_weights(record: Record, argument: str) -> InputError:
+    """Return the error of a model that has no weights to put back."""
+    return InputError(
+        f"this was saved without its frozen ViT and needs {record}, and no weights are given: set {argument}"
+    )

@@ -1,0 +1,161 @@
+"""What a model adds to its trunk, saved without the trunk and put together again."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from davpt_seg.core import PromptedViT
+from davpt_seg.core.delta import (
+    RECORD,
+    Record,
+    Source,
+    frozen_names,
+    is_without_trunk,
+    learned_state,
+    record_of,
+    records_in,
+    without_frozen,
+)
+
+from .methods import METHODS
+from .test_methods import stir
+from .tiny import TINY, tiny_vit
+
+
+def saved(model: nn.Module, prefix: str = "") -> dict[str, Any]:
+    state = {prefix + name: value.clone() for name, value in model.state_dict().items()}
+    without_frozen(model, state, prefix)
+    return state
+
+
+def images(number: int = 2) -> Tensor:
+    return torch.randn(number, 3, 32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(number))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_each_method_saved_without_its_trunk_gives_equal_outputs_on_the_same_trunk(name: str) -> None:
+    model = tiny_vit(**METHODS[name].arguments)
+    other = copy.deepcopy(model)
+    state = saved(stir(model))
+    assert not any(n.startswith("trunk.") for n in state)
+    other.load_state_dict(state)
+    assert torch.equal(other.eval()(images()).maps[0], model.eval()(images()).maps[0])
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_is_saved_and_the_trunk_are_all_of_the_model(name: str) -> None:
+    model = tiny_vit(**METHODS[name].arguments)
+    assert set(learned_state(model)) | frozen_names(model) == set(model.state_dict())
+    assert not set(learned_state(model)) & frozen_names(model)
+    assert {n for n, p in model.named_parameters() if p.requires_grad} <= set(learned_state(model))
+
+
+def test_parameters_of_the_trunk_that_are_trained_are_saved_even_after_they_were_frozen() -> None:
+    model = tiny_vit(tuned=["blocks.*.norm1.weight"])
+    model.trunk.cls_token.requires_grad_(True)  # which no argument says
+    names = {"trunk.blocks.0.norm1.weight", "trunk.blocks.1.norm1.weight"}
+    assert {n for n in saved(model) if n.startswith("trunk.")} == {*names, "trunk.cls_token"}
+    model.requires_grad_(False)  # as MMEngine's averaged models are
+    assert {n for n in saved(model) if n.startswith("trunk.")} == names
+
+
+def test_a_model_whose_trunk_is_all_trained_is_saved_with_it() -> None:
+    model = tiny_vit(frozen=False, outputs=("class_token",))
+    assert not is_without_trunk(saved(model)) and set(saved(model)) == set(model.state_dict())
+
+
+def test_a_segmentor_and_its_average_are_saved_by_prefix() -> None:
+    segmentor = nn.ModuleDict({"backbone": tiny_vit(prompts=dict(num_prompts=2)), "head": nn.Linear(2, 2)})
+    assert set(records_in(saved(segmentor))) == {"backbone."}
+    state = saved(segmentor, "module.")
+    assert set(records_in(state)) == {"module.backbone."}
+    assert {n for n in state if "head" in n} == {"module.head.weight", "module.head.bias"}
+
+
+@pytest.mark.parametrize("name", ["blocks.1.mlp.fc2.weight", "cls_token", "norm.bias"])
+def test_one_changed_digit_of_the_trunk_is_another_trunk(name: str) -> None:
+    model = tiny_vit(prompts=dict(num_prompts=2))
+    other, state = copy.deepcopy(model), saved(model)
+    with torch.no_grad():
+        other.trunk.get_parameter(name).view(-1)[-1] *= 1 + 1e-15
+    before = copy.deepcopy(other.state_dict())
+    with pytest.raises(
+        ValueError, match=r"needs the weights of a ViT whose source is unknown.*the ViT here is another"
+    ):
+        other.load_state_dict(state)
+    assert all(torch.equal(before[n], value) for n, value in other.state_dict().items())
+
+
+def test_positions_are_not_part_of_the_fingerprint_for_they_are_resampled() -> None:
+    model = tiny_vit()
+    before = record_of(model).fingerprint
+    with torch.no_grad():
+        model.trunk.pos_embed.add_(1e-9)
+    assert record_of(model).fingerprint == before
+
+
+def test_a_fingerprint_is_that_of_the_float_weights_whatever_they_are_stored_in() -> None:
+    plain = tiny_vit(prompts=dict(num_prompts=2)).float()
+    half = PromptedViT("vit_tiny_patch16_224", timm_kwargs=TINY, prompts=dict(num_prompts=2), weights=plain)
+    stored = PromptedViT(
+        "vit_tiny_patch16_224", timm_kwargs=TINY, prompts=dict(num_prompts=2), weights=plain, trunk_dtype="bfloat16"
+    )
+    assert stored.trunk.blocks[0].mlp.fc1.weight.dtype == torch.bfloat16
+    assert record_of(plain) == record_of(half) == record_of(stored) == record_of(copy.deepcopy(stored))
+    stored.load_state_dict(saved(plain))  # on the trunk that it has
+    complete = stored.state_dict()
+    stored.load_state_dict(complete)  # of bfloat16 weights: another trunk, for all that is known
+    assert record_of(stored) != record_of(plain)
+
+
+def test_the_source_is_the_files_name_and_format(tmp_path: Any) -> None:
+    path = tmp_path / "vit.pth"
+    torch.save(tiny_vit().float().trunk.state_dict(), path)
+    model = PromptedViT("vit_tiny_patch16_224", weights=str(path), timm_kwargs=TINY)
+    assert record_of(model).source == Source("vit_tiny_patch16_224", "vit.pth", "timm")
+    assert "file 'vit.pth' (format timm) for model_name='vit_tiny_patch16_224'" in str(record_of(model))
+
+
+def test_a_folded_model_has_no_frozen_trunk() -> None:
+    with pytest.raises(ValueError, match="save it before fold"):
+        record_of(tiny_vit(adapters=[dict(type="lora")]).fold())
+
+
+WRONG: dict[str, Any] = {
+    "no tensor": "x",
+    "floats": torch.zeros(3),
+    "no text": torch.tensor([255, 254], dtype=torch.uint8),
+    "a matrix": torch.zeros(2, 2, dtype=torch.uint8),
+    "too long": torch.full((2**16 + 1,), 32, dtype=torch.uint8),
+    **{
+        repr(content): torch.frombuffer(bytearray(content.encode()), dtype=torch.uint8)
+        for content in ("{", "[]", "{}", "[" * 60000, json.dumps({"fingerprint": 3}), json.dumps("x"))
+    },
+    **{
+        f"source {source}": torch.frombuffer(
+            bytearray(json.dumps({"fingerprint": "0", "source": source}).encode()), dtype=torch.uint8
+        )
+        for source in (3, {}, {"model_name": 3}, {"model_name": "x", "path": "/"})
+    },
+}
+
+
+@pytest.mark.parametrize("name", WRONG, ids=lambda name: name[:30])
+def test_a_damaged_record_is_refused(name: str) -> None:
+    model = tiny_vit(prompts=dict(num_prompts=2))
+    state = saved(model)
+    state[RECORD] = WRONG[name]
+    with pytest.raises(ValueError, match="'frozen_trunk' of a state dict must describe"):
+        model.load_state_dict(state)
+
+
+def test_a_record_reads_back_as_it_was_written() -> None:
+    for record in (Record("ab"), Record("ab", Source("vit", "a.pth", "MAE", "model"))):
+        assert Record.decode(record.encode()) == record == Record.of(dataclasses.asdict(record))
