@@ -2,7 +2,8 @@
 
 A deep prompt's output is thrown away (VPT-Deep, arXiv 2203.12119; DA-VPT, arXiv 2505.23694, Eq. 1), so its query, its
 attention row and its MLP change nothing. What is left of it is M more keys and values, and those depend on no image:
-they are projected once a batch. The walk below calls timm's own modules (norms, ``qkv``, ``proj``, ``mlp``) in timm's
+they are projected once a batch. Where each image has prompts of another task, keys and values that were projected
+before join per image (:mod:`davpt_seg.core.task_bank`). The walk below calls timm's own modules (norms, ``qkv``, ``proj``, ``mlp``) in timm's
 own order, so whatever wraps one of them (LoRA on ``qkv``, say) takes effect here too. How a kind of block projects,
 places and adds is its :class:`~davpt_seg.core.blocks.family.Family`; what is learned inside a block besides prompts
 comes as :class:`Changes`.
@@ -15,6 +16,7 @@ from functools import partial
 from typing import Any, NamedTuple, Optional, Union
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .blocks.family import Family
@@ -27,11 +29,12 @@ class Changes(NamedTuple):
 
     Attributes:
         bias: offset on the biases of queries, keys and values, one after the other, (3 * heads * head_dim,) where all
-            have the same heads, felt by tokens and prompts alike.
+            have the same heads, felt by tokens and prompts alike; or each image's own, (B, 1, 3 * heads * head_dim).
         extra: keys and values after projection, of no token.
-        temperature: what attention scores are divided by, a scalar tensor.
+        temperature: what attention scores are divided by, a scalar tensor or (B, 1, 1, 1).
         ffn: what replaces the FFN's output, given its normalised input and that output, both (B, N, D).
         beside: how prompts and extra keys join beside the tokens' softmax; None for in it.
+        apart: keys and values after projection that have a softmax of their own, with the values that they add.
     """
 
     bias: Optional[Tensor] = None
@@ -39,6 +42,7 @@ class Changes(NamedTuple):
     temperature: Optional[Tensor] = None
     ffn: Optional[Callable[[Tensor, Tensor], Tensor]] = None
     beside: Optional[Beside] = None
+    apart: Optional[KeyValue] = None
 
 
 UNCHANGED = Changes()
@@ -97,7 +101,7 @@ def attend(
     if changes.temperature is not None:
         own = own._replace(query=own.query / changes.temperature)
     placed = family.placed(block, own, position)
-    theirs = added = beside = None
+    theirs = added = None
     joining: list[Union[Projected, KeyValue]] = []
     if changes.beside is None:
         theirs = None if prompts is None else project(prompts)
@@ -107,12 +111,15 @@ def attend(
     attention, batch = family.attention(block), tokens.shape[0]
     query, key, value = _joined(placed, joining, batch)
     mask = family.mask(block, position, query.shape[1], key.shape[1])
+    if joining and changes.extra is not None:
+        mask = _padded(mask, changes.extra.mask, key.shape[1])
     heads = fused_attention(attention, query, key, value, mask)
+    beside = changes.apart
     if changes.beside is not None:
         beside = joined_beside(added, changes.extra, changes.beside)
     if beside is not None:
-        key, value = (for_batch(side, placed.query, batch) for side in beside)
-        heads = heads + fused_attention(attention, placed.query, key, value)
+        key, value = (for_batch(side, placed.query, batch) for side in beside[:2])
+        heads = heads + fused_attention(attention, placed.query, key, value, beside.mask)
     output = family.gather(block, tokens, heads)  # (B, N, heads * head_dim)
     return Attended(tokens, own, placed, prompts, theirs, changes.extra, mask, beside, output, hidden)
 
@@ -127,6 +134,14 @@ def _joined(placed: Projected, joining: Sequence[Union[Projected, KeyValue]], ba
     value = torch.cat([value, *(for_batch(side.value, value, batch) for side in joining)], dim=1)
     # a view of the queries would keep all of the qkv product alive until backward
     return Projected(query.contiguous(), key, value)
+
+
+def _padded(mask: Optional[Tensor], last: Optional[Tensor], keys: int) -> Optional[Tensor]:
+    """Add the mask of the last keys, (B, 1, 1, n), to that of all, (heads, queries, keys) or None for 0."""
+    if last is None:
+        return mask
+    last = F.pad(last, (keys - last.shape[3], 0))
+    return last if mask is None else mask + last
 
 
 def prompted_block(

@@ -41,5 +41,6 @@ def folded_pair(family: Family, block: Any, prompts: Optional[Tensor], changes: 
     beside, pair = changes.beside or Beside(), None
     if prompts is not None:
         initial = None if beside.initial is None else family.enter(block, beside.initial)
-        pair = project_prompts(partial(family.project, block), family.enter(block, prompts), initial)[1]
+        project = partial(family.project, block, offset=changes.bias)
+        pair = project_prompts(project, family.enter(block, prompts), initial)[1]
     return joined_beside(pair, changes.extra, beside)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Optional, TypeVar
 
 import torch
@@ -77,12 +77,16 @@ class BlockInputs(nn.Module):
             return None, Changes(bias)
         prompts, initial = self.prompts.entering(block) if self.prompts else (None, None)
         own = self.adapters.key_value(block)
+        extra, apart = None if own is None else KeyValue(own, own), None
+        if self.folded:
+            extra, apart = (None, self.folded(block)) if self.folded.beside else (self.folded(block), None)
         return prompts, Changes(
             bias,
-            extra=self.folded(block) if self.folded else None if own is None else KeyValue(own, own),
+            extra=extra,
             temperature=self.prompts.gates.temperature(block) if self.prompts and self.prompts.gates else None,
             ffn=self.adapters.ffn(block),
-            beside=self._beside(block, initial) if self.starts_at_zero else None,
+            beside=self._beside(block, initial),
+            apart=apart,
         )
 
     def gated(self, block: int, entered: Tensor, prompts: Optional[Tensor], tokens: Tensor) -> Tensor:
@@ -119,12 +123,8 @@ class BlockInputs(nn.Module):
             family.merge_offset(block, self.biases(i))
         self.biases = ProjectionBiases()
         folded = FoldedPrompts(self.starts_at_zero)
-        for i, (family, block) in enumerate(zip(self.families, self.trunk.blocks[: self.last + 1])):
-            prompts, changes = self.joining(i)
-            with self.precision.computing(next(block.parameters()).device):
-                pair = folded_pair(family, block, None if i == self.carry else prompts, changes)
-            if pair is not None:
-                folded.add(i, pair)
+        for i, pair in self.keys_and_values():
+            folded.add(i, pair)
         self.folded = folded
         if "key_value_prompts" in self.adapters:
             del self.adapters["key_value_prompts"]
@@ -132,6 +132,18 @@ class BlockInputs(nn.Module):
             self.prompts = self.prompts.keep_only(self.carry)
         self.guidance = None
         return self.requires_grad_(False)
+
+    def keys_and_values(self) -> Iterator[tuple[int, KeyValue]]:
+        """Yield each block that has any, counted from 0, and the keys and values that its prompts and extra keys are.
+
+        Prompts that stay in the sequence are none.
+        """
+        for i, (family, block) in enumerate(zip(self.families, self.trunk.blocks[: self.last + 1])):
+            prompts, changes = self.joining(i)
+            with self.precision.computing(next(block.parameters()).device):
+                pair = folded_pair(family, block, None if i == self.carry else prompts, changes)
+            if pair is not None:
+                yield i, pair
 
     @property
     def starts_at_zero(self) -> bool:
@@ -143,7 +155,7 @@ class BlockInputs(nn.Module):
         """The block whose prompts stay in the sequence, or None."""
         return self.prompts.carry if self.prompts else None
 
-    def _beside(self, block: int, initial: Optional[Tensor]) -> Beside:
-        if self.prompts is None:  # folded
-            return Beside()
+    def _beside(self, block: int, initial: Optional[Tensor]) -> Optional[Beside]:
+        if self.prompts is None or self.prompts.start == "joint":
+            return None
         return Beside(initial, self.adapters.initial_key_value(block), self.prompts.gate(block))

@@ -17,10 +17,17 @@ class Projected(NamedTuple):
 
 
 class KeyValue(NamedTuple):
-    """Keys and values that tokens attend to, each (n, heads, head_dim), shared by the batch."""
+    """Keys and values that tokens attend to.
+
+    Attributes:
+        key: shared by the batch, (n, heads, head_dim), or each image's own, (B, n, heads, head_dim).
+        value: likewise.
+        mask: added to their scores, (B, 1, 1, n): -inf where an image has fewer than n; None where all have n.
+    """
 
     key: Tensor
     value: Tensor
+    mask: Optional[Tensor] = None
 
 
 def fused_attention(attn: Any, query: Tensor, key: Tensor, value: Tensor, mask: Optional[Tensor] = None) -> Tensor:
@@ -35,9 +42,10 @@ def fused_attention(attn: Any, query: Tensor, key: Tensor, value: Tensor, mask: 
     return heads.transpose(1, 2).flatten(2)
 
 
-def for_batch(shared: Tensor, like: Tensor, batch: int) -> Tensor:
+def for_batch(side: Tensor, like: Tensor, batch: int) -> Tensor:
     """Expand what a batch shares, (n, heads, head_dim), to (B, n, heads, head_dim) in the type of ``like``.
 
+    What each image has of its own is (B, n, heads, head_dim) already.
     The batch is the tokens' ``shape[0]``: exporters make a constant of ``len()``, and ONNX's one of the keys' shape.
     """
-    return shared.to(like.dtype).expand(batch, -1, -1, -1)
+    return side.to(like.dtype).expand(batch, -1, -1, -1)

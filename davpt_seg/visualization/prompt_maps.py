@@ -79,7 +79,7 @@ def prompt_contribution(model: PromptedViT, images: Tensor, block: int) -> Tenso
     with torch.autocast(images.device.type, enabled=False):
         query, key, value = (side.to(dtype).transpose(1, 2) for side in attended.placed)
         keys, values = (
-            side.to(dtype).transpose(0, 1).expand(len(images), -1, -1, -1) for side in attended.beside
+            side.to(dtype).transpose(0, 1).expand(len(images), -1, -1, -1) for side in attended.beside[:2]
         )  # (B, heads, M, head_dim)
         mask = None if attended.mask is None else attended.mask.to(dtype)
         own = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)

@@ -46,7 +46,7 @@ class EvaFamily(Family):
 
     def _layers(self, block: Any, offset: Optional[Tensor]) -> Iterator[tuple[nn.Linear, Optional[Tensor]]]:
         """Yield the three layers, each with its share of an offset."""
-        shares = (None,) * 3 if offset is None else offset.split(self.sizes(block))
+        shares = (None,) * 3 if offset is None else offset.split(self.sizes(block), dim=-1)
         return zip((block.attn.q_proj, block.attn.k_proj, block.attn.v_proj), shares)
 
     def biases(self, block: Any) -> Optional[Tensor]:

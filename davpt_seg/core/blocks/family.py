@@ -59,7 +59,8 @@ class Family:
         Args:
             block: timm's block.
             entering: (..., D).
-            offset: learned offset on the biases of queries, keys and values, (sum of :meth:`sizes`,), or None.
+            offset: learned offset on the biases of queries, keys and values, (sum of :meth:`sizes`,) or each image's
+                own, (B, 1, sum of sizes); or None.
         """
         attn = block.attn
         qkv = shifted(attn.qkv(entering), offset)

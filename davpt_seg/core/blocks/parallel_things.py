@@ -81,4 +81,4 @@ def shares(block: Any, offset: Optional[Tensor]) -> list[Optional[Tensor]]:
     number = len(block.attns)
     if offset is None:
         return [None] * number
-    return [own.flatten() for own in offset.view(3, number, -1).unbind(1)]
+    return [own.flatten(-2) for own in offset.unflatten(-1, (3, number, -1)).unbind(-2)]

@@ -92,8 +92,8 @@ def joined_beside(prompts: Optional[KeyValue], extra: Optional[KeyValue], beside
     """Join prompts and extra keys for one softmax, with the values that they add, or None where there are none."""
     if extra is not None and beside.initial_extra is not None:
         extra = extra._replace(value=extra.value - beside.initial_extra)
-    sides = [side for side in (prompts, extra) if side is not None]
+    sides = [side[:2] for side in (prompts, extra) if side is not None]
     if not sides:
         return None
-    key, value = (torch.cat([part.to(sides[0].key.dtype) for part in parts]) for parts in zip(*sides))
+    key, value = (torch.cat([part.to(sides[0][0].dtype) for part in parts]) for parts in zip(*sides))
     return KeyValue(key, value if beside.gate is None else value * beside.gate[:, None].to(value.dtype))
