@@ -2,11 +2,11 @@
 
 A deep prompt's output is thrown away (VPT-Deep, arXiv 2203.12119; DA-VPT, arXiv 2505.23694, Eq. 1), so its query, its
 attention row and its MLP change nothing. What is left of it is M more keys and values, and those depend on no image:
-they are projected once a batch. Where each image has prompts of another task, keys and values that were projected
-before join per image (:mod:`davpt_seg.core.task_bank`). The walk below calls timm's own modules (norms, ``qkv``, ``proj``, ``mlp``) in timm's
-own order, so whatever wraps one of them (LoRA on ``qkv``, say) takes effect here too. How a kind of block projects,
-places and adds is its :class:`~davpt_seg.core.blocks.family.Family`; what is learned inside a block besides prompts
-comes as :class:`Changes`.
+they are projected once a batch. Where images have prompts of different tasks, each has its own keys and values, which
+were projected before (:mod:`davpt_seg.core.task_bank`). The walk below calls timm's own modules (norms, ``qkv``,
+``proj``, ``mlp``) in timm's own order, so whatever wraps one of them (LoRA on ``qkv``, say) takes effect here too. How
+a kind of block projects, places and adds is its :class:`~davpt_seg.core.blocks.family.Family`; what is learned inside a
+block besides prompts comes as :class:`Changes`.
 """
 
 from __future__ import annotations

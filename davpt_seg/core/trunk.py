@@ -80,6 +80,19 @@ def _shared(model_name: str, pretrained: bool, model: nn.Module) -> Trunk:
         )
     if pretrained:
         raise InputError("pretrained=True and weights of another PromptedViT are two sources of weights; choose one")
+    require_shareable(model)
+    names = [name.partition(".")[0] for name in (model_name, _tagged(model.trunk, model_name))]
+    if names[0] != names[1]:
+        raise InputError(f"model_name {model_name!r}: the weights given are of a {names[1]}; the two must be the same")
+    return shared_trunk(model.trunk)
+
+
+def require_shareable(model: BlockInputs) -> None:
+    """Check that the tensors of a prompted ViT's trunk are its pre-trained weights, and let other models have them.
+
+    Raises:
+        InputError: the model was folded, or tunes its trunk.
+    """
     if model.folded is not None:
         raise InputError("weights of a folded PromptedViT are not those of its pre-trained ViT; give one before fold()")
     if model.learned_in_trunk:
@@ -88,10 +101,6 @@ def _shared(model_name: str, pretrained: bool, model: nn.Module) -> Trunk:
             f"({some(sorted(model.learned_in_trunk))}); give one with frozen=True and tuned=()"
         )
     model.shares_trunk = True
-    names = [name.partition(".")[0] for name in (model_name, _tagged(model.trunk, model_name))]
-    if names[0] != names[1]:
-        raise InputError(f"model_name {model_name!r}: the weights given are of a {names[1]}; the two must be the same")
-    return shared_trunk(model.trunk)
 
 
 def _tagged(trunk: Trunk, model_name: str) -> str:
