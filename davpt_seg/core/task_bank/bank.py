@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Optional
 
 import torch
@@ -16,7 +17,7 @@ from ..sharing import shared_trunk
 from ..trunk import require_shareable
 from ..vit import PromptedViT
 from .reading import Reader
-from .same_trunk import own_parameters_of
+from .same_trunk import SameTrunk
 from .task import Task, task_of
 from .walk import Walk
 
@@ -67,6 +68,7 @@ class TaskBank:
         self.model = model
         trunk = shared_trunk(model.trunk).eval()
         self._device = next(trunk.parameters()).device
+        self._same_trunk = SameTrunk(trunk)
         self._walk = Walk(trunk, model.precision)
         self._tasks: dict[str, Task] = {}
         self._lock = threading.RLock()
@@ -181,13 +183,9 @@ class TaskBank:
         require_complete(model.trunk.blocks)
         if isinstance(head, nn.Module):
             head.eval()
-        own = own_parameters_of(model, self._walk.trunk)
-        training = model.training
-        model.eval()
-        try:
+        own = self._same_trunk.own_parameters(model)
+        with _in_eval_mode(model):
             return task_of(model, own, head, self._device)
-        finally:
-            model.train(training)
 
     def _known(self, names: Sequence[str]) -> list[Task]:
         for name in names:
@@ -201,6 +199,18 @@ def _require_model(model: Any) -> None:
         raise InputError(f"a task bank takes prompted ViTs (PromptedViT), got a {type(model).__name__}")
     if not model.has_weights:
         raise InputError("the ViT's weights were not read yet, so it cannot join a task bank; load a checkpoint first")
+
+
+@contextmanager
+def _in_eval_mode(model: nn.Module) -> Iterator[None]:
+    if not model.training:
+        yield
+        return
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train()
 
 
 def _batched(features: Sequence[Features]) -> Features:
