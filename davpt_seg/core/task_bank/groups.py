@@ -13,12 +13,10 @@ class Group(NamedTuple):
     """Images of a batch that run together.
 
     Attributes:
-        key: what they have in common.
         rows: their places in the batch.
         tokens: (B of the group, N, D).
     """
 
-    key: Hashable
     rows: tuple[int, ...]
     tokens: Tensor
 
@@ -54,9 +52,8 @@ def regrouped(groups: Sequence[Group], key: Callable[[int], Hashable], stays: Ca
             found.setdefault(own, []).append(([group.rows[place] for place in inside], group.only(inside)))
     return [
         Group(
-            own,
             tuple(row for rows, _ in parts for row in rows),
             parts[0][1] if len(parts) == 1 else torch.cat([tokens for _, tokens in parts]),
         )
-        for own, parts in found.items()
+        for parts in found.values()
     ]

@@ -38,7 +38,7 @@ class Reader:
             own = [self.tasks[row] for row in group.rows]
             mapped = [place for place, task in enumerate(own) if task.wants_maps and block in task.out_indices]
             if mapped:
-                self._read_maps(block, Group(None, tuple(group.rows[place] for place in mapped), group.only(mapped)))
+                self._read_maps(block, Group(tuple(group.rows[place] for place in mapped), group.only(mapped)))
             if block == len(self.walk.families) - 1:
                 self._read_tokens(group)
 
@@ -59,11 +59,10 @@ class Reader:
             task = self.tasks[row]
             return task.norm_maps, task if task.norm_maps and task.tuned_in(NORM) else None
 
-        for (norm, _), places in places_by(group.rows, key).items():  # type: ignore[misc]
+        for places in places_by(group.rows, key).values():
             tasks = [self.tasks[group.rows[place]] for place in places]
-            read = partial(
-                to_map, self.walk.trunk, group.only(places)[:, self.patches], self.images, self.grid, bool(norm)
-            )
+            norm = tasks[0].norm_maps
+            read = partial(to_map, self.walk.trunk, group.only(places)[:, self.patches], self.images, self.grid, norm)
             with self.walk.running(tasks):
                 maps = with_parameters(self.walk.trunk, tasks[0].tuned_in(NORM) if norm else {}, read)
             for place, own in zip(places, maps.split(1)):
@@ -74,10 +73,10 @@ class Reader:
             task = self.tasks[row]
             return task.outputs - {"maps"}, task.pool_prompts, task if task.tuned_in(NORM) else None
 
-        for (outputs, pool_prompts, _), places in places_by(group.rows, key).items():  # type: ignore[misc]
+        for places in places_by(group.rows, key).values():
             tasks = [self.tasks[group.rows[place]] for place in places]
-            pooled = slice(self.patches.start, None) if pool_prompts else self.patches
-            read = partial(image_tokens, self.walk.trunk, group.only(places), pooled, outputs)
+            pooled = slice(self.patches.start, None) if tasks[0].pool_prompts else self.patches
+            read = partial(image_tokens, self.walk.trunk, group.only(places), pooled, tasks[0].outputs)
             with self.walk.running(tasks):
                 found = with_parameters(self.walk.trunk, tasks[0].tuned_in(NORM), read)
             for tokens, kept in zip(found, (self.class_tokens, self.mean_tokens)):

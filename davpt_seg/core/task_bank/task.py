@@ -83,6 +83,12 @@ class Task:
         """
         return self._by_part.get(part, {})
 
+    def in_sequence(self, block: int) -> int:
+        """Return the number of prompts that are in the sequence in a block."""
+        if self.carry is None or self.carried is None or block < self.carry:
+            return 0
+        return len(self.carried)
+
     @property
     def wants_maps(self) -> bool:
         """Whether maps are among its outputs."""

@@ -67,24 +67,25 @@ class Walk:
         """
         groups, positions = self._embed(images, tasks)
         for i in range(len(self.trunk.blocks)):
-            groups = regrouped(groups, partial(self._key, tasks, i), lambda row, i=i: i <= tasks[row].last)
+            groups = regrouped(groups, partial(self._key, tasks, i), partial(self._stays, tasks, i))
             if not groups:
                 return
             groups = [self._block(i, group, [tasks[row] for row in group.rows], positions) for group in groups]
             yield i, groups
 
-    def _embed(self, images: Tensor, tasks: Sequence[Task]) -> tuple[list[Group], dict[Hashable, Sequence[Any]]]:
+    def _embed(self, images: Tensor, tasks: Sequence[Task]) -> tuple[list[Group], dict[Optional[Task], Sequence[Any]]]:
         """Return tokens, and what blocks learn about places: of tasks that change it, and of all others (None)."""
         carried = max((len(task.carried) for task in tasks if task.carried is not None), default=0)
-        groups, positions = [], {}
+        groups = []
+        positions: dict[Optional[Task], Sequence[Any]] = {}
         by_key = places_by(range(len(tasks)), lambda row: tasks[row] if tasks[row].tuned_in(EMBEDDING) else None)
-        for key, rows in by_key.items():
+        for rows in by_key.values():
             own = [tasks[row] for row in rows]
-            entering = Group(key, tuple(range(len(tasks))), images).only(rows)
+            entering = Group(tuple(range(len(tasks))), images).only(rows)
             call = partial(self.embedding, self.trunk, entering, carried)
             with self.running(own), self.precision.computing(images.device):
-                embedded: Embedded = with_parameters(self.trunk, own[0].tuned_in(EMBEDDING) if key else {}, call)
-            groups.append(Group(key, tuple(rows), self.precision.stream(embedded.tokens)))
+                embedded: Embedded = with_parameters(self.trunk, own[0].tuned_in(EMBEDDING), call)
+            groups.append(Group(tuple(rows), self.precision.stream(embedded.tokens)))
             positions[own[0] if own[0].moves else None] = embedded.positions
         return groups, positions
 
@@ -92,19 +93,22 @@ class Walk:
         """Return what images that run through a block together have in common."""
         task = tasks[row]
         alone = task if task.moves or task.tuned_in(f"blocks.{block}") else None
-        if task.carry is None or task.carried is None or block < task.carry:
-            return alone, None, 0
-        return alone, task.carry, len(task.carried)
+        number = task.in_sequence(block)
+        return alone, number, task.carry if number else None
 
-    def _block(self, i: int, group: Group, tasks: list[Task], positions: Mapping[Hashable, Sequence[Any]]) -> Group:
+    def _stays(self, tasks: Sequence[Task], block: int, row: int) -> bool:
+        return block <= tasks[row].last
+
+    def _block(
+        self, i: int, group: Group, tasks: list[Task], positions: Mapping[Optional[Task], Sequence[Any]]
+    ) -> Group:
         """Run a block on a group of images."""
-        alone, carry, number = group.key  # type: ignore[misc]
-        tokens, block = group.tokens, self.trunk.blocks[i]
-        if carry == i:
-            joining = torch.stack([task.carried for task in tasks])  # type: ignore[misc]
+        first, tokens, block = tasks[0], group.tokens, self.trunk.blocks[i]  # its key is that of all
+        number, own = first.in_sequence(i), first.tuned_in(f"blocks.{i}")
+        if first.carry == i:
+            joining = torch.stack([task.carried for task in tasks if task.carried is not None])
             tokens = torch.cat([tokens, joining.to(tokens.dtype)], dim=1)
-        position = positions[alone if tasks[0].moves else None][i]
-        own = {} if alone is None else tasks[0].tuned_in(f"blocks.{i}")
+        position = positions[first if first.moves else None][i]
         run = partial(prompted_block, self.families[i], block, tokens, None, changes_of(tasks, i), position)
         with self.running(tasks), self.precision.computing(tokens.device):
             leaving = with_parameters(block, own, run)[0]
