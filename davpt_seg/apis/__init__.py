@@ -3,12 +3,17 @@
 * ``Predictor``: a trained segmentor that labels images.
 * ``compose``: the config of an experiment, from its words.
 * ``load_trained``: a trained model of a config, for everything else.
+* ``save_adapter``, ``load_adapter``: a trained task without its frozen ViT, as a folder to send and to load.
 """
 
 from ..lazy import on_first_use
 
-__all__ = ["Predictor", "compose", "load_trained"]
+__all__ = ["Predictor", "compose", "load_adapter", "load_trained", "save_adapter"]
 
 __getattr__ = on_first_use(
-    __name__, predictor=("Predictor",), trained=("load_trained",), **{".experiments.compose": ("compose",)}
+    __name__,
+    adapters=("load_adapter", "save_adapter"),
+    predictor=("Predictor",),
+    trained=("load_trained",),
+    **{".experiments.compose": ("compose",)},
 )

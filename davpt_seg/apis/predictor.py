@@ -14,7 +14,9 @@ from mmengine.device import get_device
 from mmengine.registry import MODELS, init_default_scope
 
 from ..audit.data_check import DataCheck, read_as_stored
-from ..datasets.pipelines import MASK_LOADERS, step_name
+from ..core.adapter_folder.backbone import TrunkSource
+from ..core.adapter_folder.places import is_folder
+from ..datasets.pipelines import step_name, without_masks
 from ..errors import InputError
 from ..experiments.compose import config_of
 from ..experiments.options import put_options
@@ -30,6 +32,7 @@ from ..training.trained_checkpoint import (
 )
 from ..trust.config_check import without_sources
 from ..trust.config_parts import innermost
+from .adapters import OpenedAdapter
 from .pixels import ImageReader
 
 
@@ -42,7 +45,8 @@ class Predictor:
     'sky'
 
     Args:
-        checkpoint: a ``.pth`` file that ``tools/train.py`` wrote; loaded strictly.
+        checkpoint: a ``.pth`` file that ``tools/train.py`` wrote, or an adapter folder (a path, or ``hub:USER/NAME``);
+            loaded strictly.
         config: what was trained: a file, a name or words, as on the command line, or a ``Config``, which is changed in
             place; by default what the checkpoint remembers.
         mode: ``slide`` or ``whole``; by default the config's.
@@ -70,12 +74,16 @@ class Predictor:
         device: Optional[str] = None,
         options: Optional[Mapping[str, Any]] = None,
         trust_config: bool = False,
+        trunk: TrunkSource = None,
     ) -> None:
         checkpoint = os.fspath(checkpoint)
         _check_device(device)
-        loaded = read_checkpoint(checkpoint)
+        folder = opened(checkpoint, config, trust_config) if is_folder(checkpoint) else None
+        loaded = {"meta": {"dataset_meta": folder.meta}} if folder else read_checkpoint(checkpoint)
         name = str(getattr(config, "filename", config) or "the config inside it")
-        if config is None:
+        if folder:
+            config = folder.cfg
+        elif config is None:
             config = embedded = embedded_config(loaded, checkpoint, trust_config)
             without_sources(embedded._cfg_dict)  # all weights come from the checkpoint
         cfg = config if isinstance(config, Config) else config_of(config)
@@ -89,9 +97,12 @@ class Predictor:
             read_as_stored(cfg)
         if mode:
             set_mode(cfg, mode)
-        with step(f"the model of {origin} cannot be built (model)"):
-            model = build_model(cfg)
-        load_strictly(model, loaded, checkpoint, name)
+        if folder:
+            model = folder.load(cfg, trunk)
+        else:
+            with step(f"the model of {origin} cannot be built (model)"):
+                model = build_model(cfg)
+            load_strictly(model, loaded, checkpoint, name)
         model.to(device or get_device()).eval()
         if tta:
             use_tta(cfg)
@@ -131,6 +142,17 @@ class Predictor:
         return sample.pred_sem_seg.data.reshape(pixels.shape[:2]).cpu().numpy().astype(np.int64)
 
 
+def opened(folder: str, config: Any, trust_config: bool) -> OpenedAdapter:
+    """Open an adapter folder, which has its config.
+
+    Raises:
+        InputError: a config is given besides, or the folder is damaged.
+    """
+    if config is not None:
+        raise InputError(f"adapter folder {folder!r} holds its config; omit CONFIG, and change it by options")
+    return OpenedAdapter(folder, trust_config)
+
+
 def _check_device(device: Optional[str]) -> None:
     """Refuse a device before anything is loaded for it."""
     try:
@@ -166,14 +188,4 @@ def image_steps(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if steps[0]["type"] != "LoadImageFromFile":
         raise InputError(f"the test pipeline starts with {steps[0]['type']!r}, but must with 'LoadImageFromFile'")
     kept = [each for each in steps[1:] if step_name(each) != "ToEightBit"]  # what read has done
-    return [dict(steps[0], type="LoadImageFromNDArray"), *without_labels(kept)]
-
-
-def without_labels(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Omit the steps that load label maps, also those inside of a ``TestTimeAug``."""
-    kept = [dict(each) for each in steps if step_name(each) not in MASK_LOADERS]
-    for each in kept:
-        if each["type"] == "TestTimeAug":
-            branches = [without_labels(alternatives) for alternatives in each["transforms"]]
-            each["transforms"] = [alternatives for alternatives in branches if alternatives]
-    return kept
+    return [dict(steps[0], type="LoadImageFromNDArray"), *without_masks(kept)]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
+from ..core.adapter_folder.places import is_folder
 from ..errors import InputError
 from .config_argument import add_cfg_options, load_config
 
@@ -55,7 +56,9 @@ def main_predict(argv: Optional[Sequence[str]] = None) -> None:
         config = load_config(parser, args) if args.config else None
         options = None if config else args.cfg_options  # load_config has put them over it
         device = None if args.device == "auto" else args.device
-        predictor = Predictor(args.checkpoint, config, args.mode, args.tta, device, options, args.trust_config)
+        predictor = Predictor(
+            args.checkpoint, config, args.mode, args.tta, device, options, args.trust_config, args.trunk
+        )
     except InputError as error:
         parser.error(str(error))
     there = sum(output(stem, ending).exists() for stem in stems for ending in OUTPUTS)
@@ -74,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         usage="%(prog)s [CONFIG] CHECKPOINT IMAGE... [options]",
     )
     parser.add_argument("config", nargs="?", help="the config that was trained; default: the one in the checkpoint")
-    parser.add_argument("checkpoint", help="a .pth file that tools/train.py wrote")
+    parser.add_argument("checkpoint", help="a .pth file that tools/train.py wrote, or an adapter folder")
     parser.add_argument("images", nargs="+", help="images, folders of images, or patterns in quotes")
     out = Path("work_dirs/predictions")
     parser.add_argument("--out", type=Path, default=out, metavar="DIR", help="folder to write to; default: %(default)s")
@@ -92,14 +95,23 @@ def _parser() -> argparse.ArgumentParser:
         help="without CONFIG: run the config inside CHECKPOINT as Python and import what it names, which can run any "
         "code of the checkpoint's maker; only if you trust them",
     )
+    parser.add_argument(
+        "--trunk",
+        metavar="FILE",
+        help="weights of the frozen ViT of an adapter folder: a file, or 'pretrained' for timm's own",
+    )
     # what load_config asks for besides
     parser.set_defaults(work_dir=None, launcher="none", local_rank=0, print_config=False)
     return parser
 
 
 def _is_config(argument: str) -> bool:
-    """Distinguish CONFIG, a file or words, from a CHECKPOINT in its place."""
-    return not argument.endswith(".pth") and (not Path(argument).is_file() or argument.endswith(CONFIGS))
+    """Distinguish CONFIG, a file or words, from a CHECKPOINT or an adapter folder in its place."""
+    return (
+        not is_folder(argument)
+        and not argument.endswith(".pth")
+        and (not Path(argument).is_file() or argument.endswith(CONFIGS))
+    )
 
 
 def _check_options(args: argparse.Namespace) -> None:

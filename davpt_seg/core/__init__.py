@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from ..lazy import on_first_use
 
 if TYPE_CHECKING:
+    from .adapter_folder import AdapterSet, load_adapter, save_adapter
     from .features import Features
     from .guidance.guidance import Guidance
     from .guidance.losses import ProxyAnchor, ProxyNCA, Triplet
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from .vit import PromptedViT
 
 __all__ = [
+    "AdapterSet",
     "ClassPromptMapping",
     "Features",
     "Guidance",
@@ -27,11 +29,14 @@ __all__ = [
     "ProxyNCA",
     "Sharing",
     "Triplet",
+    "load_adapter",
+    "save_adapter",
 ]
 
 __getattr__ = on_first_use(  # guidance.mapping_log needs no torch
     __name__,
     **{
+        "adapter_folder": ("AdapterSet", "load_adapter", "save_adapter"),
         "features": ("Features",),
         "guidance": ("ClassPromptMapping", "Guidance", "GuidedRecord", "Labelling", "Metric", "Sharing"),
         "guidance.losses": ("ProxyAnchor", "ProxyNCA", "Triplet"),

@@ -12,6 +12,8 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any, Callable, ClassVar, TypeVar, cast, get_type_hints
 
+import numpy as np
+
 from ..errors import InputError, nearest
 from .annotations import Unfit, advice, describe, read
 
@@ -161,3 +163,14 @@ def _checked(function: Callable[..., Any], name: str, value: Any, what: str) -> 
 def _annotations(function: Callable[..., Any]) -> dict[str, Any]:
     constructed = inspect.isclass(function) and not dataclasses.is_dataclass(function)
     return get_type_hints(function.__init__ if constructed else function, include_extras=True)
+
+
+def plain(value: Any) -> Any:
+    """Return a copy of arguments in which dicts, lists and numbers are Python's own; other objects stay as they are."""
+    if isinstance(value, Mapping):
+        return {key: plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(entry) for entry in value]
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    return value

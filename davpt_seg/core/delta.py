@@ -114,8 +114,10 @@ class Origin:
         self._known: dict[str, tuple[Any, str]] = {}
 
     def pin(self, trunk: nn.Module) -> None:
-        """Keep the digests of a trunk's present tensors, before they are stored in another type."""
-        self.pinned = {name: self._digest(name, value) for name, value in trunk.state_dict().items()}
+        """Keep the digests of a trunk's present tensors, before they are stored in another type; not on meta."""
+        state = trunk.state_dict()
+        if not any(value.is_meta for value in state.values()):
+            self.pinned = {name: self._digest(name, value) for name, value in state.items()}
 
     def digest(self, name: str, value: Tensor) -> str:
         """Return the SHA-256 of a tensor's type, shape and bytes, by its name in the trunk."""

@@ -158,7 +158,7 @@ def _plan(model_name: str, timm_kwargs: Mapping[str, Any]) -> Trunk:
     except WRONG_FOR_TIMM as error:
         raise InputError(
             f"model_name {model_name!r} gives no plain timm Vision Transformer with timm_kwargs {dict(timm_kwargs)}: "
-            f"{error}. timm.list_models('vit_*') lists names"
+            f"{str(error).partition(chr(10))[0]}. timm.list_models('vit_*') lists names"
         ) from error
     except OSError as error:  # of names with "hf-hub:" or "local-dir:"
         raise InputError(

@@ -15,7 +15,7 @@ from ..errors import InputError
 from .adapters import Adapters
 from .adapters.old_lora import take_old_names
 from .annotations import OneOf, Probability
-from .arguments import checked, require_dict
+from .arguments import checked, plain, require_dict
 from .attention import Attended, carried_block, prompted_block
 from .blocks import Embedded, Trunk, embedding_of, family_of
 from .build import (
@@ -40,6 +40,8 @@ from .trunk import WeightsSource, build_trunk
 from .tuning import ProjectionBiases, tune
 
 TRUNK_MODES = ("eval", "train")
+#: Not among the arguments that a model remembers: where its trunk's weights come from, which its trunk knows.
+NOT_REMEMBERED = {"self", "__class__", "pretrained", "weights"}
 
 
 class PromptedViT(BlockInputs):
@@ -77,6 +79,9 @@ class PromptedViT(BlockInputs):
         trunk_quantization: ``int8`` stores the weights of the frozen trunk's linear layers in it, by torchao; see
             :class:`~davpt_seg.core.quantization.Int8Linear`.
 
+    Attributes:
+        arguments: what it was built with, as plain values, without ``pretrained`` and ``weights``.
+
     Raises:
         ValueError: a block, name, mode or weights file that does not fit, an argument of another type or out of range,
             or a tuned name that reaches no output; the message says what would.
@@ -105,8 +110,11 @@ class PromptedViT(BlockInputs):
         trunk_dtype: Annotated[str, OneOf(TRUNK_DTYPES)] = "float32",
         trunk_quantization: Optional[Annotated[str, OneOf(QUANTIZATIONS)]] = None,
     ) -> None:
+        arguments = plain({name: value for name, value in locals().items() if name not in NOT_REMEMBERED})
         super().__init__()
+        self.arguments: dict[str, Any] = arguments
         guidance = None if guidance is None else current_guidance(require_dict(guidance, "guidance"))
+        self.arguments["guidance"] = plain(guidance)
         check_configs(prompts, adapters, guidance)
         if drop_path_rate and trunk_mode == "eval":
             raise InputError(f"drop_path_rate={drop_path_rate} does nothing with trunk_mode='eval'; set 'train'")

@@ -39,3 +39,13 @@ def loading_steps(pipeline: Sequence[Any]) -> list[Any]:
     if not pipeline or step_name(pipeline[0]) != "LoadImageFromFile":
         return []
     return [step for step in pipeline[:2] if step_name(step) in ("LoadImageFromFile", "ToEightBit")]
+
+
+def without_masks(steps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Omit the steps that load label maps, also those inside of a ``TestTimeAug``."""
+    kept = [dict(each) for each in steps if step_name(each) not in MASK_LOADERS]
+    for each in kept:
+        if step_name(each) == "TestTimeAug":
+            branches = [without_masks(branch) for branch in each["transforms"]]
+            each["transforms"] = [branch for branch in branches if branch]
+    return kept

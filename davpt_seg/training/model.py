@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Optional
 
 import torch
 from mmengine.config import Config
@@ -28,8 +29,12 @@ class ParameterCounts(NamedTuple):
         return self.backbone_trained + self.heads_trained
 
 
-def build_model(cfg: Config) -> BaseModel:
+def build_model(cfg: Config, backbone: Optional[Mapping[str, Any]] = None) -> BaseModel:
     """Build a config's model for one process; cfg stays as it is.
+
+    Args:
+        cfg: config with a model.
+        backbone: arguments of its backbone that take precedence; a model whose trunk is shared is not copied.
 
     Raises:
         InputError: the config has no model.
@@ -44,15 +49,22 @@ def build_model(cfg: Config) -> BaseModel:
     if cfg.get("data_preprocessor"):  # where MMEngine's Runner looks, too
         model.setdefault("data_preprocessor", cfg.data_preprocessor)
     replace_sync_bn(model)
+    if backbone:
+        model["backbone"] = {**model["backbone"], **backbone}
     built = MODELS.build(model)
     built.cfg = cfg  # where mmseg's and mmpretrain's functions for inference look for it
     return built
 
 
-def build_on_meta(cfg: Config) -> nn.Module:
-    """Build a config's model on the meta device, where parameters have shapes but no values; cfg stays as it is."""
+def build_on_meta(cfg: Config, backbone: Optional[Mapping[str, Any]] = None) -> nn.Module:
+    """Build a config's model on the meta device, where parameters have shapes but no values.
+
+    Args:
+        cfg: see :func:`build_model`.
+        backbone: see there.
+    """
     with torch.device("meta"):
-        return build_model(cfg)
+        return build_model(cfg, backbone)
 
 
 def count_parameters(model: nn.Module) -> ParameterCounts:

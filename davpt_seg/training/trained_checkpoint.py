@@ -46,7 +46,7 @@ def config_text(checkpoint: Mapping[str, Any], path: str) -> str:
     return text
 
 
-def embedded_config(checkpoint: Mapping[str, Any], path: str, trust: bool = False) -> Config:
+def embedded_config(checkpoint: Mapping[str, Any], path: str, trust: bool = False, classifiers: bool = False) -> Config:
     """Read the config that a segmentor's checkpoint was trained with, from the checkpoint itself.
 
     The text is evaluated to plain values and not run. Only what prediction builds is kept, and what that names is
@@ -56,6 +56,7 @@ def embedded_config(checkpoint: Mapping[str, Any], path: str, trust: bool = Fals
         checkpoint: as :func:`read_checkpoint` returns it.
         path: the file, for messages.
         trust: run the text as Python and import what it names, as MMEngine does with a config file; keep all of it.
+        classifiers: also read that of a classifier.
 
     Raises:
         InputError: there is no config, it is a classifier's, or it does more than a config of registered classes.
@@ -67,7 +68,8 @@ def embedded_config(checkpoint: Mapping[str, Any], path: str, trust: bool = Fals
         config = evaluate(text)
     except InputError as error:
         raise _not_used(path, error) from error
-    refuse_classifier(config, path)
+    if not classifiers:
+        refuse_classifier(config, path)
     try:
         kept = parts_that_predict(config)
         check_config(kept)

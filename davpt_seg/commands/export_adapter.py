@@ -1,0 +1,52 @@
+"""The part of ``davpt-seg export`` that writes adapter folders: its arguments, and what it does."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, Optional
+
+from ..errors import InputError
+
+
+def add_adapter_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of an adapter folder to a command's."""
+    add = parser.add_argument_group("adapter folder (docs/adapters.md)").add_argument
+    add("--out", metavar="DIR", help="write what was trained, without the frozen ViT, into this folder")
+    add("--trunk", metavar="FILE|pretrained", help="weights of the frozen ViT, to compare and to record by name")
+    add("--mapping", action="store_true", help="also write guidance's state, with which training can continue")
+    add("--scores", metavar="FILE", help="for the model card: what davpt-seg test --json FILE wrote of CHECKPOINT")
+    add("--image", metavar="FILE", help="for the model card: predict this image (segmentation; needs --trunk)")
+    add("--push-to-hub", metavar="USER/NAME", help="upload the folder to the Hugging Face hub; needs hf auth login")
+    add("--private", action="store_true", help="make the hub's repository a private one")
+
+
+def run_export_adapter(
+    args: argparse.Namespace, checkpoint: str, config: Optional[Any] = None, trust_config: bool = False
+) -> None:
+    """Write the adapter folder that the arguments ask for, print its size, and upload it.
+
+    Args:
+        args: of :func:`add_adapter_arguments`, with ``out``.
+        checkpoint: the file.
+        config: what was trained; by default the one inside the checkpoint.
+        trust_config: run that one as Python.
+
+    Raises:
+        InputError: see :func:`~davpt_seg.apis.adapter_export.export_adapter`.
+    """
+    if args.image and not args.trunk:
+        raise InputError("--image predicts, for which the frozen ViT is needed: give --trunk FILE")
+    from ..apis.adapter_export import export_adapter
+
+    done = export_adapter(checkpoint, args.out, config, args.trunk, args.mapping, args.scores, args.image, trust_config)
+    print(f"{done.folder}: {megabytes(done.size)} of tensors; the checkpoint has {megabytes(done.checkpoint_size)}.")
+    print(f"Needs {done.record}.")
+    if args.push_to_hub:
+        from ..core.adapter_folder.hub import push
+
+        print(f"Uploaded: {push(done.folder, args.push_to_hub, args.private)}")
+
+
+def megabytes(size: int) -> str:
+    """Return a number of bytes as text."""
+    return f"{size / 1e6:,.2f} MB"

@@ -1,0 +1,7 @@
+"""Adapter folders: what a model adds to its frozen trunk, as JSON and safetensors, to send and to load again."""
+
+from ...lazy import on_first_use
+
+__all__ = ["AdapterSet", "load_adapter", "save_adapter"]
+
+__getattr__ = on_first_use(__name__, adapter_set=("AdapterSet",), loading=("load_adapter",), saving=("save_adapter",))

@@ -1,0 +1,102 @@
+"""What an adapter folder may say about a segmentor or classifier: parts of an allow list, and numbers within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..errors import InputError
+from .config_check import check_config
+
+KEYS = {
+    *("default_scope", "data_check", "custom_imports", "model", "test_dataloader", "tta_model", "tta_pipeline"),
+}
+NORMS = {"BN", "BN1d", "BN2d", "SyncBN", "LN", "LN2d", "GN", "IN"}
+LAYERS = {*NORMS, "ReLU", "ReLU6", "LeakyReLU", "GELU", "SiLU", "Swish", "Sigmoid", "Conv", "Conv1d", "Conv2d"}
+#: Classes that are built, by their place in the config; what is deeper inside is of LAYERS.
+ALLOWED: dict[tuple[str, ...], set[str]] = {
+    ("model",): {"EncoderDecoder", "ImageClassifier"},
+    ("model", "data_preprocessor"): {"SegDataPreProcessor", "ClsDataPreprocessor"},
+    ("model", "neck"): {"MultiLevelNeck", "Feature2Pyramid", "FPN", "GlobalAveragePooling"},
+    ("model", "decode_head"): {
+        *("FCNHead", "UPerHead", "SETRUPHead", "SETRMLAHead", "SegformerHead", "PSPHead", "ASPPHead", "FPNHead"),
+    },
+    ("model", "head"): {"LinearClsHead", "StackedLinearClsHead"},
+    ("tta_model",): {"SegTTAModel", "AverageClsScoreTTA"},
+}
+PREFIXES = ("mmseg.", "mmpretrain.", "mmengine.", "davpt_seg.")
+MOST_ENTRIES = 1024  # of a list
+MOST_NUMBER = 16_384  # sides of images and windows, channels
+#: Numbers that are no sizes, and those that multiply: layers, and images.
+MOST_OF = {"num_classes": 10**6, "out_channels": 10**6, "ignore_index": 2**31, "seg_pad_val": 2**31, "pad_val": 2**31}
+MOST_LAYERS, MOST_FACTOR = 64, 16
+FACTORS = ("scale_factor", "up_scale", "resize_factor", "upscale")
+
+
+def check_adapter_parts(config: Mapping[str, Any], trust: bool, what: str) -> None:
+    """Refuse a config whose parts are not those that adapters are made of. Nothing is built or imported.
+
+    Args:
+        config: of an adapter folder: the parts that prediction builds, without the backbone.
+        trust: import what it names, and build any registered class; the numbers are checked all the same.
+        what: its place, for messages.
+
+    Raises:
+        InputError: a class that is not in :data:`ALLOWED`, a number out of bounds, or what ``check_config`` refuses.
+    """
+    unknown = sorted(config.keys() - KEYS)
+    if unknown or not isinstance(config.get("model"), dict):
+        raise InputError(f"{what} must hold a model, and no more than {sorted(KEYS)}; got {str(sorted(config))[:200]}")
+    if "backbone" in config["model"]:
+        raise InputError(f"{what}: model.backbone is described beside it, in 'backbone'; the folder is damaged")
+    for path, entry in _entries(config):
+        _check_numbers(path, entry, what)
+        if isinstance(entry, dict) and "type" in entry and not trust:
+            _check_type(path, entry["type"], what)
+    if not trust:
+        if config.get("custom_imports"):
+            raise _untrusted(f"{what} would import {config['custom_imports']!r}")
+        try:
+            check_config(config)
+        except InputError as error:
+            raise _untrusted(f"{what}: {error}") from error
+
+
+def _entries(entry: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    yield path, entry
+    if isinstance(entry, dict):
+        for key, value in entry.items():
+            yield from _entries(value, (*path, key))
+    elif isinstance(entry, list):
+        for value in entry:
+            yield from _entries(value, path)
+
+
+def _check_type(path: tuple[str, ...], kind: Any, what: str) -> None:
+    if path[:1] != ("model",) and path != ("tta_model",):
+        return  # transforms, which check_config checks
+    allowed = ALLOWED.get(path, LAYERS)
+    own = str(kind)
+    for prefix in PREFIXES:
+        own = own.removeprefix(prefix)
+    if own not in allowed:
+        raise _untrusted(f"{what}: {'.'.join(path)}.type = {str(kind)[:80]!r} is none of {', '.join(sorted(allowed))}")
+
+
+def _check_numbers(path: tuple[str, ...], entry: Any, what: str) -> None:
+    if isinstance(entry, (list, dict)) and len(entry) > MOST_ENTRIES:
+        raise InputError(f"{what}: {'.'.join(path)} has {len(entry):,} entries, and at most {MOST_ENTRIES:,} are read")
+    if isinstance(entry, bool) or not isinstance(entry, (int, float)) or not path:
+        return
+    key = path[-1]
+    layers = MOST_LAYERS if key.startswith("num_") else MOST_FACTOR if key in FACTORS else MOST_NUMBER
+    most = MOST_OF.get(key, layers)
+    if abs(entry) > most:
+        raise InputError(f"{what}: {'.'.join(path)} = {entry} must be at most {most:,}")
+
+
+def _untrusted(reason: str) -> InputError:
+    return InputError(
+        f"{reason}. Only parts that were reviewed are built of a folder's description, because a class could read "
+        "files or run code by its arguments. If you trust its maker: --trust-config, trust_config=True"
+    )

@@ -1,0 +1,124 @@
+"""An adapter folder out of a checkpoint: of today's, with its frozen ViT in it, and of one that was saved without."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from davpt_seg.apis import Predictor
+from davpt_seg.apis.adapter_export import export_adapter
+from davpt_seg.commands.export_adapter import add_adapter_arguments, run_export_adapter
+from davpt_seg.core.adapter_folder.places import CARD, CONFIG, FIGURE
+from davpt_seg.core.delta import without_frozen
+from davpt_seg.errors import InputError
+from davpt_seg.training.model import build_model
+
+from ..checkpoints import Trained
+
+
+@pytest.fixture(scope="module")
+def trunk(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The frozen ViT of a real training, as its own file."""
+    state = torch.load(trained.checkpoint)["state_dict"]
+    path = tmp_path_factory.mktemp("trunk") / "vit.pth"
+    start = "backbone.trunk."
+    torch.save({n.removeprefix(start): v for n, v in state.items() if n.startswith(start)}, path)
+    return str(path)
+
+
+def arguments(*given: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add_adapter_arguments(parser)
+    return parser.parse_args(given)
+
+
+def test_a_checkpoints_folder_predicts_as_the_checkpoint_does(
+    trained: Trained, trunk: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores = dict(
+        config="CONFIG",
+        checkpoint=trained.checkpoint,
+        mode="whole",
+        tta=False,
+        images=2,
+        metrics=dict(mIoU=12.5, mAcc=None),
+    )
+    (tmp_path / "scores.json").write_text(json.dumps(scores))
+    folder = str(tmp_path / "folder")
+    options = ["--scores", str(tmp_path / "scores.json"), "--image", trained.images[0]]
+    run_export_adapter(arguments("--out", folder, "--trunk", trunk, *options), trained.checkpoint)
+    printed = capsys.readouterr().out
+    assert f"{folder}: 0." in printed and "Needs the weights of the file 'vit.pth' (format timm)" in printed
+    expected = Predictor(trained.checkpoint, device="cpu")
+    found = Predictor(folder, trunk=trunk, device="cpu")
+    for image in trained.images:
+        assert np.array_equal(found(image), expected(image))
+    card = (tmp_path / "folder" / CARD).read_text()
+    for part in (
+        "| mIoU | 12.5 |",
+        "Of 2 images",
+        "davpt-seg test CONFIG epoch_1.pth --mode whole --json scores.json",
+        "trained: 3 iterations, 1 epoch",
+        f"]({FIGURE})",
+        "`BaseSegDataset` in a folder 'camvid",
+    ):
+        assert part in card, card
+    assert "mAcc" not in card and str(trained.data) not in card and "None" not in card
+    assert (tmp_path / "folder" / FIGURE).read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_a_trunk_the_source_is_what_the_config_says(trained: Trained, trunk: str, tmp_path: Path) -> None:
+    content = torch.load(trained.checkpoint)
+    content["meta"]["cfg"] = content["meta"]["cfg"].replace("weights=None", "weights='/secret/vit.pth'")
+    torch.save(content, tmp_path / "epoch_1.pth")
+    done = export_adapter(tmp_path / "epoch_1.pth", tmp_path / "folder")
+    assert done.record.source is not None and done.record.source.file == "vit.pth"
+    assert "as its config says" in (tmp_path / "folder" / CARD).read_text()
+    assert "secret" not in "".join(path.read_text(errors="ignore") for path in (tmp_path / "folder").iterdir())
+    assert done.size < done.checkpoint_size
+    Predictor(done.folder, trunk=trunk, device="cpu")
+
+
+def test_a_checkpoint_without_its_frozen_vit_is_exported_without_it_too(
+    trained: Trained, trunk: str, tmp_path: Path
+) -> None:
+    content = torch.load(trained.checkpoint)
+    predictor = Predictor(trained.checkpoint, device="cpu")
+    model: Any = build_model(predictor.model.cfg, dict(weights=trunk))
+    model.load_state_dict(content["state_dict"])
+    state = dict(content["state_dict"])
+    without_frozen(model, state)
+    torch.save({**content, "state_dict": state}, tmp_path / "epoch_1.pth")
+    done = export_adapter(tmp_path / "epoch_1.pth", tmp_path / "folder", mapping=True)
+    assert json.loads((done.folder / CONFIG).read_text())["mapping"] is True
+    found = Predictor(done.folder, trunk=trunk, device="cpu")
+    assert np.array_equal(found(trained.images[0]), predictor(trained.images[0]))
+
+
+def test_what_does_not_fit_a_checkpoint_is_refused(trained: Trained, trunk: str, tmp_path: Path) -> None:
+    other = torch.load(trunk)
+    other["blocks.0.mlp.fc1.bias"] += 1
+    torch.save(other, tmp_path / "other.pth")
+    with pytest.raises(InputError, match=r"was trained on the weights .*; those of '.*other\.pth' are others"):
+        export_adapter(trained.checkpoint, tmp_path / "folder", trunk=str(tmp_path / "other.pth"))
+    for content, message in {
+        json.dumps(
+            dict(config="x", checkpoint="epoch_9.pth", metrics=dict(mIoU=1.0))
+        ): "are of checkpoint 'epoch_9.pth'",
+        json.dumps(dict(mIoU=1.0)): "name no config, checkpoint and scores",
+        "{": "is no JSON that is read",
+    }.items():
+        (tmp_path / "scores.json").write_text(content)
+        with pytest.raises(InputError, match=message):
+            export_adapter(trained.checkpoint, tmp_path / "folder", scores=tmp_path / "scores.json")
+    with pytest.raises(InputError, match="must be a file that davpt-seg test"):
+        export_adapter(trained.checkpoint, tmp_path / "folder", scores=tmp_path)
+    with pytest.raises(InputError, match="give --trunk FILE"):
+        run_export_adapter(arguments("--out", "x", "--image", "y.png"), trained.checkpoint)
+    assert not (tmp_path / "folder").exists()
