@@ -8,6 +8,8 @@ Kept in one place so that each can be dropped when its cause is gone:
   backbone is built.
 * MMEngine warns of every frozen parameter when an optimizer has ``paramwise_cfg``: of a frozen ViT, 150 times. Applied
   while a training's optimizer is built.
+* MMEngine formats the complete config for each dump, log and checkpoint: seven times in the shortest training, half a
+  second each. Applied when a config is read.
 * MMEngine's distributed start and wrapper take a GPU for granted. Applied between reading a config and its Runner.
 * mmseg's heads are configured with SyncBN, which needs a GPU and several processes. Applied there, too.
 """
@@ -17,12 +19,14 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import re
 import subprocess
 import sys
 import types
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib import metadata
 from typing import Any
 
@@ -110,6 +114,28 @@ def log_through_mmengine() -> None:
         logger.setLevel(logging.INFO)
     if not any(isinstance(handler, _ToMMEngine) for handler in logger.handlers):
         logger.addHandler(_ToMMEngine())
+
+
+def format_assignments_once() -> None:
+    """Let MMEngine format each assignment of a config once in a process; the text of a config stays the same."""
+    from mmengine.config import config
+
+    original = getattr(config, "FormatCode", None)
+    if original is None or hasattr(original, "by_assignment"):
+        return
+
+    @lru_cache(maxsize=4096)
+    def format_assignment(text: str, style: tuple[tuple[str, Any], ...]) -> str:
+        return original(text, style_config=dict(style))[0]
+
+    def format_text(text: str, style_config: dict[str, Any], **_: Any) -> tuple[str, bool]:
+        style = tuple(style_config.items())
+        assignments = re.split(r"\n(?=\w)", text)  # the lines of a value are indented
+        formatted = "".join(format_assignment(assignment, style) for assignment in assignments)
+        return formatted, formatted != text
+
+    format_text.by_assignment = True  # type: ignore[attr-defined]
+    config.FormatCode = format_text
 
 
 class _FrozenParameters(logging.Filter):

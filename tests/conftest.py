@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from .checkpoints import Trained, tiny_trained
+from davpt_seg.compat import format_assignments_once
+
+from .checkpoints import Trained, tiny_trained, without_trunk
 from .scenes import write_camvid
 
 torch.set_num_threads(1)  # the machine is small and tests' tensors are tiny
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of processes that tests start, and of libraries that come later
+format_assignments_once()  # as the commands do; tests that call MMEngine's Runner are three times as fast with it
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported out of garbage collections: MMEngine asks for a complete one with each data set."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +39,32 @@ def camvid(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(camvid: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A tiny model with the checkpoint of a real, short training."""
     return tiny_trained(camvid, tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture(scope="session")
+def slim(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """The same model with a checkpoint that was saved without its frozen ViT."""
+    return without_trunk(trained, tmp_path_factory.mktemp("slim"))
+
+
+@pytest.fixture(scope="session")
+def forked_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A program like ``sys.executable`` that has imported everything: see forked.py."""
+    if not hasattr(os, "pidfd_open"):  # of Linux
+        yield sys.executable
+        return
+    folder, file = tmp_path_factory.mktemp("forked"), Path(__file__).with_name("forked.py")
+    address, program = str(folder / "socket"), folder / "python"
+    program.write_text(
+        f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -S -E {file} ask {shlex.quote(address)} "$0" "$@"\n'
+    )
+    program.chmod(0o755)
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", str(file), "serve", address],
+        cwd=file.parents[1],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stdout is not None and server.stdout.readline() == "ready\n"
+        yield str(program)

@@ -7,15 +7,20 @@ import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Union
 
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.config import config as mmengine_config
 from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS
+from yapf.yapflib.yapf_api import FormatCode
 
 from davpt_seg import compat
+
+from .training import CONFIGS
 
 
 def test_mmseg_models_import_and_a_compiled_op_raises_by_name() -> None:
@@ -63,6 +68,32 @@ def test_frozen_parameters_are_counted_in_one_line_and_other_warnings_are_kept(t
     assert "3 frozen parameters are not in the optimizer." in text
     assert "2 is duplicate" in text
     assert text.count("requires_grad=False") == 1
+
+
+ODD = dict(a_1=["x\ny", ("=", 'b"c = 1')], b={"no name": [dict(c="# d" * 50)] * 3}, e=None, ä=" \t\nf = 1", g="a\\\nb")
+
+
+@pytest.mark.parametrize("name", ["davpt/upernet_vitl_ade20k", "davpt/linear_vits14_camvid", ODD, {}])
+def test_a_formatted_config_is_mmengines_own_text_and_formatted_once(
+    name: Union[str, dict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cfg = Config(name) if isinstance(name, dict) else Config.fromfile(CONFIGS / f"{name}.py")
+    formatted = []
+
+    def counting(text: str, **options: Any) -> tuple[str, bool]:
+        formatted.append(text)
+        return FormatCode(text, **options)
+
+    monkeypatch.setattr(mmengine_config, "FormatCode", counting)
+    expected = cfg.pretty_text
+    formatted.clear()
+    for _ in range(2):
+        compat.format_assignments_once()
+        assert cfg.pretty_text == expected
+    assert len(formatted) == len(set(formatted)) == max(len(cfg), 1)
+    cfg.another = 1
+    assert cfg.pretty_text != expected
+    assert formatted[-1] == "another=1"
 
 
 @pytest.fixture

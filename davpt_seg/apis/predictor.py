@@ -1,4 +1,4 @@
-"""Predict images from Python: no data set, no file of the trunk's weights, only a checkpoint."""
+"""Predict images from Python with a checkpoint, and without its data set."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from mmengine.registry import MODELS, init_default_scope
 from ..audit.data_check import DataCheck, read_as_stored
 from ..core.adapter_folder.backbone import TrunkSource
 from ..core.adapter_folder.places import is_folder
+from ..core.delta import records_in
 from ..datasets.pipelines import step_name, without_masks
 from ..errors import InputError
 from ..experiments.compose import config_of
@@ -32,6 +33,7 @@ from ..training.trained_checkpoint import (
 )
 from ..trust.config_check import without_sources
 from ..trust.config_parts import innermost
+from ..trust.trunk_source import use_source
 from .adapters import OpenedAdapter
 from .pixels import ImageReader
 
@@ -55,6 +57,8 @@ class Predictor:
         options: changes of the config, dotted keys to values.
         trust_config: run the config inside the checkpoint as Python and import what it names, instead of refusing what
             is more than registered classes and plain values. Only for checkpoints whose maker you trust.
+        trunk: for a checkpoint that was saved without its frozen ViT, the ViT's weights file, or ``pretrained`` for
+            timm's own weights; by default what the config names. Other weights than those of the training are refused.
 
     Attributes:
         classes: C names.
@@ -80,12 +84,13 @@ class Predictor:
         _check_device(device)
         folder = opened(checkpoint, config, trust_config) if is_folder(checkpoint) else None
         loaded = {"meta": {"dataset_meta": folder.meta}} if folder else read_checkpoint(checkpoint)
+        trusted = config is not None or trust_config
         name = str(getattr(config, "filename", config) or "the config inside it")
         if folder:
             config = folder.cfg
         elif config is None:
             config = embedded = embedded_config(loaded, checkpoint, trust_config)
-            without_sources(embedded._cfg_dict)  # all weights come from the checkpoint
+            without_sources(embedded._cfg_dict)  # weights come from the checkpoint
         cfg = config if isinstance(config, Config) else config_of(config)
         origin = f"the config inside checkpoint {checkpoint!r}" if name == "the config inside it" else name
         if not isinstance(cfg.get("model"), dict):
@@ -95,6 +100,8 @@ class Predictor:
         put_options(cfg, options or {})
         if DataCheck.from_config(cfg).exif == "stored":  # as train.py and test.py do
             read_as_stored(cfg)
+        if folder is None:
+            use_source(cfg, records_in(loaded["state_dict"]), checkpoint, trunk, trusted)
         if mode:
             set_mode(cfg, mode)
         if folder:

@@ -50,11 +50,12 @@ def add_cfg_options(parser: argparse.ArgumentParser, examples: str) -> None:
 
 def read_config(parser: argparse.ArgumentParser, config: str, options: Optional[Mapping[str, Any]] = None) -> Config:
     """Read or compose a config and put ``--cfg-options`` over it; end with the parser's error where that can't be."""
-    from ..compat import log_through_mmengine
+    from ..compat import format_assignments_once, log_through_mmengine
     from ..experiments.compose import config_of
     from ..experiments.options import put_options
 
     log_through_mmengine()
+    format_assignments_once()
     try:
         cfg = config_of(config)
         put_options(cfg, options or {})

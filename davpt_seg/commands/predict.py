@@ -87,6 +87,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--mode", choices=["slide", "whole"], help="sliding window or whole image; default: the config's"
     )
+    parser.add_argument(
+        "--trunk",
+        metavar="FILE|pretrained",
+        help="weights of the frozen ViT, for an adapter folder or a CHECKPOINT without them: a file, or 'pretrained' for "
+        "timm's own; default: what the config names",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...; default: %(default)s")
     add_cfg_options(parser, "model.test_cfg...")
     parser.add_argument(
@@ -94,11 +100,6 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="without CONFIG: run the config inside CHECKPOINT as Python and import what it names, which can run any "
         "code of the checkpoint's maker; only if you trust them",
-    )
-    parser.add_argument(
-        "--trunk",
-        metavar="FILE",
-        help="weights of the frozen ViT of an adapter folder: a file, or 'pretrained' for timm's own",
     )
     # what load_config asks for besides
     parser.set_defaults(work_dir=None, launcher="none", local_rank=0, print_config=False)

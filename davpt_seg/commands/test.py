@@ -30,7 +30,7 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
     from ..training.refusals import advise_check, step
     from ..training.scores import draw_matrix, write_scores
     from ..training.testing import is_recognition
-    from ..training.trained_checkpoint import mismatch
+    from ..training.trained_checkpoint import mismatch, named
 
     cfg = load_config(parser, args)
     try:
@@ -46,7 +46,8 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
             runner = Runner.from_cfg(cfg)
         build_evaluation(runner, "test", args.config)
         runner.call_hook("before_run")  # EMAHook makes its copy there, and loading a checkpoint asks for it
-        runner.load_checkpoint(args.checkpoint, strict=True)  # MMEngine's own load_from forgives missing keys
+        with named(args.checkpoint):
+            runner.load_checkpoint(args.checkpoint, strict=True)  # MMEngine's own load_from forgives missing keys
     except InputError as error:
         parser.error(str(error))
     except RuntimeError as error:

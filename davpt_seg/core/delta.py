@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from .blocks import Trunk
+from .quantization import names_as_in
 
 #: The name of a :class:`Record` in a state dict without the frozen trunk.
 RECORD = "frozen_trunk"
@@ -60,6 +61,17 @@ class Record:
     def __str__(self) -> str:
         return f"the weights {self.source or 'of a ViT whose source is unknown'} (fingerprint {self.fingerprint[:12]})"
 
+    @property
+    def advice(self) -> str:
+        """How to name the weights, as a sentence without its full stop."""
+        if self.source and not self.source.file:
+            return "Set pretrained=True of the backbone (davpt-seg predict: --trunk pretrained)"
+        file = "a copy of that file" if self.source else "the file that it was trained with"
+        return (
+            f"Set weights of the backbone to {file} (davpt-seg predict: --trunk FILE), and model_name and timm_kwargs "
+            "to those that it was trained with"
+        )
+
     def encode(self) -> Tensor:
         """Return it as a tensor of bytes, (n,) uint8, which every format of state dicts holds."""
         return torch.frombuffer(bytearray(json.dumps(asdict(self)).encode()), dtype=torch.uint8)
@@ -88,14 +100,15 @@ class Record:
         Raises:
             ValueError: other keys or types.
         """
-        if not isinstance(content, Mapping) or not isinstance(content.get("fingerprint"), str):
+        found = content.get("fingerprint") if isinstance(content, Mapping) else None
+        if not isinstance(found, str) or not re.fullmatch("[0-9a-f]+", found):
             raise ValueError("a dict with a fingerprint is expected")
         source = content.get("source")
         if source is None:
             return cls(content["fingerprint"])
         if not isinstance(source, Mapping) or not set(source) <= set(Source.__dataclass_fields__):
             raise ValueError(f"source must be a dict of {', '.join(Source.__dataclass_fields__)}")
-        if "model_name" not in source or not all(isinstance(text, str) for text in source.values()):
+        if "model_name" not in source or not all(isinstance(t, str) and t.isprintable() for t in source.values()):
             raise ValueError("source must name its model_name, and hold text")
         return cls(content["fingerprint"], Source(**source))
 
@@ -152,7 +165,7 @@ class Adapted(Protocol):
     learned_in_trunk: frozenset[str]
 
     def require_weights(self, record: Record) -> None:
-        """Read the trunk's weights from their source, if they still wait to be read."""
+        """Read the trunk's weights from their source, if there is one and they still wait to be read."""
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return all tensors by name."""
@@ -230,7 +243,8 @@ def without_frozen(module: nn.Module, state: MutableMapping[str, Any], prefix: s
 def put_back(model: Adapted, state: MutableMapping[str, Any], prefix: str = "") -> None:
     """Put the frozen trunk of a prompted ViT into a state dict that was saved without it, in place.
 
-    Nothing happens to a state dict with a trunk.
+    Nothing happens to a state dict with a trunk. The model may train other parameters of its trunk than the one that
+    was saved.
 
     Args:
         model: with the trunk, or with the name of its source.
@@ -238,28 +252,58 @@ def put_back(model: Adapted, state: MutableMapping[str, Any], prefix: str = "") 
         prefix: of the model's names in ``state``.
 
     Raises:
-        InputError: the model's trunk is another one, or the model has none.
+        InputError: the model's trunk is another one, or its weights cannot be read.
     """
     value = state.pop(prefix + RECORD, None)
     if value is None:
         return
     record = Record.decode(value)
     model.require_weights(record)
-    own = model.state_dict()
-    missing = {name for name in frozen_names(model) if prefix + name not in state}
+    given = _below(prefix, state)
+    own = names_as_in(given, model.state_dict())
+    missing = {name for name in own if name.startswith("trunk.") and name not in given}
     found = fingerprint(model.trunk, (name.removeprefix("trunk.") for name in missing))
     if found != record.fingerprint:
+        here = origin_of(model.trunk).source
         raise InputError(
             f"this was saved without its frozen ViT and needs {record}; the ViT here is another one, with "
-            f"{origin_of(model.trunk).source or 'weights of unknown source'} (fingerprint {found[:12]}). Set the "
-            "backbone's model_name, timm_kwargs and weights to those that it was trained with"
+            f"{f'the weights {here}' if here else 'random weights, or weights of unknown source'} (fingerprint "
+            f"{found[:12]}). {record.advice}"
         )
     state.update({prefix + name: own[name] for name in missing})
 
 
+def same_trunk(model: Adapted, state: Mapping[str, Any], prefix: str = "") -> bool:
+    """Return whether what a state dict holds of a prompted ViT's frozen trunk is what the model has.
+
+    Args:
+        model: the prompted ViT.
+        state: tensors by name, in the types that the model stores them in or others.
+        prefix: of the model's names in ``state``.
+    """
+    given = _below(prefix, state)
+    own = names_as_in(given, model.state_dict())
+    trained = {f"trunk.{name}" for name in model.learned_in_trunk}
+    names = [name for name in own if name.startswith("trunk.") and name in given and name not in trained]
+    return all(_same(name, state[prefix + name], own[name]) for name in names)
+
+
+def _same(name: str, value: Tensor, own: Tensor) -> bool:
+    if value.shape != own.shape or value.is_meta or own.is_meta:
+        return False
+    if value.is_floating_point() != own.is_floating_point():  # an int8 layer and the weight before rounding
+        return False
+    value = value.to(own.device, own.dtype)
+    return torch.allclose(value, own, rtol=1e-4, atol=1e-5) if POSITIONS.fullmatch(name) else torch.equal(value, own)
+
+
+def _below(prefix: str, state: Mapping[str, Any]) -> set[str]:
+    return {name.removeprefix(prefix) for name in state if name.startswith(prefix)}
+
+
 def is_without_trunk(state: Mapping[str, Any]) -> bool:
     """Return whether a state dict was saved without the frozen trunk of one of its models."""
-    return any(name == RECORD or name.endswith(f".{RECORD}") for name in state)
+    return bool(_record_names(state))
 
 
 def records_in(state: Mapping[str, Any]) -> dict[str, Record]:
@@ -268,18 +312,14 @@ def records_in(state: Mapping[str, Any]) -> dict[str, Record]:
     Raises:
         InputError: a damaged record.
     """
-    names = [name for name in state if name == RECORD or name.endswith(f".{RECORD}")]
-    return {name.removesuffix(RECORD): Record.decode(state[name]) for name in names}
+    return {name.removesuffix(RECORD): Record.decode(state[name]) for name in _record_names(state)}
+
+
+def _record_names(state: Mapping[Any, Any]) -> list[str]:
+    return [name for name in state if isinstance(name, str) and f".{name}".endswith(f".{RECORD}")]
 
 
 def prompted_vits(module: nn.Module) -> list[tuple[str, Any]]:
     """Return the prompted ViTs in a module, each with the prefix of its names: ``backbone.``, or nothing."""
     found = [(name, each) for name, each in module.named_modules() if hasattr(each, "learned_in_trunk")]
     return [(f"{name}." if name else "", each) for name, each in found]
-
-
-def no_weights(record: Record, argument: str) -> InputError:
-    """Return the error of a model that has no weights to put back."""
-    return InputError(
-        f"this was saved without its frozen ViT and needs {record}, and no weights are given: set {argument}"
-    )

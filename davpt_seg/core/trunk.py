@@ -119,7 +119,8 @@ def create_trunk(model_name: str, pretrained: bool, timm_kwargs: Mapping[str, An
     reserved = RESERVED & timm_kwargs.keys()
     if reserved:
         raise InputError(f"timm_kwargs {sorted(reserved)}: the prompted ViT sets or excludes these itself")
-    plan = _plan(model_name, timm_kwargs)
+    items = tuple(timm_kwargs.items())
+    plan = _plan(model_name, items, repr(items)) if _hashable(items) else _plan.__wrapped__(model_name, items)
     if pretrained and not any(
         cast(dict[str, Any], plan.pretrained_cfg).get(source) for source in ("url", "hf_hub_id", "file")
     ):
@@ -145,8 +146,24 @@ def always(model_name: str) -> dict[str, Any]:
     return dict(num_classes=0) if timm_module(model_name) in OF_ONE_SIZE else ALWAYS
 
 
-def _plan(model_name: str, timm_kwargs: Mapping[str, Any]) -> Trunk:
-    """Build a model on the meta device and check that prompts can join it."""
+def _hashable(value: object) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
+@functools.lru_cache(maxsize=64)
+def _plan(model_name: str, items: tuple[tuple[str, Any], ...], shown: str = "") -> Trunk:
+    """Build a model on the meta device and check that prompts can join it, once for the same arguments.
+
+    Args:
+        model_name: name in timm.
+        items: timm_kwargs.
+        shown: the same as text, which tells 1 from 1.0 and True.
+    """
+    timm_kwargs = dict(items)
     _refuse(model_name, refused_by_name(model_name))
     depth = timm_kwargs.get("depth")
     if isinstance(depth, int) and depth > MOST_BLOCKS:
@@ -157,7 +174,7 @@ def _plan(model_name: str, timm_kwargs: Mapping[str, Any]) -> Trunk:
             plan: Any = timm.create_model(model_name, pretrained=False, **always(model_name), **kwargs)
     except WRONG_FOR_TIMM as error:
         raise InputError(
-            f"model_name {model_name!r} gives no plain timm Vision Transformer with timm_kwargs {dict(timm_kwargs)}: "
+            f"model_name {model_name!r} gives no plain timm Vision Transformer with timm_kwargs {timm_kwargs}: "
             f"{str(error).partition(chr(10))[0]}. timm.list_models('vit_*') lists names"
         ) from error
     except OSError as error:  # of names with "hf-hub:" or "local-dir:"
@@ -168,7 +185,7 @@ def _plan(model_name: str, timm_kwargs: Mapping[str, Any]) -> Trunk:
     parameters = sum(parameter.numel() for parameter in plan.parameters())
     if parameters > MOST_PARAMETERS:
         raise InputError(
-            f"model_name {model_name!r} with timm_kwargs {dict(timm_kwargs)} has {parameters:,} parameters; at most "
+            f"model_name {model_name!r} with timm_kwargs {timm_kwargs} has {parameters:,} parameters; at most "
             f"{MOST_PARAMETERS:,} are built: lower what timm_kwargs sets"
         )
     _check_kind(model_name, plan)

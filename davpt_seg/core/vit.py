@@ -27,7 +27,7 @@ from .build import (
     join_extra_keys,
     patch_size,
 )
-from .delta import Record, frozen_names, origin_of, put_back
+from .delta import RECORD, Origin, Record, origin_of, put_back, same_trunk
 from .features import Features, image_tokens, to_map
 from .guidance.old_guidance import current_guidance
 from .inputs import BlockInputs
@@ -182,20 +182,19 @@ class PromptedViT(BlockInputs):
         return True
 
     def require_weights(self, record: Record) -> None:
-        """Read the trunk's weights from their source, if they still wait to be read.
+        """Read the trunk's weights from their source, if there is one and they still wait to be read.
 
         Args:
-            record: trunk that is needed, for the message where there is no source.
+            record: trunk that is needed, for the message where they cannot be read.
         """
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        frozen = {prefix + name for name in frozen_names(self)}
-        if frozen & state_dict.keys():  # other weights, of a complete checkpoint
-            origin_of(self.trunk).pinned = None
+        if prefix + RECORD in state_dict:
+            put_back(self, state_dict, prefix)
+        elif not same_trunk(self, state_dict, prefix):  # other weights, of a complete checkpoint
+            self.trunk.origin = Origin()  # type: ignore[assignment]
             if self.shares_trunk:
                 self._stop_sharing()
-        else:
-            put_back(self, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _stop_sharing(self) -> None:

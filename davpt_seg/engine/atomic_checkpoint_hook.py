@@ -13,11 +13,13 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from mmengine.runner.loops import EpochBasedTrainLoop
 
+from ..core.delta import is_without_trunk
 from ..core.weights.values import other_kinds
 from ..errors import InputError, some
 from ..trust.history import to_plain
 from .atomic_files import AtomicLocalBackend, remove_unfinished
 from .finite import require_finite
+from .frozen_trunk import take_out_trunks
 from .guided import bare_model
 
 
@@ -34,9 +36,22 @@ class AtomicCheckpointHook(CheckpointHook):
     validates again, and the best checkpoint is that of an uninterrupted one.
 
     Parameters that are not finite are never written: the training ends instead, and the last checkpoint stays.
+
+    Args:
+        *args: of ``CheckpointHook``, as are ``**kwargs``.
+        frozen: write the frozen ViT into every checkpoint. Our configs set False: a checkpoint then holds what was
+            trained, and the source and fingerprint of the ViT, which is read again from its config's ``weights`` or
+            ``pretrained`` (docs/adapters.md). A ViT that has no such source is written in any case.
     """
 
     backend_args: Optional[dict]
+
+    def __init__(self, *args: Any, frozen: bool = True, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not isinstance(frozen, bool):
+            raise InputError(f"AtomicCheckpointHook frozen must be True or False, got {frozen!r}")
+        self._stays_complete = frozen  # as it is found to be at the first checkpoint
+        self._reported = False
 
     def before_train(self, runner: Runner) -> None:
         """Clean up after a killed run, and repeat the validation that follows the checkpoint that is resumed."""
@@ -120,8 +135,18 @@ class AtomicCheckpointHook(CheckpointHook):
             self.file_backend.remove(path)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Write what was logged as tensors, which torch reads without knowing MMEngine."""
+        """Write what was logged as tensors, which torch reads without knowing MMEngine, and no frozen ViT if so set.
+
+        Hooks of a higher priority, ``EMAHook`` among them, have added their part.
+        """
         checkpoint["message_hub"] = to_plain(checkpoint["message_hub"])
+        if self._stays_complete or not is_main_process():
+            return
+        report = take_out_trunks(bare_model(runner), checkpoint)
+        self._stays_complete = not is_without_trunk(checkpoint["state_dict"])
+        if report and not self._reported:
+            runner.logger.info(report)
+        self._reported = True
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Refuse weights that torch would convert without a word."""

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from ..compat import log_through_mmengine
 from ..core.arguments import check_names
 from ..core.blocks import Trunk
-from ..core.delta import Record, frozen_names, no_weights, origin_of
+from ..core.delta import Record, frozen_names, origin_of, same_trunk
 from ..core.guidance.metric import GuidedRecord
-from ..core.quantization import is_quantized
+from ..core.quantization import is_quantized, quantize
 from ..core.trunk import WeightsSource, build_trunk, create_trunk
 from ..core.vit import PromptedViT
 from ..errors import InputError
@@ -32,9 +32,9 @@ class PromptedViTBackbone(PromptedViT):
     """:class:`~davpt_seg.core.vit.PromptedViT` that returns what mmseg's and mmpretrain's necks and heads take.
 
     All arguments but ``out_type`` are the core's. The trunk's weights are read when training starts, as MMEngine has
-    it (its Runner calls ``init_weights``), and not at construction: a checkpoint holds the trunk, so whoever loads one
-    (``MMSegInferencer``, ``init_model``, ``tools/test.py``) needs no other file. A forward pass before either is an
-    error.
+    it (its Runner calls ``init_weights``), or when a checkpoint is loaded that was saved without its frozen trunk
+    (:class:`~davpt_seg.engine.AtomicCheckpointHook`), and not at construction: a checkpoint that holds the trunk needs
+    no other file. A forward pass before either is an error.
 
     It is no ``BaseModule`` on purpose: MMEngine would call timm's ``init_weights`` on the trunk, after its weights
     were loaded.
@@ -80,13 +80,18 @@ class PromptedViTBackbone(PromptedViT):
         """
         if not self._awaits_weights:
             return
-        with torch.random.fork_rng(devices=[]):  # the heads draw the same numbers, whatever timm draws for this copy
-            trunk = build_trunk(*self._source)
-        origin = self.trunk.origin = origin_of(trunk)  # type: ignore[assignment]
-        if self.precision.half is not None or is_quantized(self.trunk):
-            origin.pin(trunk)
+        trunk = self._read_source()
+        self.trunk.origin = origin_of(trunk)  # type: ignore[assignment]
         self.trunk.load_state_dict(trunk.state_dict())
         self._awaits_weights = False
+
+    def _read_source(self) -> Trunk:
+        """Build the trunk again with the weights that the config names, float32, its origin pinned where needed."""
+        with torch.random.fork_rng(devices=[]):  # the heads draw the same numbers, whatever timm draws for this copy
+            trunk = build_trunk(*self._source)
+        if self.precision.half is not None or is_quantized(self.trunk):
+            origin_of(trunk).pin(trunk)
+        return trunk
 
     @property
     def has_weights(self) -> bool:
@@ -94,16 +99,34 @@ class PromptedViTBackbone(PromptedViT):
         return not self._awaits_weights
 
     def require_weights(self, record: Record) -> None:
-        """Read the trunk's weights from their source, if they still wait to be read.
+        """Read the trunk's weights from their source, if there is one and they still wait to be read.
 
         Raises:
-            InputError: the config names no source.
+            InputError: they cannot be read; the message names those that are needed.
         """
-        if not self.has_source:
-            raise no_weights(
-                record, "model.backbone.weights to its file, or model.backbone.pretrained=True for timm's own"
-            )
-        self.init_weights()
+        try:
+            self.init_weights()
+        except InputError as error:
+            raise InputError(
+                f"this was saved without its frozen ViT and needs {record}, which cannot be read: {error}. "
+                f"{record.advice}"
+            ) from error
+
+    def can_be_read_again(self) -> bool:
+        """Return whether the config names a source that gives the weights that the trunk has.
+
+        The source is read where a checkpoint brought the weights.
+        """
+        if origin_of(self.trunk).source is not None or not self.has_source:
+            return self.has_source
+        read = self._read_source()
+        if is_quantized(self.trunk):
+            quantize(read)
+        self.precision.store(read)
+        equal = same_trunk(self, {f"trunk.{name}": value for name, value in read.state_dict().items()})
+        if equal:
+            self.trunk.origin = origin_of(read)  # type: ignore[assignment]
+        return equal
 
     @property
     def has_source(self) -> bool:

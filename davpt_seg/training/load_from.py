@@ -11,12 +11,14 @@ from mmengine.runner import CheckpointLoader, Runner
 from torch import Tensor, nn
 
 from ..core.adapters.old_lora import current_name
+from ..core.delta import RECORD, origin_of, put_back
 from ..core.quantization import names_as_in
 from ..core.weights import UNREADABLE
 from ..core.weights.table import identify
 from ..engine.guided import bare_model
 from ..errors import InputError, some
 from ..models import PromptedViTBackbone
+from .trained_checkpoint import named
 
 logger = logging.getLogger("davpt_seg")
 
@@ -34,13 +36,14 @@ def check_load_from(runner: Runner, path: str) -> None:
     """
     model = bare_model(runner)
     state = _read(path)
+    sources = _put_trunks_back(model, state, path)
     own = names_as_in(state, model.state_dict())
     other_shape = [name for name in state if name in own and own[name].shape != state[name].shape]
     taken = {name for name in state if name in own and name not in other_shape}
     unknown = [name for name in state if name not in own]
     missing = [name for name in own if name not in taken]
     counts = (
-        f"load_from {path}: {len(taken)} of its {len(state)} tensors are taken"
+        f"load_from {path}: {len(taken)} of its {len(state)} tensors are taken{sources}"
         f"{_some('not in the model', unknown)}{_some('of another shape than the model has', other_shape)}"
         f"{_some('of the model not taken from it', missing)}"
     )
@@ -56,6 +59,25 @@ def check_load_from(runner: Runner, path: str) -> None:
         _check_start(counts, [key for key in taken if key.startswith(name)], state, own)
     log = logger.warning if other_shape else logger.info
     log("%s", counts)
+
+
+def _put_trunks_back(model: nn.Module, state: dict[str, Tensor], path: str) -> str:
+    """Complete a checkpoint that was saved without its frozen ViTs, in place, from the model's own sources.
+
+    Returns:
+        where they came from, for the log.
+
+    Raises:
+        InputError: the model's ViT is another one.
+    """
+    sources = []
+    for name, backbone in _backbones(model):
+        prefix = f"{name}." if name else ""
+        if prefix + RECORD in state:
+            with named(path, "load_from"):
+                put_back(backbone, state, prefix)
+            sources.append(str(origin_of(backbone.trunk).source))
+    return f", its frozen ViT from the weights {' and '.join(sources)}" if sources else ""
 
 
 def _check_start(counts: str, taken: Iterable[str], state: Mapping[str, Any], own: Mapping[str, Any]) -> None:

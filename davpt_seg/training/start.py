@@ -57,6 +57,9 @@ def stop_where_diverged(cfg: Config) -> None:
     checkpoint = hooks["checkpoint"]
     if checkpoint and checkpoint.get("type") in ("CheckpointHook", CheckpointHook):
         checkpoint.type = "AtomicCheckpointHook"
+        backbone = (cfg.get("model") or {}).get("backbone") or {}
+        if backbone.get("type") == "PromptedViT" and (backbone.get("weights") or backbone.get("pretrained")):
+            checkpoint.setdefault("frozen", False)
     if "finite_loss" in hooks and hooks.finite_loss is None:
         del hooks["finite_loss"]  # MMEngine knows None only for its default hooks
         logger.warning(

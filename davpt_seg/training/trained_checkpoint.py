@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -155,9 +156,19 @@ def load_strictly(model: nn.Module, checkpoint: Mapping[str, Any], path: str, co
     if wrong := other_kinds(checkpoint["state_dict"], model.state_dict()):
         raise InputError(f"checkpoint {path!r} is not of {config}: {some(wrong)}")
     try:
-        model.load_state_dict(checkpoint["state_dict"], strict=True)
+        with named(path):
+            model.load_state_dict(checkpoint["state_dict"], strict=True)
     except RuntimeError as error:
         raise InputError(mismatch(error, path, config)) from error
+
+
+@contextmanager
+def named(path: str, what: str = "checkpoint") -> Iterator[None]:
+    """Name the checkpoint in an error of loading it: one without its frozen ViT, where the ViT is another or absent."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{what} {path!r}: {error}") from error
 
 
 def mismatch(error: RuntimeError, path: str, config: str) -> str:

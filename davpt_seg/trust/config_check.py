@@ -20,6 +20,7 @@ from mmengine.registry import Registry, root
 from ..core.adapters import ADAPTERS
 from ..errors import InputError
 from .packages import PACKAGES, SCOPES, UNSAFE_MODULES, folder_of, is_module, may_be_in_working_folder
+from .trunk_source import is_prompted_vit, unsafe_source
 
 # Parts that are built to predict, and the registries that build them.
 MODEL_PARTS = ("model", "task util", "weight initializer", "batch augment")
@@ -63,10 +64,19 @@ def check_config(config: Mapping[str, Any]) -> None:
         _check_node(node)
 
 
-def without_sources(config: Mapping[str, Any]) -> None:
-    """Empty what a model would be initialised from, in place: all its weights come from the checkpoint."""
+def without_sources(config: Mapping[str, Any], needs_trunk: bool = False) -> None:
+    """Empty what a model would be initialised from, in place: its weights come from the checkpoint.
+
+    Args:
+        config: a stranger's.
+        needs_trunk: the checkpoint was saved without its frozen ViT, so that loading it reads the ViT's source; one
+            that is not safe to read is emptied, too.
+    """
     for node in _nodes(config, ""):
-        if node.path[:1] in BUILT and not _is_prompted_vit(node.entries):  # which reads later
+        if is_prompted_vit(node.entries):  # whose weights are read when a checkpoint without them is loaded
+            if needs_trunk and unsafe_source(node.entries):
+                node.entries.update(weights=None, pretrained=False)
+        elif node.path[:1] in BUILT:
             for key in SOURCES:
                 if key in node.entries:
                     node.entries[key] = False if isinstance(node.entries[key], bool) else None
@@ -137,13 +147,9 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(entry)
 
 
-def _is_prompted_vit(entries: Mapping[str, Any]) -> bool:
-    return entries.get("type") in ("PromptedViT", "davpt_seg.PromptedViT")
-
-
 def _is_for_timm(node: _Node) -> bool:
     """Return whether a dict holds arguments that timm reads, which has names of its own and imports none."""
-    return node.path[-1:] == ("timm_kwargs",) and _is_prompted_vit(node.around) and "type" not in node.entries
+    return node.path[-1:] == ("timm_kwargs",) and is_prompted_vit(node.around) and "type" not in node.entries
 
 
 def _is_file(value: str) -> bool:
@@ -155,8 +161,8 @@ def _is_source(node: _Node, key: str) -> bool:
     """Return whether strings say where weights come from, which nothing reads that predicts."""
     if key in SOURCES or "init_cfg" in node.path:  # which holds initializers alone
         return True
-    is_weights = node.path[-1:] == ("weights",) and _is_prompted_vit(node.around) and "type" not in node.entries
-    return is_weights or (key == "weights" and _is_prompted_vit(node.entries))
+    is_weights = node.path[-1:] == ("weights",) and is_prompted_vit(node.around) and "type" not in node.entries
+    return is_weights or (key == "weights" and is_prompted_vit(node.entries))
 
 
 def _check_scope(scope: Any, at: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Optional
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from ..core.delta import is_without_trunk
 from ..errors import InputError
 from .config_check import check_config, without_sources
 from .config_parts import parts_that_predict
@@ -30,11 +31,13 @@ def for_mmengine(checkpoint: Any, path: str) -> Any:
             of the same names beside it.
     """
     meta, known = _dict_in(checkpoint, "meta"), _dict_in(_dict_in(checkpoint, "message_hub"), "runtime_info")
+    weights = (_dict_in(checkpoint, "state_dict"), checkpoint if isinstance(checkpoint, dict) else {})
+    needs_trunk = any(map(is_without_trunk, weights))
     for place, key in ((meta, "config"), (meta, "cfg"), (known, "cfg")):
         if key not in place:
             continue
         try:
-            place[key] = _harmless(place[key])
+            place[key] = _harmless(place[key], needs_trunk)
         except (InputError, KeyError) as error:  # the latter for keys that MMEngine reserves
             del place[key]
             print_log(f"The config inside {path} is not used: {error}", logger="current")
@@ -52,8 +55,10 @@ def _dict_in(content: Any, key: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _harmless(text: Any) -> str:
-    """Return a config's text if MMEngine may evaluate it, or that of its parts that predict, which download nothing.
+def _harmless(text: Any, needs_trunk: bool) -> str:
+    """Return a config's text if MMEngine may evaluate it, or that of its parts that predict.
+
+    Neither names weights, but for those of a frozen ViT that the checkpoint was saved without.
 
     Raises:
         InputError, KeyError: it may evaluate neither.
@@ -65,7 +70,7 @@ def _harmless(text: Any) -> str:
     except InputError:
         kept = parts_that_predict(config)
         check_config(kept)
-    without_sources(kept)
+    without_sources(kept, needs_trunk)
     Config(kept)  # KeyError for keys that MMEngine reserves
     try:
         json.dumps(kept, allow_nan=False)

@@ -111,8 +111,52 @@ def test_a_fingerprint_is_that_of_the_float_weights_whatever_they_are_stored_in(
     assert record_of(plain) == record_of(half) == record_of(stored) == record_of(copy.deepcopy(stored))
     stored.load_state_dict(saved(plain))  # on the trunk that it has
     complete = stored.state_dict()
+    stored.load_state_dict(complete)  # what it has: still those float32 weights, rounded
+    assert record_of(stored) == record_of(plain)
+    complete["trunk.blocks.0.mlp.fc1.weight"] = complete["trunk.blocks.0.mlp.fc1.weight"] + 1
     stored.load_state_dict(complete)  # of bfloat16 weights: another trunk, for all that is known
     assert record_of(stored) != record_of(plain)
+
+
+SETS: dict[str, dict[str, Any]] = {
+    "prompts": dict(prompts=dict(num_prompts=2)),
+    "norms": dict(tuned=["blocks.*.norm1.weight"]),
+    "everything": dict(frozen=False, outputs=("class_token", "maps")),
+}
+
+
+@pytest.mark.parametrize("last", SETS)
+@pytest.mark.parametrize("first", ["prompts", "norms"])
+def test_a_model_that_tunes_another_part_of_its_trunk_starts_from_what_was_saved(first: str, last: str) -> None:
+    """Linear probing and then fine-tuning, for instance."""
+    model = tiny_vit(**SETS[first])
+    trunk = copy.deepcopy(model.trunk.state_dict())
+    state = saved(stir(model))
+    other = tiny_vit(**SETS[last])
+    other.trunk.load_state_dict(trunk)
+    other.load_state_dict(state, strict=False)
+    assert all(torch.equal(value, other.trunk.state_dict()[n]) for n, value in model.trunk.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["blocks.1.mlp.fc2.weight", "pos_embed"])
+def test_the_source_is_that_of_the_weights_and_is_forgotten_where_others_are_loaded(name: str, tmp_path: Any) -> None:
+    path = tmp_path / "vit.pth"
+    torch.save(tiny_vit().float().trunk.state_dict(), path)
+    model = PromptedViT("vit_tiny_patch16_224", weights=str(path), timm_kwargs=TINY)
+    before = record_of(model)
+    complete = {n: value.clone() for n, value in model.state_dict().items()}
+    model.load_state_dict(complete)
+    assert record_of(model) == before
+    complete[f"trunk.{name}"] += 0.1
+    model.load_state_dict(complete)
+    assert record_of(model).source is None
+
+
+def test_a_checkpoint_without_its_trunk_is_no_file_of_a_trunk(tmp_path: Any) -> None:
+    segmentor = nn.ModuleDict({"backbone": tiny_vit(prompts=dict(num_prompts=2))})
+    torch.save(dict(state_dict=saved(segmentor)), tmp_path / "epoch_1.pth")
+    with pytest.raises(ValueError, match=r"epoch_1\.pth' is a checkpoint that was saved without its frozen ViT"):
+        PromptedViT("vit_tiny_patch16_224", weights=str(tmp_path / "epoch_1.pth"), timm_kwargs=TINY)
 
 
 def test_the_source_is_the_files_name_and_format(tmp_path: Any) -> None:
@@ -136,13 +180,22 @@ WRONG: dict[str, Any] = {
     "too long": torch.full((2**16 + 1,), 32, dtype=torch.uint8),
     **{
         repr(content): torch.frombuffer(bytearray(content.encode()), dtype=torch.uint8)
-        for content in ("{", "[]", "{}", "[" * 60000, json.dumps({"fingerprint": 3}), json.dumps("x"))
+        for content in (
+            *("{", "[]", "{}", "[" * 60000, json.dumps("x")),
+            *(json.dumps({"fingerprint": value}) for value in (3, "", "\x1b[2J", "é")),
+        )
     },
     **{
         f"source {source}": torch.frombuffer(
             bytearray(json.dumps({"fingerprint": "0", "source": source}).encode()), dtype=torch.uint8
         )
-        for source in (3, {}, {"model_name": 3}, {"model_name": "x", "path": "/"})
+        for source in (
+            3,
+            {},
+            {"model_name": 3},
+            {"model_name": "x", "path": "/"},
+            {"model_name": "x", "format": "\x1b[2J"},
+        )
     },
 }
 

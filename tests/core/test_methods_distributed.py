@@ -50,7 +50,7 @@ def trained(rank: int) -> dict[str, dict[str, Tensor]]:
 
 
 def test_every_method_trains_in_several_processes(tmp_path: Path) -> None:
-    results = in_processes(trained, tmp_path, number=2, start_method="spawn")  # autograd's threads survive no fork
+    results = in_processes(trained, tmp_path, number=2, start_method="forkserver")  # autograd's threads survive no fork
     assert len(results[0]) == 2 * len(METHODS) - 1 + len(ROTARY)  # all but linear probing
     compared = [name for name in results[0] if name not in GUIDED]
     for name, expected in ((name, gradients(built(name).train())) for name in compared):

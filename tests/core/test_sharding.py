@@ -72,7 +72,7 @@ def replicated(rank: int) -> dict[Any, dict[str, Tensor]]:
 
 
 def test_sharded_blocks_and_replicated_prompts_train_as_one_process(tmp_path: Path) -> None:
-    results = in_processes(replicated, tmp_path, number=2, start_method="spawn")
+    results = in_processes(replicated, tmp_path, number=2, start_method="forkserver")
     for name, with_cp in CASES:
         model = stir(build(name)).train()
         expected, total = gradients(model), loss(model).detach()

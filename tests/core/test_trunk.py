@@ -105,3 +105,16 @@ def test_a_pooling_that_is_dropped_is_reported_once(caplog: pytest.LogCaptureFix
 def test_patches_larger_than_the_image_are_refused(sizes: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"has no patches of patch_size .*; make img_size a multiple"):
         PromptedViT("vit_tiny_patch16_224", timm_kwargs=dict(sizes, embed_dim=16, depth=2, num_heads=2))
+
+
+def test_the_same_arguments_are_checked_once_in_a_process(built: list[str]) -> None:
+    trunk._plan.cache_clear()
+    tiny = dict(img_size=16, patch_size=8, embed_dim=8, num_heads=2)
+    for _ in range(3):
+        create_trunk("vit_tiny_patch16_224", False, dict(tiny, depth=1))
+    assert built == ["meta", "cpu", "cpu", "cpu"]
+    create_trunk("vit_tiny_patch16_224", False, dict(tiny, depth=2))
+    create_trunk("vit_tiny_patch16_224", False, dict(tiny, img_size=[16, 24], depth=1))  # a list, as JSON brings it
+    assert built[4:] == ["meta", "cpu"] * 2
+    with pytest.raises(InputError, match=r"'depth': 1.0"):  # equal to 1, and no number of blocks
+        create_trunk("vit_tiny_patch16_224", False, dict(tiny, depth=1.0))

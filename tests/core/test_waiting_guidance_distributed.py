@@ -67,7 +67,7 @@ def trained(rank: int) -> dict[str, dict[str, Tensor]]:
 
 
 def test_guidance_that_does_not_count_yet_leaves_the_gradients_of_one_process(tmp_path: Path) -> None:
-    results = in_processes(trained, tmp_path, number=2, start_method="spawn")
+    results = in_processes(trained, tmp_path, number=2, start_method="forkserver")
     for name in ARMS:
         for counts in (False, True):
             model = arm(name)

@@ -149,7 +149,7 @@ def _attempt(config: Path, work_dir: Path, log: Path, moment: Moment) -> int:
         if now or passed > PATIENCE:
             os.kill(child, signal.SIGKILL)
             return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        time.sleep(0.002)
+        time.sleep(0.01)
 
 
 def _train(config: Path, work_dir: Path, log: Path, slow: bool) -> None:

@@ -32,7 +32,6 @@ done
 for task in "${tasks[@]}"; do wait "$task" || status=1; done
 exit "${status:-0}"
 """
-ON_CPU = dict(PYTHON=sys.executable, CUDA_VISIBLE_DEVICES="")
 SCONTROL = "#!/usr/bin/env bash\necho 127.0.0.1\necho another-node\n"
 
 
@@ -48,7 +47,7 @@ def config(camvid: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(config: Path) -> str:
     """What a training on two processes printed."""
-    return run("tools/dist_train.sh", str(config), "2", **ON_CPU)
+    return run("tools/dist_train.sh", str(config), "2", **on_cpu(sys.executable))
 
 
 @pytest.fixture
@@ -58,6 +57,10 @@ def cluster(tmp_path: Path) -> dict[str, str]:
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
     return dict(PATH=f"{tmp_path}:{os.environ['PATH']}")
+
+
+def on_cpu(python: str) -> dict[str, str]:
+    return dict(PYTHON=python, CUDA_VISIBLE_DEVICES="")
 
 
 def miou(log: str) -> str:
@@ -74,24 +77,26 @@ def test_dist_train_shares_an_epoch_among_its_processes(trained: str, config: Pa
 
 
 @pytest.mark.slow
-def test_a_problem_of_the_data_is_said_once_and_ends_both_processes(config: Path, tmp_path: Path) -> None:
+def test_a_problem_of_the_data_is_said_once_and_ends_both_processes(
+    config: Path, tmp_path: Path, forked_python: str
+) -> None:
     options = ["--cfg-options", f"train_dataloader.dataset.data_root={write_camvid(tmp_path)}"]
     (tmp_path / "annotations" / "train" / "0003.png").unlink()
-    said = run("tools/dist_train.sh", str(config), "2", *options, check=False, **ON_CPU)
+    said = run("tools/dist_train.sh", str(config), "2", *options, check=False, **on_cpu(forked_python))
     assert said.count("1 of 6 masks are missing") == 1
     assert said.count("error: train: ") == 1
 
 
 @pytest.mark.slow
 def test_dist_test_and_slurm_test_find_the_same_result(
-    trained: str, config: Path, cluster: dict[str, str], tmp_path: Path
+    trained: str, config: Path, cluster: dict[str, str], tmp_path: Path, forked_python: str
 ) -> None:
     checkpoint = str(config.parent / "work" / "epoch_1.pth")
     work_dir = ["--work-dir", str(tmp_path / "test")]
-    by_torchrun = run("tools/dist_test.sh", str(config), checkpoint, "2", *work_dir, **ON_CPU)
+    by_torchrun = run("tools/dist_test.sh", str(config), checkpoint, "2", *work_dir, **on_cpu(forked_python))
     by_slurm = run(
         *("tools/slurm_test.sh", "gpu", "job", str(config), checkpoint, *work_dir),
-        **dict(cluster, GPUS="1", **ON_CPU),
+        **dict(cluster, GPUS="1", **on_cpu(forked_python)),
     )
     assert "GPU number: 2" in by_torchrun
     assert "Distributed launcher: slurm" in by_slurm

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import mmcv
@@ -127,14 +126,14 @@ def test_one_folder_for_both_kinds_of_output_is_refused(
 
 
 @pytest.mark.slow
-def test_two_processes_write_what_one_does(trained: Trained, nested: Path, tmp_path: Path) -> None:
+def test_two_processes_write_what_one_does(trained: Trained, nested: Path, tmp_path: Path, forked_python: str) -> None:
     alone, together = tmp_path / "alone", tmp_path / "together"
     command = ["tools/test.py", trained.config, trained.checkpoint, "--work-dir", str(tmp_path)]
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     data = ["--cfg-options", f"test_dataloader.dataset.data_root={nested}", "model.decode_head.norm_cfg.type=BN"]
     for folder, before, after in ((alone, [], []), (together, launch, ["--launcher", "pytorch"])):
         outputs = ["--out", str(folder / "out"), "--show-dir", str(folder / "shown")]
-        run(sys.executable, *before, *command, *outputs, *after, *data)
+        run(forked_python, *before, *command, *outputs, *after, *data)
     assert (
         written(alone) == written(together) == sorted(f"{kind}/{name}" for kind in ("out", "shown") for name in NAMES)
     )

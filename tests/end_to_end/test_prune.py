@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 import uuid
 from pathlib import Path
 
@@ -134,10 +133,12 @@ def test_a_dry_run_lists_the_trainings_of_a_cycle_and_writes_nothing(
 
 
 @pytest.mark.slow
-def test_a_killed_cycle_resumes_and_the_test_is_seen_by_the_chosen_one_alone(tmp_path: Path) -> None:
+def test_a_killed_cycle_resumes_and_the_test_is_seen_by_the_chosen_one_alone(
+    tmp_path: Path, forked_python: str
+) -> None:
     folder = tmp_path / "cycle"
     shares = ["--prompt-share", "0.5", "0.75", "--segment-share", "0.5"]
-    command = [sys.executable, "-m", "davpt_seg", "prune", WORDS, "--work-dir", str(folder), *shares]
+    command = [forked_python, "-m", "davpt_seg", "prune", WORDS, "--work-dir", str(folder), *shares]
     study = folder / "vtab/dmlab/vits14/vpt_deep"
     process = subprocess.Popen([*command, *OF_CYCLE])
     wait_until(lambda: any(study.glob("search/*/attempts/001.log")), seconds=300)

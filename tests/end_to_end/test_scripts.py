@@ -28,6 +28,13 @@ SMALLER_TRUNK = [
     "model.auxiliary_head.in_channels=16",
     "model.auxiliary_head.channels=16",
 ]
+SMALLER_IMAGES = [  # crops of 512 pixels and UPerNet take seconds an iteration
+    "train_dataloader.dataset.pipeline.3.scale=(512,128)",
+    "train_dataloader.dataset.pipeline.4.crop_size=(128,128)",
+    "model.data_preprocessor.size=(128,128)",
+    "val_dataloader.dataset.pipeline.1.scale=(512,128)",
+    "test_dataloader.dataset.pipeline.1.scale=(512,128)",
+]
 PROMPTS = ["model.backbone.prompts.num_prompts=[8,8,8,5]", "model.backbone.guidance.blocks=[3]"]
 FEW_ITERATIONS = [
     "train_cfg.max_iters=4",
@@ -64,10 +71,10 @@ def ade(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.slow
-def test_the_main_config_trains_validates_saves_resumes_and_tests(ade: str, tmp_path: Path) -> None:
+def test_the_main_config_trains_validates_saves_resumes_and_tests(ade: str, tmp_path: Path, forked_python: str) -> None:
     config, work_dir = "configs/davpt/upernet_vitl_ade20k_plus.py", str(tmp_path / "run")
-    options = ["--cfg-options", *SMALLER_TRUNK, *PROMPTS, *FEW_ITERATIONS]
-    train = [sys.executable, "tools/train.py", config, "--work-dir", work_dir]
+    options = ["--cfg-options", *SMALLER_TRUNK, *SMALLER_IMAGES, *PROMPTS, *FEW_ITERATIONS]
+    train = [forked_python, "tools/train.py", config, "--work-dir", work_dir]
     log = run(*train, *options, ADE20K_ROOT=ade)
     assert "SyncBN -> BN in 2 places" in log
     assert "train: 4 images, each with its label" in log
@@ -84,7 +91,7 @@ def test_the_main_config_trains_validates_saves_resumes_and_tests(ade: str, tmp_
 
     checkpoint = str(tmp_path / "run" / "iter_6.pth")
     out, shown = tmp_path / "out", tmp_path / "shown"
-    test = [sys.executable, "tools/test.py", config, checkpoint, "--work-dir", str(tmp_path / "test")]
+    test = [forked_python, "tools/test.py", config, checkpoint, "--work-dir", str(tmp_path / "test")]
     log = run(*test, "--out", str(out), "--show-dir", str(shown), *options, ADE20K_ROOT=ade)
     assert re.search(r"mIoU: [\d.]+", log)
     assert re.search(r"\|\s+wall\s+\|", log)
@@ -101,24 +108,26 @@ def test_the_main_config_trains_validates_saves_resumes_and_tests(ade: str, tmp_
 
 
 @pytest.mark.slow
-def test_the_test_that_a_training_prints_runs_with_augmentation_too(camvid: Path, tmp_path: Path) -> None:
+def test_the_test_that_a_training_prints_runs_with_augmentation_too(
+    camvid: Path, tmp_path: Path, forked_python: str
+) -> None:
     config = "configs/davpt/linear_vits14_camvid.py"
     options = ["--cfg-options", "model.backbone.weights=None", "train_cfg.max_epochs=1", "train_cfg.val_interval=9"]
     environment = dict(CAMVID_ROOT=str(camvid))
-    log = run(sys.executable, "tools/train.py", config, "--work-dir", str(tmp_path), *options, **environment)
+    log = run(forked_python, "tools/train.py", config, "--work-dir", str(tmp_path), *options, **environment)
     (command,) = re.findall(r"Next: python (.*)", log)
     assert command == f"tools/test.py {tmp_path / 'linear_vits14_camvid.py'} {tmp_path / 'epoch_1.pth'}"
-    test = [sys.executable, *command.split(), "--work-dir", str(tmp_path)]
-    plain, augmented = run(*test, **environment), run(*test, "--tta", **environment)
+    test = [*command.split(), "--work-dir", str(tmp_path)]
+    plain, augmented = run(sys.executable, *test, **environment), run(forked_python, *test, "--tta", **environment)
     scores = [re.findall(r"mIoU: ([\d.]+)", log)[-1] for log in (plain, augmented)]
     assert scores[0] != scores[1]
 
 
 @pytest.mark.slow
-def test_two_processes_train_the_same_model(camvid: Path, tmp_path: Path) -> None:
+def test_two_processes_train_the_same_model(camvid: Path, tmp_path: Path, forked_python: str) -> None:
     """The worker below, twice under torchrun with gloo: replicas agree after training, and prompts have moved."""
     run(
-        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
+        *(forked_python, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
         *("-m", "tests.end_to_end.ddp_worker", str(camvid), str(tmp_path)),
     )
     first, second = (torch.load(tmp_path / f"rank{rank}.pth") for rank in range(2))
@@ -148,7 +157,9 @@ def test_a_dry_run_builds_everything_and_trains_nothing(camvid: Path, tmp_path: 
         (["configs/davpt/linear_vits14_camvid.py"], "images/train' does not exist; check data_root"),
     ],
 )
-def test_a_wrong_start_ends_with_a_message_not_a_traceback(arguments: list[str], message: str) -> None:
-    log = run(sys.executable, "tools/train.py", *arguments, check=False, CAMVID_ROOT="/nowhere")
+def test_a_wrong_start_ends_with_a_message_not_a_traceback(
+    arguments: list[str], message: str, forked_python: str
+) -> None:
+    log = run(forked_python, "tools/train.py", *arguments, check=False, CAMVID_ROOT="/nowhere")
     assert message in log
     assert "Traceback" not in log

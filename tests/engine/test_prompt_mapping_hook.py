@@ -9,7 +9,6 @@ from typing import Any, Optional
 import pytest
 import torch
 import torch.distributed
-import torch.multiprocessing
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
@@ -17,6 +16,7 @@ from davpt_seg.core import ClassPromptMapping
 from davpt_seg.engine import PromptMappingHook
 from davpt_seg.engine.first_pass import images_with
 
+from ..core.guidance.test_gather import in_processes
 from ..training import by_iterations, tiny_camvid, train
 
 
@@ -234,27 +234,25 @@ def image_counts() -> list[int]:
     return [sum(c in image.tolist() for image in images) for c in range(9)]
 
 
-def one_of_two(rank: int, folder: str) -> None:
+def one_of_two(rank: int) -> dict[str, torch.Tensor]:
     """A process that saw every other token clusters together with the other."""
-    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     tokens, labels = observations()
     mapping = ClassPromptMapping(9, 3, 8).eval()  # as in the first pass
     mapping.observe(tokens[rank::2], labels[rank::2])
     hook, runner = hook_with(mapping)
     hook._share_means()
     hook._cluster(runner, 0, 0)
-    torch.save(mapping.state_dict(), f"{folder}/{rank}.pth")
     assert images_with(labels.view(20, 10)[rank::2] * (rank + 1), 9).tolist() == image_counts()
-    torch.distributed.destroy_process_group()
+    return mapping.state_dict()
 
 
 def test_two_processes_cluster_as_one_that_saw_all(tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(one_of_two, args=(str(tmp_path),), nprocs=2)
+    found = in_processes(one_of_two, tmp_path, number=2, start_method="forkserver")
     mapping = ClassPromptMapping(9, 3, 8)
     mapping.observe(*observations())
     hook, runner = hook_with(mapping)
     hook._cluster(runner, 0, 0)
     assert mapping.clustered
-    for rank in range(2):
-        for name, buffer in torch.load(tmp_path / f"{rank}.pth").items():
+    for state in found:
+        for name, buffer in state.items():
             torch.testing.assert_close(buffer, mapping.state_dict()[name], msg=name)

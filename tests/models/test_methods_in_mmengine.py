@@ -13,7 +13,9 @@ import torch.nn.functional as F
 from mmengine.model import BaseModel
 from mmengine.runner import Runner, load_checkpoint
 from torch import Tensor, nn
+from torch.utils.data import default_collate
 
+from davpt_seg.core.delta import frozen_names
 from davpt_seg.models import PromptedViTBackbone
 
 from ..core.int8 import fake_torchao  # noqa: F401  (a fixture)
@@ -60,7 +62,19 @@ def quick_runner(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mmengine.runner.runner, "collect_env", lambda: {"sys.platform": "not asked"})
 
 
-def train(name: str, folder: Path, seed: int, further: Optional[dict[str, Any]] = None, **where_from: Any) -> Runner:
+COMPLETE = dict(type="CheckpointHook", by_epoch=False, interval=2)
+ATOMIC = dict(COMPLETE, type="AtomicCheckpointHook")
+WITHOUT_TRUNK = dict(ATOMIC, frozen=False)
+
+
+def train(
+    name: str,
+    folder: Path,
+    seed: int,
+    further: Optional[dict[str, Any]] = None,
+    checkpoint: dict[str, Any] = COMPLETE,
+    **where_from: Any,
+) -> Runner:
     """Train for four iterations, with a checkpoint after two."""
     torch.manual_seed(seed)
     runner = Runner(
@@ -76,7 +90,7 @@ def train(name: str, folder: Path, seed: int, further: Optional[dict[str, Any]] 
         train_cfg=dict(type="IterBasedTrainLoop", max_iters=4),
         optim_wrapper=dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-2, weight_decay=0.1)),
         param_scheduler=dict(type="PolyLR", begin=0, end=4, by_epoch=False),
-        default_hooks=dict(checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=2)),
+        default_hooks=dict(checkpoint=checkpoint),
         experiment_name=uuid.uuid4().hex,  # MMEngine's loggers live as long as their name
         log_level="ERROR",
         **where_from,
@@ -122,3 +136,48 @@ def test_it_resumes_so_on_a_trunk_of_low_precision_too(name: str, further: dict[
     expected.load_state_dict(torch.load(tmp_path / "float32.pth"))
     frozen = {key: value for key, value in expected.state_dict().items() if "trunk." in key}
     assert frozen and all(torch.equal(whole[key], value) for key, value in frozen.items())
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file of a ViT."""
+    torch.manual_seed(7)
+    path = tmp_path_factory.mktemp("weights") / "vit.pth"
+    torch.save(PromptedViTBackbone("vit_tiny_patch16_224", timm_kwargs=TINY).trunk.state_dict(), path)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "further"),
+    [
+        *((name, {}) for name in ("vpt_deep+guidance", "lora", "ssf", "e2vpt", "gatevpt", "bias", "zero_gate")),
+        ("linear", dict(tuned=["blocks.*.norm1.weight"])),
+        ("linear", dict(frozen=False)),
+        ("lora", dict(trunk_dtype="bfloat16")),
+        ("vpt_deep+guidance", dict(trunk_dtype="float16")),
+        ("lora", dict(trunk_quantization="int8")),
+    ],
+)
+@pytest.mark.usefixtures("fake_torchao")
+def test_checkpoints_without_the_frozen_trunk_are_as_good(
+    name: str, further: dict[str, Any], weights: str, tmp_path: Path
+) -> None:
+    """They resume bit for bit, among complete ones too, and a new model gives the same outputs."""
+    further = dict(further, weights=weights)
+    whole = train(name, tmp_path / "whole", seed=0, further=further, checkpoint=WITHOUT_TRUNK)
+    held = torch.load(tmp_path / "whole" / "iter_4.pth")["state_dict"]
+    frozen = {f"backbone.{each}" for each in frozen_names(whole.model.backbone)}
+    assert set(held) - {"backbone.frozen_trunk"} == set(whole.model.state_dict()) - frozen
+    model = Experiment(name, **further)
+    load_checkpoint(model, str(tmp_path / "whole" / "iter_4.pth"), strict=True)
+    images = default_collate([Images()[0]])
+    assert torch.equal(model.eval()(**images), whole.model.eval()(**images))
+    train(name, tmp_path / "complete", seed=0, further=further, checkpoint=ATOMIC)
+    for i, checkpoint in enumerate((ATOMIC, WITHOUT_TRUNK)):
+        half = str(tmp_path / ("complete" if i else "whole") / "iter_2.pth")
+        train(name, tmp_path / str(i), seed=2, further=further, checkpoint=checkpoint, load_from=half, resume=True)
+        expected = torch.load(tmp_path / ("complete" if i else "whole") / "iter_4.pth")["state_dict"]
+        found = torch.load(tmp_path / str(i) / "iter_4.pth")["state_dict"]
+        assert ("backbone.frozen_trunk" in found) == (i == 1 and bool(frozen))
+        shared = expected.keys() & found.keys()
+        assert shared and all(torch.equal(expected[key], found[key]) for key in shared)

@@ -10,6 +10,7 @@ from typing import Optional, Union
 from torch import Tensor
 
 from ...errors import InputError, some
+from ..delta import records_in
 from .files import checked_path, read_tensors
 from .formats import Format
 from .jax import read_npz
@@ -80,6 +81,11 @@ def open_checkpoint(path: Union[str, Path], which: Optional[str] = None, trust_p
         tensors, left_out, unexpected = read_npz(path)
         return Checkpoint(path, "JAX", "", tensors, left_out, unexpected)
     tensors = read_tensors(path, trust_pickle)
+    for record in records_in(tensors).values():
+        raise InputError(
+            f"weights file {str(path)!r} is a checkpoint that was saved without its frozen ViT, beside {record}; give "
+            "the file of those weights"
+        )
     format_, networks = identify(tensors, str(path))
     chosen = _choose(networks, which, format_, path)
     return _taken(path, format_, networks, chosen, tensors)

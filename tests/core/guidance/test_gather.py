@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable
@@ -20,6 +21,12 @@ pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="forks; hide t
 GRIDS = [(1, 4, 4), (2, 2, 4), (1, 2, 2)]  # (images, h, w) of each process: none has what another has
 
 
+#: What processes that fork from a clean one need not import.
+multiprocessing.set_forkserver_preload(
+    ["davpt_seg.engine", "davpt_seg.models", "sklearn.cluster", "torch.distributed.checkpoint.state_dict"]
+)
+
+
 def _start(rank: int, work: Callable[[int], Any], folder: str, number: int) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=number)
     torch.save(work(rank), f"{folder}/{rank}.pth")
@@ -29,7 +36,10 @@ def _start(rank: int, work: Callable[[int], Any], folder: str, number: int) -> N
 def in_processes(
     work: Callable[[int], Any], folder: Path, number: int = len(GRIDS), start_method: str = "fork"
 ) -> list[Any]:
-    """Do the work in several processes under gloo; what each returns."""
+    """Do the work in several processes under gloo; what each returns.
+
+    They are forks of this process, or, where that has used what survives no fork, of a clean one (``forkserver``).
+    """
     torch.multiprocessing.start_processes(_start, (work, str(folder), number), nprocs=number, start_method=start_method)
     return [torch.load(folder / f"{rank}.pth") for rank in range(number)]
 

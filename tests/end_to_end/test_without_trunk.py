@@ -1,0 +1,217 @@
+"""Trainings whose checkpoints are written without the frozen ViT: what they hold, and that they resume exactly."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mmengine.runner.runner
+import pytest
+import timm
+import torch
+from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
+from safetensors.torch import save_file
+
+from davpt_seg.apis import load_trained
+from davpt_seg.commands.train import main_train
+from davpt_seg.core.delta import Source, records_in
+from davpt_seg.engine.frozen_trunk import size_of
+from davpt_seg.training.start import stop_where_diverged
+
+from ..checkpoints import Trained
+from ..training import by_iterations, config_file, tiny_camvid, train
+from .test_resume import differences
+
+TRUNK = "backbone.trunk."
+RECORD = "backbone.frozen_trunk"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_runner() -> Iterator[None]:
+    """A Runner that does not ask for the machine's compilers, which takes longer than these trainings."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(mmengine.runner.runner, "collect_env", lambda: {"sys.platform": "not asked"})
+        yield
+
+
+@pytest.fixture(scope="module")
+def vits(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Files of two ViTs."""
+    folder = tmp_path_factory.mktemp("vits")
+    name, kwargs = "vit_small_patch14_dinov2.lvd142m", dict(img_size=56, embed_dim=32, num_heads=2, depth=2)
+    for i in (0, 1):
+        torch.manual_seed(10 + i)  # other numbers than those that a model with the seed 0 draws
+        save_file(timm.create_model(name, num_classes=0, **kwargs).state_dict(), folder / f"vit_{i}.safetensors")
+    return [str(folder / f"vit_{i}.safetensors") for i in (0, 1)]
+
+
+def experiment(data: Path, work_dir: Path, weights: Any, frozen: bool, **options: Any) -> Config:
+    """Four iterations with a checkpoint after each second, and averaged weights."""
+    cfg = by_iterations(tiny_camvid(data, work_dir, **{"model.backbone.weights": weights}), 4)
+    cfg.default_hooks.checkpoint.update(interval=2, max_keep_ckpts=-1, save_best=None, frozen=frozen)
+    cfg.custom_hooks.append(dict(type="EMAHook", momentum=0.1))
+    cfg.merge_from_dict(options)
+    return cfg
+
+
+@pytest.fixture(scope="module")
+def runs(camvid: Path, vits: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
+    """The work dirs of one training, whose checkpoints are complete (True) or not."""
+    found = {}
+    for frozen in (True, False):
+        found[frozen] = tmp_path_factory.mktemp(f"frozen_{frozen}")
+        train(experiment(camvid, found[frozen], vits[0], frozen))
+    return found
+
+
+def log_of(work_dir: Path) -> str:
+    return "".join(path.read_text() for path in work_dir.glob("*/*.log"))
+
+
+def without_vit(content: dict[str, Any]) -> dict[str, Any]:
+    """What a complete checkpoint would hold without its ViT, which this one does not train."""
+    content = copy.copy(content)
+    for key in ("state_dict", "ema_state_dict"):
+        content[key] = {name: value for name, value in content[key].items() if TRUNK not in name}
+    return content
+
+
+def test_a_checkpoint_holds_all_but_the_frozen_vit_and_names_it(runs: dict[bool, Path]) -> None:
+    complete, slim = (torch.load(runs[frozen] / "iter_4.pth") for frozen in (True, False))
+    for key, start in (("state_dict", ""), ("ema_state_dict", "module.")):
+        (record,) = (records_in(slim[key])[f"{start}backbone."],)
+        assert record.source == Source("vit_small_patch14_dinov2.lvd142m", "vit_0.safetensors", "timm")
+        del slim[key][start + RECORD]
+    assert differences(without_vit(complete), slim) == []
+    assert any(TRUNK in name for name in complete["state_dict"])
+
+
+def test_a_file_has_the_size_of_what_it_holds_and_the_log_says_it_once(runs: dict[bool, Path]) -> None:
+    slim = torch.load(runs[False] / "iter_4.pth")
+    held, tensors = size_of(slim), len(slim["state_dict"]) + len(slim["ema_state_dict"])
+    written = (runs[False] / "iter_4.pth").stat().st_size
+    assert held < written < held + 1000 * tensors + 8 * len(slim["meta"]["cfg"])
+    vit = torch.load(runs[True] / "iter_4.pth")["state_dict"]
+    vit = size_of({name: value for name, value in vit.items() if name.startswith(TRUNK)})
+    assert (runs[True] / "iter_4.pth").stat().st_size - written > 2 * vit  # the averaged one, too
+    log = log_of(runs[False])
+    said = f"MB; the frozen ViT, {vit / 1e6:.1f} MB, comes from the weights of the file 'vit_0.safetensors'"
+    assert log.count("checkpoints hold what was trained") == log.count(said) == 1
+    assert "frozen ViT" not in log_of(runs[True])
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("then", [True, False])
+def test_a_resumed_run_ends_as_the_uninterrupted_one_whichever_checkpoints_there_are(
+    first: bool, then: bool, camvid: Path, vits: list[str], runs: dict[bool, Path], tmp_path: Path
+) -> None:
+    """Complete checkpoints are those of version 0.6 and before."""
+    cfg = experiment(camvid, tmp_path / "work", vits[0], then)
+    options = ["--work-dir", str(tmp_path / "work"), "--resume", str(runs[first] / "iter_2.pth")]
+    main_train([config_file(cfg, tmp_path / "config.py"), *options])
+    found, expected = (torch.load(folder / "iter_4.pth") for folder in (tmp_path / "work", runs[then]))
+    assert differences(expected, found) == []
+
+
+def test_a_run_is_not_resumed_on_another_vit(
+    camvid: Path, vits: list[str], runs: dict[bool, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cfg = experiment(camvid, tmp_path / "work", vits[1], False)
+    options = ["--work-dir", str(tmp_path / "work"), "--resume", str(runs[False] / "iter_2.pth")]
+    with pytest.raises(SystemExit):
+        main_train([config_file(cfg, tmp_path / "config.py"), *options])
+    said = capsys.readouterr().err
+    assert f"checkpoint '{runs[False] / 'iter_2.pth'}': this was saved without its frozen ViT and needs" in said
+    assert "the ViT here is another one, with the weights of the file 'vit_1.safetensors'" in said
+
+
+def test_load_from_fills_the_same_as_from_a_complete_checkpoint(
+    camvid: Path, vits: list[str], runs: dict[bool, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    states = []
+    for frozen in (True, False):
+        cfg = experiment(camvid, tmp_path / str(frozen), vits[0], False, load_from=str(runs[frozen] / "iter_4.pth"))
+        with caplog.at_level(logging.INFO):
+            main_train([config_file(cfg, tmp_path / "config.py"), "--work-dir", str(tmp_path / str(frozen))])
+        states.append(torch.load(tmp_path / str(frozen) / "iter_4.pth"))
+    assert differences(*states) == []
+    assert "tensors are taken, its frozen ViT from the weights of the file 'vit_0.safetensors'" in caplog.text
+
+
+def test_load_from_is_refused_where_the_vit_is_another(
+    camvid: Path, vits: list[str], runs: dict[bool, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for weights in (vits[1], None):
+        path = str(runs[False] / "iter_4.pth")
+        cfg = experiment(camvid, tmp_path / "work", weights, False, load_from=path)
+        with pytest.raises(SystemExit):
+            main_train([config_file(cfg, tmp_path / "config.py"), "--work-dir", str(tmp_path / "work")])
+        assert f"load_from '{path}': this was saved without its frozen ViT and needs" in capsys.readouterr().err
+
+
+def test_a_vit_that_cannot_be_read_again_stays_in_its_checkpoints(
+    camvid: Path, vits: list[str], runs: dict[bool, Path], tmp_path: Path
+) -> None:
+    """It has random weights, those of ``load_from`` alone, or these in the place of its config's."""
+    cases = {
+        "random": (None, {}, "its config names no weights of it"),
+        "loaded": (None, dict(load_from=str(runs[True] / "iter_4.pth")), "its config names no weights of it"),
+        "other": (vits[1], dict(load_from=str(runs[True] / "iter_4.pth")), "other weights than those that its config"),
+    }
+    for name, (weights, options, reason) in cases.items():
+        runner = train(experiment(camvid, tmp_path / name, weights, False, **options))
+        state = torch.load(tmp_path / name / "iter_4.pth")
+        runner.model.load_state_dict(state["state_dict"])
+        assert state["state_dict"].keys() == runner.model.state_dict().keys()
+        assert log_of(tmp_path / name).count("checkpoints hold the frozen ViT") == 1
+        assert reason in log_of(tmp_path / name)
+
+
+def test_a_half_precision_vit_is_that_of_its_float32_file_in_the_best_checkpoint_too(
+    camvid: Path, vits: list[str], tmp_path: Path
+) -> None:
+    for frozen in (True, False):
+        options = {"model.backbone.trunk_dtype": "bfloat16", "train_cfg.val_interval": 4}
+        cfg = experiment(camvid, tmp_path / str(frozen), vits[0], frozen, **options)
+        cfg.default_hooks.checkpoint.save_best = "mIoU"
+        train(cfg)
+    for path in (tmp_path / "False").glob("*_4.pth"):
+        assert RECORD in torch.load(path)["state_dict"]
+    first, second = (load_trained(cfg, tmp_path / name / "iter_4.pth").state_dict() for name in ("True", "False"))
+    assert differences(first, second) == []
+
+
+@pytest.mark.parametrize("kind", ["CheckpointHook", CheckpointHook])
+@pytest.mark.parametrize(
+    ("source", "frozen"),
+    [
+        ({}, None),
+        (dict(weights="a.pth"), False),
+        (dict(pretrained=True), False),
+        (dict(type="ResNet", weights="a"), None),
+    ],
+)
+def test_a_foreign_config_gets_checkpoints_without_the_vit_where_it_names_one(
+    kind: Any, source: dict[str, Any], frozen: Any
+) -> None:
+    hook = dict(type=kind, interval=1)
+    cfg = Config(
+        dict(model=dict(backbone=dict(dict(type="PromptedViT"), **source)), default_hooks=dict(checkpoint=hook))
+    )
+    stop_where_diverged(cfg)
+    assert cfg.default_hooks.checkpoint.get("frozen") is frozen
+    cfg.default_hooks.checkpoint = dict(hook, frozen=True)
+    stop_where_diverged(cfg)
+    assert cfg.default_hooks.checkpoint.frozen is True
+
+
+def test_a_wrong_value_of_frozen_is_refused(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main_train(
+            [trained.config, "--cfg-options", "model.backbone.weights=None", "default_hooks.checkpoint.frozen=3"]
+        )
+    assert "AtomicCheckpointHook frozen must be True or False, got 3" in capsys.readouterr().err
