@@ -63,6 +63,7 @@ class Predictor:
     Attributes:
         classes: C names.
         palette: their colours, (C, 3) uint8.
+        steps: the test pipeline, a dict a transform.
 
     Raises:
         InputError: a config or checkpoint that cannot be read, a checkpoint that is not of the config, an option that
@@ -117,7 +118,7 @@ class Predictor:
                 model = MODELS.build(dict(cfg.tta_model, module=model)).eval()
         self.model = model
         init_default_scope(cfg.get("default_scope") or "mmseg")
-        steps = test_steps(cfg)
+        self.steps = steps = test_steps(cfg)
         with step(f"the test pipeline of {origin} cannot be built (test_dataloader.dataset.pipeline)"):
             self.pipeline = Compose(image_steps(steps))
         self.reader = ImageReader(steps)

@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Optional, Protocol
 
 from ..core.adapter_folder.places import is_folder
 from ..errors import InputError
@@ -24,11 +24,13 @@ Segment images with a trained model. For each image NAME.jpg, in DIR:
   NAME_picture.png   the image beside its painted self, and which classes were found, with their share of the pixels
   NAME_labels.png    the class of every pixel (0 is the first class), in the classes' colours
 
-CONFIG may be omitted: a checkpoint of tools/train.py contains its config.
+CONFIG may be omitted: a checkpoint of tools/train.py contains its config, and so does an adapter folder.
+With --adapter, several adapters on one ViT label each image in one pass: NAME_ADAPTER_picture.png, ...
 
 Examples:
   python tools/predict.py configs/davpt/linear_vits14_camvid.py epoch_15.pth street.jpg --show
-  python tools/predict.py epoch_15.pth photos/ 'more/**/*.png' --out predictions --tta"""
+  python tools/predict.py epoch_15.pth photos/ 'more/**/*.png' --out predictions --tta
+  python tools/predict.py photo.jpg --adapter street/ --adapter crops/ --trunk vit.safetensors"""
 
 CONFIGS = (".py", ".json", ".yaml", ".yml")  # endings that MMEngine reads
 
@@ -42,43 +44,109 @@ def main_predict(argv: Optional[Sequence[str]] = None) -> None:
     parser = _parser()
     args = parser.parse_intermixed_args(argv)
     from ..apis.predictor import Predictor
+    from ..apis.task_predictor import TaskPredictor
     from .images import OUTPUTS, find_images, output, output_stems
 
     warnings.filterwarnings("ignore", module="mmseg|mmengine")  # meant for their developers
-    if args.config and not _is_config(args.config):  # CONFIG was omitted, so all are one place too early
-        args.config, args.checkpoint, args.images = None, args.config, [args.checkpoint, *args.images]
-    if args.checkpoint.endswith(".py"):
-        parser.error("no IMAGE is given: CONFIG CHECKPOINT IMAGE...")
+    given = list(args.given)
+    args.config = given.pop(0) if not args.adapter and _is_config(given[0]) else None
+    args.checkpoint = None if args.adapter or not given else given.pop(0)
+    if not given:
+        parser.error("no IMAGE is given: [CONFIG] CHECKPOINT IMAGE..., or IMAGE... --adapter DIR")
     try:
-        images = find_images(args.images)
-        stems = output_stems(images, args.out)
         _check_options(args)
+        images = find_images(given)
         config = load_config(parser, args) if args.config else None
         options = None if config else args.cfg_options  # load_config has put them over it
         device = None if args.device == "auto" else args.device
-        predictor = Predictor(
-            args.checkpoint, config, args.mode, args.tta, device, options, args.trust_config, args.trunk
-        )
+        names = _names(args.adapter)
+        endings = [f"_{name}{ending}" if name else ending for name in names for ending in OUTPUTS]
+        stems = output_stems(images, args.out, endings)
+        labeller: Labeller
+        if args.adapter:
+            labeller = TaskPredictor(names, args.trunk, args.mode, device, args.trust_config)
+        else:
+            labeller = _Alone(
+                Predictor(args.checkpoint, config, args.mode, args.tta, device, options, args.trust_config, args.trunk)
+            )
     except InputError as error:
         parser.error(str(error))
-    there = sum(output(stem, ending).exists() for stem in stems for ending in OUTPUTS)
+    there = sum(output(stem, ending).exists() for stem in stems for ending in endings)
     if there:
         print(f"{args.out}: {there} files of an earlier run are replaced")
-    failed = _predict_all(predictor, images, stems, args)
+    failed = _predict_all(labeller, images, stems, args)
     if failed:
         print(f"{len(failed)} of {len(images)} could not be read:", *failed, sep="\n  ", file=sys.stderr)
         sys.exit(1)
+
+
+class Labeller(Protocol):
+    """What labels an image for one task or several."""
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks."""
+
+    def __getitem__(self, name: str) -> Predictor:
+        """Return a task's predictor."""
+
+    def __call__(self, image: Path) -> dict[str, np.ndarray]:
+        """Return the class of every pixel, (H, W), of each task."""
+
+
+class _Alone:
+    """One predictor, whose task has no name."""
+
+    tasks = ("",)
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
+
+    def __getitem__(self, name: str) -> Predictor:
+        return self.predictor
+
+    def __call__(self, image: Path) -> dict[str, np.ndarray]:
+        return {"": self.predictor(image)}
+
+
+def _names(adapters: Sequence[str]) -> dict[str, str]:
+    """Return adapters by name, the last part of their path; one without a name where there are none.
+
+    Raises:
+        InputError: two of one name.
+    """
+    if not adapters:
+        return {"": ""}
+    names: dict[str, str] = {}
+    for adapter in adapters:
+        name = Path(adapter.partition("@")[0] if adapter.startswith("hub:") else adapter).resolve().name
+        if name in names:
+            raise InputError(f"--adapter {names[name]} and {adapter} would both be called {name!r}; rename a folder")
+        names[name] = adapter
+    return names
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="%(prog)s [CONFIG] CHECKPOINT IMAGE... [options]",
+        usage="%(prog)s [CONFIG] CHECKPOINT IMAGE... [options]\n"
+        "       %(prog)s IMAGE... --adapter DIR [--adapter DIR ...] [options]",
     )
-    parser.add_argument("config", nargs="?", help="the config that was trained; default: the one in the checkpoint")
-    parser.add_argument("checkpoint", help="a .pth file that tools/train.py wrote, or an adapter folder")
-    parser.add_argument("images", nargs="+", help="images, folders of images, or patterns in quotes")
+    parser.add_argument(
+        "given",
+        nargs="+",
+        metavar="CONFIG, CHECKPOINT, IMAGE",
+        help="CONFIG: what was trained; default: the one in the checkpoint. CHECKPOINT: a .pth file that "
+        "tools/train.py wrote, or an adapter folder. IMAGE: images, folders of images, or patterns in quotes",
+    )
+    parser.add_argument(
+        "--adapter",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="in place of CHECKPOINT: an adapter folder, or hub:USER/NAME; several label an image in one pass",
+    )
     out = Path("work_dirs/predictions")
     parser.add_argument("--out", type=Path, default=out, metavar="DIR", help="folder to write to; default: %(default)s")
     parser.add_argument("--show", action="store_true", help="open each NAME_picture.png; close it to continue")
@@ -90,8 +158,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--trunk",
         metavar="FILE|pretrained",
-        help="weights of the frozen ViT, for an adapter folder or a CHECKPOINT without them: a file, or 'pretrained' for "
-        "timm's own; default: what the config names",
+        help="weights of the frozen ViT, for an adapter folder or a CHECKPOINT without them: a file, or 'pretrained' "
+        "for timm's own; default: what the config names",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...; default: %(default)s")
     add_cfg_options(parser, "model.test_cfg...")
@@ -118,10 +186,13 @@ def _is_config(argument: str) -> bool:
 def _check_options(args: argparse.Namespace) -> None:
     if not 0 <= args.opacity <= 1:
         raise InputError(f"--opacity {args.opacity}: must be from 0 (only the image) to 1 (only paint)")
+    if args.adapter and (args.tta or args.cfg_options):
+        option = "--tta" if args.tta else "--cfg-options"
+        raise InputError(f"--adapter and {option} exclude each other; give one adapter folder as CHECKPOINT instead")
 
 
 def _predict_all(
-    predictor: Predictor, images: Sequence[Path], stems: Sequence[Path], args: argparse.Namespace
+    labeller: Labeller, images: Sequence[Path], stems: Sequence[Path], args: argparse.Namespace
 ) -> list[str]:
     """Predict and write all images that can be read; return what was wrong with the others."""
     from rich.console import Console
@@ -134,32 +205,34 @@ def _predict_all(
         for path, stem in progress.track(list(zip(images, stems))):
             start = time.perf_counter()
             try:
-                pixels = predictor.read(path)
+                found = labeller(path)
             except InputError as error:
                 failed.append(str(error))
                 progress.console.print(f"{path}  unreadable, skipped")
                 continue
-            labels = predictor.label(pixels)
-            picture = _write(predictor, path, stem, pixels, labels, args.opacity)
-            seconds = time.perf_counter() - start
-            progress.console.print(f"{path}  {seconds:.1f} s  {_summary(labels, predictor.classes)}")
-            if args.show and not show(picture):
-                progress.console.print(f"  no display to show it on; open {picture}")
+            for name, labels in found.items():
+                picture = _write(labeller[name], path, stem, labels, name, args.opacity)
+                seconds = time.perf_counter() - start
+                about = _summary(labels, labeller[name].classes)
+                progress.console.print(f"{path}  {seconds:.1f} s  {name}{': ' * bool(name)}{about}")
+                if args.show and not show(picture):
+                    progress.console.print(f"  no display to show it on; open {picture}")
     done = len(images) - len(failed)
-    console.print(f"{done} of {len(images)} images: NAME_picture.png and NAME_labels.png in {args.out}")
+    name = "NAME" if labeller.tasks == ("",) else "NAME_ADAPTER"
+    console.print(f"{done} of {len(images)} images: {name}_picture.png and {name}_labels.png in {args.out}")
     return failed
 
 
-def _write(
-    predictor: Predictor, path: Path, stem: Path, pixels: np.ndarray, labels: np.ndarray, opacity: float
-) -> Path:
+def _write(predictor: Predictor, path: Path, stem: Path, labels: np.ndarray, task: str, opacity: float) -> Path:
     """Write figure and label map of one image; return the figure's path."""
     from ..visualization.predictions import label_map, prediction_picture
     from .images import OUTPUTS, output
 
     stem.parent.mkdir(parents=True, exist_ok=True)
-    figure = prediction_picture(pixels[..., ::-1], labels, predictor.classes, predictor.palette, path.name, opacity)
-    picture, label_file = (output(stem, ending) for ending in OUTPUTS)
+    pixels = predictor.read(path)[..., ::-1]
+    title = f"{path.name}, {task}" if task else path.name
+    figure = prediction_picture(pixels, labels, predictor.classes, predictor.palette, title, opacity)
+    picture, label_file = (output(stem, f"_{task}{ending}" if task else ending) for ending in OUTPUTS)
     figure.savefig(picture)
     label_map(labels, predictor.palette).save(label_file)
     return picture

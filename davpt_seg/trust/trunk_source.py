@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any
 
 from timm.models import is_model_pretrained
 
@@ -32,7 +32,7 @@ def use_source(
     config: Mapping[str, Any],
     records: Mapping[str, Record],
     path: str,
-    trunk: Optional[Union[str, os.PathLike[str]]],
+    trunk: Any,
     trusted: bool,
 ) -> None:
     """Set where the ViTs of a config's model are read from, in place.
@@ -41,12 +41,18 @@ def use_source(
         config: what the checkpoint is loaded with.
         records: what the checkpoint was saved without.
         path: the checkpoint, for messages.
-        trunk: a weights file, or ``pretrained`` for timm's own weights; None for what the config names.
+        trunk: a weights file, or ``pretrained`` for timm's own weights; None for what the config names. Models, whose
+            ViT adapter folders share, are refused.
         trusted: the user gave the config, or trusts the one in the checkpoint.
 
     Raises:
         InputError: a trunk for a checkpoint that holds its own, or a source that is not read unless the user names it.
     """
+    if not isinstance(trunk, (str, os.PathLike, type(None))):
+        raise InputError(
+            f"trunk of checkpoint {path!r} must be a weights file or 'pretrained', got a {type(trunk).__name__}; "
+            "export the checkpoint by davpt-seg export --out DIR to load it on the ViT of another model"
+        )
     if not records:
         if trunk is not None:
             raise InputError(f"checkpoint {path!r} holds its own ViT, so that --trunk {trunk} does nothing: omit it")

@@ -85,7 +85,7 @@ def test_wrong_images_are_named_before_the_checkpoint_is_read(
 
 
 def test_no_image_at_all_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "the following arguments are required: images" in error_of(["epoch_1.pth"], capsys)
+    assert "no IMAGE is given" in error_of(["epoch_1.pth"], capsys)
 
 
 @pytest.mark.parametrize(

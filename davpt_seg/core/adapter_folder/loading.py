@@ -27,6 +27,8 @@ from .places import CONFIG, Place, place_of
 from .tensors import read_tensors
 
 PREFIX = "backbone."
+#: Arguments of a prompted ViT that say which trunk it has.
+OF_TRUNK = ("model_name", "timm_kwargs", "trunk_dtype", "trunk_quantization")
 
 
 def load_adapter(folder: Union[str, os.PathLike[str]], trunk: TrunkSource = None) -> PromptedViT:
@@ -78,3 +80,25 @@ def naming(place: Place) -> Iterator[None]:
     except InputError as error:
         text = str(error)
         raise InputError(text if text.startswith(place.name) else f"{place.name}: {text}") from error
+
+
+def load_trunk(folder: Union[str, os.PathLike[str]], trunk: TrunkSource = None) -> PromptedViT:
+    """Load the frozen ViT of an adapter folder, without what the folder adds to it, for several folders to share.
+
+    Args:
+        folder: see :func:`load_adapter`.
+        trunk: see there.
+
+    Raises:
+        InputError: a damaged or crafted folder, or weights that do not fit its ViT.
+    """
+    place = place_of(folder)
+    config = read_config(place)
+    with naming(place):
+        check_backbone(config.backbone, f"{CONFIG}: backbone")
+        source = trunk_of(trunk, place, config.trunk, needed=True)
+        if isinstance(source, PromptedViT):
+            return source
+        check_size(planned(config, source), source)
+        stored = {name: config.backbone[name] for name in OF_TRUNK if name in config.backbone}
+        return PromptedViT(**stored, **source_arguments(source)).eval()

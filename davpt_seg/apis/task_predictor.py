@@ -1,0 +1,193 @@
+"""Predict images with several adapters at once: one frozen ViT, one forward pass, labels of each task."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Optional, Union
+
+import numpy as np
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.device import get_device
+from mmseg.models.segmentors import EncoderDecoder
+from torch import Tensor, nn
+
+from ..core.adapter_folder.backbone import TrunkSource
+from ..core.adapter_folder.loading import load_trunk
+from ..core.adapter_folder.places import is_folder
+from ..core.task_bank import TaskBank
+from ..errors import InputError, nearest
+from ..models.prompted_vit import OUT_TYPES
+from .predictor import Predictor
+
+
+class TaskPredictor:
+    """Segmentors of several adapter folders on one frozen ViT.
+
+    >>> tasks = TaskPredictor({"street": "street/", "crops": "hub:ada/crops"}, trunk="vit.safetensors")
+    >>> labels = tasks("photo.jpg")  # {"street": (H, W), "crops": (H, W)}
+
+    Tasks that prepare and cut an image in the same way share one pass of a :class:`~davpt_seg.core.task_bank.TaskBank`,
+    in which only prompts, adapters and heads differ; others take a pass each.
+
+    Args:
+        adapters: folders, or ``hub:USER/NAME``, by name of task.
+        trunk: weights of the ViT, as :func:`~davpt_seg.apis.load_adapter` takes them.
+        mode: ``slide`` or ``whole``; by default each folder's.
+        device: as torch names it; by default the accelerator if there is one.
+        trust_config: see :class:`~davpt_seg.apis.Predictor`.
+
+    Raises:
+        InputError: no adapters, what is no adapter folder, or one that does not fit the ViT of the first.
+    """
+
+    def __init__(
+        self,
+        adapters: Mapping[str, Union[str, os.PathLike[str]]],
+        trunk: TrunkSource = None,
+        mode: Optional[str] = None,
+        device: Optional[str] = None,
+        trust_config: bool = False,
+    ) -> None:
+        if not adapters:
+            raise InputError("adapters must name at least one adapter folder, got none")
+        self._mode, self._device, self._trust = mode, device or str(get_device()), trust_config
+        for folder in adapters.values():
+            _require_folder(folder)
+        shared = load_trunk(next(iter(adapters.values())), trunk).to(self._device)
+        self._bank = TaskBank(shared)
+        self._predictors: dict[str, Predictor] = {}
+        for name, folder in adapters.items():
+            self.add(name, folder)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks, in the order in which they were added."""
+        return tuple(self._predictors)
+
+    def __getitem__(self, name: str) -> Predictor:
+        """Return the predictor of one task, with its classes and palette."""
+        return self._predictors[self._known(name)]
+
+    def add(self, name: str, folder: Union[str, os.PathLike[str]]) -> None:
+        """Add a task; the ViT is not built again.
+
+        Raises:
+            InputError: a name that is taken, what is no adapter folder, or one of another ViT.
+        """
+        if name in self._predictors:
+            raise InputError(f"task {name!r} is here already: remove it first, or choose another name")
+        _require_folder(folder)
+        predictor = Predictor(
+            folder, mode=self._mode, device=self._device, trust_config=self._trust, trunk=self._bank.model
+        )
+        model: Any = predictor.model
+        if type(model) is not EncoderDecoder:
+            raise InputError(
+                f"adapter {os.fspath(folder)!r} is of a {type(model).__name__}; several adapters predict together "
+                "where each is an EncoderDecoder: predict with this one alone"
+            )
+        self._bank.add(name, model.backbone)
+        self._predictors[name] = predictor
+
+    def remove(self, name: str) -> None:
+        """Remove a task.
+
+        Raises:
+            InputError: an unknown name.
+        """
+        self._bank.remove(self._known(name))
+        del self._predictors[name]
+
+    def __call__(
+        self, image: Union[str, os.PathLike[str], np.ndarray], tasks: Optional[Sequence[str]] = None
+    ) -> dict[str, np.ndarray]:
+        """Return the class of every pixel, (H, W), of each task.
+
+        Args:
+            image: as :meth:`Predictor.__call__` takes it.
+            tasks: names of tasks; by default all.
+
+        Raises:
+            InputError: an unknown name, or a file that is no image.
+        """
+        chosen = {name: self[name] for name in (self.tasks if tasks is None else tasks)}
+        found: dict[str, np.ndarray] = {}
+        for names in self._passes(chosen):
+            found.update(self._label(names, chosen[names[0]].read(image)))
+        return {name: found[name] for name in chosen}
+
+    @torch.no_grad()
+    def _label(self, names: Sequence[str], pixels: np.ndarray) -> dict[str, np.ndarray]:
+        first, models = self._predictors[names[0]], [self._predictors[name].model for name in names]
+        joint = _Joint(self._bank, dict(zip(names, models))).eval()
+        data = models[0].data_preprocessor(pseudo_collate([first.pipeline(dict(img=pixels))]), False)
+        metas = [sample.metainfo for sample in data["data_samples"]]
+        logits = joint.inference(data["inputs"], metas).split([model.out_channels for model in models], dim=1)
+        labels = {}
+        for name, model, own in zip(names, models, logits):
+            samples = [type(sample)(metainfo=sample.metainfo) for sample in data["data_samples"]]
+            (sample,) = model.postprocess_result(own, samples)
+            labels[name] = sample.pred_sem_seg.data.reshape(pixels.shape[:2]).cpu().numpy().astype(np.int64)
+        return labels
+
+    def _known(self, name: str) -> str:
+        if name not in self._predictors:
+            raise InputError(f"task {name!r} is not here; {nearest(name, self._predictors)}")
+        return name
+
+    def _passes(self, predictors: Mapping[str, Predictor]) -> list[list[str]]:
+        """Return the names of tasks that share a pass."""
+        passes: list[tuple[Any, list[str]]] = []
+        for name, predictor in predictors.items():
+            way = _way(predictor)
+            names = next((names for other, names in passes if other == way), None)
+            if names is None:
+                passes.append((way, [name]))
+            else:
+                names.append(name)
+        return [names for _, names in passes]
+
+
+class _Joint(EncoderDecoder):
+    """Several segmentors as one, whose logits are theirs side by side.
+
+    Args:
+        bank: with their backbones as tasks.
+        models: segmentors by name of task, of the same test mode.
+    """
+
+    def __init__(self, bank: TaskBank, models: Mapping[str, Any]) -> None:
+        nn.Module.__init__(self)
+        first = next(iter(models.values()))
+        self.bank, self.models = bank, models
+        self.test_cfg, self.align_corners = first.test_cfg, first.align_corners
+        self.out_channels = sum(model.out_channels for model in models.values())
+
+    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """Return the logits of all tasks, (B, sum of classes, H, W), of one pass of the ViT."""
+        names = [name for name in self.models for _ in range(len(inputs))]
+        outputs = self.bank(inputs.repeat(len(self.models), 1, 1, 1), names)
+        logits = []
+        for name, model in self.models.items():
+            out_type = model.backbone.out_type
+            features = getattr(outputs[name].features, OUT_TYPES[out_type])
+            features = features if out_type == "featmap" else (features,)
+            features = model.neck(features) if model.with_neck else features
+            logits.append(model.decode_head.predict(features, batch_img_metas, model.test_cfg))
+        return torch.cat(logits, dim=1)
+
+
+def _require_folder(folder: Union[str, os.PathLike[str]]) -> None:
+    if not is_folder(folder):
+        raise InputError(
+            f"adapter {os.fspath(folder)!r} is no adapter folder; davpt-seg export CHECKPOINT --out DIR writes one"
+        )
+
+
+def _way(predictor: Predictor) -> Any:
+    """Return how a predictor prepares and cuts an image; those of equal ones may share a pass."""
+    model: Any = predictor.model
+    preprocessor = model.cfg.get("data_preprocessor") or model.cfg.model.get("data_preprocessor")
+    return predictor.steps, preprocessor, model.test_cfg, model.align_corners
