@@ -52,6 +52,10 @@ demo: $(DEMO_DIR)/done
 	$(BIN)/python tools/demo_pictures.py $(DEMO_CONFIG) "$$(cat $(DEMO_DIR)/last_checkpoint)" \
 		--work-dir $(DEMO_DIR) --out $(DEMO_DIR)/pictures
 	@echo
+	@echo "What was trained, as a folder to send; tested again by a new process on the frozen ViT's file:"
+	$(BIN)/davpt-seg export "$$(cat $(DEMO_DIR)/last_checkpoint)" --out $(DEMO_DIR)/adapter
+	$(BIN)/python tools/test.py $(DEMO_CONFIG) $(DEMO_DIR)/adapter --trunk $(WEIGHTS) --work-dir $(DEMO_DIR)/test_adapter
+	@echo
 	@echo "Pictures: $(DEMO_DIR)/pictures (predictions.png, loss.png). Next:"
 	@echo "  make clean-demo demo            train it again, after a change of its config, say"
 	@echo "  $(BIN)/python tools/train.py $(DEMO_CONFIG) --amp --cfg-options model.backbone.guidance.patch_weight=0 \\"

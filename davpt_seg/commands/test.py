@@ -7,11 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-from ..errors import InputError
+from ..core.adapter_folder.places import is_folder
+from ..errors import InputError, some
 from .config_argument import check_data, config_parser, load_config
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+    from mmengine.runner import Runner
+
+#: What a model trains with, and an adapter folder omits.
+OF_TRAINING = ("backbone.guidance.", "auxiliary_head.")
 
 
 def main_test(argv: Optional[Sequence[str]] = None) -> None:
@@ -33,10 +38,13 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
     from ..training.trained_checkpoint import mismatch, named
 
     cfg = load_config(parser, args)
+    if args.trunk:
+        pretrained = args.trunk == "pretrained"
+        cfg.model.backbone.update(weights=None if pretrained else args.trunk, pretrained=pretrained)
     try:
         _change_test(cfg, args)
         # Before the model is built; it is read again, with the hooks' part in it.
-        trained = _meta(cfg, args.checkpoint)
+        trained = {} if is_folder(args.checkpoint) else _meta(cfg, args.checkpoint)
     except InputError as error:
         parser.error(str(error))
     check_data(parser, cfg, ("test",), args.launcher)
@@ -46,8 +54,11 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
             runner = Runner.from_cfg(cfg)
         build_evaluation(runner, "test", args.config)
         runner.call_hook("before_run")  # EMAHook makes its copy there, and loading a checkpoint asks for it
-        with named(args.checkpoint):
-            runner.load_checkpoint(args.checkpoint, strict=True)  # MMEngine's own load_from forgives missing keys
+        if is_folder(args.checkpoint):
+            _put_adapter(runner, args.checkpoint)
+        else:
+            with named(args.checkpoint):
+                runner.load_checkpoint(args.checkpoint, strict=True)  # MMEngine's own load_from forgives missing keys
     except InputError as error:
         parser.error(str(error))
     except RuntimeError as error:
@@ -67,7 +78,12 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = config_parser("Test a checkpoint: IoU and accuracy per class and their means, or a classifier's accuracy.")
-    parser.add_argument("checkpoint", help="a .pth file that tools/train.py wrote")
+    parser.add_argument("checkpoint", help="a .pth file that tools/train.py wrote, or an adapter folder")
+    parser.add_argument(
+        "--trunk",
+        metavar="FILE|pretrained",
+        help="weights of the frozen ViT, where CHECKPOINT is without it; default: what the config names",
+    )
     parser.add_argument("--tta", action="store_true", help="test-time augmentation: several scales and flips")
     parser.add_argument("--out", metavar="DIR", help="write predicted label maps (PNG) here")
     parser.add_argument("--show-dir", metavar="DIR", help="paint predictions over the images and write them here")
@@ -122,3 +138,23 @@ def _meta(cfg: Config, path: str) -> Mapping[str, Any]:
     if any(hook.get("type") == "EMAHook" for hook in cfg.get("custom_hooks") or ()):
         require_averaged(checkpoint, path)
     return checkpoint.get("meta") or {}
+
+
+def _put_adapter(runner: Runner, folder: str) -> None:
+    """Give the model of a test what an adapter folder holds, on the ViT that the test's config names.
+
+    Raises:
+        InputError: a damaged folder, one of another ViT, or one that is not of the config.
+    """
+    from ..apis.adapters import load_adapter
+    from ..engine.guided import bare_model
+
+    model = bare_model(runner)
+    source = runner.cfg.model.backbone
+    loaded = load_adapter(folder, "pretrained" if source.get("pretrained") else source.get("weights"))
+    found = model.load_state_dict(loaded.state_dict(), strict=False)
+    missing = [name for name in found.missing_keys if not name.startswith(OF_TRAINING)]
+    if missing or found.unexpected_keys:
+        raise InputError(
+            f"adapter folder {folder!r} is not of this config; not in both: {some([*missing, *found.unexpected_keys])}"
+        )
