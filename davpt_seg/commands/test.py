@@ -38,9 +38,10 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
     from ..training.trained_checkpoint import mismatch, named
 
     cfg = load_config(parser, args)
+    backbone = cfg.model.get("backbone") or {}  # which test-time augmentation moves
     if args.trunk:
         pretrained = args.trunk == "pretrained"
-        cfg.model.backbone.update(weights=None if pretrained else args.trunk, pretrained=pretrained)
+        backbone.update(weights=None if pretrained else args.trunk, pretrained=pretrained)
     try:
         _change_test(cfg, args)
         # Before the model is built; it is read again, with the hooks' part in it.
@@ -55,7 +56,7 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
         build_evaluation(runner, "test", args.config)
         runner.call_hook("before_run")  # EMAHook makes its copy there, and loading a checkpoint asks for it
         if is_folder(args.checkpoint):
-            _put_adapter(runner, args.checkpoint)
+            _put_adapter(runner, args.checkpoint, backbone)
         else:
             with named(args.checkpoint):
                 runner.load_checkpoint(args.checkpoint, strict=True)  # MMEngine's own load_from forgives missing keys
@@ -140,7 +141,7 @@ def _meta(cfg: Config, path: str) -> Mapping[str, Any]:
     return checkpoint.get("meta") or {}
 
 
-def _put_adapter(runner: Runner, folder: str) -> None:
+def _put_adapter(runner: Runner, folder: str, backbone: Mapping[str, Any]) -> None:
     """Give the model of a test what an adapter folder holds, on the ViT that the test's config names.
 
     Raises:
@@ -150,8 +151,8 @@ def _put_adapter(runner: Runner, folder: str) -> None:
     from ..engine.guided import bare_model
 
     model = bare_model(runner)
-    source = runner.cfg.model.backbone
-    loaded = load_adapter(folder, "pretrained" if source.get("pretrained") else source.get("weights"))
+    model = getattr(model, "module", model)  # of test-time augmentation
+    loaded = load_adapter(folder, "pretrained" if backbone.get("pretrained") else backbone.get("weights"))
     found = model.load_state_dict(loaded.state_dict(), strict=False)
     missing = [name for name in found.missing_keys if not name.startswith(OF_TRAINING)]
     if missing or found.unexpected_keys:

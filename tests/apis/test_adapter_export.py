@@ -14,6 +14,7 @@ import torch
 from davpt_seg.apis import Predictor
 from davpt_seg.apis.adapter_export import export_adapter
 from davpt_seg.commands.export_adapter import add_adapter_arguments, run_export_adapter
+from davpt_seg.commands.test import main_test
 from davpt_seg.core.adapter_folder.places import CARD, CONFIG, FIGURE
 from davpt_seg.core.delta import without_frozen
 from davpt_seg.errors import InputError
@@ -122,3 +123,19 @@ def test_what_does_not_fit_a_checkpoint_is_refused(trained: Trained, trunk: str,
     with pytest.raises(InputError, match="give --trunk FILE"):
         run_export_adapter(arguments("--out", "x", "--image", "y.png"), trained.checkpoint)
     assert not (tmp_path / "folder").exists()
+
+
+@pytest.mark.parametrize("tta", [[], ["--tta"]], ids=["once", "tta"])
+def test_a_folder_is_tested_as_its_checkpoint_is(
+    tta: list[str], trained: Trained, trunk: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(export_adapter(trained.checkpoint, tmp_path / "folder", trunk=trunk).folder)
+    for name, options in {trained.checkpoint: [], folder: ["--trunk", trunk]}.items():
+        scores = tmp_path / f"{Path(name).name}.json"
+        main_test([trained.config, name, *options, *tta, "--json", str(scores), "--work-dir", str(tmp_path / "work")])
+    metrics = [json.loads((tmp_path / f"{name}.json").read_text())["metrics"] for name in ("epoch_1.pth", "folder")]
+    assert metrics[0] == metrics[1] and metrics[0]["mIoU"] > 0
+    other = ["--cfg-options", "model.decode_head.num_convs=2"]
+    with pytest.raises(SystemExit, match="2"):
+        main_test([trained.config, folder, "--trunk", trunk, *other, "--work-dir", str(tmp_path / "work")])
+    assert "is not of" in capsys.readouterr().err
