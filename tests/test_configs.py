@@ -14,6 +14,7 @@ from mmengine.config import Config
 from mmseg.registry import DATASETS, MODELS
 
 from davpt_seg.commands.count import main_count
+from davpt_seg.core.delta import frozen_names
 from davpt_seg.experiments.compose import compose
 from davpt_seg.training.model import build_on_meta, count_parameters
 
@@ -133,6 +134,8 @@ def assert_crops_agree(cfg: Config) -> None:
         assert all(stride <= size for stride, size in zip(test_cfg.stride, test_cfg.crop_size))
     assert len(sizes) <= 1
     assert all(side % patch == 0 for size in sizes for side in size)
+    checkpoint = cfg.default_hooks.checkpoint
+    assert (checkpoint.type, checkpoint.frozen) == ("AtomicCheckpointHook", False)
 
 
 @every_config
@@ -284,3 +287,17 @@ def test_full_fine_tuning_is_as_many_parameters_as_the_paper_counts_where_positi
     cfg.model.backbone.timm_kwargs = dict(img_size=512)
     assert round(count_parameters(build_on_meta(cfg)).trained / 1e6, 1) == 317.3
     assert round(own / 1e6, 1) == 316.4  # timm's positions are those of 224 pixels, resampled in each forward pass
+
+
+def test_a_vit_l_with_da_vpt_and_setr_pup_is_a_checkpoint_of_56_megabytes_and_its_optimizers_state() -> None:
+    """Of 4 bytes a parameter; SGD keeps one number for each that is trained, its momentum."""
+    model = build_on_meta(compose("davpt", "setr_pup"))
+    backbone: Any = model.get_submodule("backbone")
+    frozen = {f"backbone.{name}" for name in frozen_names(backbone)}
+    sizes = {name: value.numel() * value.element_size() / 1e6 for name, value in model.state_dict().items()}
+    counts = count_parameters(model)
+    held = sum(size for name, size in sizes.items() if name not in frozen)
+    assert 4 * counts.backbone_trained / 1e6 < 2
+    assert held < 60
+    assert held + 4 * counts.trained / 1e6 < 112
+    assert sum(sizes[name] for name in frozen) > 1200

@@ -27,7 +27,8 @@ from ..core.adapter_folder.backbone import (
 )
 from ..core.adapter_folder.config import AdapterConfig, read_config
 from ..core.adapter_folder.loading import PREFIX, naming
-from ..core.adapter_folder.places import CONFIG, Place, place_of
+from ..core.adapter_folder.opening import place_of
+from ..core.adapter_folder.places import CONFIG, Place
 from ..core.adapter_folder.saving import backbone_part, write_folder
 from ..core.adapter_folder.tensors import read_tensors
 from ..core.arguments import plain
@@ -142,6 +143,19 @@ def load_adapter(
     return opened.load(opened.cfg, trunk)
 
 
+def import_named(imports: Any) -> None:
+    """Import the modules that a trusted folder names.
+
+    Raises:
+        InputError: something else than ``{"imports": [NAME, ...]}``.
+    """
+    names = imports.get("imports") if isinstance(imports, dict) else imports
+    if names and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise InputError(f"{CONFIG}: custom_imports must hold a list of modules, got {str(imports)[:80]}")
+    with step(f"{CONFIG}: custom_imports cannot be imported"):
+        import_modules_from_strings(names or [])
+
+
 class OpenedAdapter:
     """An adapter folder whose description was read and checked, and of which nothing is built yet.
 
@@ -164,8 +178,8 @@ class OpenedAdapter:
         with naming(self.place):
             check_backbone(self.config.backbone, f"{CONFIG}: backbone")
             check_adapter_parts(self.config.config, trust_config, f"{CONFIG}: config")
-            if trust_config and self.config.config.get("custom_imports"):
-                import_modules_from_strings(**self.config.config["custom_imports"])
+            if trust_config:
+                import_named(self.config.config.pop("custom_imports", None))
             self.classes, self.palette = self._classes_and_colours()
             self.cfg = self._as_config()
 
@@ -235,7 +249,7 @@ class OpenedAdapter:
                 drop_guidance(model.backbone, self.config)
             if frozen:
                 state[PREFIX + RECORD] = self.config.trunk.encode()
-            model.load_state_dict(state)
+            model.load_state_dict(state, assign=True)  # which copies no tensor of the trunk onto itself
         model.cfg = model._config = cfg
         model.dataset_meta = model._dataset_meta = self.meta
         return model.eval()

@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from ..errors import InputError
 
 OUTPUTS = ("class_token", "mean_token", "maps")
+#: Unread parameters of models that were built, by their arguments and parameters; a pass takes a tenth of a second.
+_UNREAD: dict[str, frozenset[str]] = {}
+MOST_REMEMBERED = 64
 
 
 def last_block_read(depth: int, outputs: Collection[str], out_indices: Sequence[int], guided: Sequence[int]) -> int:
@@ -73,7 +76,7 @@ def freeze_unread(
     Raises:
         InputError: a tuned name of which nothing is left to train.
     """
-    unread = unread_parameters(model, read)
+    unread = _remembered(model, read)
     for name, parameter in model.named_parameters():
         if name in unread:
             parameter.requires_grad_(False)
@@ -83,6 +86,17 @@ def freeze_unread(
                 f"tuned name {name!r} reaches no output, so it could not learn: omit it"
                 + ("; maps pass the final norm with norm_maps=True" if name.startswith(("norm.", "fc_norm.")) else "")
             )
+
+
+def _remembered(model: nn.Module, read: Callable[[], Sequence[Tensor]]) -> frozenset[str]:
+    """Return :func:`unread_parameters`; of a second model with the same arguments and parameters, without a pass."""
+    shapes = [(name, tuple(each.shape), each.requires_grad) for name, each in model.named_parameters()]
+    key = repr((type(model), model.arguments, shapes))
+    if key not in _UNREAD:
+        if len(_UNREAD) >= MOST_REMEMBERED:
+            _UNREAD.clear()
+        _UNREAD[key] = frozenset(unread_parameters(model, read))
+    return _UNREAD[key]
 
 
 def unread_parameters(model: nn.Module, read: Callable[[], Sequence[Tensor]]) -> set[str]:

@@ -17,7 +17,7 @@ from ..engine.old_lora_state import use_current_order
 from ..errors import InputError, some
 from ..trust.checkpoints import require_averaged, require_finite_optimizer
 from ..trust.config_text import evaluate
-from .trained_checkpoint import config_text, mismatch, named, read_checkpoint
+from .trained_checkpoint import config_text, mismatch, read_checkpoint
 
 logger = logging.getLogger("davpt_seg")
 
@@ -123,8 +123,9 @@ def _config(checkpoint: Mapping[str, Any], path: str) -> Optional[dict[str, Any]
 
 def _other_model(runner: Runner, checkpoint: Mapping[str, Any], path: str) -> str:
     try:
-        with named(path):
-            bare_model(runner).load_state_dict(checkpoint["state_dict"], strict=True)
+        bare_model(runner).load_state_dict(checkpoint["state_dict"], strict=True)
+    except InputError as error:  # the frozen ViT is another one
+        return f"checkpoint {path!r}: {error}."
     except RuntimeError as error:
         return f"{mismatch(error, path, 'this experiment')}\n"
     return ""

@@ -75,7 +75,7 @@ def without_sources(config: Mapping[str, Any], needs_trunk: bool = False) -> Non
     for node in _nodes(config, ""):
         if is_prompted_vit(node.entries):  # whose weights are read when a checkpoint without them is loaded
             if needs_trunk and unsafe_source(node.entries):
-                node.entries.update(weights=None, pretrained=False)
+                node.entries["weights"], node.entries["pretrained"] = None, False
         elif node.path[:1] in BUILT:
             for key in SOURCES:
                 if key in node.entries:

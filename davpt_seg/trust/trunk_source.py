@@ -60,11 +60,12 @@ def use_source(
     for entries in (entries for entries in dicts(config.get("model")) if is_prompted_vit(entries)):
         given = entries.get("weights")
         if trunk == PRETRAINED:
-            entries.update(weights=None, pretrained=True)
+            entries["weights"], entries["pretrained"] = None, True
         elif trunk is not None:
             options = given if isinstance(given, Mapping) else {}
             kept = {key: options[key] for key in ("which", "resample_patch") if key in options}
-            entries.update(weights=dict(kept, path=os.fspath(trunk)), pretrained=False)
+            # set, not updated, which would merge: trust_pickle would stay
+            entries["weights"], entries["pretrained"] = dict(kept, path=os.fspath(trunk)), False
             continue
         if not trusted and (reason := unsafe_source(entries)):
             needed = " and ".join(dict.fromkeys(map(str, records.values())))

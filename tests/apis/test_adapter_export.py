@@ -60,6 +60,9 @@ def test_a_checkpoints_folder_predicts_as_the_checkpoint_does(
     found = Predictor(folder, trunk=trunk, device="cpu")
     for image in trained.images:
         assert np.array_equal(found(image), expected(image))
+    image = trained.images[0]
+    augmented = Predictor(folder, device="cpu", tta=True, trunk=trunk)
+    assert np.array_equal(augmented(image), Predictor(trained.checkpoint, device="cpu", tta=True)(image))
     card = (tmp_path / "folder" / CARD).read_text()
     for part in (
         "| mIoU | 12.5 |",

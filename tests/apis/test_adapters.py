@@ -25,6 +25,8 @@ from davpt_seg.core.adapter_folder.places import CARD, CONFIG, TENSORS
 from davpt_seg.errors import InputError
 from davpt_seg.training.model import build_model
 
+from ..core.little_memory import little_memory
+
 CONFIGS = Path(__file__).parents[2] / "configs"
 SMALL = dict(img_size=56, embed_dim=32, num_heads=2, depth=4)
 CLASSES = ("sky", "road", "tree")
@@ -294,6 +296,11 @@ ATTACKS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         lambda content: content["backbone"].update(outputs=["maps", "class_token"]),
         "outputs must be one of",
     ),
+    "a trunk of its own": (lambda content: content["backbone"].update(weights="x.pth"), "has no argument 'weights'"),
+    "a million prompts": (
+        lambda content: content["backbone"].update(prompts=dict(num_prompts=100_000)),
+        "has the shape",
+    ),
     "a reserved key": (lambda content: content["config"]["model"].update(_delete_="x"), "cannot be built|reserves"),
 }
 
@@ -312,7 +319,7 @@ def test_a_crafted_description_is_refused_by_name(attack: str, intact: Path, wei
         (folder / name).write_bytes((intact / name).read_bytes())
     act, message = ATTACKS[attack]
     changed(folder, act)
-    with pytest.raises(InputError, match=message) as refused:
+    with little_memory(), pytest.raises(InputError, match=message) as refused:
         load_adapter(folder, trunk=weights)
     assert str(refused.value).startswith("adapter folder '") or "names no classes" in message
 

@@ -67,6 +67,7 @@ def test_each_method_comes_back_bit_for_bit_on_the_file_and_on_a_shared_trunk(
     model = on(weights, **METHODS[name].arguments)
     folder = save_adapter(model, tmp_path / "folder")
     assert sorted(path.name for path in folder.iterdir()) == sorted([CONFIG, TENSORS, CARD])
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
     loaded = load_adapter(folder, trunk=weights)
     shared = load_adapter(folder, trunk=on(weights))
     for other in (loaded, shared):
@@ -92,6 +93,14 @@ MORE: dict[str, dict[str, Any]] = {
 def test_other_models_come_back_too(name: str, weights: str, tmp_path: Path) -> None:
     model = on(weights, **MORE[name])
     assert_same(model, load_adapter(save_adapter(model, tmp_path / "folder"), trunk=weights))
+
+
+def test_loading_on_a_shared_trunk_writes_nothing_to_it(weights: str, tmp_path: Path) -> None:
+    trunk = on(weights)
+    folder = save_adapter(on(weights, **METHODS["lora"].arguments), tmp_path / "folder")
+    before = {name: (value.data_ptr(), value._version) for name, value in trunk.named_parameters()}
+    load_adapter(folder, trunk=trunk)
+    assert before == {name: (value.data_ptr(), value._version) for name, value in trunk.named_parameters()}
 
 
 def test_a_model_whose_trunk_is_all_tuned_needs_no_trunk(weights: str, tmp_path: Path) -> None:

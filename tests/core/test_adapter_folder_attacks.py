@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +19,8 @@ from davpt_seg.core.weights import with_checksum
 from davpt_seg.core.weights.checksum import checksum
 from davpt_seg.errors import InputError
 
+from .little_memory import MOST, little_memory
 from .test_adapter_folder import on, weights  # noqa: F401  (a fixture)
-
-MOST = 256 * 2**20  # bytes that a refusal may take, of which Python's modules are most
-
-
-@contextmanager
-def little_memory() -> Iterator[None]:
-    """Let allocations beyond a limit fail."""
-    limits = resource.getrlimit(resource.RLIMIT_AS)
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    resource.setrlimit(resource.RLIMIT_AS, (pages * os.sysconf("SC_PAGE_SIZE") + MOST, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +187,19 @@ ATTACKS: dict[str, tuple[Callable[[Path], None], str]] = {
     "an MLP of 100,000 channels": (timm_kwargs(mlp_ratio=50_000), "has room for"),
     "positions for a gigapixel": (timm_kwargs(img_size=65536), "has room for"),
     "a billion registers": (timm_kwargs(reg_tokens=10**8), "has room for"),
+    "positions of BEiT": (
+        backbone(model_name="beit_base_patch16_224", timm_kwargs=dict(img_size=65536)),
+        "has room for|no plain timm",
+    ),
+    "rotary positions of EVA": (
+        backbone(model_name="eva02_tiny_patch14_224", timm_kwargs=dict(img_size=14 * 2**14)),
+        "has room for",
+    ),
+    "rotary positions of DINOv3": (
+        backbone(model_name="vit_small_patch16_dinov3", timm_kwargs=dict(img_size=16 * 2**14)),
+        "has room for",
+    ),
+    "a larger ViT": (backbone(model_name="vit_giant_patch14_reg4_dinov2", timm_kwargs=None), "has room for"),
     "a dict for a number": (timm_kwargs(embed_dim={}), "must be a plain value"),
     "a million prompts": (backbone(prompts=dict(num_prompts=1_000_000)), "the largest is 100,000"),
     "100,000 prompts a block": (backbone(prompts=dict(num_prompts=100_000)), "has the shape"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,10 @@ KILLS = 20
 
 @pytest.mark.slow
 def test_a_training_killed_at_twenty_random_moments_ends_as_an_uninterrupted_one(
-    camvid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    camvid: Path, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     report = kill_and_compare(eventful(camvid, tmp_path), tmp_path, KILLS, seed=0)
-    with capsys.disabled():
-        print(f"\n{report.hits.total()} kills {dict(report.hits)}, {report.trainings} trainings compared")
+    record_property("counts", f"{report.hits.total()} kills {dict(report.hits)}, {report.trainings} trainings compared")
     assert report.differences == []
     assert report.hits.total() == KILLS and report.trainings
     assert set(report.hits) == {"seconds", "iteration", "writing"}

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from ..scenes import write_ade20k
 
@@ -125,7 +127,13 @@ def test_the_test_that_a_training_prints_runs_with_augmentation_too(
 
 @pytest.mark.slow
 def test_two_processes_train_the_same_model(camvid: Path, tmp_path: Path, forked_python: str) -> None:
-    """The worker below, twice under torchrun with gloo: replicas agree after training, and prompts have moved."""
+    """The worker below, twice under torchrun with gloo: replicas agree after training, and prompts have moved.
+
+    So they do after a resume from their checkpoint, which was written without the frozen ViT.
+    """
+    arguments = dict(img_size=56, embed_dim=32, num_heads=2, depth=2, num_classes=0)
+    vit = timm.create_model("vit_small_patch14_dinov2", **arguments).state_dict()
+    save_file(vit, tmp_path / "vit.safetensors")
     run(
         *(forked_python, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
         *("-m", "tests.end_to_end.ddp_worker", str(camvid), str(tmp_path)),
@@ -137,6 +145,14 @@ def test_two_processes_train_the_same_model(camvid: Path, tmp_path: Path, forked
         assert torch.equal(tensor, second[name]), name
         moved += "prompts" in name and not torch.equal(tensor, before[name])
     assert moved == 2  # both blocks' prompts
+    saved = torch.load(tmp_path / "work" / "epoch_1.pth")["state_dict"]
+    assert "backbone.frozen_trunk" in saved and not any(".trunk." in name for name in saved)
+    assert all(torch.equal(first[name], value) for name, value in saved.items() if name in first)
+    resumed, other = (torch.load(tmp_path / f"resumed{rank}.pth") for rank in range(2))
+    for name, tensor in resumed.items():
+        assert torch.equal(tensor, other[name]), name
+        assert not name.startswith("backbone.trunk.") or torch.equal(tensor, vit[name.removeprefix("backbone.trunk.")])
+    assert not torch.equal(resumed["backbone.prompts.values.0"], first["backbone.prompts.values.0"])
 
 
 def test_a_dry_run_builds_everything_and_trains_nothing(camvid: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ About a minute. ``FUZZ_SEED=3 FUZZ_TIMES=20 python -m pytest tests/fuzz`` looks 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import pytest
 
@@ -23,7 +24,7 @@ PARTS = {
 
 @pytest.mark.parametrize("part", PARTS)
 def test_random_inputs_are_refused_by_name_or_give_the_right_result(
-    part: str, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+    part: str, tmp_path_factory: pytest.TempPathFactory, record_property: Callable[[str, object], None]
 ) -> None:
     run, cases = PARTS[part]
     fuzz = Fuzz(part, cases)
@@ -34,8 +35,7 @@ def test_random_inputs_are_refused_by_name_or_give_the_right_result(
     finally:
         logging.disable(disabled)
     assert sum(fuzz.outcomes.values()) == fuzz.cases
-    with capsys.disabled():
-        print(f"\n{fuzz.report()}")
+    record_property("counts", fuzz.report())
     assert fuzz.outcomes["right result"] and fuzz.outcomes["named error"]  # or the cases try nothing
     shown = "\n".join(fuzz.failures[:40])
     assert not fuzz.failures, f"{len(fuzz.failures)} of {fuzz.cases} cases failed:\n{shown}"

@@ -6,12 +6,12 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Optional, Union
 
 from ...errors import InputError
-from .places import FILES, HUB, MOST, check_file
+from .config import read_config
+from .places import FILES, HUB, MOST, LocalPlace, check_file
 
 NAME = re.compile(r"hub:([\w-][\w.-]{0,95}/[\w-][\w.-]{0,95})(?:@([\w./-]{1,100}))?")
 SECONDS = 10  # that the hub may take to answer
@@ -23,6 +23,9 @@ class HubPlace:
     Args:
         text: ``hub:USER/NAME``, or ``hub:USER/NAME@REVISION``.
 
+    Attributes:
+        commit: revision that was named, or None; the commit of the first file once that was read.
+
     Raises:
         InputError: another text, or huggingface_hub is missing.
     """
@@ -32,22 +35,19 @@ class HubPlace:
         if found is None or ".." in text:
             raise InputError(f"{text!r} must be hub:USER/NAME, or hub:USER/NAME@REVISION")
         require_hub()
-        self.name, self.repository, self.revision = f"adapter {text!r}", found[1], found[2]
-
-    @cached_property
-    def commit(self) -> Optional[str]:
-        """The commit that all files are read from; None where the hub cannot be asked, and the cache is read."""
-        return self._size_and_commit("adapter_config.json")[1] or self.revision
+        self.name, self.repository, self.commit = f"adapter {text!r}", found[1], found[2]
 
     def file(self, name: str) -> Path:
-        """Return the path of a file in the cache, downloaded if it is not there."""
+        """Return the path of a file in the cache, downloaded if it is not there; all files are of one commit."""
         from huggingface_hub import hf_hub_download
 
-        size, _ = self._size_and_commit(name)
+        size = self._size(name)
         if size is not None and size > MOST[name]:
             raise InputError(f"{self.name}: {name} has {size:,} bytes, and at most {MOST[name]:,} are read")
         with self.asking(name):
-            path = Path(os.path.realpath(hf_hub_download(self.repository, name, revision=self.commit)))
+            path = Path(hf_hub_download(self.repository, name, revision=self.commit))
+        self.commit = path.parent.name  # the cache has a folder for each
+        path = path.resolve()
         check_file(path, name, self.name)
         return path
 
@@ -55,19 +55,18 @@ class HubPlace:
         """Return a path at which no file is: nothing is next to a repository."""
         return Path(os.devnull, name)
 
-    def _size_and_commit(self, name: str) -> tuple[Optional[int], Optional[str]]:
-        """Ask the hub for a file's size and commit; both are None where there is no network."""
+    def _size(self, name: str) -> Optional[int]:
+        """Ask the hub for a file's size; None where there is no network."""
         from huggingface_hub import get_hf_file_metadata, hf_hub_url
         from huggingface_hub.errors import HfHubHTTPError
 
-        revision = self.__dict__.get("commit", self.revision)
+        url = hf_hub_url(self.repository, name, revision=self.commit)
         try:
-            found = get_hf_file_metadata(hf_hub_url(self.repository, name, revision=revision), timeout=SECONDS)
+            return get_hf_file_metadata(url, timeout=SECONDS).size
         except HfHubHTTPError as error:
             raise _refused(self.name, name, error) from error
         except _no_network():
-            return None, None
-        return found.size, found.commit_hash
+            return None
 
     @contextmanager
     def asking(self, name: str) -> Iterator[None]:
@@ -96,9 +95,6 @@ def push(folder: Union[str, os.PathLike[str]], repository: str, private: bool = 
     Raises:
         InputError: no folder, no such name, or the hub refuses.
     """
-    from .config import read_config
-    from .places import LocalPlace
-
     place = HubPlace(HUB + repository)
     read_config(LocalPlace(Path(folder)))
     from huggingface_hub import HfApi
@@ -111,7 +107,7 @@ def push(folder: Union[str, os.PathLike[str]], repository: str, private: bool = 
             folder_path=os.fspath(folder),
             allow_patterns=list(FILES),
             commit_message="Adapter of davpt_seg",
-            revision=place.revision,
+            revision=place.commit,
         )
     return f"{HUB}{place.repository}"
 

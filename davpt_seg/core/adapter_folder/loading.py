@@ -23,7 +23,8 @@ from .backbone import (
     trunk_of,
 )
 from .config import read_config
-from .places import CONFIG, Place, place_of
+from .opening import place_of
+from .places import CONFIG, Place
 from .tensors import read_tensors
 
 PREFIX = "backbone."
@@ -67,7 +68,7 @@ def load_adapter(folder: Union[str, os.PathLike[str]], trunk: TrunkSource = None
         state = {name.removeprefix(PREFIX): value for name, value in tensors.items()}
         if frozen_names(model):
             state[RECORD] = config.trunk.encode()
-        model.load_state_dict(state)
+        model.load_state_dict(state, assign=True)  # which copies no tensor of the trunk onto itself
     model.eval()
     return model
 

@@ -1,4 +1,4 @@
-"""Where an adapter folder is: a local folder, or a repository of the Hugging Face hub."""
+"""Where the files of an adapter folder are: a local folder's, checked before they are opened."""
 
 from __future__ import annotations
 
@@ -27,16 +27,6 @@ class Place(Protocol):
 
     def beside(self, name: str) -> Path:
         """Return the path of a file next to the folder, whether it is there or not."""
-
-
-def place_of(folder: Union[str, os.PathLike[str]]) -> Place:
-    """Return the place that a user named: a path, or ``hub:USER/NAME`` with an optional ``@REVISION``."""
-    text = os.fspath(folder)
-    if text.startswith(HUB):
-        from .hub import HubPlace
-
-        return HubPlace(text)
-    return LocalPlace(Path(text))
 
 
 def is_folder(folder: Union[str, os.PathLike[str]]) -> bool:

@@ -109,6 +109,7 @@ def write_folder(
         part.mkdir()
         save_file(state, part / TENSORS, with_checksum(state, {}))
         (part / CONFIG).write_text(text)
+        (part / TENSORS).chmod((part / CONFIG).stat().st_mode)  # safetensors lets nobody else read it
         (part / CARD).write_text(card)
         if figure is not None:
             (part / FIGURE).write_bytes(figure)

@@ -58,7 +58,7 @@ def read_tensors(place: Place, expected: Mapping[str, Tensor], further: bool, di
         raise InputError(f"{what} is damaged, or not of this adapter_config.json: its checksum differs; get both again")
     if wrong := faults(tensors):
         raise InputError(f"{what} holds values that no training leaves: {some(wrong)}")
-    return {name: tensors[name] for name in expected}
+    return {name: tensors[name].to(wanted.dtype, copy=True) for name, wanted in expected.items()}  # not of the file
 
 
 def _header(path: Path, what: str) -> dict[str, Any]:

@@ -79,14 +79,15 @@ def with_default(found: Sequence[Optional[Tensor]], default: float) -> Optional[
     return torch.stack([constant if each is None else each for each in found])
 
 
-def keys_and_values(pairs: Sequence[Optional[KeyValue]]) -> Optional[KeyValue]:
+def keys_and_values(pairs: Sequence[Optional[KeyValue]], apart: bool) -> Optional[KeyValue]:
     """Put each image's keys and values (n, heads, head_dim) side by side, (B, n, heads, head_dim), with a mask.
 
-    Smaller numbers are filled up to the largest by zeros, which the mask excludes. An image without any is not masked,
-    for a softmax over nothing is undefined: where it has its own softmax, its values of zero add nothing.
+    Smaller numbers are filled up to the largest by zeros, which the mask excludes.
 
     Args:
         pairs: each image's, or None.
+        apart: they have a softmax of their own. One over nothing is undefined, so an image without any is not masked:
+            its values, all of them zero, add nothing.
 
     Returns:
         Those that all images share, (n, heads, head_dim), if they are the same; None where no image has any.
@@ -101,6 +102,9 @@ def keys_and_values(pairs: Sequence[Optional[KeyValue]]) -> Optional[KeyValue]:
         key, value = (torch.stack(side) for side in sides)
         return KeyValue(key, value)
     key, value = (pad_sequence(list(side), batch_first=True) for side in sides)
-    filled = torch.arange(key.shape[1]) >= torch.tensor(counts)[:, None]  # (B, n)
+    number = torch.tensor(counts)[:, None]
+    filled = torch.arange(key.shape[1]) >= number  # (B, n)
+    if apart:
+        filled &= number > 0
     mask = torch.zeros(filled.shape).masked_fill(filled, -torch.inf)
     return KeyValue(key, value, mask[:, None, None].to(key.device))

@@ -125,10 +125,10 @@ def changes_of(tasks: Sequence[Task], block: int) -> Changes:
     ffns = [task.bottlenecks.get(block) for task in tasks]
     return Changes(
         bias=bias if bias is None or bias.dim() == 1 else bias[:, None],
-        extra=keys_and_values([None if task.apart else pair for task, pair in zip(tasks, pairs)]),
+        extra=keys_and_values([None if task.apart else pair for task, pair in zip(tasks, pairs)], apart=False),
         temperature=temperature if temperature is None else temperature.view(-1, 1, 1, 1),
         ffn=partial(bottlenecks.changed, ffns) if any(ffn is not None for ffn in ffns) else None,
-        apart=keys_and_values([pair if task.apart else None for task, pair in zip(tasks, pairs)]),
+        apart=keys_and_values([pair if task.apart else None for task, pair in zip(tasks, pairs)], apart=True),
     )
 
 

@@ -87,12 +87,9 @@ def _mean(trunk: Any, images: Tensor) -> Tensor:
     return trunk.fc_norm(trunk.forward_features(images)[:, trunk.num_prefix_tokens :].mean(dim=1))
 
 
-NUMBERS = [0, 1, 20]
-#: Each two of a family, a size and a number of prompts meet: a latin square, one number each for a family and a size.
-PAIRS = [(name, size, NUMBERS[(i + j) % 3]) for i, name in enumerate(FAMILIES) for j, size in enumerate(SIZES)]
-
-
-@pytest.mark.parametrize(("name", "size", "num_prompts"), PAIRS, ids=str)
+@pytest.mark.parametrize("num_prompts", [0, 1, 20])
+@by_size
+@by_family
 def test_deep_prompts_equal_concatenated_tokens(name: str, size: tuple[int, int], num_prompts: int) -> None:
     model = family_vit(name, prompts=dict(num_prompts=num_prompts)).train()
     images = draw(size).requires_grad_()

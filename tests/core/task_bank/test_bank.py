@@ -18,6 +18,7 @@ from davpt_seg.core import Features, PromptedViT
 from davpt_seg.core.task_bank import TaskBank
 from davpt_seg.errors import InputError
 
+from ..int8 import fake_torchao  # noqa: F401  (a fixture)
 from ..methods import METHODS
 from ..test_methods import stir
 from ..tiny import TINY, tiny_vit
@@ -198,10 +199,9 @@ def test_a_model_with_a_trunk_of_equal_weights_is_taken() -> None:
     owner = tiny_vit()
     tasks = Tasks()
     tasks.bank = TaskBank(owner)
-    model = tiny_vit(
-        prompts=dict(num_prompts=2), trunk_mode="train", drop_path_rate=0.1, timm_kwargs=dict(proj_drop_rate=0.1)
+    model = on_a_copy(
+        owner, prompts=dict(num_prompts=2), trunk_mode="train", drop_path_rate=0.1, timm_kwargs=dict(proj_drop_rate=0.1)
     )
-    model.trunk.load_state_dict(owner.trunk.state_dict())
     assert model.trunk.pos_embed.data_ptr() != owner.trunk.pos_embed.data_ptr()
     with torch.no_grad():
         model.trunk.pos_embed.mul_(1 + 1e-15)  # resampled on another machine
@@ -212,9 +212,15 @@ def test_a_model_with_a_trunk_of_equal_weights_is_taken() -> None:
 
 
 def wrong_weights(owner: PromptedViT) -> PromptedViT:
-    model = tiny_vit(prompts=dict(num_prompts=2))
+    model = on_a_copy(owner, prompts=dict(num_prompts=2))
     with torch.no_grad():
         model.trunk.blocks[1].mlp.fc2.bias[3] += 1e-9
+    return model
+
+
+def on_a_copy(owner: PromptedViT, **arguments: Any) -> PromptedViT:
+    model = tiny_vit(**arguments)
+    model.trunk.load_state_dict(owner.trunk.state_dict())
     return model
 
 
@@ -310,8 +316,7 @@ def test_what_the_owner_of_the_trunk_loads_later_does_not_change_the_bank() -> N
         check_features(found, own, "", atol=0)
 
 
-def test_int8_weights_are_compared_by_the_fingerprint_of_the_float_ones() -> None:
-    pytest.importorskip("torchao")
+def test_int8_weights_are_compared_by_the_fingerprint_of_the_float_ones(fake_torchao: None) -> None:  # noqa: F811
     plain = tiny_vit(prompts=dict(num_prompts=2)).float()
     arguments = dict(weights=plain, timm_kwargs=TINY, trunk_quantization="int8")
     bank = TaskBank(PromptedViT("vit_tiny_patch16_224", **arguments))
@@ -321,6 +326,6 @@ def test_int8_weights_are_compared_by_the_fingerprint_of_the_float_ones() -> Non
     (found, _) = bank.features(images(2).float(), ["int8", "float"])
     with torch.no_grad():
         check_features(found, own(images(2).float()[:1]), "int8", atol=1e-5)
-    tuned = tiny_vit(tuned=["blocks.0.attn.proj.weight"]).float()
+    tuned = on_a_copy(plain, tuned=["blocks.0.attn.proj.weight"]).float()
     with pytest.raises(InputError, match=r"tunes blocks\.0\.attn\.proj\.weight, which this bank stores in int8"):
         bank.add("tuned", stir(tuned))

@@ -211,7 +211,7 @@ def test_a_trunk_in_half_precision_computes_as_the_tasks_own_models_do() -> None
         with torch.no_grad():
             own = models[name](batch[row : row + 1])
         assert found.maps[0].dtype == own.maps[0].dtype
-        check_features(found, own, name, atol=0.05)
+        check_features(found, own, name, atol=0.01)
 
 
 def test_under_autocast_a_bank_computes_as_the_tasks_own_models_do(plain: Tasks) -> None:
@@ -221,4 +221,4 @@ def test_under_autocast_a_bank_computes_as_the_tasks_own_models_do(plain: Tasks)
         own = plain.expected(images(len(names)), names)
     for name, ours, theirs in zip(names, found, own):
         assert ours.maps[0].dtype == theirs.maps[0].dtype
-        check_features(ours, theirs, name, atol=0.3)
+        check_features(ours, theirs, name, atol=0.05)
