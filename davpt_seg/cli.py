@@ -23,6 +23,7 @@ COMMANDS = {
     "train": Command("davpt_seg.commands.train:main_train", "train a config, resume a training, or only check it"),
     "test": Command("davpt_seg.commands.test:main_test", "test a checkpoint: IoU per class, with --tta if wanted"),
     "predict": Command("davpt_seg.commands.predict:main_predict", "paint images with a trained model"),
+    "export": Command("davpt_seg.commands.export:main_export", "write a trained model as ONNX, .pt2 or a timm ViT"),
     "check-dataset": Command(
         "davpt_seg.commands.check_dataset:main_check_dataset", "check that a data set is complete and intact"
     ),
@@ -38,11 +39,13 @@ COMMANDS = {
 
 OPENMMLAB = "pip install '.[openmmlab]' (or '.[onedl]', never both)"
 PLANS = "pip install '.[benchmark]'"
+EXPORT = "pip install '.[export]'"
 #: What a command cannot start without, and how to install it.
 NEEDED = {
     **{name: (name, OPENMMLAB) for name in ("mmengine", "mmcv", "mmseg", "mmpretrain")},
     "pydantic": ("pydantic 2", PLANS),
     "yaml": ("PyYAML", PLANS),
+    **{name: (name, EXPORT) for name in ("onnx", "onnxscript", "onnxruntime")},
 }
 
 HELP = """\

@@ -24,6 +24,7 @@ LAYERS = (
     ("converters",),
     ("experiments",),
     ("training",),
+    ("export",),
     ("apis",),
     ("runs",),
     ("benchmark",),

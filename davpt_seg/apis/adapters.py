@@ -139,8 +139,7 @@ def load_adapter(
         InputError: a damaged, crafted or newer folder, one of a backbone alone, or another trunk than the one that it
             was trained on.
     """
-    opened = OpenedAdapter(folder, trust_config)
-    return opened.load(opened.cfg, trunk)
+    return OpenedAdapter(folder, trust_config, trunk).build()
 
 
 def import_named(imports: Any) -> None:
@@ -162,14 +161,23 @@ class OpenedAdapter:
     Args:
         folder: see :func:`load_adapter`.
         trust_config: see there.
+        trunk: see there.
 
     Attributes:
+        path: the folder's name.
         config: the description.
-        cfg: the same as a config of OpenMMLab's, which may be changed before :meth:`load`.
+        cfg: the same as a config of OpenMMLab's; change it before :meth:`build`.
+        content: what a checkpoint's ``meta`` has, names and colours of the classes.
+        origin: where the config is from, for messages.
     """
 
-    def __init__(self, folder: Union[str, os.PathLike[str]], trust_config: bool = False) -> None:
+    def __init__(
+        self, folder: Union[str, os.PathLike[str]], trust_config: bool = False, trunk: TrunkSource = None
+    ) -> None:
+        self._trunk = trunk
         self.place: Place = place_of(folder)
+        self.path = self.place.name
+        self.origin = f"the config of {self.path}"
         self.config = read_config(self.place)
         if self.config.task == "backbone":
             raise InputError(
@@ -182,11 +190,6 @@ class OpenedAdapter:
                 import_named(self.config.config.pop("custom_imports", None))
             self.classes, self.palette = self._classes_and_colours()
             self.cfg = self._as_config()
-
-    @property
-    def trust_note(self) -> str:
-        """Where its config is, for messages."""
-        return f"the config of {self.place.name}"
 
     @cached_property
     def meta(self) -> dict[str, Any]:
@@ -218,16 +221,18 @@ class OpenedAdapter:
         without_sources(cfg._cfg_dict)
         return cfg
 
-    def load(self, cfg: Config, trunk: TrunkSource = None) -> BaseModel:
-        """Build the model, and load its tensors on a trunk.
+    @property
+    def content(self) -> dict[str, Any]:
+        """Names and colours of the classes, where a checkpoint has them."""
+        return {"meta": {"dataset_meta": self.meta}}
 
-        Args:
-            cfg: :attr:`cfg`, with the user's changes.
-            trunk: see :func:`load_adapter`.
+    def build(self) -> BaseModel:
+        """Build the model, and load its tensors on the trunk.
 
         Raises:
-            InputError: see there.
+            InputError: see :func:`load_adapter`.
         """
+        cfg, trunk = self.cfg, self._trunk
         with naming(self.place):
             given = trunk_of(trunk, self.place, self.config.trunk, needed=False)
             digest_once(given)
@@ -235,7 +240,7 @@ class OpenedAdapter:
             if isinstance(given, PromptedViT):
                 stored = backbone_arguments(self.config, given)
                 backbone = {name: stored[name] for name in ("trunk_dtype", "trunk_quantization")} | {"weights": given}
-            with step(f"the model of {self.trust_note} cannot be built (model)"):
+            with step(f"the model of {self.origin} cannot be built (model)"):
                 plan: Any = build_on_meta(cfg, backbone)
             frozen = frozen_names(plan.backbone)
             source = trunk_of(given, self.place, self.config.trunk, needed=bool(frozen))

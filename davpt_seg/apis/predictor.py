@@ -16,24 +16,14 @@ from mmengine.registry import MODELS, init_default_scope
 from ..audit.data_check import DataCheck, read_as_stored
 from ..core.adapter_folder.backbone import TrunkSource
 from ..core.adapter_folder.places import is_folder
-from ..core.delta import records_in
 from ..datasets.pipelines import step_name, without_masks
 from ..errors import InputError
-from ..experiments.compose import config_of
 from ..experiments.options import put_options
-from ..training.model import build_model
 from ..training.refusals import step
 from ..training.testing import set_mode, use_tta
-from ..training.trained_checkpoint import (
-    class_names_and_colours,
-    embedded_config,
-    load_strictly,
-    read_checkpoint,
-    refuse_classifier,
-)
-from ..trust.config_check import without_sources
+from ..training.trained_checkpoint import class_names_and_colours, refuse_classifier
+from ..training.trained_model import TrainedModel
 from ..trust.config_parts import innermost
-from ..trust.trunk_source import use_source
 from .adapters import OpenedAdapter
 from .pixels import ImageReader
 
@@ -81,45 +71,28 @@ class Predictor:
         trust_config: bool = False,
         trunk: TrunkSource = None,
     ) -> None:
-        checkpoint = os.fspath(checkpoint)
         _check_device(device)
-        folder = opened(checkpoint, config, trust_config) if is_folder(checkpoint) else None
-        loaded = {"meta": {"dataset_meta": folder.meta}} if folder else read_checkpoint(checkpoint)
-        trusted = config is not None or trust_config
-        name = str(getattr(config, "filename", config) or "the config inside it")
-        if folder:
-            config = folder.cfg
-        elif config is None:
-            config = embedded = embedded_config(loaded, checkpoint, trust_config)
-            without_sources(embedded._cfg_dict)  # weights come from the checkpoint
-        cfg = config if isinstance(config, Config) else config_of(config)
-        origin = f"the config inside checkpoint {checkpoint!r}" if name == "the config inside it" else name
-        if not isinstance(cfg.get("model"), dict):
-            raise InputError(f"{origin} has no model, which must be a dict with a type")
-        refuse_classifier(cfg, checkpoint)
-        self.classes, self.palette = class_names_and_colours(loaded, checkpoint)
+        if is_folder(checkpoint):
+            trained: Union[OpenedAdapter, TrainedModel] = opened(os.fspath(checkpoint), config, trust_config, trunk)
+            refuse_classifier(trained.cfg, trained.path)
+        else:
+            trained = TrainedModel(checkpoint, config, trust_config, trunk=trunk)
+        cfg = trained.cfg
+        self.classes, self.palette = class_names_and_colours(trained.content, trained.path)
         put_options(cfg, options or {})
         if DataCheck.from_config(cfg).exif == "stored":  # as train.py and test.py do
             read_as_stored(cfg)
-        if folder is None:
-            use_source(cfg, records_in(loaded["state_dict"]), checkpoint, trunk, trusted)
         if mode:
             set_mode(cfg, mode)
-        if folder:
-            model = folder.load(cfg, trunk)
-        else:
-            with step(f"the model of {origin} cannot be built (model)"):
-                model = build_model(cfg)
-            load_strictly(model, loaded, checkpoint, name)
-        model.to(device or get_device()).eval()
+        model: Any = trained.build().to(device or get_device())
         if tta:
             use_tta(cfg)
-            with step(f"the test-time augmentation of {origin} cannot be built (tta_model)"):
+            with step(f"the test-time augmentation of {trained.origin} cannot be built (tta_model)"):
                 model = MODELS.build(dict(cfg.tta_model, module=model)).eval()
         self.model = model
         init_default_scope(cfg.get("default_scope") or "mmseg")
         self.steps = steps = test_steps(cfg)
-        with step(f"the test pipeline of {origin} cannot be built (test_dataloader.dataset.pipeline)"):
+        with step(f"the test pipeline of {trained.origin} cannot be built (test_dataloader.dataset.pipeline)"):
             self.pipeline = Compose(image_steps(steps))
         self.reader = ImageReader(steps)
 
@@ -150,7 +123,7 @@ class Predictor:
         return sample.pred_sem_seg.data.reshape(pixels.shape[:2]).cpu().numpy().astype(np.int64)
 
 
-def opened(folder: str, config: Any, trust_config: bool) -> OpenedAdapter:
+def opened(folder: str, config: Any, trust_config: bool, trunk: TrunkSource) -> OpenedAdapter:
     """Open an adapter folder, which has its config.
 
     Raises:
@@ -158,7 +131,7 @@ def opened(folder: str, config: Any, trust_config: bool) -> OpenedAdapter:
     """
     if config is not None:
         raise InputError(f"adapter folder {folder!r} holds its config; omit CONFIG, and change it by options")
-    return OpenedAdapter(folder, trust_config)
+    return OpenedAdapter(folder, trust_config, trunk)
 
 
 def _check_device(device: Optional[str]) -> None:

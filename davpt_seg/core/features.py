@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .blocks import Trunk
 from .guidance.metric import GuidedRecord
+from .precision import without_autocast
 
 
 class Features(NamedTuple):
@@ -62,11 +63,11 @@ def crop_to_extent(maps: Tensor, height: float, width: float) -> Tensor:
     """
     for dim, extent in ((2, height), (3, width)):
         size = maps.shape[dim]
-        if extent == size:
+        if not isinstance(extent, torch.SymFloat) and extent == size:  # which is not asked of a dynamic size
             continue
         cells = torch.arange(size, device=maps.device, dtype=torch.float32)
         centres = ((cells + 0.5) * (extent / size) - 0.5).clamp(min=0)
         hat = (1 - (centres[:, None] - cells).abs()).clamp(min=0).to(maps.dtype)  # (new, old)
-        with torch.autocast(maps.device.type, enabled=False):  # keeps the maps' own type, as whole patches do
+        with without_autocast(maps.device):  # keeps the maps' own type, as whole patches do
             maps = torch.movedim(torch.movedim(maps, dim, -1) @ hat.T, -1, dim)
     return maps

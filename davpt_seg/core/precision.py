@@ -61,3 +61,11 @@ def require_frozen(trunk: nn.Module, argument: str) -> None:
             "weights in float32), or omit frozen=False and these tuned names; LoRA, adapters and prompts fit, and of "
             "biases the offsets 'blocks.*.attn.query_bias', 'key_bias' and 'value_bias'"
         )
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager:
+    """Return a context in which tensors of a device keep their types.
+
+    Where autocast is not on, it is none at all: programs of ``torch.export`` with such contexts cannot be read back.
+    """
+    return torch.autocast(device.type, enabled=False) if torch.is_autocast_enabled(device.type) else nullcontext()

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Annotated, Any, Optional
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -214,11 +215,16 @@ class PromptedViT(BlockInputs):
 
     def grid(self, images: Tensor) -> tuple[int, int]:
         """Return how many patches (h, w) images (B, 3, H, W) have, those that stick out included."""
-        return -(-images.shape[2] // self.patch_size[0]), -(-images.shape[3] // self.patch_size[1])
+        # not -(-side // patch): ONNX rounds quotients toward zero
+        rows, columns = ((side + patch - 1) // patch for side, patch in zip(images.shape[2:], self.patch_size))
+        return rows, columns
 
     def embed(self, images: Tensor) -> Embedded:
         """Turn images (B, 3, H, W) of any size into tokens (B, prefix + N, D); sides are padded right and below."""
         carried = 0 if self.prompts is None or self.carry is None else self.prompts.counts[self.carry]
+        # timm pads to the same size, but by a formula whose range torch.export cannot tell
+        (height, width), (rows, columns) = images.shape[2:], self.grid(images)
+        images = F.pad(images, (0, columns * self.patch_size[1] - width, 0, rows * self.patch_size[0] - height))
         with self.precision.computing(images.device):
             embedded = self.embedding(self.trunk, images, carried)
         return embedded._replace(tokens=self.precision.stream(embedded.tokens))

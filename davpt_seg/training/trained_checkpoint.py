@@ -48,7 +48,7 @@ def config_text(checkpoint: Mapping[str, Any], path: str) -> str:
 
 
 def embedded_config(checkpoint: Mapping[str, Any], path: str, trust: bool = False, classifiers: bool = False) -> Config:
-    """Read the config that a segmentor's checkpoint was trained with, from the checkpoint itself.
+    """Read the config that a checkpoint was trained with, from the checkpoint itself.
 
     The text is evaluated to plain values and not run. Only what prediction builds is kept, and what that names is
     checked: a stranger's checkpoint imports nothing, calls no function that is not registered, and reads no other file.
@@ -57,7 +57,7 @@ def embedded_config(checkpoint: Mapping[str, Any], path: str, trust: bool = Fals
         checkpoint: as :func:`read_checkpoint` returns it.
         path: the file, for messages.
         trust: run the text as Python and import what it names, as MMEngine does with a config file; keep all of it.
-        classifiers: also read that of a classifier.
+        classifiers: read a classifier's config too; otherwise it is refused.
 
     Raises:
         InputError: there is no config, it is a classifier's, or it does more than a config of registered classes.

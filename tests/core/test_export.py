@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from davpt_seg.core import PromptedViT
 
+from .blocks.families import family_vit
 from .methods import METHODS, adapter, prompts
 from .test_methods import stir
 from .tiny import TRAITS, tiny_vit
@@ -29,28 +30,33 @@ class Outputs(nn.Module):
         return tuple(out for out in (*features.maps, features.class_token, features.mean_token) if out is not None)
 
 
-def images(number: int) -> Tensor:
-    return torch.randn(number, 3, 32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(number))
+def images(number: int, size: tuple[int, int] = (32, 32)) -> Tensor:
+    return torch.randn(number, 3, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(number))
 
 
-def assert_exports_with_any_batch(model: PromptedViT) -> None:
-    """Export at two images, run at three and at one, compare with eager."""
+def assert_exports_with_any_batch(model: PromptedViT, any_size: bool = False) -> None:
+    """Export at two images, run at three and at one, compare with eager; where asked, at sizes that are no multiples
+    of a patch, and at the trunk's own."""
     with torch.no_grad():  # an exported timm ViT resamples positions in float32, whatever the size
         if model.trunk.pos_embed is not None:
             model.trunk.pos_embed.copy_(model.trunk.pos_embed.float())
     wrapped = Outputs(model.eval())
-    batch = torch.export.Dim("batch", min=1, max=64)
-    exported = torch.export.export(wrapped, (images(2),), dynamic_shapes=({0: batch},)).module()
-    for number in (3, 1):
-        for got, expected in zip(exported(images(number)), wrapped(images(number))):
+    dims = {0: torch.export.Dim("batch", min=1, max=64)}
+    sizes = [(32, 32)] * 3
+    if any_size:
+        dims.update({2: torch.export.Dim("height", min=16, max=512), 3: torch.export.Dim("width", min=16, max=512)})
+        sizes = [(43, 61), (21, 90), (32, 32)]
+    exported = torch.export.export(wrapped, (images(2, sizes[0]),), dynamic_shapes=(dims,), strict=False).module()
+    for number, size in zip((3, 1), sizes[1:]):
+        for got, expected in zip(exported(images(number, size)), wrapped(images(number, size))):
             torch.testing.assert_close(got, expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_each_method_exports_with_a_dynamic_batch_before_and_after_folding(name: str) -> None:
+def test_each_method_exports_with_a_dynamic_batch_and_folded_for_any_size(name: str) -> None:
     model = stir(tiny_vit(**METHODS[name].arguments))
     assert_exports_with_any_batch(model)
-    assert_exports_with_any_batch(model.fold())
+    assert_exports_with_any_batch(model.fold(), any_size=True)
 
 
 @pytest.mark.filterwarnings("ignore")  # of the exporter, which is being replaced by one that needs onnxscript
@@ -71,8 +77,14 @@ def test_each_method_runs_in_onnx_with_any_batch_before_and_after_folding(name: 
 
 
 @pytest.mark.parametrize("trait", [trait for trait in TRAITS if trait != "plain"])
-def test_each_kind_of_trunk_exports_with_a_dynamic_batch(trait: str) -> None:
-    assert_exports_with_any_batch(tiny_vit(prompts=dict(num_prompts=2, carry=0), timm_kwargs=TRAITS[trait]))
+def test_each_kind_of_trunk_exports_with_a_dynamic_batch_and_size(trait: str) -> None:
+    model = tiny_vit(prompts=dict(num_prompts=2, carry=0), timm_kwargs=TRAITS[trait])
+    assert_exports_with_any_batch(model, any_size=True)
+
+
+@pytest.mark.parametrize("family", ["dinov2 with registers", "eva02", "rope axial", "rope mixed", "parallel things"])
+def test_other_families_export_with_a_dynamic_batch_and_size(family: str) -> None:
+    assert_exports_with_any_batch(family_vit(family, prompts=dict(num_prompts=2)), any_size=True)
 
 
 RANDOM: dict[str, dict[str, Any]] = {

@@ -17,6 +17,7 @@ from timm.layers import resample_abs_pos_embed, resize_rel_pos_bias_table
 from timm.models.beit import Beit, gen_relative_position_index
 from torch import Tensor
 
+from ..precision import without_autocast
 from ..projection import Projected
 from .eva import EvaFamily
 from .family import Embedded, Heads, joined, shifted
@@ -117,7 +118,7 @@ def resampled(table: Tensor, old: tuple[int, int], new: tuple[int, int]) -> Tens
     places = read(old, new, table.device)
     down, across = (_between(each, side).to(table.dtype) for each, side in zip(places, old))
     of_patches = table[:-OF_CLASS_TOKEN].unflatten(0, (down.shape[1], across.shape[1]))
-    with torch.autocast(table.device.type, enabled=False):
+    with without_autocast(table.device):
         of_patches = torch.einsum("ya,xb,abh->yxh", down, across, of_patches)
     return torch.cat([of_patches.flatten(0, 1), table[-OF_CLASS_TOKEN:]])
 

@@ -1,0 +1,191 @@
+"""Export a trained model: ``davpt-seg export``."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
+
+from ..errors import InputError
+from .config_argument import add_cfg_options, read_config
+
+if TYPE_CHECKING:
+    from ..export.job import Choices, ExportJob
+    from ..training.trained_model import TrainedModel
+
+HELP = """\
+Export a trained segmentor or classifier, folded, in one or several of these forms:
+  --onnx FILE.onnx          for ONNX Runtime and others
+  --pt2 FILE.pt2            for PyTorch without this package: torch.export.load(FILE).module()(images)
+  --timm FILE.safetensors   the trunk alone as a plain timm ViT, where folding leaves one (LoRA, SSF, bias)
+
+The first two are complete models. They take images (B, 3, H, W), float32, RGB in 0..255, any number at once, and return
+labels (B, H, W) or logits (B, C, H, W) in the images' size; of a classifier (B,) or (B, C). Normalisation is inside;
+resizing and cropping are not, and no windows slide. Each file is read again and compared with the model's own test: it
+only takes its place if the differences are rounding.
+
+CONFIG may be omitted: a checkpoint of tools/train.py contains its config.
+
+Examples:
+  davpt-seg export epoch_15.pth --onnx model.onnx                                   # images of any size
+  davpt-seg export epoch_15.pth --onnx model.onnx --pt2 model.pt2 --size 512x512    # of one size: faster
+  davpt-seg export epoch_15.pth --onnx model.onnx --half --classes-out logits       # float16 inside
+  davpt-seg export iter_160000.pth --onnx window.onnx --size 512x512 --mode whole   # tested by windows: one at a time
+  davpt-seg export method_lora.pth --timm vit.safetensors"""
+
+
+class Output(NamedTuple):
+    """A form of export.
+
+    Attributes:
+        name: of its option.
+        ending: of its file.
+        help: what it is.
+        packages: what it needs besides.
+        is_program: whether ``--size`` and the like are for it.
+    """
+
+    name: str
+    ending: str
+    help: str
+    packages: tuple[str, ...] = ()
+    is_program: bool = True
+
+    @property
+    def option(self) -> str:
+        """The option on the command line."""
+        return f"--{self.name}"
+
+    @property
+    def write(self) -> Callable[[ExportJob, Path], str]:
+        """The function that writes a file and returns a line about it."""
+        from ..export import outputs
+
+        return getattr(outputs, f"write_{self.name}")
+
+
+# A new form is one line here, and its ``write_NAME`` in export/outputs.py.
+OUTPUTS = (
+    Output("onnx", ".onnx", "the complete model for ONNX Runtime and others", ("onnx", "onnxscript", "onnxruntime")),
+    Output("pt2", ".pt2", "the complete model as a program of torch.export"),
+    Output("timm", ".safetensors", "the tuned trunk as a plain timm ViT, if it is one", is_program=False),
+)
+
+
+def main_export(argv: Optional[Sequence[str]] = None) -> None:
+    """Export a model: ``davpt-seg export [CONFIG] CHECKPOINT --onnx FILE --pt2 FILE --timm FILE``.
+
+    Raises:
+        SystemExit: 2 for wrong input; 1 where a file's outputs were not the model's, which is then not kept.
+    """
+    parser = _parser()
+    args = parser.parse_args(argv)
+    wanted = [(output, Path(getattr(args, output.name))) for output in OUTPUTS if getattr(args, output.name)]
+    try:
+        _check(args, wanted)
+        for package in {package for output, _ in wanted for package in output.packages}:
+            import_module(package)  # before anything long starts
+        config = read_config(parser, args.config, args.cfg_options) if args.config else None
+        from ..export.comparison import DiffersError
+        from ..export.job import ExportJob
+
+        warnings.filterwarnings("ignore", module="mmseg|mmengine|torch")  # meant for their developers
+        trained = _trained(args, config)
+        job = ExportJob(trained, _choices(args))
+        for output, path in wanted:
+            try:
+                line = output.write(job, path)
+            except DiffersError as error:
+                print(f"{parser.prog}: {path} is not written: {error}", file=sys.stderr)
+                sys.exit(1)
+            print(f"{path}: {path.stat().st_size / 1e6:.1f} MB. {line}", flush=True)
+    except InputError as error:
+        parser.error(str(error))
+    size = Path(args.checkpoint).stat().st_size / 1e6
+    print(f"{args.checkpoint}, from which this was exported: {size:.1f} MB")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="%(prog)s [CONFIG] CHECKPOINT [--onnx FILE] [--pt2 FILE] [--timm FILE] [options]",
+    )
+    parser.add_argument("config", nargs="?", help="the config that was trained; default: the one in the checkpoint")
+    parser.add_argument("checkpoint", help="a .pth file that tools/train.py wrote")
+    for output in OUTPUTS:
+        parser.add_argument(output.option, metavar=f"FILE{output.ending}", help=output.help)
+    of_programs = parser.add_argument_group("of --onnx and --pt2")
+    of_programs.add_argument(
+        "--size", metavar="HxW|dynamic", help="height and width of all images, or dynamic for any; default: dynamic"
+    )
+    of_programs.add_argument(
+        "--classes-out", choices=["labels", "logits"], help="what is returned; default: labels, int64"
+    )
+    of_programs.add_argument("--half", action="store_true", help="float16 weights and arithmetic; images stay float32")
+    of_programs.add_argument("--uint8", action="store_true", help="take images as uint8: a quarter of the bytes")
+    of_programs.add_argument(
+        "--mode", choices=["whole"], help="export a model that is tested by sliding windows for an image at once"
+    )
+    add_cfg_options(parser, "model.test_cfg...")
+    parser.add_argument(
+        "--trust-config",
+        action="store_true",
+        help="without CONFIG: run the config inside CHECKPOINT as Python and import what it names, which can run any "
+        "code of the checkpoint's maker; only if you trust them",
+    )
+    return parser
+
+
+def _check(args: argparse.Namespace, wanted: Sequence[tuple[Output, Path]]) -> None:
+    """Refuse options that do not go together and files that could not be written, before anything is read."""
+    if not wanted:
+        given = ", ".join(f"{output.option} FILE{output.ending}" for output in OUTPUTS)
+        raise InputError(f"there is nothing to write; give one or several of {given}")
+    for output, path in wanted:
+        if path.suffix != output.ending:
+            raise InputError(f"{output.option} {path} must end in {output.ending}")
+        if path.is_dir():
+            raise InputError(f"{output.option} {path} is a folder; name a file")
+        if path.exists() and path.samefile(args.checkpoint):
+            raise InputError(f"{output.option} {path} would replace CHECKPOINT; name another file")
+    unused = [option for option in ("size", "classes_out", "half", "uint8", "mode") if getattr(args, option)]
+    if unused and not any(output.is_program for output, _ in wanted):
+        raise InputError(f"--{unused[0].replace('_', '-')} is of --onnx and --pt2, and neither is given")
+    _size(args.size)
+
+
+def _size(text: Optional[str]) -> Optional[tuple[int, int]]:
+    """Return a height and width, or None for any."""
+    if text in (None, "dynamic"):
+        return None
+    found = re.fullmatch(r"(\d+)x(\d+)", text)
+    if found is None or not all(0 < int(side) < 2**14 for side in found.groups()):
+        raise InputError(f"--size {text} must be HEIGHTxWIDTH in pixels, such as 512x1024, or dynamic")
+    return int(found[1]), int(found[2])
+
+
+def _trained(args: argparse.Namespace, config: Optional[object]) -> TrainedModel:
+    from ..experiments.options import put_options
+    from ..training.testing import is_recognition, set_mode
+    from ..training.trained_model import TrainedModel
+
+    trained = TrainedModel(args.checkpoint, config, args.trust_config, classifiers=True)
+    if config is None:  # read_config has put them over it
+        put_options(trained.cfg, args.cfg_options or {})
+    if args.mode and is_recognition(trained.cfg):
+        raise InputError(f"--mode {args.mode} is for segmentors, and {args.checkpoint} is a classifier's; omit it")
+    if args.mode:
+        set_mode(trained.cfg, args.mode)
+    return trained
+
+
+def _choices(args: argparse.Namespace) -> Choices:
+    from ..export.job import Choices
+
+    return Choices(_size(args.size), args.classes_out or "labels", args.half, args.uint8)

@@ -1,0 +1,141 @@
+"""One trained model that is exported in several ways; what they share is made once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from time import perf_counter
+from typing import NamedTuple, Optional
+
+import numpy as np
+import torch
+from mmengine.model import BaseModel
+from torch.export import ExportedProgram
+
+from .. import __version__
+from ..errors import InputError
+from ..training.testing import is_recognition
+from ..training.trained_model import TrainedModel
+from .comparison import Case, cases
+from .deployed import DeployedModel, deployed
+from .exportable import in_float32, prompted_vit
+from .program import exported
+
+
+class Choices(NamedTuple):
+    """What a program is exported as.
+
+    Attributes:
+        size: height and width of the images; None for any.
+        output: ``labels`` or ``logits``.
+        half: compute in float16.
+        uint8: take images as uint8 instead of float32.
+    """
+
+    size: Optional[tuple[int, int]] = None
+    output: str = "labels"
+    half: bool = False
+    uint8: bool = False
+
+    @property
+    def images(self) -> torch.dtype:
+        """Type of the images."""
+        return torch.uint8 if self.uint8 else torch.float32
+
+
+class ExportJob:
+    """A trained model and what is exported of it.
+
+    Args:
+        trained: checkpoint and config.
+        choices: what a program is exported as.
+
+    Attributes:
+        model: as it was trained, in eval mode, computing in float32.
+
+    Raises:
+        InputError: the model cannot be built, or is in int8.
+    """
+
+    def __init__(self, trained: TrainedModel, choices: Choices) -> None:
+        self.trained = trained
+        self.choices = choices
+        with reported("building the model"):
+            self.model: BaseModel = in_float32(trained.build())
+
+    @cached_property
+    def deployed(self) -> DeployedModel:
+        """The folded model with its normalisation inside."""
+        return deployed(self.model, self.choices.output, self.choices.half)
+
+    @cached_property
+    def program(self) -> ExportedProgram:
+        """The deployed model as a program."""
+        size, of = self.choices.size, "images of any size"
+        if size:
+            of = f"images of {size[0]}x{size[1]}"
+        elif reason := _one_size_only(self.model):
+            raise InputError(f"--size dynamic: {reason}; give a size: --size HEIGHTxWIDTH")
+        down, across = self.deployed.patch_size
+        with reported(f"exporting the model for {of}, any number at once"):
+            # sides that are no multiples of a patch, so that the program pads and cuts
+            images = torch.zeros(2, 3, *(size or (5 * down + 3, 7 * across + 5)), dtype=self.choices.images)
+            return exported(self.deployed, images, dynamic=size is None)
+
+    @cached_property
+    def cases(self) -> list[Case]:
+        """Images, and what the model itself makes of them."""
+        size, vit = self.choices.size, prompted_vit(self.model)
+        down, across = self.deployed.patch_size
+        sizes = [size, size] if size else [(8 * down, 8 * across), (6 * down + 3, 11 * across - 1)]
+        if not size and vit is not None and vit.trunk.patch_embed.img_size:
+            sizes[0] = tuple(vit.trunk.patch_embed.img_size)
+        with reported(f"the model's own test of {_list(sizes)}"):
+            return cases(self.model, sizes, self.choices.images)
+
+    @cached_property
+    def threshold(self) -> Optional[float]:
+        """Threshold of a segmentor with a single logit, or None."""
+        head = getattr(self.model, "decode_head", None)
+        return head.threshold if getattr(head, "out_channels", None) == 1 else None
+
+    @cached_property
+    def about(self) -> dict[str, str]:
+        """What a file says about itself."""
+        meta = self.trained.content.get("meta")
+        found = meta.get("dataset_meta") if isinstance(meta, dict) else None
+        found = found if isinstance(found, dict) else {}
+        said = {"source": Path(self.trained.path).name, "davpt_seg": __version__}
+        said["task"] = "classification" if is_recognition(self.trained.cfg) else "segmentation"
+        for key in ("classes", "palette"):
+            if isinstance(found.get(key), (list, tuple)):
+                said[key] = json.dumps(np.asarray(found[key]).tolist())
+        return said
+
+
+def _one_size_only(model: BaseModel) -> Optional[str]:
+    """Return why a model is exported for one size only, or None."""
+    vit = prompted_vit(model)
+    if vit is not None and type(vit.trunk).__name__ == "Beit":
+        return "BEiT's biases by relative position are resampled by a search that depends on the size"
+    return None
+
+
+def _list(sizes: list[tuple[int, int]]) -> str:
+    return " and ".join(f"{count} x {size[0]}x{size[1]}" for count, size in zip((1, 3), sizes))
+
+
+@contextmanager
+def reported(what: str) -> Iterator[None]:
+    """Print what is done, and how long it took."""
+    print(f"{what} ...", end="", flush=True)
+    start = perf_counter()
+    try:
+        yield
+    except BaseException:
+        print(flush=True)
+        raise
+    print(f" {perf_counter() - start:.1f} s", flush=True)

@@ -1,0 +1,77 @@
+"""A checkpoint and the config that it was trained with: read first, changed by options, then built."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Optional, Union
+
+from mmengine.config import Config
+from mmengine.model import BaseModel
+
+from ..core.delta import records_in
+from ..errors import InputError
+from ..experiments.compose import config_of
+from ..trust.config_check import without_sources
+from ..trust.trunk_source import use_source
+from .model import build_model
+from .refusals import step
+from .trained_checkpoint import embedded_config, load_strictly, read_checkpoint, refuse_classifier
+
+
+class TrainedModel:
+    """A trained model before it is built.
+
+    Args:
+        checkpoint: a ``.pth`` file that ``tools/train.py`` wrote.
+        config: what was trained: a file, a name or words, as on the command line, or a ``Config``, which is changed in
+            place; by default what the checkpoint remembers.
+        trust_config: run the config inside the checkpoint as Python and import what it names.
+        classifiers: take classifiers too; otherwise they are refused.
+        trunk: of a checkpoint that was saved without its frozen ViT, the ViT's weights file, or ``pretrained`` for
+            timm's own weights; by default what the config names.
+
+    Attributes:
+        path: the checkpoint's file.
+        content: what it holds.
+        cfg: config of the model; change it before :meth:`build`.
+        origin: where the config is from, for messages.
+
+    Raises:
+        InputError: a config or checkpoint that cannot be read, a config without a model, or a classifier's.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Union[str, os.PathLike[str]],
+        config: Optional[Union[str, os.PathLike[str], Config]] = None,
+        trust_config: bool = False,
+        classifiers: bool = False,
+        trunk: Any = None,
+    ) -> None:
+        self._trunk, self._trusted = trunk, config is not None or trust_config
+        self.path = os.fspath(checkpoint)
+        self.content = read_checkpoint(self.path)
+        self._name = str(getattr(config, "filename", config) or "the config inside it")
+        if config is None:
+            config = embedded = embedded_config(self.content, self.path, trust_config, classifiers)
+            without_sources(embedded._cfg_dict)  # weights come from the checkpoint
+        self.cfg = config if isinstance(config, Config) else config_of(config)
+        inside = self._name == "the config inside it"
+        self.origin = f"the config inside checkpoint {self.path!r}" if inside else self._name
+        if not isinstance(self.cfg.get("model"), dict):
+            raise InputError(f"{self.origin} has no model, which must be a dict with a type")
+        if not classifiers:
+            refuse_classifier(self.cfg, self.path)
+
+    def build(self) -> BaseModel:
+        """Return the model with the checkpoint's weights, on the CPU and in eval mode.
+
+        Raises:
+            InputError: the model cannot be built, the checkpoint is not of the config, or it was trained on another
+                ViT.
+        """
+        use_source(self.cfg, records_in(self.content["state_dict"]), self.path, self._trunk, self._trusted)
+        with step(f"the model of {self.origin} cannot be built (model)"):
+            model = build_model(self.cfg)
+        load_strictly(model, self.content, self.path, self._name)
+        return model.eval()
