@@ -1,4 +1,4 @@
-"""A method on a bare trunk's weights, ready to be measured. Needs davpt_seg.core alone, no OpenMMLab."""
+"""Method on a bare trunk's weights, ready to be measured. Needs only davpt_seg.core, no OpenMMLab."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from davpt_seg.core import PromptedViT
 
 
 class Arm(NamedTuple):
-    """A method, ready to be measured."""
+    """Method that is ready to be measured."""
 
     model: PromptedViT
     losses: Losses
@@ -35,7 +35,7 @@ def method_losses(model: PromptedViT, head: nn.Module, images: Tensor, labels: T
 def assemble(
     trunk: str, arguments: Mapping[str, Any], bare: PromptedViT, batch: Sequence[Tensor], options: argparse.Namespace
 ) -> Arm:
-    """Build a method on the bare trunk's weights, and as it is after fold() if that changes anything."""
+    """Build a method on the bare trunk's weights, and its folded form if fold() changes anything."""
     with options.device:  # a large ViT's random weights take seconds on a CPU
         model = PromptedViT(trunk, **arguments).to(options.device)
     take_weights(model, bare)
@@ -53,7 +53,7 @@ def assemble(
 
 @torch.no_grad()
 def take_weights(model: PromptedViT, bare: PromptedViT) -> None:
-    """Give a model the bare trunk's weights: those that are tuned as a copy, the others as the very same memory."""
+    """Give a model the bare trunk's weights: a copy of tuned ones, and the same memory for the others."""
     for parameter, theirs in matched(model, bare):
         if parameter.requires_grad:
             parameter.copy_(theirs)
@@ -62,14 +62,14 @@ def take_weights(model: PromptedViT, bare: PromptedViT) -> None:
 
 
 def share_weights(folded: PromptedViT, bare: PromptedViT) -> None:
-    """Let the weights that folding left as they are be the bare trunk's memory, so that many models fit into it."""
+    """Share the memory of the bare trunk's weights that folding did not change, so that many models fit."""
     for parameter, theirs in matched(folded, bare):
         if torch.equal(parameter, theirs):
             parameter.data = theirs.data
 
 
 def matched(model: PromptedViT, bare: PromptedViT) -> Iterator[tuple[nn.Parameter, nn.Parameter]]:
-    """Pair a trunk's parameters with the bare one's."""
+    """Yield pairs of a trunk's parameters and the bare trunk's."""
     known = dict(bare.trunk.named_parameters())
     for name, parameter in model.trunk.named_parameters():
         if name in known:
@@ -77,7 +77,7 @@ def matched(model: PromptedViT, bare: PromptedViT) -> Iterator[tuple[nn.Paramete
 
 
 def left_after_fold(arm: Arm) -> str:
-    """Say what a deployed model has beside a plain trunk."""
+    """Describe what a deployed model has in addition to a plain trunk."""
     model = arm.folded or arm.model
     left = ["keys and values"] if model.folded and any(True for _ in model.folded.buffers()) else []
     if model.prompts:

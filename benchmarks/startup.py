@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""CPU seconds from a command to its answer: python benchmarks/startup.py [--checkout DIR] (--help)."""
+"""Measure the CPU seconds of commands: python benchmarks/startup.py [--checkout DIR] (--help)."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ ROOT = Path(__file__).resolve().parents[1]
 HELPED = ("train", "test", "predict", "check-dataset", "count", "prune")
 PLAN = ("ablations/blocks", "--setting", "camvid")
 HELP = f"""\
-Measure what each command costs from its start to its end: user and system time of the process and of those that it
-starts, so that a busy machine or a cold disk changes little, and the median leaves out a first run that compiles.
+Measure the CPU time of each command: user and system time of the process and its children, so that a busy machine or a
+cold disk has little influence. The median ignores a first run that compiles.
 
 PLAN is {" ".join(PLAN)}. --dry-run with --command lists runs of another program, which need no config of ours; without
 it, every experiment is composed and its data are looked for (there are none here: status 2)."""
 
 
 class Measured(NamedTuple):
-    """A command and its CPU seconds, run by run."""
+    """Command with its CPU seconds, run by run."""
 
     label: str
     seconds: list[float]
@@ -35,7 +35,7 @@ class Measured(NamedTuple):
 
 
 def commands(folder: Path) -> dict[str, list[str]]:
-    """Return what is measured: arguments of python, by label."""
+    """Return the commands to measure: arguments of python by label."""
     work_dir = str(folder / "benchmark")
     ours = {
         "--help": ["--help"],
@@ -70,7 +70,7 @@ def measure(label: str, arguments: Sequence[str], environment: dict[str, str], r
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        _, ended, used = os.wait4(process.pid, 0)  # of this process and its own children, unlike subprocess's wait
+        _, ended, used = os.wait4(process.pid, 0)  # of this process and its children, unlike subprocess's wait
         process.returncode = status = os.waitstatus_to_exitcode(ended)
         seconds.append(used.ru_utime + used.ru_stime)
     return Measured(label, seconds, status)
@@ -79,9 +79,9 @@ def measure(label: str, arguments: Sequence[str], environment: dict[str, str], r
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Print the table as Markdown."""
     parser = argparse.ArgumentParser(description=HELP, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkout", type=Path, default=ROOT, metavar="DIR", help="of the davpt_seg to measure")
-    parser.add_argument("--runs", type=int, default=5, metavar="N", help="of each command; default: %(default)s")
-    parser.add_argument("--only", default="", metavar="TEXT", help="commands whose label has this")
+    parser.add_argument("--checkout", type=Path, default=ROOT, metavar="DIR", help="checkout of davpt_seg to measure")
+    parser.add_argument("--runs", type=int, default=5, metavar="N", help="runs of each command; default: %(default)s")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only commands whose label contains this")
     args = parser.parse_args(argv)
     if args.runs < 1:
         parser.error(f"--runs must be 1 or more, got {args.runs}")

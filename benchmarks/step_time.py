@@ -3,22 +3,22 @@
     python benchmarks/step_time.py --num-prompts 20 100 --rounds 15
     python benchmarks/step_time.py --arms floor joint offset gate
 
-The arms run on one frozen timm ViT of random weights, in eval mode (no dropout), on the same random images:
+The arms run on one frozen timm ViT with random weights, in eval mode (no dropout), on the same random images:
 
-- **floor**: embedding, the trunk's own blocks and final norm, a loss on the last map and the class token, and the
-  backward to the embedded tokens. No prompts, no parameter gradients, no guidance, no optimizer.
-- **ours**: the whole training step of DA-VPT+: embedding, prompts and learned key and value biases in every block, the
-  same loss plus the two metric losses of the last block (150 classes, from pixel label maps; without the k-means that
-  runs every so many steps), the backward to all trained parameters, AdamW's step and ``zero_grad``.
-- **concatenated**: the same step with the prompts really in the sequence of timm's own blocks, dropped after each.
-  Its losses and gradients are first checked against ours, in float32. Not for trunks with rotary positions.
+- **floor**: embedding, timm's blocks and final norm, a loss on the last map and the class token, and the backward to
+  the embedded tokens. No prompts, no parameter gradients, no guidance, no optimizer.
+- **ours**: the complete training step of DA-VPT+: embedding, prompts and learned key and value biases in every block,
+  the same loss plus the two metric losses of the last block (150 classes, from pixel label maps; without k-means, which
+  runs only between many steps), the backward to all trained parameters, AdamW's step and ``zero_grad``.
+- **concatenated**: the same step with the prompts in the sequence of timm's blocks, dropped after each block. Its
+  losses and gradients are first compared with ours, in float32. Not for trunks with rotary positions.
 - **joint**, **offset**, **gate**: the step of VPT-Deep, whose prompts join the tokens' softmax, and of the two forms of
-  ``vpt_deep+zero_start``, whose prompts have one of their own: prompts in every block, the loss on map and class token,
-  AdamW; no guidance, no biases.
+  ``vpt_deep+zero_start``, whose prompts have a separate softmax: prompts in every block, the loss on map and class
+  token, AdamW; no guidance, no biases.
 
-A round runs each arm once, in rotating order; a ratio is the median (and interquartile range) of those within rounds.
-Memory has a pass of its own: on CPU, the bytes that autograd holds when the forward pass ends, each storage once,
-parameters left out; elsewhere, the peak that PyTorch's allocator saw, weights included.
+A round runs each arm once, in rotating order; a ratio is the median (and interquartile range) of ratios within rounds.
+Memory is measured in a separate pass: on CPU, the bytes that autograd holds at the end of the forward pass, each
+storage once, without parameters; on other devices, the peak of PyTorch's allocator, weights included.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def ours(model: PromptedViT, images: Tensor, labels: Tensor) -> dict[str, Tensor
 
 
 def concatenated(model: PromptedViT, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """Run timm's own blocks on tokens and prompts in one sequence, as VPT-Deep's paper writes it (Eq. 4-5)."""
+    """Run timm's blocks on tokens and prompts in one sequence, as in VPT-Deep's paper (Eq. 4-5)."""
     trunk, tokens = model.trunk, model.embed(images).tokens
     prefix, end = trunk.num_prefix_tokens, tokens.shape[1]
     guided, seen = trunk.blocks[-1].attn, {}
@@ -89,7 +89,7 @@ def concatenated(model: PromptedViT, images: Tensor, labels: Tensor) -> dict[str
 
 
 def check_same_step(model: PromptedViT, arms: dict[str, Losses]) -> None:
-    """Make sure that ours and the concatenated form compute the same losses and gradients."""
+    """Check that ours and the concatenated form compute the same losses and gradients."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     steps = [arms[name]() for name in ("ours", "concatenated")]
     torch.testing.assert_close(*steps, rtol=1e-4, atol=1e-6)
@@ -98,13 +98,13 @@ def check_same_step(model: PromptedViT, arms: dict[str, Losses]) -> None:
 
 
 def build(num_prompts: int, options: argparse.Namespace) -> dict[str, tuple[PromptedViT, Losses]]:
-    """Build the models of the arms, which share one trunk, and what computes their losses."""
+    """Build the models of the arms, which share one trunk, and their loss functions."""
     torch.manual_seed(0)
     tuned = ["blocks.*.attn.key_bias", "blocks.*.attn.value_bias"]
     prompts, guidance = dict(num_prompts=num_prompts), dict(num_classes=NUM_CLASSES)
     model = PromptedViT(options.model, prompts=prompts, guidance=guidance, tuned=tuned).to(options.device).train()
     if "concatenated" in options.arms and getattr(model.trunk, "rope", None) is not None:
-        raise SystemExit("concatenated is written for trunks without rotary positions; set --arms floor ours")
+        raise SystemExit("concatenated is for trunks without rotary positions; set --arms floor ours")
     images, labels = draw_batch(options)
     arms: dict[str, tuple[PromptedViT, Losses]] = {
         "floor": (model, partial(floor, model, images)),
@@ -154,7 +154,7 @@ def table(results: dict[str, dict[str, Any]], memory: str) -> str:
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Print one table for each number of prompts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--num-prompts", type=int, nargs="+", default=[20, 100], help="in every block")
+    parser.add_argument("--num-prompts", type=int, nargs="+", default=[20, 100], help="prompts in every block")
     parser.add_argument("--model", default="vit_base_patch16_224", help="a timm ViT with a class token")
     parser.add_argument("--arms", nargs="+", default=ARMS, choices=ARMS, help="default: all")
     add_options(parser, batch_size=8, rounds=15)

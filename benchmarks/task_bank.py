@@ -21,7 +21,6 @@ import argparse
 import gc
 import json
 import statistics
-import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -59,17 +58,15 @@ def add_tasks(bank: TaskBank, number: int, options: argparse.Namespace) -> dict[
     seconds: dict[str, list[float]] = {"build": [], "add": []}
     for i in range(len(bank.tasks), number):
         prompts = options.num_prompts // 2 if options.arguments == "different" and i % 2 else options.num_prompts
-        start = time.perf_counter()
-        model = PromptedViT(options.model, weights=bank.model, **ARGUMENTS[options.arguments](prompts))
-        model = model.to(options.device)
-        seconds["build"].append(time.perf_counter() - start)
+        build = partial(PromptedViT, options.model, weights=bank.model, **ARGUMENTS[options.arguments](prompts))
+        models: list[PromptedViT] = []
+        seconds["build"].append(timed(lambda: models.append(build().to(options.device)), options))  # noqa: B023
+        model = models[0]
         learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
         with torch.no_grad():  # what starts at zero would do nothing
             for parameter in learned:
                 parameter.add_(0.02 * torch.randn_like(parameter))
-        start = time.perf_counter()
-        bank.add(f"task {i}", model)
-        seconds["add"].append(time.perf_counter() - start)
+        seconds["add"].append(timed(partial(bank.add, f"task {i}", model), options))
     return seconds
 
 

@@ -12,16 +12,16 @@ from .errors import nearest
 
 
 class Command(NamedTuple):
-    """A subcommand: a function of its arguments, imported when it is called, and a line of help."""
+    """A subcommand: a function of its arguments, imported on call, and a line of help."""
 
     function: str
     help: str
 
 
-# A new subcommand is one line here: where its ``main(argv)`` is, and what it does.
+# A new subcommand is one line here: the place of its ``main(argv)``, and its help.
 COMMANDS = {
     "train": Command("davpt_seg.commands.train:main_train", "train a config, resume a training, or only check it"),
-    "test": Command("davpt_seg.commands.test:main_test", "test a checkpoint: IoU per class, with --tta if wanted"),
+    "test": Command("davpt_seg.commands.test:main_test", "test a checkpoint: IoU per class, optionally with --tta"),
     "predict": Command("davpt_seg.commands.predict:main_predict", "paint images with a trained model"),
     "export": Command("davpt_seg.commands.export:main_export", "write a trained model as ONNX, .pt2 or a timm ViT"),
     "check-dataset": Command(
@@ -33,14 +33,14 @@ COMMANDS = {
     ),
     "count": Command("davpt_seg.commands.count:main_count", "count the parameters that configs train"),
     "mapping": Command("davpt_seg.commands.mapping:main_mapping", "which classes shared a prompt, from start to end"),
-    "configs": Command("davpt_seg.commands.configs:main_configs", "list the configs that come with us"),
+    "configs": Command("davpt_seg.commands.configs:main_configs", "list the configs of this package"),
     "info": Command("davpt_seg.commands.info:main_info", "versions, the OpenMMLab stack, devices, what is missing"),
 }
 
 OPENMMLAB = "pip install '.[openmmlab]' (or '.[onedl]', never both)"
 PLANS = "pip install '.[benchmark]'"
 EXPORT = "pip install '.[export]'"
-#: What a command cannot start without, and how to install it.
+#: Packages that a command may need, and how to install them.
 NEEDED = {
     **{name: (name, OPENMMLAB) for name in ("mmengine", "mmcv", "mmseg", "mmpretrain")},
     "pydantic": ("pydantic 2", PLANS),
@@ -56,18 +56,18 @@ Train and test frozen Vision Transformers with learned prompts, for semantic seg
 commands:
 {commands}
 
-'davpt-seg COMMAND --help' lists a command's arguments. CONFIG is a file, the name of one that comes with us,
-or an experiment's parts (method=bias,trunk=vits):
+'davpt-seg COMMAND --help' lists a command's arguments. CONFIG is a file, a name from davpt-seg configs, or
+the words of an experiment (method=bias,trunk=vits):
 
-  davpt-seg configs ade20k                                   # which are there?
-  davpt-seg train davpt/upernet_vitl_ade20k --dry-run        # are the data complete? what would be trained?
+  davpt-seg configs ade20k                                   # list configs
+  davpt-seg train davpt/upernet_vitl_ade20k --dry-run        # check the data, show what would be trained
   davpt-seg train davpt/upernet_vitl_ade20k --amp            # checkpoints go to work_dirs/davpt/upernet_vitl_ade20k
   davpt-seg test  davpt/upernet_vitl_ade20k work_dirs/davpt/upernet_vitl_ade20k/iter_160000.pth
 """
 
 
 def main(argv: Optional[Sequence[str]] = None) -> Optional[int]:
-    """Run the command line; ``argv`` defaults to ``sys.argv[1:]``. Return what the command returned, its exit status.
+    """Run the command line and return the exit status; ``argv`` defaults to ``sys.argv[1:]``.
 
     Raises:
         SystemExit: the command is missing or unknown, ended with an error, or needs a package that is not installed.

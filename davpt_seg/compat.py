@@ -1,16 +1,16 @@
 """Fixes for the OpenMMLab packages as pip installs them; importing this module applies none.
 
-Kept in one place so that each can be dropped when its cause is gone:
+They are in one place so that each can be dropped when its cause is gone:
 
-* mmcv-lite has no compiled ``mmcv._ext``, yet mmseg 1.2.2 imports ``mmcv.ops`` on the way to its models. Applied at
+* mmcv-lite has no compiled ``mmcv._ext``, but mmseg 1.2.2 imports ``mmcv.ops`` with its models. Applied at
   registration, because mmseg imports its models when a name is first looked up.
 * ``core`` logs with the standard library, MMEngine with its own loggers. Applied when a config is read or a registered
   backbone is built.
-* MMEngine warns of every frozen parameter when an optimizer has ``paramwise_cfg``: of a frozen ViT, 150 times. Applied
+* MMEngine warns of every frozen parameter if an optimizer has ``paramwise_cfg``: 150 times for a frozen ViT. Applied
   while a training's optimizer is built.
 * MMEngine formats the complete config for each dump, log and checkpoint: seven times in the shortest training, half a
   second each. Applied when a config is read.
-* MMEngine's distributed start and wrapper take a GPU for granted. Applied between reading a config and its Runner.
+* MMEngine's distributed start and wrapper require a GPU. Applied between reading a config and its Runner.
 * mmseg's heads are configured with SyncBN, which needs a GPU and several processes. Applied there, too.
 """
 
@@ -41,7 +41,7 @@ STACKS = {
 
 
 def check_stack() -> bool:
-    """Return whether MMEngine is there.
+    """Return whether MMEngine is installed.
 
     Raises:
         ImportError: OpenMMLab's own packages and their onedl fork are both installed: they overwrite each other.
@@ -64,7 +64,7 @@ def _installed(distribution: str) -> bool:
 
 
 class _UncompiledOps(types.ModuleType):
-    """Stands in for ``mmcv._ext`` while ``mmcv.ops`` looks its function names up; calling one raises by name."""
+    """Replacement of ``mmcv._ext`` while ``mmcv.ops`` looks up its functions; a call raises an error with the name."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -79,9 +79,9 @@ class _UncompiledOps(types.ModuleType):
 
 
 def stub_compiled_ops() -> bool:
-    """Let ``mmcv.ops`` import where mmcv has no compiled ops; return whether that was needed.
+    """Make ``mmcv.ops`` importable where mmcv has no compiled ops; return whether that was needed.
 
-    The stub is removed again, so that other checks for full mmcv do not find it.
+    The stub is removed afterwards, so that other checks for full mmcv do not find it.
     """
     if importlib.util.find_spec("mmcv") is None or "mmcv.ops" in sys.modules:
         return False
@@ -99,7 +99,7 @@ def stub_compiled_ops() -> bool:
 
 
 class _ToMMEngine(logging.Handler):
-    """Hands records on to MMEngine's current logger, which writes to the terminal and to the run's log file."""
+    """Handler that passes records to MMEngine's current logger, so to the terminal and the run's log file."""
 
     def emit(self, record: logging.LogRecord) -> None:
         from mmengine.logging import MMLogger
@@ -108,7 +108,7 @@ class _ToMMEngine(logging.Handler):
 
 
 def log_through_mmengine() -> None:
-    """Let records of ``core``, which uses plain ``logging``, appear in MMEngine's logs; a level that was set stays."""
+    """Show log records of ``core``, which uses plain ``logging``, in MMEngine's logs; a level that was set stays."""
     logger = logging.getLogger("davpt_seg")
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)
@@ -139,7 +139,7 @@ def format_assignments_once() -> None:
 
 
 class _FrozenParameters(logging.Filter):
-    """Holds back MMEngine's warnings that the optimizer leaves a frozen parameter out, and counts them."""
+    """Filter that drops and counts MMEngine's warnings of frozen parameters that the optimizer omits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -153,9 +153,9 @@ class _FrozenParameters(logging.Filter):
 
 @contextmanager
 def frozen_parameters_counted() -> Iterator[None]:
-    """Let MMEngine log in one line how many frozen parameters an optimizer omits, not one by one.
+    """Replace MMEngine's warnings of frozen parameters by one line with their number.
 
-    Build the optimizer inside. MMEngine's current logger is as before afterwards.
+    Build the optimizer inside. MMEngine's current logger is restored afterwards.
     """
     from mmengine.logging import MMLogger
 
@@ -170,7 +170,7 @@ def frozen_parameters_counted() -> Iterator[None]:
 
 
 def replace_sync_bn(node: Any) -> int:
-    """Turn every ``type='SyncBN'`` of a config into ``BN``, in place; return how many there were."""
+    """Replace every ``type='SyncBN'`` of a config by ``BN``, in place; return their number."""
     if isinstance(node, (list, tuple)):
         return sum(map(replace_sync_bn, node))
     if not isinstance(node, dict):
@@ -183,7 +183,7 @@ def replace_sync_bn(node: Any) -> int:
 
 def prepare_cpu_ddp(cfg: Any) -> None:
     """Make ``launcher='pytorch'`` and ``'slurm'`` work without GPU; call between reading a config and its Runner."""
-    import torch.distributed  # here alone: 'davpt-seg info' needs the rest of this module
+    import torch.distributed  # only here: 'davpt-seg info' needs the rest of this module
 
     launcher = cfg.get("launcher", "none")
     if launcher not in ("pytorch", "slurm") or torch.cuda.is_available():
@@ -203,7 +203,7 @@ def prepare_cpu_ddp(cfg: Any) -> None:
 
 
 def _rank_from_slurm() -> None:
-    """Set torch's variables from those of slurm; MMEngine does it too, but only together with CUDA."""
+    """Set torch's variables from those of slurm; MMEngine does it only together with CUDA."""
     theirs = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_NTASKS", "LOCAL_RANK": "SLURM_LOCALID"}
     missing = [name for name in theirs.values() if name not in os.environ]
     if missing:

@@ -1,4 +1,4 @@
-"""Errors for the user, and the words that they share: near names, and lists that are cut."""
+"""Errors for the user, and parts of their messages: similar names and shortened lists."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import itertools
 from collections.abc import Collection
 
 DIVERGED = 3  # exit status of a training that diverged; 1 is a crash, 2 a wrong command line
-ALIKE = 0.6  # likeness from which a name is near, as of difflib
-MARGIN = 0.1  # names this much less alike than the nearest one are near too
+ALIKE = 0.6  # smallest similarity (difflib's) of a near name
+MARGIN = 0.1  # largest difference of similarity to the nearest name, for further near names
 MOST_NEAR = 3
 MOST_KNOWN = 40  # names in one message; there are 31 data parts
 SHOWN = 5  # entries of other lists, such as the tensors of a file
@@ -32,12 +32,12 @@ class DataError(InputError):
 class DivergedError(InputError):
     """A training whose losses or parameters are no longer finite.
 
-    Apart from other errors because the exit status is then 3, by which a benchmark distinguishes it from a failed run.
+    Apart from other errors because the exit status is 3, by which a benchmark distinguishes it from a failed run.
     """
 
 
 def nearest(name: object, known: Collection[object], listing: str = "") -> str:
-    """Return the end of a sentence about an unknown name: the near names, and what is known.
+    """Return the end of a sentence about an unknown name: near names and known names.
 
     Args:
         name: unknown name.
@@ -57,23 +57,23 @@ def nearest(name: object, known: Collection[object], listing: str = "") -> str:
 
 
 def near_names(name: object, known: Collection[object], alike: float = ALIKE) -> list[str]:
-    """Return the known names that may have been meant, the nearest first; at most three.
+    """Return at most three known names that are similar to an unknown one, the nearest first.
 
-    Case is ignored. Where no complete name is near, what follows the last ``/`` is compared: ``dtd`` is near to
+    Case is ignored. If no complete name is near, the parts after the last ``/`` are compared: ``dtd`` is near
     ``vtab/dtd``.
 
     Args:
         name: unknown name.
         known: names to choose from.
-        alike: smallest likeness, from 0 (no common letter) to 1 (equal).
+        alike: smallest similarity, from 0 (no common letter) to 1 (equal).
     """
     for comparable in (str.lower, _last_part):
         meant = comparable(str(name))
         names = {comparable(str(each)): str(each) for each in known}
         near = difflib.get_close_matches(meant, names, MOST_NEAR, alike)
-        likeness = [difflib.SequenceMatcher(None, each, meant).ratio() for each in near]
+        similarity = [difflib.SequenceMatcher(None, each, meant).ratio() for each in near]
         if near:
-            return [names[each] for each, value in zip(near, likeness) if value >= likeness[0] - MARGIN]
+            return [names[each] for each, value in zip(near, similarity) if value >= similarity[0] - MARGIN]
     return []
 
 

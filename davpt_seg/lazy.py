@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are first used, as PEP 562 has it."""
+"""Import of a package's names on first use (PEP 562)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any, Callable
 def on_first_use(package: str, **modules: tuple[str, ...]) -> Callable[[str], Any]:
     """Return a package's ``__getattr__``, so that importing one of its modules does not import all others.
 
-    Modules of the package are found likewise: ``package.module`` needs no import of its own. A name must differ from
-    those of the package's modules, because importing a module binds its name.
+    Modules of the package are imported on first use, too: ``package.module`` needs no import statement. A name must
+    differ from the names of the package's modules, because importing a module binds its name.
 
     Args:
         package: ``__name__`` of the package.
-        **modules: names to import, by the module of the package that has them; ``.other`` is one beside the package.
+        **modules: names to import, by module of the package; ``.other`` is a module next to the package.
     """
     home = {name: module for module, names in modules.items() for name in names}
 

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a line now and then elsewhere, both with the time left."""
+"""Progress of long work, with the time left: a bar on a terminal, or a log line every 20 seconds."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def in_parallel(
             results = pool.map(function, items)
             yield from _shown(results, len(items), title) if bar else results
         except BaseException:
-            pool.shutdown(cancel_futures=True)  # an interrupt must not wait for all that is queued
+            pool.shutdown(cancel_futures=True)  # an interrupt must not wait for queued items
             raise
 
 
 def reported(items: Iterable[Item], total: int, title: str, say: Callable[[str], object]) -> Iterator[Item]:
-    """Yield items, and say every twenty seconds how many are done and how long the others will take.
+    """Yield items, and report every twenty seconds the number done and the time left.
 
     Args:
-        items: what is worked on; each counts as done when the next one is asked for.
-        total: their number.
-        title: what is done.
-        say: takes a line, such as a logger's ``info``.
+        items: items to work on; each counts as done when the next one is requested.
+        total: number of items.
+        title: name of the work.
+        say: function that takes a line, such as a logger's ``info``.
     """
     start = last = time.monotonic()
     for done, item in enumerate(items):
@@ -53,7 +53,7 @@ def reported(items: Iterable[Item], total: int, title: str, say: Callable[[str],
 
 
 def _shown(results: Iterable[Result], total: int, title: str) -> Iterator[Result]:
-    from rich.console import Console  # a tenth of a second, which training has no use for
+    from rich.console import Console  # takes a tenth of a second, and training does not need it
     from rich.progress import track
 
     console = Console(stderr=True)

@@ -1,4 +1,4 @@
-"""Files and folders that are replaced in one step, whatever ends the process that writes them."""
+"""Replacement of files and folders in one step, safe if the writing process is killed."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from pathlib import Path
 from typing import Union
 
 UNFINISHED = ".unfinished"  # ending of a part
-LONGEST = 150  # bytes of a name that a part keeps: file systems allow 255, and a host's name may have 64
+LONGEST = 150  # bytes of a name that its part keeps: file systems allow 255, and a host's name may have 64
 
 
 @contextlib.contextmanager
 def replacing(path: Union[str, Path], durable: bool = False, shared: bool = False) -> Iterator[Path]:
-    """Yield a path beside ``path`` to write a file or folder to, which then takes the place of ``path``.
+    """Yield a path next to ``path`` to write a file or folder to, which then replaces ``path``.
 
-    Until then, what is there stays complete; only a folder has no name for the instant between two renamings. If the
+    Until then, the old content stays complete; only a folder has no name for the instant between two renamings. If the
     block raises, the part is removed. A killed process leaves it under a name that ends in ``.unfinished``, and the
-    next writer of the same path removes it. A file keeps the permissions of the one that it replaces; a new one has
-    those that ``open`` gives. A symbolic link is replaced, and its target stays as it is.
+    next writer of the same path removes it. A file keeps the permissions of the file that it replaces; a new one has
+    those that ``open`` gives. A symbolic link is replaced, and its target stays unchanged.
 
     Args:
-        path: file or folder; the folder around it is made.
-        durable: bring the file to the disk before it is renamed, and its name after that, so that a power cut leaves a
-            complete file.
-        shared: other processes, on any host, may write the same path at the same time; the last one takes precedence.
+        path: file or folder; its parent folder is created.
+        durable: whether to write the file to the disk before it is renamed, and its name afterwards, so that a power
+            cut leaves a complete file.
+        shared: whether other processes, on any host, may write the same path at the same time; the last one takes
+            precedence.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,19 +62,19 @@ def _shared_part(path: Path) -> Path:
 
 
 def _short(name: str) -> str:
-    """Return a name, or a mark of it where an ending would make it too long for a file system."""
+    """Return a name, or a digest of it if it would be too long for a file system with an ending."""
     return name if len(os.fsencode(name)) <= LONGEST else hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
 
 
 def _copy_mode(path: Path, part: Path) -> None:
-    """Give a part the permissions of a path; where they are equal, chmod is not called, which some mounts refuse."""
+    """Give a part the permissions of a path; chmod, which some mounts refuse, is called only if they differ."""
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode != stat.S_IMODE(part.stat().st_mode):
         part.chmod(mode)
 
 
 def _runs(pid: int) -> bool:
-    if os.name != "posix":  # there is no such question on Windows: os.kill ends the process
+    if os.name != "posix":  # os.kill would end the process on Windows
         return True
     try:
         os.kill(pid, 0)

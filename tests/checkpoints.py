@@ -1,4 +1,4 @@
-"""A trained model as a stranger gets it: a config and a checkpoint, without the weights that training began with."""
+"""Trained model as published: a config and a checkpoint, without the initial weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .training import tiny_camvid, train
 
 
 class Trained(NamedTuple):
-    """What a training left behind."""
+    """Files of a training."""
 
     config: str
     checkpoint: str
@@ -25,14 +25,14 @@ class Trained(NamedTuple):
 
     @property
     def images(self) -> list[str]:
-        """The validation images."""
+        """Return the validation images."""
         return sorted(map(str, (self.data / "images" / "val").iterdir()))
 
 
 def tiny_trained(data: Path, folder: Path) -> Trained:
-    """Train the tiny experiment, and make its head sure of itself, so that predictions have many classes.
+    """Train the tiny experiment, and scale its head, so that predictions have many classes.
 
-    The config that is left has SyncBN and names a weights file that nobody has.
+    The resulting config has SyncBN and names a weights file that does not exist.
     """
     options = {"model.decode_head.num_convs": 1, "model.decode_head.norm_cfg": dict(type="BN", requires_grad=True)}
     cfg = tiny_camvid(data, folder / "work", **options)

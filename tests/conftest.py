@@ -1,4 +1,4 @@
-"""Fixtures that several folders share."""
+"""Common fixtures of several folders."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session")
 def camvid(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny data set in CamVid's layout."""
+    """Return a tiny data set in CamVid's layout."""
     return write_camvid(tmp_path_factory.mktemp("camvid"))
 
 
 @pytest.fixture(scope="session")
 def trained(camvid: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A tiny model with the checkpoint of a real, short training."""
+    """Return a tiny model with the checkpoint of a real, short training."""
     return tiny_trained(camvid, tmp_path_factory.mktemp("trained"))
 
 

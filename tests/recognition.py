@@ -1,4 +1,4 @@
-"""Tiny recognition data sets in the layouts of VTAB-1k and of FGVC with VPT's splits."""
+"""Tiny classification data sets in the layouts of VTAB-1k and of FGVC with VPT's splits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 from davpt_seg.datasets import FGVC_SETS, VTAB_SETS
 
-RELEASES = {  # where each release has its images below the root, and how a path names its class
+RELEASES = {  # folder of each release's images below the root, and the class in a path
     "cub": ("images", "{id:03d}.Bird_{id}/Bird_{id}_{i:04d}.jpg"),
     "nabirds": ("images", "{id:04d}/{i:08x}.jpg"),
     "flowers": ("", "jpg/image_{i:05d}.jpg"),
@@ -22,7 +22,7 @@ RELEASES = {  # where each release has its images below the root, and how a path
 
 
 def write_image(path: Path, label: int, rng: np.random.Generator, size: int = 16) -> None:
-    """Write a square of its class's colour and texture, with noise: no two are the same, and classes can be learned."""
+    """Write a square with its class's colour and texture, and noise: all differ, and classes can be learned."""
     colour = np.array([(37 * label) % 256, (91 * label + 60) % 256, (151 * label + 120) % 256])
     stripes = 40 * ((np.arange(size) // (1 + label % 3)) % 2)[:, None, None]
     pixels = np.clip(colour + stripes + rng.integers(-24, 25, (size, size, 3)), 0, 255).astype(np.uint8)
@@ -39,14 +39,14 @@ def write_vtab(
     num_classes: Optional[int] = None,
     size: int = 16,
 ) -> Path:
-    """Write a VTAB-1k task, ``root/name``, its classes in turn; a ``classes.txt`` if it is not one of the 19.
+    """Write a VTAB-1k task, ``root/name``, with classes in turn, and a ``classes.txt`` for a custom set.
 
     Args:
         root: VTAB's folder.
-        name: of the task.
-        train, val, test: images of train800, val200 and test.
-        num_classes: classes that occur; by default those of the task, of another set 4.
-        size: of the images.
+        name: name of the task.
+        train, val, test: numbers of images of train800, val200 and test.
+        num_classes: number of classes; by default that of the task, or 4 for a custom set.
+        size: side of the images.
 
     Returns:
         The root.
@@ -75,14 +75,14 @@ def write_fgvc(
     num_classes: Optional[int] = None,
     size: int = 16,
 ) -> Path:
-    """Write an FGVC data set, ``root`` its folder, with the class ids of its release: from 1, NABirds' with gaps.
+    """Write an FGVC data set into ``root`` with the class ids of its release: from 1, NABirds' with gaps.
 
     Args:
-        root: its folder, for instance ``FGVC_ROOT/CUB_200_2011``.
+        root: folder of the set, for instance ``FGVC_ROOT/CUB_200_2011``.
         name: one of the five.
         per_class: images of each class in each split; by default one in each.
-        num_classes: by default as many as the set has.
-        size: of the images.
+        num_classes: number of classes; by default that of the set.
+        size: side of the images.
 
     Returns:
         The root.

@@ -9,7 +9,7 @@ from PIL import Image
 
 
 def write_pair(image: Path, mask: Path, size: tuple[int, int], labels: np.ndarray, rng: np.random.Generator) -> None:
-    """Write one image of (height, width) noise over flat colours, and its mask of 8-pixel blocks of the labels."""
+    """Write an image (height, width) of noise over flat colours, and its mask of 8-pixel blocks of the labels."""
     height, width = size
     blocks = rng.choice(labels, size=(-(-height // 8), -(-width // 8)))
     pixels = blocks.repeat(8, axis=0).repeat(8, axis=1)[:height, :width]
@@ -22,7 +22,7 @@ def write_pair(image: Path, mask: Path, size: tuple[int, int], labels: np.ndarra
 
 
 def write_ade20k(root: Path, train: int = 4, val: int = 2, size: tuple[int, int] = (64, 80)) -> Path:
-    """ADE20K's layout: masks hold 0 (other) and 1 to 150."""
+    """Write a set in ADE20K's layout; masks hold 0 (other) and 1 to 150."""
     rng = np.random.default_rng(0)
     for split, count in (("training", train), ("validation", val)):
         for i in range(count):
@@ -38,7 +38,7 @@ def write_ade20k(root: Path, train: int = 4, val: int = 2, size: tuple[int, int]
 
 
 def write_pascal_context(root: Path, train: int = 4, val: int = 2, size: tuple[int, int] = (64, 80)) -> Path:
-    """mmseg's layout of PASCAL Context: masks hold 0 (background) to 59."""
+    """Write a set in mmseg's layout of PASCAL Context; masks hold 0 (background) to 59."""
     rng = np.random.default_rng(0)
     for split, count in (("train", train), ("val", val)):
         names = [f"2008_{split}_{i:06d}" for i in range(count)]
@@ -57,7 +57,7 @@ def write_pascal_context(root: Path, train: int = 4, val: int = 2, size: tuple[i
 
 
 def write_camvid(root: Path, train: int = 6, val: int = 2, size: tuple[int, int] = (48, 64)) -> Path:
-    """Our CamVid layout: masks hold 0 to 10, and 255 for void."""
+    """Write a set in our CamVid layout; masks hold 0 to 10, and 255 for void."""
     rng = np.random.default_rng(0)
     for split, count in (("train", train), ("val", val)):
         for i in range(count):

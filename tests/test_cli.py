@@ -46,7 +46,7 @@ def test_a_file_goes_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("davpt/upernet_vitl_ade2k", f"did you mean {ADE!r}"),
         ("upernet_vitl_ade20k", ADE),  # the method left out
         ("_base_/models/upernet_vitl", "did you mean"),  # no experiment, so no config to train
-        ("xyz", "'davpt-seg configs' lists those that come with us"),
+        ("xyz", "'davpt-seg configs' lists those of this package"),
     ],
 )
 def test_a_wrong_config_name_gets_the_closest_ones(typed: str, told: str) -> None:
@@ -59,11 +59,11 @@ def test_an_installation_without_configs_says_how_to_get_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("davpt_seg.experiments.catalog.PACKAGE", tmp_path / "davpt_seg")
-    with pytest.raises(InputError, match=r"no configs beside the package.*pip install"):
+    with pytest.raises(InputError, match=r"no configs next to the package.*pip install"):
         find_config(ADE)
     with pytest.raises(SystemExit, match="2"):
         main_configs([])
-    assert "no configs beside the package" in capsys.readouterr().err.splitlines()[-1]
+    assert "no configs next to the package" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_configs_are_listed_by_part_and_by_pattern(capsys: pytest.CaptureFixture[str]) -> None:

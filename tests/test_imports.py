@@ -37,7 +37,7 @@ LAYERS = (
 # Folders of a folder, likewise; what lies beside them, such as benchmark/command.py, may import of all.
 INSIDE = {
     "benchmark": ("plan", "run", "report"),
-    "core": ("blocks", "weights", "prompts", "adapters", "guidance"),
+    "core": ("blocks", "weights", "prompts", "adapters", "guidance", "adapter_folder", "task_bank"),
 }
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -393,7 +393,7 @@ def test_vpts_own_recipe_has_its_batch_and_no_rate() -> None:
     cfg = experiment(data="vtab/dtd", method="vpt_deep", schedule="vpt_100e", lr=0.5)
     assert (cfg.optim_wrapper.optimizer.type, cfg.optim_wrapper.optimizer.lr) == ("SGD", 0.5)
     assert (cfg.train_dataloader.batch_size, cfg.train_dataloader.sampler.type) == (128, "DefaultSampler")
-    with pytest.raises(InputError, match="has no learning rate of its own: add lr="):
+    with pytest.raises(InputError, match="sets no learning rate: add lr="):
         experiment(data="vtab/dtd", method="vpt_deep", schedule="vpt_100e")
 
 
@@ -435,7 +435,7 @@ def test_other_experiments_have_other_work_dirs() -> None:
             "data=vtab/dtd,method=linear,prompts=5",
             "linear on vtab/dtd with schedule davpt_100e has no prompts; .*nown: lr, head_lr",
         ),
-        ("data=vtab/dtd,method=guidance", "guidance moves what another method trains"),
+        ("data=vtab/dtd,method=guidance", "guidance needs a method that trains the ViT"),
         ("method=davpt_release,data=ade20k", "davpt_release is for image classification .*Use davpt or davpt_plus"),
         ("method=davpt_release+lora", "davpt_release is for image classification"),
         (
@@ -454,8 +454,8 @@ def test_other_experiments_have_other_work_dirs() -> None:
         ("data=vtab/dtd,drop_path=1.5", "drop_path=1.5: expected a number of at least 0 and below 1"),
         ("data=vtab/dtd,prompts=2.5", "prompts=2.5: expected an integer of at least 0"),
         ("data=vtab/dtd,epochs=0", "epochs=0: expected an integer of at least 1"),
-        ("data=vtab/dtd,epochs=5,warmup_epochs=5", "warmup_epochs=5 leaves nothing of epochs=5"),
-        ("data=vtab/dtd,trunk=vits14,image_size=100", "image_size=100: .* sides of 14, .* take 98 or 112"),
+        ("data=vtab/dtd,epochs=5,warmup_epochs=5", "warmup_epochs=5 must be less than epochs=5"),
+        ("data=vtab/dtd,trunk=vits14,image_size=100", "image_size=100 is no multiple of .* 14, .* take 98 or 112"),
         (
             "data=ade20k,epochs=1",
             "'epochs' is no word of a segmentation .*; it is a word of classification",

@@ -1,4 +1,4 @@
-"""What a wrong input is, and how its message is taken; the inputs are in ``wrong_inputs`` and ``wrong_recognition``."""
+"""Cases of wrong inputs and their messages; the inputs are in ``wrong_inputs`` and the other ``wrong_*`` modules."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 
 class WrongInput(NamedTuple):
-    """A case: its section of docs/wrong_inputs.md, what the user does, the act, and parts of the message."""
+    """Case: its section of docs/wrong_inputs.md, a description, the function to call, and parts of the message."""
 
     part: str
     does: str
@@ -26,7 +26,7 @@ CASES: list[WrongInput] = []
 
 
 def wrong(part: str, does: str, *says: str) -> Callable[[Callable[[Path], Any]], None]:
-    """Make a function of an empty folder a case."""
+    """Register a function of an empty folder as a case."""
 
     def add(act: Callable[[Path], Any]) -> None:
         CASES.append(WrongInput(part, does, act, says))
@@ -35,18 +35,18 @@ def wrong(part: str, does: str, *says: str) -> Callable[[Callable[[Path], Any]],
 
 
 def message_of(case: WrongInput, folder: Path) -> str:
-    """Do what the user does and return the message, on one line, without the paths of this machine.
+    """Run a case and return the message on one line, without the paths of this machine.
 
     Raises:
-        AssertionError: nothing was refused.
+        AssertionError: the input was not refused.
     """
-    said = io.StringIO()
+    printed = io.StringIO()
     try:
-        with _at(ROOT), contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+        with _at(ROOT), contextlib.redirect_stderr(printed), contextlib.redirect_stdout(printed):
             result = case.act(folder)
         text = result if isinstance(result, str) else None
     except SystemExit:
-        text = said.getvalue().rpartition("error: ")[2]
+        text = printed.getvalue().rpartition("error: ")[2]
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
     assert text, f"not refused: {case.does}"

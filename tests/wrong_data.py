@@ -1,4 +1,4 @@
-"""Wrong inputs in a segmentation folder: what lies in it, how masks are numbered, how images are turned."""
+"""Wrong inputs in a segmentation folder: files, numbering of masks, orientation of images."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _(folder: Path) -> None:
     train(CAMVID, *camvid_at(folder), *ZERO_IS_VOID)
 
 
-@wrong("Data", "masks that are void all over", "none of 6 masks holds a class", "255, void under this config")
+@wrong("Data", "masks that are completely void", "none of 6 masks holds a class", "255, void under this config")
 def _(folder: Path) -> None:
     masks(folder, lambda mask: np.full_like(mask, 255))
     train(CAMVID, *camvid_at(folder))

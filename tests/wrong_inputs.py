@@ -1,4 +1,4 @@
-"""Wrong inputs, one a case: what a user does, and what the message must say."""
+"""Cases of wrong inputs: what a user does, and parts of the message."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def _(folder: Path) -> None:
 
 
 def case_of_weights(does: str, name: str, write: Callable[[Path], None], *says: str) -> None:
-    """Add a case of a wrong weights file; a loader's own words end with the name of the file."""
+    """Add a case of a wrong weights file; a loader's message ends with the name of the file."""
 
     def act(folder: Path) -> None:
         write(folder / name)
@@ -215,12 +215,12 @@ def _of_width(width: int) -> dict[str, Any]:
     return dict(img_size=32, patch_size=8, embed_dim=width, depth=2, num_heads=2)
 
 
-def _whole_state(width: int = 32) -> dict[str, torch.Tensor]:
+def _complete_state(width: int = 32) -> dict[str, torch.Tensor]:
     return PromptedViT("vit_tiny_patch16_224", timm_kwargs=_of_width(width)).trunk.state_dict()
 
 
 def _save_cut_off(path: Path) -> None:
-    torch.save(_whole_state(), path)
+    torch.save(_complete_state(), path)
     path.write_bytes(path.read_bytes()[:5000])
 
 
@@ -228,7 +228,7 @@ case_of_weights("a weights file that is not there", "nowhere.safetensors", lambd
 case_of_weights(
     "weights of a ViT of another width",
     "wide.pth",
-    lambda path: torch.save(_whole_state(width=64), path),
+    lambda path: torch.save(_complete_state(width=64), path),
     "blocks.0.attn.qkv.weight",
     "(96, 32)",
 )
@@ -241,14 +241,14 @@ case_of_weights("a safetensors file that is none", "page.safetensors", lambda pa
 
 
 def train(config: str, *options: str) -> None:
-    """Run tools/train.py in this process, as far as it gets."""
+    """Run tools/train.py in this process until its error."""
     main_train(
         [config, "--dry-run", "--work-dir", tempfile.mkdtemp(), *(["--cfg-options", *options] if options else [])]
     )
 
 
 def camvid_at(folder: Path) -> list[str]:
-    """Name the options that point the CamVid configs to a folder."""
+    """Return the options that set the folder of the CamVid configs."""
     return [f"{split}_dataloader.dataset.data_root={folder}" for split in ("train", "val", "test")]
 
 
@@ -339,14 +339,14 @@ def _(folder: Path) -> None:
     training_set(folder)[3]
 
 
-@wrong("Data", "a mask painted in colours", "0003.png'", "picture in colours")
+@wrong("Data", "a mask painted in colours", "0003.png'", "is a colour image")
 def _(folder: Path) -> None:
     mask = write_camvid(folder) / "annotations" / "train" / "0003.png"
     Image.open(mask).convert("RGB").save(mask)
     training_set(folder)[3]
 
 
-@wrong("Data", "masks of 16 bits with mmseg's own `LoadAnnotations`", "0003.png' has 16 bits", "LoadLabelMap")
+@wrong("Data", "masks of 16 bits with mmseg's `LoadAnnotations`", "0003.png' has 16 bits", "LoadLabelMap")
 def _(folder: Path) -> None:
     write_camvid(folder)
     mask = folder / "annotations" / "train" / "0003.png"
@@ -409,10 +409,10 @@ def _(folder: Path) -> str:
 
 def check(*arguments: str) -> str:
     """Run tools/check_dataset.py in this process and return its first problem."""
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
         assert main_check_dataset([*arguments, "--workers=1", "--no-classes"]) == 1
-    (text,) = re.findall(r"PROBLEM .*?->[^\n]*", said.getvalue(), flags=re.S)[:1]
+    (text,) = re.findall(r"PROBLEM .*?->[^\n]*", printed.getvalue(), flags=re.S)[:1]
     return text
 
 
@@ -460,7 +460,7 @@ def _(folder: Path) -> None:
     DATASETS.build(dict(type="FGVCDataset", data_root=str(write_fgvc(folder, "dogs")), dataset="cub"))
 
 
-@wrong("Recognition data", "FGVC's lists without the images", "none of the 120 listed images is there", "Unpack")
+@wrong("Recognition data", "FGVC's lists without the images", "none of the 120 listed images exists", "Unpack")
 def _(folder: Path) -> None:
     (write_fgvc(folder, "dogs") / "Images").rename(folder / "unpacked")
     DATASETS.build(dict(type="FGVCDataset", data_root=str(folder), dataset="dogs"))
@@ -526,7 +526,7 @@ def _(folder: Path) -> None:
     convert(write_voc(folder / "VOC2010", size=(60, 88)), "--mat", mats, "--workers", 1)
 
 
-@wrong("PASCAL Context converter", "another JSON file", "is not a whole trainval_merged.json")
+@wrong("PASCAL Context converter", "another JSON file", "is not a complete trainval_merged.json")
 def _(folder: Path) -> None:
     (folder / "instances.json").write_text(json.dumps({"images": [], "annotations": []}))
     convert(write_voc(folder / "VOC2010"), "--json", folder / "instances.json")
@@ -591,7 +591,7 @@ def _(folder: Path) -> None:
     main_test(["configs/demo/davpt_upernet_vits14_scenes.py", str(checkpoint), "--tta"])
 
 
-@wrong("Command line", "`train.py --amp` with a wrapper of one's own", "--amp replaces", "'MyOptimWrapper'")
+@wrong("Command line", "`train.py --amp` with a custom wrapper", "--amp replaces", "'MyOptimWrapper'")
 def _(folder: Path) -> None:
     main_train([CAMVID, "--amp", "--cfg-options", "optim_wrapper.type=MyOptimWrapper"])
 

@@ -1,4 +1,4 @@
-"""Wrong inputs of tools/prune.py and of the words of pruning, as ``wrong_inputs`` has them of the rest."""
+"""Wrong inputs of tools/prune.py and of the words of pruning; ``wrong_inputs`` has the others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CAMVID = "configs/baselines/vpt_deep/linear_vits14_camvid.py"
 
 
 def prune(folder: Path, *arguments: str) -> None:
-    """Run tools/prune.py in this process, as far as it gets, on a small EuroSAT in VTAB's layout."""
+    """Run tools/prune.py in this process until its error, on a small EuroSAT in VTAB's layout."""
     with mock.patch.dict(os.environ, VTAB_ROOT=str(write_vtab(folder / "vtab", "eurosat"))):
         main_prune([*arguments, "--dry-run"])
 
@@ -47,7 +47,7 @@ def case_of_file(does: str, content: object, *says: str) -> None:
     wrong("Pruning", f"`importance=FILE`: {does}", *says)(act)
 
 
-case_of_words("a method without prompts", "method=lora", "no prompts, so nothing to prune", "method=e2vpt")
+case_of_words("a method without prompts", "method=lora", "no prompts to prune", "method=e2vpt")
 case_of_words("shallow prompts", "method=vpt_shallow", "are shallow", "pruning is for deep ones")
 case_of_words("gated prompts", "method=gatevpt", "are gated", "pruning is for deep ones")
 case_of_words(
@@ -56,11 +56,11 @@ case_of_words(
     "the same number",
     "num_prompts=20",
 )
-case_of_words("a cycle with a split of its own", "method=e2vpt,split=final", "leave split= out")
+case_of_words("a cycle with a split", "method=e2vpt,split=final", "omit split=")
 case("`prune.py FILE.py`: a cycle of a config file", CAMVID, "a cycle is a plan of words", "one step at a time")
 case("`prune.py --grid lr=...`: an option of plans", f"{WORDS} --grid lr=1e-3,1e-2", "--grid is for plans", "lr=1e-3")
 case("`prune.py --methods lora`: an option of plans", f"{WORDS} --methods lora", "--methods is for plans", "the words")
-case("`prune.py --seeds 3` without `--test`", f"{WORDS} --seeds 3", "--seeds is of --test")
+case("`prune.py --seeds 3` without `--test`", f"{WORDS} --seeds 3", "--seeds needs --test")
 case("`prune.py --out` without a checkpoint", f"{WORDS} --out p.py", "--out is for one step", "CHECKPOINT")
 case("`prune.py --prompt-share 1`: all of them", f"{WORDS} --prompt-share 1", "expected a number of at least 0")
 case("`prune.py --prompt-share 0.99` of 20", f"{WORDS} --prompt-share 0.99", "must be at least 0 and leave one")
@@ -76,14 +76,14 @@ case("`prune.py CONFIG CHECKPOINT` without `--out`", f"{WORDS} epoch_1.pth", "ne
 case(
     "`prune.py FILE.py CHECKPOINT --out FILE.json`",
     f"{CAMVID} epoch_1.pth --out p.json",
-    "takes no words",
+    "is a file, not words",
     "give --out FILE.py",
 )
 case("`prune.py CONFIG CHECKPOINT --gpus 0`", f"{WORDS} e.pth --out p.py --gpus 0", "unrecognized arguments: --gpus 0")
 case(
     "`prune.py CONFIG CHECKPOINT` with several shares",
     f"{WORDS} epoch_1.pth --out p.py --prompt-share 0.3 0.5",
-    "leave CHECKPOINT out",
+    "omit CHECKPOINT",
 )
 case(
     "`prune.py` with `split=final`, which has no held-out images",
@@ -109,7 +109,7 @@ def _(folder: Path) -> None:
     main_train([f"{WORDS},prompt_share=0.5", "--dry-run"])
 
 
-@wrong("Pruning", "`train.py ... --importance` of a method without prompts", "no prompts, so nothing to prune")
+@wrong("Pruning", "`train.py ... --importance` of a method without prompts", "no prompts to prune")
 def _(folder: Path) -> None:
     with mock.patch.dict(os.environ, VTAB_ROOT=str(write_vtab(folder, "eurosat"))):
         main_train(["method=lora,trunk=vits14,data=vtab/eurosat", "--importance", "--work-dir", str(folder)])

@@ -1,4 +1,4 @@
-"""Wrong inputs of recognition, as ``wrong_inputs`` has them of the rest."""
+"""Wrong inputs of image classification; ``wrong_inputs`` has the others."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ WORDS = "trunk=vits14,data=vtab/eurosat"
 
 
 def train(folder: Path, words: str, *arguments: str) -> None:
-    """Run tools/train.py in this process, as far as it gets, on a small EuroSAT in VTAB's layout."""
+    """Run tools/train.py in this process until its error, on a small EuroSAT in VTAB's layout."""
     with mock.patch.dict(os.environ, VTAB_ROOT=str(write_vtab(folder / "vtab", "eurosat"))):
         main_train([words, "--dry-run", "--work-dir", tempfile.mkdtemp(), *arguments])
 
 
 def case_of_words(does: str, words: str, *says: str) -> None:
-    """Add a case of wrong words in a config's place."""
+    """Add a case of wrong words in place of a config."""
     wrong("Recognition", f"`{words}`: {does}", *says)(lambda folder: train(folder, words))
 
 
@@ -83,7 +83,7 @@ def _(folder: Path) -> None:
         train(folder, "trunk=vitb_mocov3,data=vtab/eurosat")
 
 
-@wrong("Recognition", "`train.py --test FOLDER`, said before the training", "is a folder; name the file to write")
+@wrong("Recognition", "`train.py --test FOLDER`, refused before the training", "is a folder; name the file to write")
 def _(folder: Path) -> None:
     train(folder, WORDS, "--test", str(folder))
 
@@ -117,7 +117,7 @@ def _(folder: Path) -> None:
 
 @wrong(
     "Recognition",
-    "`class_means='image'` where every patch has a label of its own",
+    "`class_means='image'` with a separate label for every patch",
     "set labelling=dict(labels='image')",
 )
 def _(folder: Path) -> None:

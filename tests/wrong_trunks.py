@@ -1,4 +1,4 @@
-"""Wrong trunks, their weights and their words, as ``wrong_inputs`` has them of the rest."""
+"""Wrong trunks, with their weights and words; ``wrong_inputs`` has the other inputs."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def tensors(name: str) -> dict[str, Tensor]:
 
 
 def file(does: str, model_name: str, content: Any, *says: str) -> None:
-    """Add a case of a weights file that is not the trunk's; ``content`` makes the file's."""
+    """Add a case of a weights file that does not belong to the trunk; ``content`` returns its content."""
 
     def act(folder: Path) -> Any:
         torch.save(content(), folder / "weights.pth")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Is a data set complete? python tools/check_dataset.py CONFIG, or --ade20k ROOT, --vtab ROOT ... (--help)."""
+"""Check a data set: python tools/check_dataset.py CONFIG, or --ade20k ROOT, --vtab ROOT ... (--help)."""
 
 import sys
 

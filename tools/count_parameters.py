@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Count what configs train: python tools/count_parameters.py CONFIG... (--help for options)."""
+"""Count trained parameters: python tools/count_parameters.py CONFIG... (--help for options)."""
 
 import sys
 

@@ -33,12 +33,11 @@ validation set has label maps.
 
 DIR/predictions.png has a row an image, evenly spaced over the validation set:
   truth, prediction      a colour a class
-  nearest prompt         the prompt that each patch is most like, in the space that the metric losses shape (last
-                         guided block). A prompt that speaks for one class has that class's colour, so this should
-                         resemble the truth; prompts that several classes share are grey. Left out without guidance.
-  attention to prompts   how much of each patch's attention goes to prompts instead of other patches (same block, or
-                         the last with prompts); of zero-start prompts, what they add, relative to the attention's
-                         output
+  nearest prompt         the most similar prompt of each patch, in the space that the metric losses shape (last guided
+                         block). A prompt of one class has that class's colour, so this should resemble the truth;
+                         prompts that several classes share are grey. Omitted without guidance.
+  attention to prompts   share of each patch's attention on prompts instead of other patches (same block, or the last
+                         with prompts); for zero-start prompts, their contribution relative to the attention's output
 DIR/loss.png has the training losses and the validation mIoU, from the newest training log under the work dir.
 
 Example: python tools/demo_pictures.py CONFIG "$(cat WORK_DIR/last_checkpoint)" --out DIR"""
@@ -47,11 +46,11 @@ Example: python tools/demo_pictures.py CONFIG "$(cat WORK_DIR/last_checkpoint)" 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Run the command line; ``argv`` defaults to ``sys.argv[1:]``."""
     parser = argparse.ArgumentParser(description=HELP, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", help="the config that was trained: a file or a name")
+    parser.add_argument("config", help="config of the training: a file or a name")
     parser.add_argument("checkpoint", help="a .pth file that tools/train.py wrote")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the pictures")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the figures")
     parser.add_argument("--images", type=int, default=6, metavar="N", help="rows; default: %(default)s")
-    parser.add_argument("--work-dir", type=Path, metavar="DIR", help="with the log; default: the checkpoint's folder")
+    parser.add_argument("--work-dir", type=Path, metavar="DIR", help="folder of the log; default: the checkpoint's")
     parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, metavar="KEY=VALUE", help="as in training")
     args = parser.parse_args(argv)
     if args.images < 1:
@@ -66,18 +65,18 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     dataset = DATASETS.build(cfg.val_dataloader.dataset)
     indices = np.linspace(0, len(dataset) - 1, min(args.images, len(dataset))).round().astype(int)
     classes = dataset.metainfo["classes"]
-    speaks_for = np.zeros((0, len(classes)), dtype=bool)
+    assigned = np.zeros((0, len(classes)), dtype=bool)
     if backbone.guidance:
-        speaks_for = backbone.guidance.mapping.speaks_for().cpu().numpy()
+        assigned = backbone.guidance.mapping.speaks_for().cpu().numpy()
     rows = [draw_row(model, backbone, dataset[int(i)]) for i in track(indices, description="predicting")]
     args.out.mkdir(parents=True, exist_ok=True)
-    sheet = demo_sheet(rows, classes, dataset.metainfo["palette"], speaks_for, backbone.starts_at_zero)
+    sheet = demo_sheet(rows, classes, dataset.metainfo["palette"], assigned, backbone.starts_at_zero)
     sheet.savefig(args.out / "predictions.png")
     print(args.out / "predictions.png")
     work_dir = args.work_dir or Path(args.checkpoint).parent
     log = newest_log(work_dir)
     if log is None:
-        print(f"no loss.png: under {work_dir} is no scalars.json with a training loss; give --work-dir")
+        print(f"no loss.png: there is no scalars.json with a training loss under {work_dir}; give --work-dir")
         return
     loss_curves(read_scalars(log)).savefig(args.out / "loss.png")
     print(args.out / "loss.png")
@@ -87,7 +86,7 @@ def load_model(cfg: Config, checkpoint: str) -> tuple[BaseModel, PromptedViT]:
     """Build a config's model with a checkpoint, strictly, in eval mode; return it and its prompted ViT.
 
     Raises:
-        InputError: the checkpoint is none, or another config's.
+        InputError: the file is no checkpoint, or belongs to another config.
         SystemExit: there is no prompted ViT with prompts.
     """
     model = load_trained(cfg, checkpoint)
@@ -98,10 +97,10 @@ def load_model(cfg: Config, checkpoint: str) -> tuple[BaseModel, PromptedViT]:
 
 
 def draw_row(model: BaseModel, backbone: PromptedViT, item: dict[str, Any]) -> Row:
-    """Predict one item of the validation set, and look at what its patches have to do with the prompts.
+    """Predict one item of the validation set, and compute its nearest prompts and attention to prompts.
 
     Raises:
-        ValueError: the label map is not of the original image's size.
+        ValueError: the sizes of the label map and the original image differ.
     """
     batch = pseudo_collate([item])
     with torch.no_grad():
@@ -116,7 +115,7 @@ def draw_row(model: BaseModel, backbone: PromptedViT, item: dict[str, Any]) -> R
             prompt_similarity(backbone, images)[0].argmax(dim=0).cpu().numpy(),
         )
     else:
-        assert backbone.prompts is not None  # load_model asked for them
+        assert backbone.prompts is not None  # checked by load_model
         block, nearest = max(i for i, count in enumerate(backbone.prompts.counts) if count), None
     return Row(
         image=mmcv.imread(sample.img_path, channel_order="rgb"),
@@ -129,7 +128,7 @@ def draw_row(model: BaseModel, backbone: PromptedViT, item: dict[str, Any]) -> R
 
 
 def _attention(backbone: PromptedViT, images: torch.Tensor, block: int) -> torch.Tensor:
-    """Return what the prompts of a block have of each patch's attention (h, w), or add to it, of the first image."""
+    """Return the share of each patch's attention on a block's prompts (h, w), or their contribution, for one image."""
     if not backbone.starts_at_zero:
         return prompt_attention(backbone, images, block)[0].sum(dim=0)
     grid = backbone.grid(images)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Prune trained prompts: python tools/prune.py CONFIG CHECKPOINT --out FILE, or the whole cycle (--help)."""
+"""Prune trained prompts: python tools/prune.py CONFIG CHECKPOINT --out FILE, or run the complete cycle (--help)."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Write the table of docs/trunks.md: which ViTs of timm prompts can join, by building each name, made small.
+"""Write the table of docs/trunks.md: ViTs of timm that prompts can join, found by building a small ViT of each name.
 
 python tools/trunks_page.py            # writes the page's table
 python tools/trunks_page.py --print    # prints it
@@ -22,7 +22,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "trunks.md"
 BEGIN, END = "<!-- written by tools/trunks_page.py -->\n", "<!-- end -->\n"
 SHOWN = 2
 SMALL: dict[str, Any] = dict(depth=1, embed_dim=96, num_heads=4)
-# Families by a pattern of timm's names; a name belongs to the first that it has.
+# Families by a pattern of timm's names; a name belongs to the first pattern that it matches.
 FAMILIES = {
     "DINOv3 (and EUPE's distillations)": r"_dinov3",
     "LingBot-Vision": r"_lingbot$",
@@ -67,7 +67,7 @@ CONSTANTS = {
 
 
 class Facts(NamedTuple):
-    """What the page says of a name."""
+    """Facts about a name for the page."""
 
     name: str
     reason: str
@@ -89,7 +89,7 @@ def family(name: str) -> str:
 
 
 def facts(name: str) -> Facts:
-    """Build a small model of a name and say what it is."""
+    """Build a small model of a name and return its facts."""
     known = _constants(name)
     if reason := refused_by_name(name):
         return Facts(name, reason, None, None, known)
@@ -120,7 +120,7 @@ def _constants(name: str) -> frozenset[str]:
 
 
 def rows(every: list[Facts]) -> Iterator[str]:
-    """Yield the table's rows: what works first, each in the order of the families."""
+    """Yield the table's rows: supported ViTs first, both groups in the order of the families."""
     groups: dict[tuple[bool, int, str, str], list[Facts]] = {}
     titles = list(FAMILIES)
     for each in every:
@@ -157,7 +157,7 @@ def table() -> str:
 
 
 def with_table(text: str, content: str) -> str:
-    """Return a page's text with another table between its marks."""
+    """Return a page's text with a new table between its marks."""
     before, _, rest = text.partition(BEGIN)
     return f"{before}{BEGIN}{content}{END}{rest.partition(END)[2]}"
 

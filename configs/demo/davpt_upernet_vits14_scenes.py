@@ -1,6 +1,6 @@
 # DA-VPT (arXiv 2505.23694) in two minutes on two CPU cores: which photograph is each piece of a scene from?
-# Each of the ten classes has a prompt of its own in the guided block. With fewer (6, say) the log and the pictures show
-# which classes come to share one.
+# Each of the ten classes has its own prompt in the guided block. With fewer prompts (6, say) the log and the figures
+# show which classes share one.
 _base_ = [
     "../_base_/models/upernet_vits14.py",
     "../_base_/datasets/demo_scenes.py",

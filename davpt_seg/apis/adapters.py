@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Optional, Union
 
-import numpy as np
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.utils import import_modules_from_strings
@@ -139,7 +137,7 @@ def load_adapter(
         InputError: a damaged, crafted or newer folder, one of a backbone alone, or another trunk than the one that it
             was trained on.
     """
-    return OpenedAdapter(folder, trust_config, trunk).build()
+    return OpenedAdapter(folder, trunk, trust_config).build()
 
 
 def import_named(imports: Any) -> None:
@@ -160,24 +158,26 @@ class OpenedAdapter:
 
     Args:
         folder: see :func:`load_adapter`.
-        trust_config: see there.
         trunk: see there.
+        trust_config: see there.
 
     Attributes:
-        path: the folder's name.
         config: the description.
-        cfg: the same as a config of OpenMMLab's; change it before :meth:`build`.
-        content: what a checkpoint's ``meta`` has, names and colours of the classes.
+        cfg: the same as a config of OpenMMLab's, which may be changed before :meth:`build`.
+        content: names and colours of the classes, where a checkpoint has them.
+        path: the folder's name.
         origin: where the config is from, for messages.
+
+    Raises:
+        InputError: see :func:`load_adapter`.
     """
 
     def __init__(
-        self, folder: Union[str, os.PathLike[str]], trust_config: bool = False, trunk: TrunkSource = None
+        self, folder: Union[str, os.PathLike[str]], trunk: TrunkSource = None, trust_config: bool = False
     ) -> None:
-        self._trunk = trunk
+        self.path, self.trunk = os.fspath(folder), trunk
         self.place: Place = place_of(folder)
-        self.path = self.place.name
-        self.origin = f"the config of {self.path}"
+        self.origin = f"the config of {self.place.name}"
         self.config = read_config(self.place)
         if self.config.task == "backbone":
             raise InputError(
@@ -188,22 +188,20 @@ class OpenedAdapter:
             check_adapter_parts(self.config.config, trust_config, f"{CONFIG}: config")
             if trust_config:
                 import_named(self.config.config.pop("custom_imports", None))
-            self.classes, self.palette = self._classes_and_colours()
+            self.meta = self._classes_and_colours()
+            self.content = {"meta": {"dataset_meta": self.meta}}
             self.cfg = self._as_config()
 
-    @cached_property
-    def meta(self) -> dict[str, Any]:
-        """Names and colours of the classes, as a data set of OpenMMLab has them."""
-        return dict(classes=self.classes, palette=None if self.palette is None else self.palette.tolist())
-
-    def _classes_and_colours(self) -> tuple[Optional[tuple[str, ...]], Optional[np.ndarray]]:
+    def _classes_and_colours(self) -> dict[str, Any]:
+        """Return names and colours of the classes, as a data set of OpenMMLab has them."""
         found = dict(classes=self.config.classes, palette=self.config.palette)
         if self.config.task == "segmentation" or self.config.palette:
-            return class_names_and_colours({"meta": {"dataset_meta": found}}, self.place.name)
-        names = self.config.classes
-        if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
-            raise InputError(f"{CONFIG}: classes must be a list of names, got {str(names)[:80]}")
-        return None if names is None else tuple(names), None
+            names, colours = class_names_and_colours({"meta": {"dataset_meta": found}}, self.path)
+            return dict(classes=names, palette=colours.tolist())
+        listed = self.config.classes
+        if listed is not None and not (isinstance(listed, list) and all(isinstance(name, str) for name in listed)):
+            raise InputError(f"{CONFIG}: classes must be a list of names, got {str(listed)[:80]}")
+        return dict(classes=None if listed is None else tuple(listed), palette=None)
 
     def _as_config(self) -> Config:
         parts = as_mmengine_reads(self.config.config)
@@ -221,20 +219,15 @@ class OpenedAdapter:
         without_sources(cfg._cfg_dict)
         return cfg
 
-    @property
-    def content(self) -> dict[str, Any]:
-        """Names and colours of the classes, where a checkpoint has them."""
-        return {"meta": {"dataset_meta": self.meta}}
-
     def build(self) -> BaseModel:
-        """Build the model, and load its tensors on the trunk.
+        """Build the model of :attr:`cfg`, and load its tensors on its trunk.
 
         Raises:
             InputError: see :func:`load_adapter`.
         """
-        cfg, trunk = self.cfg, self._trunk
+        cfg = self.cfg
         with naming(self.place):
-            given = trunk_of(trunk, self.place, self.config.trunk, needed=False)
+            given = trunk_of(self.trunk, self.place, self.config.trunk, needed=False)
             digest_once(given)
             backbone: dict[str, Any] = LATER
             if isinstance(given, PromptedViT):

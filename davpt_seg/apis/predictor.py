@@ -73,7 +73,7 @@ class Predictor:
     ) -> None:
         _check_device(device)
         if is_folder(checkpoint):
-            trained: Union[OpenedAdapter, TrainedModel] = opened(os.fspath(checkpoint), config, trust_config, trunk)
+            trained: Union[OpenedAdapter, TrainedModel] = opened(os.fspath(checkpoint), config, trunk, trust_config)
             refuse_classifier(trained.cfg, trained.path)
         else:
             trained = TrainedModel(checkpoint, config, trust_config, trunk=trunk)
@@ -123,7 +123,7 @@ class Predictor:
         return sample.pred_sem_seg.data.reshape(pixels.shape[:2]).cpu().numpy().astype(np.int64)
 
 
-def opened(folder: str, config: Any, trust_config: bool, trunk: TrunkSource) -> OpenedAdapter:
+def opened(folder: str, config: Any, trunk: TrunkSource, trust_config: bool) -> OpenedAdapter:
     """Open an adapter folder, which has its config.
 
     Raises:
@@ -131,7 +131,7 @@ def opened(folder: str, config: Any, trust_config: bool, trunk: TrunkSource) -> 
     """
     if config is not None:
         raise InputError(f"adapter folder {folder!r} holds its config; omit CONFIG, and change it by options")
-    return OpenedAdapter(folder, trust_config, trunk)
+    return OpenedAdapter(folder, trunk, trust_config)
 
 
 def _check_device(device: Optional[str]) -> None:

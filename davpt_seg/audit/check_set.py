@@ -1,4 +1,4 @@
-"""All splits of one data set, checked and reported; Exif tags are shown or dropped before, where that is asked for."""
+"""Check and report of all splits of one data set; Exif tags are shown or dropped before, on request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mmengine.registry import init_default_scope
 
 from ..errors import DataError
 from .data_check import DataCheck
-from .exif import STORED, Readers, said_of
+from .exif import STORED, Readers, stated_by
 from .exif_tag import drop_orientation
 from .findings import Finding, SplitAudit
 from .label_advice import advice_on
@@ -24,7 +24,7 @@ from .pairing import copies_of_training, overlaps
 from .preflight import open_dataset, recognition_kind
 from .preflight_exif import read_headers, tagged_images
 from .recognition_audit import audit_labelled_images, compare_splits
-from .report import class_table, notes_in_words, problems_in_words, split_in_words
+from .report import class_table, note_lines, problem_lines, split_text
 from .segmentation_audit import AuditedFiles, audit_split
 
 
@@ -36,13 +36,13 @@ def check_set(
     Args:
         splits: configs of data sets by name of the split.
         prefix: name of the data set among several, ending in ``/``.
-        args: of the command line, with ``data_check``.
+        args: arguments of the command line, with ``data_check``.
 
     Returns:
-        What was found in each split, the problems between splits, and what is remarkable between them.
+        The audit of each split, the problems between splits, and the notes on them.
 
     Raises:
-        DataError: a data set that cannot be judged, or a tag that cannot be dropped.
+        DataError: a data set cannot be checked, or a tag cannot be dropped.
     """
     audits, labelled = [], {}
     masked: dict[str, AuditedFiles] = {}
@@ -61,7 +61,7 @@ def check_set(
             except DataError as error:
                 raise DataError(f"{split}: {error}") from error
         audits.append(audit)
-        print(split_in_words(audit, args.show), flush=True)
+        print(split_text(audit, args.show), flush=True)
     shared, notes = compare_splits(labelled)
     shared += overlaps({split: config for split, config in splits.items() if split not in labelled})
     for found, remarkable in (
@@ -70,7 +70,7 @@ def check_set(
     ):
         shared += found
         notes += remarkable
-    for line in problems_in_words(shared, args.show) + notes_in_words(notes, args.show):
+    for line in problem_lines(shared, args.show) + note_lines(notes, args.show):
         print(line)
     table = "" if args.no_classes or args.fast else class_table(audits)
     if table:
@@ -96,8 +96,8 @@ def _look_at_tags(config: Mapping[str, Any], split: str, args: argparse.Namespac
         written = write_overlays(list(itertools.islice(again, args.show)), Path(args.overlays) / split)
         print(f"{split}: {len(written)} overlays in {Path(args.overlays) / split}", file=sys.stderr)
     if args.drop_orientation:
-        said = said_of(readers, args.data_check.exif)
-        stored = [pair.path for pair in tagged if pair.drawn_by(said) == STORED]
+        stated = stated_by(readers, args.data_check.exif)
+        stored = [pair.path for pair in tagged if pair.drawn_by(stated) == STORED]
         for path in dict.fromkeys(stored):
             drop_orientation(path)
         print(f"{split}: the Exif orientation of {len(stored)} images was set to 1; their pixels are unchanged")

@@ -1,4 +1,4 @@
-"""What a config says about the checks of its data: the key ``data_check``."""
+"""Settings of the data checks: a config's key ``data_check``."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ CHOICES: dict[str, tuple[Optional[str], ...]] = {
 
 
 class DataCheck(NamedTuple):
-    """How strict the checks of data are.
+    """Strictness of the data checks.
 
     Args:
         exif: pixels that the masks of images with an Exif orientation tag were drawn on: ``stored`` reads these images
-            without turning them; ``upright`` says that turned images fit their masks; None refuses an image whose
+            without turning them; ``upright`` states that turned images fit their masks; None refuses an image whose
             mask does not show it by its size.
-        labels: what happens where the masks' values contradict the config, as in :mod:`label_patterns`: ``refuse``,
-            or ``warn`` for data that are meant so.
-        files: what happens where images lie in the folder and are not read, are read from hidden folders, or where
-            masks are JPEG: ``refuse`` or ``warn``.
+        labels: reaction to mask values that contradict the config, as in :mod:`label_patterns`: ``refuse``, or
+            ``warn`` for data that are intended so.
+        files: reaction to images that lie in the folder and are not read, images that are read from hidden folders,
+            and JPEG masks: ``refuse`` or ``warn``.
     """
 
     exif: Optional[str] = None

@@ -1,4 +1,4 @@
-"""Files that are deeper than what a pipeline reads of them: 8 bits by default."""
+"""Files with more bits per channel than their pipeline reads, 8 by default."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..long_work import MANY, WORKERS, in_parallel
 
 EIGHT_BIT = ("color", "grayscale", "color_ignore_orientation", "grayscale_ignore_orientation")
 NONE: Headers = MappingProxyType({})
-JPEG = (".jpg", ".jpeg")  # 8 bits in every reader here, so that a data set of photographs costs nothing
+JPEG = (".jpg", ".jpeg")  # always 8 bits here, so that a data set of photographs costs nothing
 IMAGE_ADVICE = (
     "values that use 12 of 16 bits become almost black. Convert the images to 8 bits, or state their range in the "
     "pipelines: dict(type='LoadImageFromFile', color_type=3), dict(type='ToEightBit', max_value=4095) (docs/data.md)"
@@ -25,7 +25,7 @@ MASK_ADVICE = "257 becomes 1. Replace it by dict(type='LoadLabelMap') in the pip
 
 
 def cuts_images(pipeline: Sequence[Any]) -> bool:
-    """Whether a pipeline reads 8 bits of an image file, whatever its depth; so does one that is not given."""
+    """Return whether a pipeline reads 8 bits of an image file, whatever its depth; an empty pipeline does."""
     if not pipeline:
         return True
     step = pipeline[0]
@@ -34,12 +34,12 @@ def cuts_images(pipeline: Sequence[Any]) -> bool:
     return (
         step_name(step) == "LoadImageFromFile"
         and (flag in EIGHT_BIT if isinstance(flag, str) else not flag & cv2.IMREAD_ANYDEPTH)
-        and arguments.get("imdecode_backend") != "tifffile"  # which reads files as they are
+        and arguments.get("imdecode_backend") != "tifffile"  # it reads files as they are
     )
 
 
 def cuts_masks(pipeline: Sequence[Any]) -> bool:
-    """Whether a pipeline reads 8 bits of a mask file, whatever its depth."""
+    """Return whether a pipeline reads 8 bits of a mask file, whatever its depth."""
     step = find_step(pipeline, *MASK_LOADERS)
     return step is not None and step_name(step) == "LoadAnnotations"
 
@@ -50,13 +50,13 @@ def check_depth(
     classes: int = 0,
     headers: Headers = NONE,
 ) -> None:
-    """Refuse images and masks that a pipeline would read with fewer bits than they have; only headers are read.
+    """Refuse images and masks with more bits than their pipeline reads; only headers are read.
 
     Args:
-        items: of a data set, with ``img_path`` and, of masks, ``seg_map_path``.
-        pipeline: the data set's, as configs.
-        classes: C of a data set with masks.
-        headers: those that were read before.
+        items: items of a data set, with ``img_path`` and, where there are masks, ``seg_map_path``.
+        pipeline: configs of the data set's transforms.
+        classes: number of classes C of a data set with masks.
+        headers: image headers that were read before.
 
     Raises:
         DataError: a file with more than 8 bits a channel, or more classes than 8 bits hold.
@@ -84,7 +84,7 @@ def check_depth(
 
 
 def file_bits(path: str) -> Optional[int]:
-    """Return the bits of a channel in an image file, by its header; None where Pillow cannot read it."""
+    """Return the bits per channel of an image file, from its header; None if Pillow cannot read it."""
     try:
         with Image.open(path) as image:
             return stored_bits(image)

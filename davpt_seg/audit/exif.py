@@ -1,6 +1,6 @@
 """Images with an Exif orientation tag, and the pixels that their masks were drawn on.
 
-Readers of images turn an image as its tag says, readers of masks do not. A mask that was drawn on the stored pixels
+Readers of images turn an image by its tag, readers of masks do not. A mask that was drawn on the stored pixels
 then lies sideways on its image; one that was drawn on the upright image fits.
 """
 
@@ -25,10 +25,10 @@ STORED, UPRIGHT, EITHER, NEITHER = "stored", "upright", "either", "neither"
 
 
 class Readers:
-    """How a pipeline reads images and masks: asked of its own loading steps, once for each file format.
+    """How a pipeline reads images and masks, tried with its loading steps once for each file format.
 
     Args:
-        pipeline: configs of its transforms; mmseg's defaults take the place of missing steps.
+        pipeline: configs of its transforms; mmseg's defaults replace missing steps.
     """
 
     def __init__(self, pipeline: Sequence[Any] = ()) -> None:
@@ -39,23 +39,23 @@ class Readers:
 
     @property
     def ignores_tags(self) -> bool:
-        """Whether the pipeline leaves images as stored because its config says so."""
+        """Return whether the config makes the pipeline read images as stored."""
         flag = self.image_step.get("color_type", "color")
         if isinstance(flag, str):
             return flag == "unchanged" or flag.endswith("_ignore_orientation")
-        return bool(flag & cv2.IMREAD_IGNORE_ORIENTATION)  # which -1, unchanged, has too
+        return bool(flag & cv2.IMREAD_IGNORE_ORIENTATION)  # part of -1 (unchanged), too
 
     def turn_image(self, picture: Picture) -> bool:
-        """Whether an image of this format, with this kind of tag, is turned when read."""
+        """Return whether an image of this format, with this kind of tag, is turned when read."""
         return picture.turned and self._turn("img", picture)
 
     def turn_mask(self, picture: Picture) -> bool:
-        """Whether a mask of this format, with this kind of tag, is turned when read."""
+        """Return whether a mask of this format, with this kind of tag, is turned when read."""
         return picture.turned and self._turn("gt_seg_map", picture)
 
     def _turn(self, key: str, picture: Picture) -> bool:
         writable = picture.format in WRITABLE and picture.tag == "exif"
-        kind = picture.format if writable else "JPEG"  # MPO is JPEG's kin; the other kind of tag is XMP for all
+        kind = picture.format if writable else "JPEG"  # MPO is like JPEG; the other kind of tag is XMP for all
         question = (key, kind, picture.tag)
         if question not in self._known:
             self._known[question] = self._ask(key, kind, picture.tag)
@@ -73,14 +73,14 @@ class Readers:
                 img_path=str(path), seg_map_path=str(path), reduce_zero_label=False, label_map=None, seg_fields=[]
             )
             step = dict(self.image_step if key == "img" else self.mask_step)
-            step.pop("reduce_zero_label", None)  # the results say it
+            step.pop("reduce_zero_label", None)  # its effect is in the results
             return bool(TRANSFORMS.build(step)(results)[key].shape[:2] == (16, 8))
 
 
 class Tagged(NamedTuple):
     """An image with an orientation tag.
 
-    ``drawn`` says which pixels its mask fits by size, ``read`` whether it is read ``stored`` or ``upright``.
+    ``drawn`` names the pixels whose size its mask has, ``read`` is how the image is read: ``stored`` or ``upright``.
     """
 
     path: str
@@ -91,20 +91,20 @@ class Tagged(NamedTuple):
     drawn: str
     read: str
 
-    def wrong(self, said: Optional[str]) -> Optional[str]:
-        """Name the kind of ``report.NEXT_STEPS`` that it is: None where image and mask fit.
+    def wrong(self, stated: Optional[str]) -> Optional[str]:
+        """Return the kind of the problem, a key of ``report.NEXT_STEPS``; None if image and mask fit.
 
         Args:
-            said: pixels that masks were drawn on, where their size does not show it; None: unknown.
+            stated: pixels that masks were drawn on, used where sizes do not show it; None: unknown.
         """
-        drawn = self.drawn_by(said)
+        drawn = self.drawn_by(stated)
         if drawn == self.read:
             return None
         return {None: "turned or not", STORED: "turned", UPRIGHT: "not turned"}.get(drawn, "size")
 
-    def drawn_by(self, said: Optional[str]) -> Optional[str]:
-        """Return which pixels its mask was drawn on; where the sizes do not show it, what the config states."""
-        return said if self.drawn == EITHER else self.drawn
+    def drawn_by(self, stated: Optional[str]) -> Optional[str]:
+        """Return which pixels its mask was drawn on: by the sizes or, where they do not show it, as stated."""
+        return stated if self.drawn == EITHER else self.drawn
 
     @property
     def detail(self) -> str:
@@ -125,6 +125,6 @@ def tagged_pair(readers: Readers, path: str, image: Picture, mask_path: str, mas
     return Tagged(path, image.orientation, image.size, mask_path, size, drawn, read)
 
 
-def said_of(readers: Readers, exif: Optional[str]) -> Optional[str]:
-    """Return which pixels the masks were drawn on by the config: by ``data_check.exif``, or by how it reads images."""
+def stated_by(readers: Readers, exif: Optional[str]) -> Optional[str]:
+    """Return the pixels that the config states for its masks, by ``data_check.exif`` or by how it reads images."""
     return exif or (STORED if readers.ignores_tags else None)

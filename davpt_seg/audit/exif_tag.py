@@ -1,4 +1,4 @@
-"""Sets the Exif orientation of an image file to 1 (upright) in place, without decoding a pixel."""
+"""Change of an image file's Exif orientation to 1 (upright), in place, without decoding a pixel."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class _Block(NamedTuple):
 
 
 def drop_orientation(path: str) -> None:
-    """Set the orientation tag of an image file to 1; every other byte stays, but a PNG chunk's checksum.
+    """Set the orientation tag of an image file to 1; no other byte changes, except a PNG chunk's checksum.
 
-    The file is replaced by a complete new one, after its stored pixels were compared (of TIFF, which Pillow turns
-    itself, they are not).
+    The file is replaced by a complete new one, after their stored pixels were compared (not for TIFF, which Pillow
+    turns itself).
 
     Raises:
-        DataError: no Exif orientation where JPEG, PNG, WebP and TIFF have it, or a file whose pixels would change.
+        DataError: no Exif orientation is found where JPEG, PNG, WebP and TIFF have it, or pixels would change.
     """
     content = bytearray(Path(path).read_bytes())
     changed = [block for block in _exif_blocks(content) if _set_upright(content, block)]
@@ -51,7 +51,7 @@ def drop_orientation(path: str) -> None:
 
 
 def _replace(path: str, content: bytearray) -> None:
-    """Put a complete file in the place of the old one, once their pixels were compared."""
+    """Replace the file by a complete new one, after their pixels were compared."""
     kind = read_picture(path, decode=False).format
     with replacing(path) as part:
         part.write_bytes(content)

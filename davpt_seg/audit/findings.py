@@ -1,4 +1,4 @@
-"""What an audit of a data set finds."""
+"""Findings of a data set's audit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Finding(NamedTuple):
-    """Something wrong or remarkable: its kind (a key of ``report.NEXT_STEPS`` or ``NOTES``), the file, what exactly."""
+    """A problem or a note: its kind (a key of ``report.NEXT_STEPS`` or ``NOTES``), the file, and details."""
 
     kind: str
     path: str
@@ -16,11 +16,11 @@ class Finding(NamedTuple):
 
 @dataclass
 class SplitAudit:
-    """What was found in one split.
+    """Findings of one split.
 
-    ``seen_in`` counts the images of each class. Of label maps, ``pixels`` counts the pixels of each class and ``void``
-    those of none, ``masks`` the masks that were read and ``void_masks`` those without any class. All are zero if no
-    label was read.
+    ``seen_in`` counts the images of each class. For label maps, ``pixels`` counts the pixels of each class, ``void``
+    the void pixels, ``masks`` the masks that were read and ``void_masks`` the masks without any class. All are zero if
+    no label was read.
     """
 
     split: str
@@ -39,6 +39,6 @@ class SplitAudit:
 
     @property
     def never_seen(self) -> tuple[str, ...]:
-        """Classes that no image has."""
-        read = self.decoded or any(self.seen_in)  # lists tell labels without decoding
+        """Return the classes that no image has."""
+        read = self.decoded or any(self.seen_in)  # lists have labels without decoding
         return tuple(name for name, count in zip(self.classes, self.seen_in) if not count) if read else ()

@@ -1,4 +1,4 @@
-"""What values of masks that are no class are likely to be."""
+"""Advice on mask values that are no class: what they are likely to be."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Collection
 
 from .label_values import VOID, Scheme, listed
 
-# What convert("L") makes of the first 21 colours of VOC's palette and of its void, which most palette masks have.
+# Results of convert("L") for the first 21 colours of VOC's palette and its void, which most palette masks have.
 VOC_GRAYS = {0, 15, 19, 34, 38, 52, 53, 57, 72, 75, 76, 90, 94, 109, 113, 128, 133, 147, 151, 220}
 
 
 def advice_on(wrong: Collection[int], held: Collection[int], scheme: Scheme) -> str:
-    """Say what values that are no class are likely to be; nothing, if nothing is likely.
+    """Describe the likely meaning of values that are no class; empty if none is likely.
 
     Args:
         wrong: values that are neither a class nor void.
-        held: all values that were seen, those included.
-        scheme: what the data set makes of them.
+        held: all values that were seen, the wrong ones included.
+        scheme: meaning of values in the data set.
     """
     count = len(scheme.classes)
     values = sorted(set(held))

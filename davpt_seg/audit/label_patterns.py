@@ -1,4 +1,4 @@
-"""What the values of all masks say about a config: which contradict it, and what is likely meant."""
+"""Contradictions between a config and the values of all masks, with the likely fix."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from .label_values import VOID, SeenValues, listed
 
-ENOUGH = 2048  # masks of a split, after which a class that no mask held is absent
+ENOUGH = 2048  # masks of a split after which an unseen class counts as absent
 
 
 class Contradiction(NamedTuple):
-    """A kind of ``report.NEXT_STEPS`` or ``NOTES``, the split it is about, and what was found, as a sentence."""
+    """A contradiction: its kind (a key of ``report.NEXT_STEPS`` or ``NOTES``), its split, and a sentence on it."""
 
     kind: str
     split: str
@@ -22,12 +22,12 @@ class Contradiction(NamedTuple):
 def contradictions(splits: Mapping[str, SeenValues]) -> list[Contradiction]:
     """Find values that contradict the config in all masks that were read.
 
-    Certain are: a split without any class, one class alone in training or in all splits (without training: beside
-    void), and ``reduce_zero_label`` with 0 and all classes but the last. Other absent classes are no contradiction:
-    data sets may lack some.
+    Three contradictions are certain: a split without any class; a single class in training or in all splits (without
+    training: a single class and void); and ``reduce_zero_label`` with 0 and all classes but the last. Other absent
+    classes are no contradiction: data sets may lack some.
 
     Args:
-        splits: what was seen, by split; those without masks are skipped.
+        splits: values that were seen, by split; splits without masks are skipped.
     """
     splits = {name: seen for name, seen in splits.items() if seen.masks}
     found = [_all_void(name, seen) for name, seen in splits.items() if seen.void_masks == seen.masks]
@@ -38,12 +38,12 @@ def contradictions(splits: Mapping[str, SeenValues]) -> list[Contradiction]:
     if any(case.certain for case in shifted):
         return shifted
     alone = [(name, seen) for name, seen in splits.items() if one_class(splits, name)]
-    few = not any(name.startswith("train") for name in splits)  # a test of some images, which may hold one class
+    few = not any(name.startswith("train") for name in splits)  # a test on few images may hold one class
     return shifted + [_one_class(name, seen, few) for name, seen in alone] + _absent(splits)
 
 
 def suspicious(splits: Mapping[str, SeenValues]) -> set[str]:
-    """Name the splits of which more masks must be read to know whether they contradict the config."""
+    """Return the splits whose read masks are too few to decide whether they contradict the config."""
     return {
         name
         for name, seen in splits.items()
@@ -52,7 +52,7 @@ def suspicious(splits: Mapping[str, SeenValues]) -> set[str]:
 
 
 def _shift_is_open(splits: Mapping[str, SeenValues], name: str) -> bool:
-    """Whether more masks can show that ``reduce_zero_label`` is wrong; many masks without other classes cannot."""
+    """Return whether more masks can show that ``reduce_zero_label`` is wrong; many masks of one class cannot."""
     if not last_is_missing(splits, name):
         return False
     classes = set(range(len(splits[name].scheme.classes)))
@@ -60,7 +60,7 @@ def _shift_is_open(splits: Mapping[str, SeenValues], name: str) -> bool:
 
 
 def one_class(splits: Mapping[str, SeenValues], name: str) -> bool:
-    """Whether one class of several is all that training holds, or, of another split, all that any split holds."""
+    """Return whether training holds one class only or, for another split, all splits hold one class only."""
     training = name.startswith("train")
     compared = [seen for other, seen in splits.items() if other.startswith("train") or not training]
     held = set().union(*(seen.classes for seen in compared))
@@ -68,7 +68,7 @@ def one_class(splits: Mapping[str, SeenValues], name: str) -> bool:
 
 
 def last_is_missing(splits: Mapping[str, SeenValues], name: str) -> bool:
-    """Whether ``reduce_zero_label`` makes 0 void here, while the last class is in no split."""
+    """Return whether ``reduce_zero_label`` makes 0 void here, while the last class is in no split."""
     scheme = splits[name].scheme
     last = len(scheme.classes) - 1
     shifts = scheme.reduce_zero_label and scheme.of(0) == VOID and scheme.of(last + 1) == last
@@ -120,7 +120,7 @@ def _shifted(splits: Mapping[str, SeenValues]) -> Contradiction:
 
 
 def _absent(splits: Mapping[str, SeenValues]) -> list[Contradiction]:
-    """Note the one class that is in no mask, where a value that is void or missing may be meant for it."""
+    """Note the one class that is in no mask, if a void or missing value may be intended for it."""
     name, seen = next(iter(splits.items()))
     scheme, count = seen.scheme, len(seen.scheme.classes)
     if count < 3 or not all(other.complete and other.scheme.classes == scheme.classes for other in splits.values()):

@@ -1,4 +1,4 @@
-"""Reads some masks of each split before training, and all of them where some contradict the config."""
+"""Check of some masks of each split before training, and of all where some contradict the config."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ logger = logging.getLogger("davpt_seg")
 
 
 class MaskValues(NamedTuple):
-    """A mask's number of pixels of each value, its file format, whether its borders look interpolated, its palette."""
+    """A mask's pixel count of each value, its file format, whether its borders look interpolated, and its palette."""
 
     path: str
     histogram: np.ndarray
@@ -41,14 +41,14 @@ class MaskValues(NamedTuple):
 
 
 def read_values(path: str) -> Optional[MaskValues]:
-    """Read a mask; None if it cannot be read or is no label map, which training refuses by name when it meets it."""
+    """Read a mask; None if it cannot be read or is no label map, which training refuses by name."""
     try:
         mask = read_picture(path, decode=True)
     except UNREADABLE:
         return None
     if label_map_problem(mask.mode, mask.bits) or mask.values is None or mask.values.min() < 0:
         return None
-    values = np.minimum(mask.values.ravel().astype(np.int64), MOST + 1)  # which is no class either
+    values = np.minimum(mask.values.ravel().astype(np.int64), MOST + 1)  # no class either
     histogram = np.bincount(values, minlength=256)
     return MaskValues(path, histogram, mask.format, looks_interpolated(mask.values), mask.palette)
 
@@ -82,17 +82,17 @@ class _Split:
 def check_labels(datasets: Mapping[str, Mapping[str, Any]], settings: DataCheck = STRICT) -> None:
     """Refuse masks whose values contradict the config.
 
-    At most 64 masks of each split are read; more only as long as those that were read contradict the config.
+    At most 64 masks of each split are read, and more only as long as the masks read so far contradict the config.
 
     Args:
         datasets: configs of data sets by split, or of wrappers around them. Kinds other than mmseg's
-            ``BaseSegDataset``, data sets without classes or masks, and those whose pipeline loads masks by a custom
-            step, which may give the values another meaning, are not looked at.
-        settings: ``labels="warn"`` logs a warning instead.
+            ``BaseSegDataset``, data sets without classes or masks, and pipelines that load masks by a custom step,
+            which may give the values another meaning, are skipped.
+        settings: checks of the config; ``labels="warn"`` logs a warning instead.
 
     Raises:
-        DataError: values that are no class, masks that interpolation or JPEG mixed, splits without any class, with one
-            class alone, or with ``reduce_zero_label`` where 0 is a class.
+        DataError: values that are no class, masks that interpolation or JPEG mixed, or splits without any class, with
+            a single class, or with ``reduce_zero_label`` where 0 is a class.
     """
     splits = list(_splits(datasets))
     for split in splits:
@@ -129,7 +129,7 @@ def _splits(datasets: Mapping[str, Mapping[str, Any]]) -> Iterator[_Split]:
 
 
 def _refuse_wrong(split: _Split, masks: Sequence[MaskValues], settings: DataCheck) -> None:
-    """Refuse labels that no class has, and masks that were mixed along their borders."""
+    """Refuse labels that are no class, and masks with mixed labels along borders."""
     if not masks:
         return
     mixed = [mask.path for mask in masks if mask.format in ("JPEG", "MPO")] or [

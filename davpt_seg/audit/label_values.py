@@ -1,4 +1,4 @@
-"""The values that masks hold, and what a data set makes of them."""
+"""Values of masks, and the classes that a data set makes of them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ VOID, WRONG = -1, -2
 
 
 class Scheme(NamedTuple):
-    """What a data set makes of the values in its masks.
+    """Meaning of mask values in a data set.
 
     Args:
-        labels: class of each value, ``VOID`` or ``WRONG``, as ``audit.label_table`` gives it.
+        labels: class of each value, ``VOID`` or ``WRONG``, as ``audit.label_table`` returns it.
         classes: names of the C classes.
         reduce_zero_label: whether 0 is void and every other value is shifted down by one.
     """
@@ -31,17 +31,17 @@ class Scheme(NamedTuple):
 
     @property
     def allowed(self) -> str:
-        """The values of the classes, as text."""
+        """Return the values of the classes as text."""
         values = np.flatnonzero(self.labels >= 0)
         return f"{values.min()} to {values.max()}" if len(values) else "none"
 
 
 @dataclass
 class SeenValues:
-    """The values in the masks of one split.
+    """Values in the masks of one split.
 
-    ``pixels`` counts them by value, ``masks`` the masks that were read, ``void_masks`` those that hold no class,
-    ``complete`` says that all masks were read.
+    ``pixels`` counts pixels by value, ``masks`` the masks that were read, ``void_masks`` the masks without a class;
+    ``complete`` is whether all masks were read.
     """
 
     scheme: Scheme
@@ -59,12 +59,12 @@ class SeenValues:
 
     @property
     def classes(self) -> set[int]:
-        """The classes that were seen."""
+        """Return the classes that were seen."""
         return {self.scheme.of(v) for v in self.pixels} - {VOID, WRONG}
 
     @property
     def wrong(self) -> list[int]:
-        """The values that are neither a class nor void."""
+        """Return the values that are neither a class nor void."""
         return sorted(v for v in self.pixels if self.scheme.of(v) == WRONG)
 
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-FEWEST = 20  # ramps that are no accident
-LINES = 256  # rows, and columns, that are looked at
-FLAT = 0.5  # share of pixels equal to both their neighbours, below which a mask is no label map of regions
+FEWEST = 20  # ramps; fewer may be an accident
+LINES = 256  # rows, and columns, that are examined
+FLAT = 0.5  # smallest share of pixels equal to both neighbours in a label map of regions
 
 
 def looks_interpolated(values: np.ndarray) -> bool:
-    """Whether a mask's borders run through values between those of the regions they part.
+    """Return whether values at a mask's borders lie between the values of the adjacent regions.
 
-    Between regions of 1 and 9, interpolation leaves pixels of 3 or 7, which no object of that place has. In an intact
-    mask nearly every border is a jump between two flat sides. A single pixel of 1 between 0 and 2 shows nothing:
-    outlines of cells and thin layers are numbered like that.
+    Between regions of 1 and 9, interpolation leaves pixels of 3 or 7, though no object there has these labels. In an
+    intact mask nearly every border is a jump between two flat sides. A single pixel of 1 between 0 and 2 proves
+    nothing: outlines of cells and thin layers are numbered so.
 
     Args:
-        values: (H, W) of integers.
+        values: integers (H, W).
     """
     height, width = values.shape
     rows = _borders(values[:: max(1, height // LINES)])
@@ -27,7 +27,7 @@ def looks_interpolated(values: np.ndarray) -> bool:
 
 
 def _borders(values: np.ndarray) -> tuple[int, int, float]:
-    """Count ramps and jumps along rows, and the share of pixels that equal both neighbours."""
+    """Return the numbers of ramps and jumps along rows, and the share of pixels that equal both neighbours."""
     if values.shape[1] < 4:
         return 0, 0, 0.0
     steps = np.diff(values.astype(np.int32), axis=1)  # (H, W - 1)

@@ -1,4 +1,4 @@
-"""What whole copies of the published data sets hold."""
+"""Contents of complete copies of the published data sets."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ COUNTS: dict[str, dict[str, tuple[int, ...]]] = {
 
 
 def expected_images(config: Any, split: str) -> tuple[int, ...]:
-    """Return how many images a split of a published data set may have; empty where nothing is known.
+    """Return the possible numbers of images of a published data set's split; empty where none are known.
 
     Args:
-        config: of the data set.
-        split: ``train``, ``val`` or ``test``; data sets of ours have their own ``split`` in the config.
+        config: config of the data set.
+        split: ``train``, ``val`` or ``test``; our data sets have a ``split`` in the config instead.
     """
     config = unwrapped(config)
     recognition = recognition_kind(config)
@@ -63,7 +63,7 @@ def ade20k(root: str) -> dict[str, dict[str, Any]]:
 
 
 def pascal_context(root: str, classes: int = 60) -> dict[str, dict[str, Any]]:
-    """Return the data sets of PASCAL Context in mmseg's layout of ``VOC2010``, by split; of 60 or 59 classes."""
+    """Return the data sets of PASCAL Context with 60 or 59 classes, by split, in mmseg's layout of ``VOC2010``."""
     return {
         split: dict(
             type="PascalContextDataset" if classes == 60 else "PascalContextDataset59",
@@ -80,10 +80,10 @@ def vtab(root: str, names: Sequence[str] = ()) -> dict[str, dict[str, dict[str, 
 
     Args:
         root: folder of the tasks' folders.
-        names: of tasks, or of folders of one's own in that layout; none: all 19.
+        names: names of tasks, or of custom folders in that layout; none: all 19.
 
     Raises:
-        ValueError: a name that is neither, or a root that is one task's folder.
+        ValueError: an unknown name, or a root that is one task's folder.
     """
     if osp.isfile(Path(root) / "train800.txt"):
         raise InputError(f"{root} is the folder of one task: give {Path(root).parent} {Path(root).name}")
@@ -103,7 +103,7 @@ def fgvc(root: str, names: Sequence[str] = ()) -> dict[str, dict[str, dict[str, 
 
     Args:
         root: folder of the sets' folders, which have their usual names (``FGVC_SETS``).
-        names: of sets; none: all five.
+        names: names of sets; none: all five.
 
     Raises:
         ValueError: an unknown name, or a root that is one set's folder.

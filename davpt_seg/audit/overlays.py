@@ -1,4 +1,4 @@
-"""Masks painted over their images, for a look at both readings of an Exif tag."""
+"""Masks painted over their images, to compare both readings of an Exif tag."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ BACK = {6: 8, 8: 6}  # the other turns undo themselves
 def write_overlays(pairs: Sequence[Tagged], folder: Path) -> list[Path]:
     """Write an image for each pair: its mask over the pixels as stored, and over the upright image.
 
-    Omitted are panels whose image and mask differ in size, pairs that cannot be read, and masks in colours.
+    Panels whose image and mask differ in size, unreadable pairs, and masks in colours are omitted.
 
     Args:
         pairs: tagged images with their masks.
-        folder: made if it does not exist.
+        folder: output folder, created if it does not exist.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []

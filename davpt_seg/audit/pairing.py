@@ -1,4 +1,4 @@
-"""Images, masks and lists compared by their names: what is missing, left over or in two splits."""
+"""Comparison of images, masks and lists by name: what is missing, left over or in two splits."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .preflight import open_dataset, renamed
 from .stray_files import is_hidden, unread_images
 
 # Official releases hold some images twice (dSprites: a turned square is the same square); more than this share of a
-# split is no such accident.
+# split is no accident.
 SAME_CONTENT = 0.01
 
 
 def pairing(dataset: Any, items: list[dict[str, Any]]) -> list[Finding]:
-    """Compare images, masks and list: what is missing, left over or listed twice."""
+    """Find images, masks and list entries that are missing, left over or listed twice."""
     findings = []
     for key, kind in (("img_path", "missing image"), ("seg_map_path", "missing mask")):
         missing = [item[key] for item in items if key in item and not os.path.isfile(item[key])]
@@ -29,19 +29,19 @@ def pairing(dataset: Any, items: list[dict[str, Any]]) -> list[Finding]:
     findings += [Finding("listed twice", path, f"in {dataset.ann_file}") for path in twice]
     folder = dataset.data_prefix.get("seg_map_path")
     if folder and not dataset.ann_file:  # a list omits masks on purpose: those of the other split
-        wanted = {os.path.normpath(item["seg_map_path"]) for item in items}
-        wanted |= {os.path.normpath(mask) for mask in unread_images(dataset, items).values()}  # named with their images
+        used = {os.path.normpath(item["seg_map_path"]) for item in items}
+        used |= {os.path.normpath(mask) for mask in unread_images(dataset, items).values()}  # named with their images
         there = sorted(path for path in Path(folder).rglob(f"*{dataset.seg_map_suffix}"))
         findings += [
             Finding("mask without image", str(path))
             for path in there
-            if os.path.normpath(path) not in wanted and not is_hidden(PurePath(os.path.relpath(path, folder)))
+            if os.path.normpath(path) not in used and not is_hidden(PurePath(os.path.relpath(path, folder)))
         ]
     return findings
 
 
 def overlaps(splits: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
-    """Find images that both training and another split have.
+    """Find images of training that another split has, too.
 
     Args:
         splits: configs of mmseg data sets by split; those that cannot be opened are skipped.
@@ -64,13 +64,13 @@ def overlaps(splits: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
 
 
 def copies(first: str, some: Mapping[str, str], second: str, others: Mapping[str, str]) -> list[Finding]:
-    """Find images of one split whose content another has under another name.
+    """Find images of one split that another split has under another name.
 
     Args:
         first: name of a split.
-        some: its images: digest of the content by path.
+        some: digest of the content by path, of its images.
         second: name of the other split.
-        others: its images.
+        others: digests of the other split's images.
     """
     known = {digest: path for path, digest in some.items()}
     return [
@@ -81,13 +81,13 @@ def copies(first: str, some: Mapping[str, str], second: str, others: Mapping[str
 
 
 def copies_of_training(splits: Mapping[str, Mapping[str, str]]) -> tuple[list[Finding], list[Finding]]:
-    """Find images of training in other splits, under other names.
+    """Find images of training that other splits have under other names.
 
     Args:
         splits: digests by path, by split.
 
     Returns:
-        Problems, and what is only remarkable: few images of a large split.
+        Problems, and notes: few images of a large split.
     """
     problems: list[Finding] = []
     notes: list[Finding] = []
@@ -100,5 +100,5 @@ def copies_of_training(splits: Mapping[str, Mapping[str, str]]) -> tuple[list[Fi
 
 
 def are_many(found: Sequence[Finding], images: Mapping[str, str]) -> bool:
-    """Whether copies are too many for an accident of a release."""
+    """Return whether there are too many copies for an accident of a release."""
     return len(found) > SAME_CONTENT * len(images)

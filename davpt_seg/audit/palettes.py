@@ -1,4 +1,4 @@
-"""Masks with a palette: numbers that mean another class in another file have their colours mixed up."""
+"""Check of palette masks for class numbers that change meaning between files."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Colour = tuple[int, ...]
 
 
 class Palettes:
-    """The colours of the numbers in the masks seen so far.
+    """Colours of the numbers in the masks seen so far.
 
-    A program that makes a palette of each colour mask by itself numbers the colours in another order in every file: the
-    colours look right, and the numbers, which training reads, mean nothing. Then a colour has several numbers
-    (``palettes``). Numbers that have another colour in another file, without this, may well be right: training reads no
-    colours (``colours``).
+    A program that makes a separate palette for each colour mask numbers the colours in another order in every file: the
+    colours look right, but the numbers, which training reads, mean nothing. Then a colour has several numbers
+    (``palettes``). If only a number has several colours, the masks may be right, because training reads no colours
+    (``colours``).
     """
 
     def __init__(self) -> None:
@@ -25,12 +25,12 @@ class Palettes:
         self._numbers: dict[Colour, tuple[int, str]] = {}
 
     def compare(self, path: str, palette: Optional[np.ndarray], histogram: np.ndarray) -> list[Finding]:
-        """Compare a mask's colours with those of the masks before it; the worse finding, if any.
+        """Compare a mask's colours with those of earlier masks, and return the worse finding, if any.
 
         Args:
-            path: of the mask.
-            palette: its (N, 3) colours; None for a mask without palette.
-            histogram: its number of pixels of each value.
+            path: path of the mask.
+            palette: colours of the mask, (N, 3); None for a mask without palette.
+            histogram: number of pixels of each value.
         """
         if palette is None:
             return []

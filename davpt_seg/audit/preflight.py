@@ -1,4 +1,4 @@
-"""Finds missing folders, masks and empty files before training does."""
+"""Check for missing folders and masks and for empty files, before training."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def open_dataset(config: ConfigDict) -> Optional[Any]:
     """Open a data set of mmseg or of ours without reading its list, and check its folders.
 
     Args:
-        config: of the data set, or of a wrapper around one.
+        config: config of the data set, or of a wrapper around one.
 
     Returns:
         A lazy ``BaseSegDataset`` or ``RecognitionDataset``; None for other kinds.
@@ -64,14 +64,14 @@ def open_dataset(config: ConfigDict) -> Optional[Any]:
 
 
 def unwrapped(config: Any) -> Any:
-    """Return the config of the data set inside RandomSubset, RepeatDataset and their like."""
+    """Return the config of the data set inside wrappers such as RandomSubset and RepeatDataset."""
     while isinstance(config.get("dataset"), dict):
         config = config["dataset"]
     return config
 
 
 def leaves(config: Any) -> Iterator[Any]:
-    """Yield the configs of the data sets inside those that repeat, draw from or join others."""
+    """Yield the configs of the data sets inside wrappers that repeat, draw from or join others."""
     if not config:
         return
     inner = config.get("datasets") or [config.get("dataset")]
@@ -96,22 +96,22 @@ def whereabouts(dataset: Any) -> str:
 
 
 def check_dataset(config: ConfigDict, settings: DataCheck = STRICT) -> int:
-    """Check that a data set has its folders, lists and images, and of mmseg's its masks.
+    """Check that a data set has its folders, lists and images, and mmseg's data sets their masks.
 
-    Of files only the headers of images and masks are read: ``tools/check_dataset.py`` reads all.
+    Only the headers of images and masks are read; ``tools/check_dataset.py`` reads complete files.
 
     Args:
-        config: of the data set, or of a wrapper around one or several. Kinds other than mmseg's ``BaseSegDataset``
-            and our ``RecognitionDataset`` are left alone.
-        settings: of the config: what is refused.
+        config: config of the data set, or of a wrapper around one or several. Kinds other than mmseg's
+            ``BaseSegDataset`` and our ``RecognitionDataset`` are skipped.
+        settings: strictness that the config sets.
 
     Returns:
-        How many images it has.
+        The number of images.
 
     Raises:
         DataError: a missing or bad list, a missing folder, no image, images without mask, empty files, images that are
-            read from hidden folders or not read for their suffix, JPEG masks, images whose Exif tag turns them
-            away from their masks, or files deeper than the pipeline reads them.
+            read from hidden folders or not read because of their suffix, JPEG masks, images that no longer fit their
+            masks once turned by Exif, or files with more bits than the pipeline reads.
     """
     return sum(_check(leaf, settings) for leaf in leaves(config))
 
@@ -150,14 +150,14 @@ def _check(config: Any, settings: DataCheck) -> int:
 
 
 def renamed(paths: Iterable[str]) -> dict[str, str]:
-    """Say of each missing file which one is there in its place, if one is."""
+    """Describe, for each missing file, the similar one in its place, if there is one."""
     found = same_names(path for path in paths if not osp.exists(path))
     advice = "rename it, or set img_suffix or seg_map_suffix"
     return {path: f" (there is {there}: {advice})" for path, there in found.items()}
 
 
 def without_images(dataset: Any) -> str:
-    """Say where a data set has no image."""
+    """Describe where a data set has no image."""
     if isinstance(dataset, RecognitionDataset):
         paths = dataset.list_paths(dataset.data_root, dataset.name, dataset.split)
         return f"no image in {', '.join(map(str, paths))}"

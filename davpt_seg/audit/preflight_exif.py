@@ -1,4 +1,4 @@
-"""Refuses images that are turned when read while their masks are not, before training starts."""
+"""Check, before training, for images that are turned when read while their masks are not."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Optional
 from ..datasets.pictures import UNREADABLE, Headers, Picture, read_picture
 from ..errors import DataError
 from ..long_work import MANY, WORKERS, in_parallel
-from .exif import Readers, Tagged, said_of, tagged_pair
+from .exif import Readers, Tagged, stated_by, tagged_pair
 
 CURES = {
     "turned": "are turned when read, while their masks have the size of the pixels as stored. Drop the tags, which "
@@ -18,7 +18,7 @@ CURES = {
     "remove data_check.exif=stored and the step's color_type, or take a backend that turns them "
     "(imdecode_backend='cv2' or 'pillow')",
     "turned or not": "have masks whose size fits both the stored and the upright pixels. Look at both readings "
-    "(python tools/check_dataset.py CONFIG --overlays DIR), and say which is right: --cfg-options "
+    "(python tools/check_dataset.py CONFIG --overlays DIR), and state which is right: --cfg-options "
     "data_check.exif=upright if the masks fit the upright images, data_check.exif=stored if they fit the pixels as "
     "stored",
     "size": "have masks of another size; make these again at the image's size, without interpolation",
@@ -38,19 +38,19 @@ def check_orientation(
 
     Args:
         where: name of the data set, for messages.
-        items: of ``load_data_list``; those without mask are skipped.
+        items: items of ``load_data_list``; those without mask are skipped.
         pipeline: configs of the transforms that read them.
-        exif: ``data_check.exif``.
-        headers: of the images.
+        exif: value of ``data_check.exif``.
+        headers: headers of the images.
 
     Raises:
-        DataError: a tagged image that would be read otherwise than its mask was drawn, or whose mask does not show it.
+        DataError: a tagged image is not read as its mask was drawn, or this is unknown.
     """
     readers = Readers(pipeline)
-    said = said_of(readers, exif)
+    stated = stated_by(readers, exif)
     wrong: dict[str, list[Tagged]] = {}
     for pair in tagged_images(items, readers, headers):
-        kind = pair.wrong(said)
+        kind = pair.wrong(stated)
         if kind:
             wrong.setdefault(kind, []).append(pair)
     for kind, cure in CURES.items():

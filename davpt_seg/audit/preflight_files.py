@@ -1,4 +1,4 @@
-"""Refuses files that are read and should not be, or the other way round, before training starts."""
+"""Check, before training, for files that are read and should not be, and the reverse."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .findings import Finding
 
 logger = logging.getLogger("davpt_seg")
 
-# What each kind of stray file means, and what to do about it.
+# Meaning of each kind of stray file, and what to do about it.
 STRAYS = {
     "hidden": (
         "images are read from hidden folders or folders that a program made for itself",
@@ -32,7 +32,7 @@ def refuse_strays(where: str, found: Sequence[Finding], settings: DataCheck) -> 
     """Refuse, or log, what ``stray_files`` found.
 
     Raises:
-        DataError: the first kind, with how many files it is, one of them, and what to do.
+        DataError: the first kind, with the number of files, an example, and what to do.
     """
     for kind, (meaning, cure) in STRAYS.items():
         paths = [finding.path for finding in found if finding.kind == kind]

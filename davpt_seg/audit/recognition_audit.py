@@ -1,4 +1,4 @@
-"""Reads every image of a recognition data set and finds what would spoil a training or a score."""
+"""Audit of every image of a classification data set, for what would spoil a training or a score."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PARTS = {"train800val200": ("train800", "val200"), "trainval": ("train", "val")}
 
 
 class LabelledImages(NamedTuple):
-    """A split's images: the label of each path, and a digest of the content of those that were read."""
+    """A split's images: label by path, and digest of the content by path for images that were read."""
 
     labels: dict[str, int]
     contents: dict[str, str]
@@ -37,14 +37,14 @@ class LabelledImages(NamedTuple):
 def audit_labelled_images(
     config: Mapping[str, Any], split: str, decode: bool = True, workers: int = 4, settings: DataCheck = STRICT
 ) -> tuple[SplitAudit, LabelledImages]:
-    """Look into every image of one split.
+    """Examine every image of one split.
 
     Args:
-        config: of one of our recognition data sets.
-        split: what to call it.
-        decode: read and decode every image; otherwise only their headers are read.
-        workers: threads.
-        settings: of the config: what is a problem and what is only noted.
+        config: config of one of our classification data sets.
+        split: name of the split.
+        decode: whether to decode every image; otherwise only headers are read.
+        workers: number of threads.
+        settings: strictness that the config sets.
     """
     nothing = LabelledImages({}, {})
     try:
@@ -89,7 +89,7 @@ def _count(audit: SplitAudit, dataset: Any) -> None:
 
 
 def _divided_otherwise(dataset: Any) -> bool:
-    """Whether FGVC's train and val are not as long as VPT's, but together are the release's training images."""
+    """Return whether FGVC's train and val differ in length from VPT's, but together are the release's images."""
     if not isinstance(dataset, FGVCDataset) or dataset.split not in PARTS["trainval"]:
         return False
     paths = dataset.list_paths(dataset.data_root, dataset.name, "trainval")
@@ -106,10 +106,10 @@ def listed(dataset: Any, items: list[dict[str, Any]]) -> list[Finding]:
 
 
 def examine(path: str, decode: bool, deep: bool = False) -> tuple[Optional[Finding], Optional[str]]:
-    """Look into one image.
+    """Examine one image.
 
     Returns:
-        What is wrong, and a digest of its content if it was read.
+        The finding, if any, and a digest of the content if the image was read.
     """
     try:
         picture = read_picture(path, decode)
@@ -124,10 +124,10 @@ def compare_splits(splits: Mapping[str, LabelledImages]) -> tuple[list[Finding],
     """Find images that two splits share and must not.
 
     Args:
-        splits: of one data set, by name; those of ``PARTS`` may share images with their parts.
+        splits: splits of one data set, by name; those of ``PARTS`` may share images with their parts.
 
     Returns:
-        Problems, and what is only remarkable: a few images of the same content.
+        Problems, and notes: a few images of the same content.
     """
     problems: list[Finding] = []
     notes: list[Finding] = []
@@ -138,31 +138,31 @@ def compare_splits(splits: Mapping[str, LabelledImages]) -> tuple[list[Finding],
         problems += [Finding("in two splits", path, f"in {first} and {second}") for path in sorted(shared)]
         same = copies(first, some.contents, second, others.contents)
         (problems if are_many(same, others.contents) else notes).extend(same)
-    for whole, parts in PARTS.items():
-        if splits.keys() >= {whole, *parts} and all(splits[name].labels for name in (whole, *parts)):
-            problems += _not_the_sum(whole, {name: splits[name] for name in (whole, *parts)})
+    for joined, parts in PARTS.items():
+        if splits.keys() >= {joined, *parts} and all(splits[name].labels for name in (joined, *parts)):
+            problems += _not_the_sum(joined, {name: splits[name] for name in (joined, *parts)})
     return _once(problems), _once(notes)
 
 
 def _once(findings: list[Finding]) -> list[Finding]:
-    """Keep the first about each file: what train800 shares with test, train800val200 does too."""
+    """Keep the first finding of each file: what train800 shares with test, train800val200 shares, too."""
     kept: dict[tuple[str, str], Finding] = {}
     for finding in findings:
         kept.setdefault((finding.kind, finding.path), finding)
     return list(kept.values())
 
 
-def _not_the_sum(whole: str, splits: Mapping[str, LabelledImages]) -> list[Finding]:
-    """Find images that the joined split has and its parts lack, with the same label, or the other way round."""
+def _not_the_sum(joined: str, splits: Mapping[str, LabelledImages]) -> list[Finding]:
+    """Find images, with labels, that the joined split has and its parts lack, or the reverse."""
 
     def images(split: LabelledImages) -> Counter[tuple[str, int]]:
         return Counter((split.contents.get(path, path), label) for path, label in split.labels.items())
 
-    joined = images(splits[whole])
+    own = images(splits[joined])
     parts = Counter[tuple[str, int]]()
     for name, split in splits.items():
-        if name != whole:
+        if name != joined:
             parts += images(split)
-    differing = sum(((joined - parts) + (parts - joined)).values())
-    names = " and ".join(name for name in splits if name != whole)
-    return [Finding("not the sum", whole, f"{differing:,} images or labels differ from {names}")] if differing else []
+    differing = sum(((own - parts) + (parts - own)).values())
+    names = " and ".join(name for name in splits if name != joined)
+    return [Finding("not the sum", joined, f"{differing:,} images or labels differ from {names}")] if differing else []

@@ -1,4 +1,4 @@
-"""What an audit found, for people."""
+"""An audit's findings as text."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Mapping, Sequence
 from ..errors import some
 from .findings import Finding, SplitAudit
 
-# What each kind of finding means, and what to do about it.
+# Meaning of each kind of finding, and what to do about it.
 NEXT_STEPS = {
     "not there": ("folder or list missing", "get the data or give its right folder (docs/data.md)"),
     "no folder": (
         "data set without folder",
-        "get it (docs/vtab.md, docs/fgvc.md), or name the sets that you want behind their root",
+        "get it (docs/vtab.md, docs/fgvc.md), or list the sets to check after their root",
     ),
     "not checked": (
         "kind of data set that is not read",
-        "check it by hand: only mmseg's BaseSegDataset, our VTABDataset and FGVCDataset, and their kin are",
+        "check it yourself: only mmseg's BaseSegDataset, our VTABDataset and FGVCDataset, and subclasses are read",
     ),
     "empty": ("split without images", "get the data, or give its right folder and img_suffix"),
     "count": ("number of images is not the published one", "unpack the archive again: it may have been cut off"),
-    "list": ("list that can't be used", "do what it says, or make the list again (docs/vtab.md, docs/fgvc.md)"),
+    "list": ("list that can't be used", "follow the message, or make the list again (docs/vtab.md, docs/fgvc.md)"),
     "list count": (
         "list that is not as long as the published one",
         "get the lists again, or make them with our converter (docs/vtab.md, docs/fgvc.md)",
@@ -52,7 +52,7 @@ NEXT_STEPS = {
     ),
     "turned or not": (
         "image turned by Exif when read, whose mask may have been drawn on either: sizes do not show it",
-        "look at both readings (--overlays DIR), then say which is right: --exif upright (in the config "
+        "look at both readings (--overlays DIR), then state which is right: --exif upright (in the config "
         "data_check.exif=upright), nothing else to do; or --exif stored --drop-orientation, which drops the tag",
     ),
     "hidden": (
@@ -64,17 +64,17 @@ NEXT_STEPS = {
         "rename it to img_suffix, upper and lower case being different (readers look at the content, not at the name)",
     ),
     "lossy": (
-        "mask whose labels are mixed along borders, as interpolation and JPEG leave them",
+        "mask with mixed labels along borders, from interpolation or JPEG",
         "make it again from its source: resized by nearest neighbour, saved as PNG",
     ),
     "palettes": (
         "mask in which a colour has another label than in other masks",
         "make the masks again with one palette for all: training reads the numbers, not the colours",
     ),
-    "all void": ("split whose masks hold no class", "do what it says"),
-    "one class": ("data set with one class alone", "do what it says"),
-    "shifted": ("reduce_zero_label where 0 is a class", "do what it says"),
-    "numbering": ("masks that are numbered otherwise than the classes", "do what it says"),
+    "all void": ("split whose masks hold no class", "follow the message"),
+    "one class": ("data set with a single class", "follow the message"),
+    "shifted": ("reduce_zero_label where 0 is a class", "follow the message"),
+    "numbering": ("masks that are not numbered like the classes", "follow the message"),
     "size": ("mask of another size than its image", "make the mask again at the image's size, without interpolation"),
     "no label map": (
         "mask of colours, fractions, or 2 or 4 bits",
@@ -88,10 +88,10 @@ NEXT_STEPS = {
 }
 
 
-# Problems that a config may call no problem: data_check.labels=warn or data_check.files=warn.
+# Problems that a config may allow: data_check.labels=warn or data_check.files=warn.
 MAY_BE_MEANT = ("hidden", "not read", "palettes", "all void", "one class", "shifted", "numbering")
 
-# What is remarkable and no problem.
+# Findings that are no problem.
 NOTES = {
     "tagged": ("image turned by Exif that fits its mask as it is read", "nothing to do"),
     "lossy": (
@@ -104,13 +104,13 @@ NOTES = {
     ),
     "not judged": (
         "split whose pipeline loads masks by a custom step",
-        "check its masks by hand: what their files hold is not what training sees",
+        "check its masks yourself: training does not see what the files hold",
     ),
-    "absent": ("class that is in no mask", "do what it says, if it is so"),
+    "absent": ("class that is in no mask", "follow the message, if it applies"),
     **{kind: NEXT_STEPS[kind] for kind in MAY_BE_MEANT},
     "division": (
         "list that is not as long as VPT's",
-        "train and val together are the release's: another division, as good, but say so where you compare",
+        "train and val together are the release's images, divided differently: mention it in comparisons",
     ),
     "same content": (
         "image with the content of one in another split",
@@ -119,17 +119,17 @@ NOTES = {
 }
 
 
-def problems_in_words(findings: Sequence[Finding], show: int) -> list[str]:
+def problem_lines(findings: Sequence[Finding], show: int) -> list[str]:
     """List findings by kind, ``show`` of each, with what to do."""
-    return _in_words(findings, NEXT_STEPS, "PROBLEM ", show)
+    return _lines(findings, NEXT_STEPS, "PROBLEM ", show)
 
 
-def notes_in_words(notes: Sequence[Finding], show: int) -> list[str]:
-    """List what is remarkable by kind, ``show`` of each, with what to make of it."""
-    return _in_words(notes, NOTES, "note: ", show)
+def note_lines(notes: Sequence[Finding], show: int) -> list[str]:
+    """List notes by kind, ``show`` of each, with what to do."""
+    return _lines(notes, NOTES, "note: ", show)
 
 
-def _in_words(findings: Sequence[Finding], kinds: Mapping[str, tuple[str, str]], heading: str, show: int) -> list[str]:
+def _lines(findings: Sequence[Finding], kinds: Mapping[str, tuple[str, str]], heading: str, show: int) -> list[str]:
     lines = []
     for kind, (meaning, step) in kinds.items():
         found = [finding for finding in findings if finding.kind == kind]
@@ -141,21 +141,21 @@ def _in_words(findings: Sequence[Finding], kinds: Mapping[str, tuple[str, str]],
     return lines
 
 
-def split_in_words(audit: SplitAudit, show: int) -> str:
-    """Describe one split: its size, its problems, classes that it lacks."""
+def split_text(audit: SplitAudit, show: int) -> str:
+    """Describe one split: its size, its problems, and its missing classes."""
     published = " (as published)" if audit.images in audit.expected else ""
     lines = [f"{audit.split}: {audit.dataset}, {audit.images:,} images{published}"]
-    lines += problems_in_words(audit.findings, show) + notes_in_words(audit.notes, show)
+    lines += problem_lines(audit.findings, show) + note_lines(audit.notes, show)
     if audit.void_masks:
         lines.append(f"  note: {audit.void_masks:,} of {audit.masks:,} masks hold no class, only void")
-    lines += _classes_in_words(audit, show)
+    lines += _class_lines(audit, show)
     if not audit.findings:
         files = "image and mask" if audit.pixels else "image"
         lines.append(f"  complete: every {files} " + ("was read" if audit.decoded else "has a header that fits"))
     return "\n".join(lines)
 
 
-def _classes_in_words(audit: SplitAudit, show: int) -> list[str]:
+def _class_lines(audit: SplitAudit, show: int) -> list[str]:
     lines, never = [], audit.never_seen
     if not audit.pixels and any(audit.seen_in):  # one label an image: no table is needed
         most, least = max(audit.seen_in), min(audit.seen_in)
@@ -168,7 +168,7 @@ def _classes_in_words(audit: SplitAudit, show: int) -> list[str]:
 
 
 def class_table(audits: Sequence[SplitAudit]) -> str:
-    """Tabulate each class's share of the labelled pixels, and the images that hold it, a column pair for each split."""
+    """Tabulate each class's share of the labelled pixels and its number of images, for each split."""
     audits = [audit for audit in audits if audit.decoded and audit.pixels]
     audits = [audit for audit in audits if audit.classes == audits[0].classes]  # a table has one column of names
     if not audits:

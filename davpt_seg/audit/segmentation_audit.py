@@ -1,4 +1,4 @@
-"""Reads every image and mask of a segmentation data set and finds what would spoil a training."""
+"""Audit of every image and mask of a segmentation data set, for what would spoil a training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..errors import DataError, some
 from ..long_work import in_parallel
 from .data_check import STRICT, DataCheck
 from .depth import check_depth, cuts_images, cuts_masks
-from .exif import Readers, said_of, tagged_pair
+from .exif import Readers, stated_by, tagged_pair
 from .findings import Finding, SplitAudit
 from .label_values import VOID, WRONG, Scheme, SeenValues
 from .lossy import looks_interpolated
@@ -26,11 +26,11 @@ from .palettes import Palettes
 from .preflight import open_dataset, whereabouts, without_images
 from .stray_files import JPEG_SUFFIXES, stray_files
 
-MIXED = 0.1  # share of masks that look interpolated, above which it is no accident of thin objects
+MIXED = 0.1  # largest share of masks that may look interpolated because of thin objects
 
 
 class AuditedFiles(NamedTuple):
-    """What the files of one split hold, to be compared with other splits: a digest of each image, and all labels."""
+    """Contents of one split's files, to compare with other splits: a digest of each image, and all labels."""
 
     images: dict[str, str]
     seen: Optional[SeenValues] = None
@@ -39,14 +39,14 @@ class AuditedFiles(NamedTuple):
 def audit_split(
     config: Mapping[str, Any], split: str, decode: bool = True, workers: int = 4, settings: DataCheck = STRICT
 ) -> tuple[SplitAudit, AuditedFiles]:
-    """Look into every file of one split.
+    """Examine every file of one split.
 
     Args:
-        config: of a mmseg data set.
-        split: its name, for the official counts and the progress bar.
-        decode: decode every image and mask; otherwise only their headers are read: sizes and modes.
-        workers: threads.
-        settings: of the config: what is a problem and what is only noted.
+        config: config of a mmseg data set.
+        split: name of the split, for the official counts and the progress bar.
+        decode: whether to decode every image and mask; otherwise only headers are read: sizes and modes.
+        workers: number of threads.
+        settings: strictness that the config sets.
     """
     nothing = AuditedFiles({})
     try:
@@ -74,16 +74,17 @@ def audit_split(
     labels = label_table(dataset, pipeline)
     seen = SeenValues(Scheme(labels, classes, bool(dataset.reduce_zero_label)), complete=decode)
     pixels, seen_in = np.zeros(len(classes), np.int64), np.zeros(len(classes), np.int64)
-    whole = [item for item in items if all(os.path.isfile(item[k]) for k in ("img_path", "seg_map_path") if k in item)]
+    keys = ("img_path", "seg_map_path")
+    present = [item for item in items if all(os.path.isfile(item[key]) for key in keys if key in item)]
     judged = not loads_masks_otherwise(pipeline)
     if not judged:
         result.notes.append(Finding("not judged", str(dataset.data_prefix.get("seg_map_path"))))
-        whole = [{key: value for key, value in item.items() if key != "seg_map_path"} for item in whole]
+        present = [{key: value for key, value in item.items() if key != "seg_map_path"} for item in present]
     readers = Readers(pipeline)
-    said, deep = said_of(readers, settings.exif), not cuts_images(pipeline)
-    look = partial(examine, labels=labels, decode=decode, readers=readers, said=said, deep=deep)
+    stated, deep = stated_by(readers, settings.exif), not cuts_images(pipeline)
+    look = partial(examine, labels=labels, decode=decode, readers=readers, stated=stated, deep=deep)
     images, mixed, differing, palettes = {}, [], [], Palettes()
-    for pair, item in zip(in_parallel(look, whole, workers, split), whole):
+    for pair, item in zip(in_parallel(look, present, workers, split), present):
         result.findings += pair.findings
         result.notes += pair.notes
         images.update({item["img_path"]: pair.content} if pair.content else {})
@@ -106,23 +107,23 @@ def audit_split(
 
 
 def label_table(dataset: Any, pipeline: Sequence[Any] = ()) -> np.ndarray:
-    """Return what training makes of each value in a mask: (256,) or (65536,) of classes, ``VOID`` or ``WRONG``.
+    """Return the label that training makes of each value in a mask: class, ``VOID`` or ``WRONG``, (256,) or (65536,).
 
-    So ``reduce_zero_label`` and a subset of the classes mean here what they mean in training.
+    So ``reduce_zero_label`` and a subset of the classes have the same effect here as in training.
 
     Args:
-        dataset: of mmseg.
-        pipeline: its steps; where ``LoadAnnotations`` is one, values end at 255, as it reads 8 bits.
+        dataset: data set of mmseg.
+        pipeline: configs of its transforms; with ``LoadAnnotations``, which reads 8 bits, values end at 255.
 
     Raises:
-        DataError: more classes than the pipeline's loader can read, or so many that void is one of them.
+        DataError: more classes than the pipeline's loader can read, or an ``ignore_index`` that is a class.
     """
     loader, classes = find_step(pipeline, *MASK_LOADERS), len(dataset.metainfo["classes"])
     check_depth((), pipeline, classes)
     if classes > 255 and 0 <= dataset.ignore_index < classes:
         raise DataError(
-            f"{classes} classes, of which the data set's ignore_index, {dataset.ignore_index}, is one; set it, like "
-            f"that of LoadLabelMap and the other parts, to {MOST} (docs/data.md)"
+            f"the data set's ignore_index, {dataset.ignore_index}, is one of its {classes} classes; set it, like that "
+            f"of LoadLabelMap and the other parts, to {MOST} (docs/data.md)"
         )
     ignore_index = loader.get("ignore_index", 255) if isinstance(loader, dict) else 255
     values = np.arange(256 if cuts_masks(pipeline) else MOST + 1, dtype=np.uint16)
@@ -134,10 +135,10 @@ def label_table(dataset: Any, pipeline: Sequence[Any] = ()) -> np.ndarray:
 
 
 class Examined(NamedTuple):
-    """What is wrong and what is remarkable about an image and its mask, and what they hold.
+    """Problems and notes of an image and its mask, and their contents.
 
-    ``content`` is a digest of the image if it was decoded, ``histogram`` the number of the mask's pixels of each value
-    that ``label_table`` has, ``interpolated`` whether its labels look mixed along borders, ``palette`` its colours.
+    ``content`` is a digest of the image if it was decoded, ``histogram`` the number of mask pixels of each value of
+    ``label_table``, ``interpolated`` whether labels look mixed along borders, ``palette`` the mask's colours.
     """
 
     findings: list[Finding]
@@ -153,18 +154,18 @@ def examine(
     labels: np.ndarray,
     decode: bool,
     readers: Readers,
-    said: Optional[str] = None,
+    stated: Optional[str] = None,
     deep: bool = False,
 ) -> Examined:
-    """Look into one image and its mask.
+    """Examine one image and its mask.
 
     Args:
-        item: of a data set of mmseg.
-        labels: what each value of a mask means, of ``label_table``.
-        decode: read pixels, not only headers.
-        readers: which of the two turns files with an Exif tag.
-        said: pixels that masks were drawn on, ``stored`` or ``upright``, where sizes do not show it.
-        deep: the pipeline reads images of more than 8 bits as they are.
+        item: item of a mmseg data set.
+        labels: label of each mask value, see :func:`label_table`.
+        decode: whether to read pixels, not only headers.
+        readers: behaviour of the pipeline's readers with an Exif tag.
+        stated: pixels that masks were drawn on, ``stored`` or ``upright``, where sizes do not show it.
+        deep: whether the pipeline reads images of more than 8 bits as they are.
     """
     image_path, mask_path = item["img_path"], item.get("seg_map_path")
     findings: list[Finding] = []
@@ -185,7 +186,7 @@ def examine(
         findings.append(Finding("unreadable", mask_path, str(error)))
     if image and mask and image.turned:
         pair = tagged_pair(readers, image_path, image, mask_path, mask)
-        kind = pair.wrong(said)
+        kind = pair.wrong(stated)
         (findings if kind else notes).append(Finding(kind or "tagged", image_path, pair.detail))
     elif image and mask and image.size != mask.size:
         findings.append(Finding("size", mask_path, f"is {_times(mask.size)}, its image {_times(image.size)}"))

@@ -1,4 +1,4 @@
-"""Files that lie in a data folder and are not read, or are read and should not be: found by their names alone."""
+"""Stray files of a data folder, found by name: not read, or read by mistake."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MADE_BY_PROGRAMS = {"__macosx", "@eadir", "$recycle.bin", "#recycle", "thumbs", 
 
 
 def is_hidden(path: PurePath) -> bool:
-    """Whether a relative path goes through a hidden folder, one that a program made for itself, or is a hidden file."""
+    """Return whether a relative path is a hidden file, or lies in a hidden folder or one that a program made."""
     return any(
         part.startswith(".") or part.lower() in MADE_BY_PROGRAMS for part in path.parts if part not in (".", "..")
     )
@@ -27,8 +27,8 @@ def stray_files(dataset: Any, items: Sequence[Mapping[str, Any]]) -> list[Findin
     """Find images in hidden folders that are read, images with a mask that are not read, and JPEG masks.
 
     Args:
-        dataset: a ``BaseSegDataset``. With an ``ann_file`` its list decides what is read, and only masks are looked at.
-        items: of ``load_data_list``.
+        dataset: a ``BaseSegDataset``. With an ``ann_file``, which lists what is read, only masks are checked.
+        items: items of ``load_data_list``.
     """
     masks = [item["seg_map_path"] for item in items if "seg_map_path" in item]
     found = [Finding("lossy", path, "is a JPEG") for path in masks if path.lower().endswith(JPEG_SUFFIXES)]
@@ -41,15 +41,15 @@ def stray_files(dataset: Any, items: Sequence[Mapping[str, Any]]) -> list[Findin
 
 
 def hidden_images(paths: Iterable[str], folder: str) -> list[Finding]:
-    """Find images that are read from hidden folders below a folder, or from those that a program made for itself."""
+    """Find images that are read from hidden folders, or from those that a program made, below a folder."""
     return [Finding("hidden", path) for path in paths if is_hidden(PurePath(os.path.relpath(path, folder)))]
 
 
 def unread_images(dataset: Any, items: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Find images that differ from what is read by their suffix alone, and have a mask.
+    """Find images with a mask that are not read because of their suffix.
 
     Returns:
-        The mask of each, by the image's path.
+        The mask by the image's path.
     """
     folder, masks = dataset.data_prefix.get("img_path"), dataset.data_prefix.get("seg_map_path")
     if dataset.ann_file or not (folder and masks and os.path.isdir(folder) and os.path.isdir(masks)):
@@ -66,7 +66,7 @@ def unread_images(dataset: Any, items: Sequence[Mapping[str, Any]]) -> dict[str,
 
 
 def _stems(folder: str, suffix: str) -> dict[str, str]:
-    """Map the files of a folder that end in a suffix, whatever its case and image format, to their names without it."""
+    """Map the files of a folder that end in a suffix, in any case and image format, to their names without it."""
     formats = "|".join(map(re.escape, sorted(IMAGE_SUFFIXES, key=len, reverse=True)))
     base = suffix[: -len(PurePath("x" + suffix).suffix) or None]  # _leftImg8bit of _leftImg8bit.png
     ending = re.compile(f"{re.escape(base)}({formats})$", re.IGNORECASE)
@@ -74,23 +74,23 @@ def _stems(folder: str, suffix: str) -> dict[str, str]:
 
 
 def same_names(paths: Iterable[str]) -> dict[str, str]:
-    """Map missing files to those beside them that have their name and another suffix, in any case."""
+    """Map missing files to files beside them with the same name and another suffix, in any case."""
     listed: dict[str, dict[str, list[str]]] = {}
     found = {}
     for path in paths:
-        folder, wanted = os.path.split(path)
+        folder, missing = os.path.split(path)
         if folder not in listed:
             stems = listed[folder] = {}
             for name in sorted(os.listdir(folder or ".")) if os.path.isdir(folder or ".") else ():
                 if PurePath(name).suffix.lower() in IMAGE_SUFFIXES:
                     stems.setdefault(PurePath(name).stem.lower(), []).append(name)
-        there = [name for name in listed[folder].get(PurePath(wanted).stem.lower(), ()) if name != wanted]
+        there = [name for name in listed[folder].get(PurePath(missing).stem.lower(), ()) if name != missing]
         found.update({path: os.path.join(folder, there[0])} if there else {})
     return found
 
 
 def other_suffixes(folder: str) -> str:
-    """Count the images of a folder by suffix, for the message that none has the right one."""
+    """Count the images of a folder by suffix, for messages."""
     counts: dict[str, int] = {}
     for name in _visible(Path(folder)) if os.path.isdir(folder) else ():
         suffix = PurePath(name).suffix

@@ -1,4 +1,4 @@
-"""``tools/run_benchmark.py``, also called ``davpt-seg benchmark``."""
+"""Benchmarks: ``davpt-seg benchmark``, ``tools/run_benchmark.py``."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def main_benchmark(argv: Optional[Sequence[str]] = None, content: Optional[Mappi
 
     Args:
         argv: arguments; by default those of the command line.
-        content: plan of another command, in place of a file's.
+        content: plan of another command, in place of a file.
 
     Returns:
-        0 where all of it is done, 1 where a run failed, 130 where it was interrupted.
+        0 if everything is done, 1 if a run failed, 130 if the command was interrupted.
     """
     options = parser()
     if content is not None:
-        options.usage = "%(prog)s WORDS [options]"  # --help is that command's own
+        options.usage = "%(prog)s WORDS [options]"  # that command has another --help
     args = options.parse_args(argv)
     with ExitStack() as held:
         try:
@@ -65,13 +65,13 @@ def main_benchmark(argv: Optional[Sequence[str]] = None, content: Optional[Mappi
                 return 0
             launch = launch_of(args)
             if args.cluster is not None:
-                _check_packages(studies)  # the search and the report are of this host; check_plan looks at a node
+                _check_packages(studies)  # search and report run on this host; check_plan checks a node
             engine = engine_of(args, root)
             held.callback(engine.close)
             if args.dry_run:
                 for line in listing.lines(protocols):
                     print(line)
-                sys.stdout.flush()  # before what is said of it on stderr
+                sys.stdout.flush()  # before the messages on stderr
             gpus = own_gpus(args)
             tasks = "--tasks" if content is None else "the word data"
             engine.check(check_plan, studies, compose=args.command is None, gpus=gpus, tasks=tasks)
@@ -98,7 +98,7 @@ def main_benchmark(argv: Optional[Sequence[str]] = None, content: Optional[Mappi
 
 
 def _run(agenda: Agenda, engine: Engine, launch: Launch, root: Path, drawings: Drawings) -> int:
-    """Run what is left, then write the report of whatever has ended."""
+    """Run what is left, then write the report of the finished runs."""
     progress = agenda.progress
     print(f"{progress.total} runs in {root}; {progress.left()} of them left to do", flush=True)
     status = 0
@@ -116,7 +116,7 @@ def _run(agenda: Agenda, engine: Engine, launch: Launch, root: Path, drawings: D
         print("Interrupted. The same command resumes.", file=sys.stderr)
     except ConnectionError as error:
         status = 1
-        print(f"error: the cluster is gone ({error}). The same command resumes on another one.", file=sys.stderr)
+        print(f"error: the cluster is lost ({error}). The same command resumes on another one.", file=sys.stderr)
     except (InputError, OSError) as error:
         status = 2
         print(f"error: {error}", file=sys.stderr)

@@ -1,15 +1,15 @@
-"""timm's pre-trained weights of a trunk: are they in the Hugging Face cache, or can they be downloaded?"""
+"""Check that timm's pre-trained weights are in the Hugging Face cache or can be downloaded."""
 
 from __future__ import annotations
 
 from typing import Optional
 
-SECONDS = 10  # that the hub may take to answer
-FILES = ("model.safetensors", "pytorch_model.bin")  # in the order in which timm looks for them
+SECONDS = 10  # limit for the hub's answer
+FILES = ("model.safetensors", "pytorch_model.bin")  # in timm's order
 
 
 def hub_problem(model_name: str) -> Optional[str]:
-    """Say why a run could not get timm's weights of a model; None if it can, or if they are not on the hub."""
+    """Describe why a run cannot get timm's weights of a model; None if it can, or if they are not on the hub."""
     from huggingface_hub import constants, hf_hub_url, try_to_load_from_cache
     from timm.models import get_pretrained_cfg
 
@@ -33,15 +33,15 @@ def hub_problem(model_name: str) -> Optional[str]:
 
 
 def refusal(url: str) -> Optional[str]:
-    """Ask a hub for a file without fetching it; return why it cannot be had, None if it can.
+    """Request a file from a hub without fetching it; return why it is unavailable, or None.
 
-    The question is that of a download: ``HF_ENDPOINT``, ``HF_TOKEN``, ``HF_HUB_OFFLINE`` and proxies count.
+    The request is that of a download: ``HF_ENDPOINT``, ``HF_TOKEN``, ``HF_HUB_OFFLINE`` and proxies apply.
     """
     from huggingface_hub import get_hf_file_metadata
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
         get_hf_file_metadata(url, timeout=SECONDS)
-    except (OSError, *HfHubHTTPError.__bases__) as error:  # type: ignore[misc]  # whatever HTTP library the hub has
+    except (OSError, *HfHubHTTPError.__bases__) as error:  # type: ignore[misc]  # for any HTTP library of the hub
         return (str(error) or type(error).__name__).splitlines()[0]
     return None

@@ -1,4 +1,4 @@
-"""Lists: of all runs of a plan with their state (``--dry-run``), and of all plans. Nothing is started or written."""
+"""Lists of all runs of a plan with their states (``--dry-run``), and of all plans. Nothing is started or written."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from .run.states import runs
 
 
 def plans(known: Mapping[str, Path]) -> str:
-    """Return a line for each plan that comes with us: its name, its settings, what its first line says."""
-    told = []
+    """Return a line for each plan of this package: its name, its first line, and its settings."""
+    listed = []
     for name, path in known.items():
         settings = read_yaml(path).get("settings") or ()
         on = f" (--setting {', '.join(settings)})" if settings else ""
-        told.append(f"{name:{max(map(len, known))}}  {path.read_text().splitlines()[0].lstrip('# ')}{on}")
-    return "\n".join(told)
+        listed.append(f"{name:{max(map(len, known))}}  {path.read_text().splitlines()[0].lstrip('# ')}{on}")
+    return "\n".join(listed)
 
 
 def lines(protocols: Sequence[Protocol]) -> Iterator[str]:
-    """Yield a line for each run, as soon as its folder is read, and last the counts of states."""
+    """Yield a line for each run as soon as its folder is read, and finally the counts of states."""
     counts: Counter[str] = Counter()
     finished, running, waiting, left = Durations(), [], [], 0
     for protocol in protocols:
@@ -47,5 +47,5 @@ def lines(protocols: Sequence[Protocol]) -> Iterator[str]:
 
 
 def in_progress(protocols: Sequence[Protocol]) -> list[str]:
-    """List the runs in progress, whichever process started them."""
+    """List the runs in progress, of any process."""
     return [str(run) for protocol in protocols for run in runs(protocol) if run.state == "running"]

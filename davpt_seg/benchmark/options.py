@@ -1,4 +1,4 @@
-"""The command line of a benchmark, and the plan that it makes of a file and of what was typed."""
+"""Command line of a benchmark, and its plan: that of a file, changed by the command line."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from .run.where import add_options
 DESCRIPTION = """\
 Run tasks x trunks x methods x seeds, and write one table of all.
 
-Hyper-parameters are searched on the validation split (split=choose). When a search is over, what it chose is written to
+Hyper-parameters are searched on the validation split (split=choose). When a search is over, its choice is written to
 chosen.json; only then one run for each seed is trained on all training images and tested, once (split=final).
-Stopped, killed or run again, the same command resumes where it was; what is done is never done twice."""
+After a stop or a kill, the same command resumes; finished runs are never repeated."""
 
 EXAMPLES = """\
 examples:
-  %(prog)s vtab --dry-run                                    which runs are there, and how far are they?
+  %(prog)s vtab --dry-run                                    list the runs and their states
   %(prog)s vtab --trunks vitb_augreg_in21k --methods linear davpt   a part of a plan of configs/benchmarks
   %(prog)s vtab --tasks vtab/natural vtab/dtd                groups and tasks
   %(prog)s methods_camvid                                    segmentation: every method on CamVid
   %(prog)s ablations/blocks --setting camvid                 an ablation, with its figures; on CamVid
-  %(prog)s --list                                            all plans that come with us
+  %(prog)s --list                                            list all plans of this package
   %(prog)s vtab --gpus 0,1,2,3                               one run on each GPU; 0,0,1,1 for two on each
   %(prog)s vtab --jobs 2 --threads 1                         on CPUs
   %(prog)s vtab --cluster auto                               on all nodes of the Ray cluster that runs here
@@ -38,11 +38,11 @@ examples:
   %(prog)s --tasks vtab/dtd --trunks vitb_augreg_in21k --methods davpt --grid lr=1e-3,5e-3 --set epochs=10 \\
       --work-dir work_dirs/benchmarks/try                    no plan file at all
   %(prog)s vtab --methods davpt --grid lr=1e-4:1e-2 --sampler tpe --trials 20 --work-dir work_dirs/benchmarks/tpe
-  %(prog)s vtab --report                                     tables and plot of what is there
+  %(prog)s vtab --report                                     tables and figures of the results so far
 
-docs/benchmark.md tells how to write a plan, what the files mean, and what the protocol guarantees."""
+docs/benchmark.md describes plans, files, and what the protocol guarantees."""
 
-# Options that say what is run; a plan of another command takes none.
+# Options that change the plan; a plan of another command takes none.
 PLANNED = ("tasks", "trunks", "methods", "seeds", "grid", "sampler", "trials", "set", "amp")
 
 
@@ -56,24 +56,24 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("plan", nargs="?", help="a YAML file, or a name of configs/benchmarks: vtab, methods_camvid ...")
     made.add_argument("--work-dir", type=Path, metavar="DIR", help="default: work_dirs/benchmarks/PLAN[/SETTING]")
-    what = made.add_argument_group("what is run (of a plan file's; or all of it, without one)")
-    what.add_argument("--setting", metavar="NAME", help="of a plan with several, such as cifar10_1k or camvid")
+    what = made.add_argument_group("what is run (a part of a plan file, or, without a file, a new plan)")
+    what.add_argument("--setting", metavar="NAME", help="setting of a plan with several, such as cifar10_1k or camvid")
     what.add_argument("--tasks", nargs="+", metavar="TASK", help="vtab, vtab/natural, vtab/dtd, fgvc/cub, ade20k ...")
     what.add_argument("--trunks", nargs="+", metavar="TRUNK", help="vitb_augreg_in21k, vitb_mae, vitb_mocov3 ...")
     what.add_argument("--methods", nargs="+", metavar="METHOD", help="linear, vpt_deep, davpt, or a plan's variants")
-    what.add_argument("--seeds", nargs="+", type=int, metavar="N", help="of final runs: how many (5), or which (0 3 7)")
-    what.add_argument("--grid", nargs="+", metavar="KEY=V,V", help="search these: lr=1e-3,1e-2; a range: lr=1e-4:1e-2")
+    what.add_argument("--seeds", nargs="+", type=int, metavar="N", help="final runs: number (5), or seeds (0 3 7)")
+    what.add_argument("--grid", nargs="+", metavar="KEY=V,V", help="search lr=1e-3,1e-2, or a range lr=1e-4:1e-2")
     what.add_argument("--sampler", choices=SAMPLERS, help="grid (default) tries all; tpe is Optuna's, for --trials")
-    what.add_argument("--trials", type=int, metavar="N", help="of each search by tpe")
-    what.add_argument("--set", nargs="+", metavar="KEY=VALUE", help="fix for all runs: epochs=10 batch_size=32")
+    what.add_argument("--trials", type=int, metavar="N", help="trials of each search by tpe")
+    what.add_argument("--set", nargs="+", metavar="KEY=VALUE", help="values for all runs: epochs=10 batch_size=32")
     what.add_argument("--amp", action=argparse.BooleanOptionalAction, help="mixed precision; default: the plan's")
     how = made.add_argument_group("how")
     add_options(how)
     how.add_argument("--search-only", action="store_true", help="stop after the choice, before any test")
     only = made.add_mutually_exclusive_group()
-    only.add_argument("--list", action="store_true", help="list the plans that come with us, and stop")
-    only.add_argument("--dry-run", action="store_true", help="list all runs and what they lack, and stop")
-    only.add_argument("--report", action="store_true", help="write tables and plot of what is there, and stop")
+    only.add_argument("--list", action="store_true", help="list the plans of this package, and stop")
+    only.add_argument("--dry-run", action="store_true", help="list all runs and their problems, and stop")
+    only.add_argument("--report", action="store_true", help="write tables and figures of the results so far, and stop")
     return made
 
 
@@ -81,11 +81,11 @@ def plan_asked_for(args: argparse.Namespace, content: Optional[Mapping[str, Any]
     """Return the plan that the command line asks for, and the folder of its runs.
 
     Args:
-        args: the command line.
+        args: parsed command line.
         content: plan of another command, in place of a file.
 
     Raises:
-        InputError: the plan, or what was typed, cannot be run.
+        InputError: the plan or the command line cannot be run.
     """
     typed: dict[str, Any] = {"sampler": args.sampler, "trials": args.trials, "amp": args.amp}
     if args.seeds:
@@ -105,14 +105,14 @@ def plan_asked_for(args: argparse.Namespace, content: Optional[Mapping[str, Any]
 
 def _without_file(args: argparse.Namespace, content: Optional[Mapping[str, Any]], typed: Mapping[str, Any]) -> Plan:
     if args.setting:
-        raise InputError(f"--setting {args.setting} is of a plan file; name one before it")
+        raise InputError(f"--setting {args.setting} needs a plan file; name one before it")
     if args.work_dir is None:
         raise InputError("without a plan file, name a --work-dir, such as work_dirs/benchmarks/try")
     if content is None:
         named = {"tasks": args.tasks, "trunks": args.trunks, "methods": args.methods}
         return plan_of(read(PlanFile, {**typed, **named}))
     if given := [key for key in PLANNED if getattr(args, key)]:
-        raise InputError(f"--{given[0]} is for plans of davpt-seg benchmark; the words of a cycle say it: lr=1e-3")
+        raise InputError(f"--{given[0]} is for plans of davpt-seg benchmark; set it in the words of the cycle: lr=1e-3")
     return plan_of(content)
 
 
@@ -124,6 +124,6 @@ def _pair(word: str, option: str) -> tuple[str, str]:
 
 
 def _axis(values: str) -> Any:
-    """Read ``1e-3,1e-2`` as values and ``1e-4:1e-2`` as a range on a logarithmic scale."""
+    """Parse ``1e-3,1e-2`` as values and ``1e-4:1e-2`` as a range on a logarithmic scale."""
     low, colon, high = values.partition(":")
     return {"low": low, "high": high} if colon else values.split(",")

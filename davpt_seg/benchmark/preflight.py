@@ -1,4 +1,4 @@
-"""What a plan needs, looked for before its first run: packages, data, weights, and experiments that can be composed."""
+"""Check of a plan's needs before its first run: packages, data, weights, and experiments that can be composed."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ PACKAGES = {
 def check_plan(
     studies: Sequence[Study], compose: bool = True, gpus: Optional[Sequence[str]] = None, tasks: str = "--tasks"
 ) -> None:
-    """Look for everything without which a run would fail or train elsewhere than asked, now or after hours.
+    """Check everything without which a run would fail, perhaps after hours, or train on another device.
 
     Args:
-        studies: of the plan.
-        compose: whether runs are our own trainings, so that their configs can be composed and looked into.
-        gpus: of this host that runs are given, see :func:`~davpt_seg.benchmark.run.devices.check_gpus`; None looks
-            for none.
-        tasks: what a user names tasks by, for messages.
+        studies: studies of the plan.
+        compose: whether runs are our trainings, so that their configs can be composed and checked.
+        gpus: GPUs of this host that runs use, see :func:`~davpt_seg.benchmark.run.devices.check_gpus`; None skips the
+            check.
+        tasks: option that chooses tasks, for messages.
 
     Raises:
-        InputError: what is missing or wrong, all of it in one message, each with what to do.
+        InputError: something is missing or wrong; one message lists all problems, each with what to do.
     """
     found = [*missing_packages(studies), *missing_data(dict.fromkeys(study.task for study in studies), tasks)]
     if compose:
@@ -58,7 +58,7 @@ def check_plan(
 
 
 def missing_packages(studies: Sequence[Study] = ()) -> Iterator[str]:
-    """Yield which packages for reports, and for the searches of studies, are not installed."""
+    """Yield a message for each missing package that reports and the studies' searches need."""
     tpe = any(study.space.sampler == "tpe" for study in studies)
     for package, use in PACKAGES.items():
         if (tpe or package != "optuna") and importlib.util.find_spec(package) is None:
@@ -66,7 +66,7 @@ def missing_packages(studies: Sequence[Study] = ()) -> Iterator[str]:
 
 
 def _of_experiments(studies: Sequence[Study]) -> list[str]:
-    """Compose the config of each study and say what is wrong with it; what several studies share is reported once."""
+    """Compose the config of each study and describe its problems; a problem of several studies is reported once."""
     places: dict[str, dict[str, None]] = {}
     checked: set[Any] = set()
     for study in studies:
@@ -82,7 +82,7 @@ def _placed(problem: str, where: Sequence[str]) -> str:
 
 
 def _examples(study: Study, checked: set[Any]) -> Iterator[Run]:
-    """Yield a run of a study as its search starts it; of the first one of a kind, further values and the final run."""
+    """Yield a search run of a study, and for the first study of a kind also further values and the final run."""
     example = study.space.example()
     if study.importance is not None:
         yield study.whole_run()
@@ -127,13 +127,13 @@ def _problems(run: Run, checked: set[Any]) -> Iterator[str]:
 
 
 def _data_problems(run: Run, cfg: Any, checked: set[Any]) -> Iterator[str]:
-    """Look for lists, images and masks of a run's splits; a split of a task is looked at once."""
+    """Check lists, images and masks of a run's splits; a split of a task is checked once."""
     from ..training.check_splits import check_splits, use_data_check
     from ..training.classes import check_classes
 
     task = run.study.task
     folder, variable = data_folder(task), data_variable(task)
-    where = f" {variable} says where the data are." if variable else ""
+    where = f" Set {variable} to the data's folder." if variable else ""
     there = folder is None or osp.isdir(folder)  # or missing_data names it
     try:
         settings = use_data_check(cfg)

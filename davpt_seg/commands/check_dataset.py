@@ -1,4 +1,4 @@
-"""Is a data set complete and intact? ``davpt-seg check-dataset``, ``tools/check_dataset.py``."""
+"""Check that a data set is complete and intact: ``davpt-seg check-dataset``, ``tools/check_dataset.py``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..audit.findings import Finding, SplitAudit
 
 ROOTS = ("ade20k", "pascal_context", "pascal_context_59")
-SETS = ("vtab", "fgvc")  # options that take a root of several data sets
+SETS = ("vtab", "fgvc")  # options for a root of several data sets
 
 
 def main_check_dataset(argv: Optional[Sequence[str]] = None) -> int:
@@ -27,7 +27,7 @@ def main_check_dataset(argv: Optional[Sequence[str]] = None) -> int:
     args = parser.parse_args(argv)
     sets = _data_sets(parser, args)
     from ..audit.check_set import check_set
-    from ..audit.report import problems_in_words
+    from ..audit.report import problem_lines
 
     if args.json:
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ def main_check_dataset(argv: Optional[Sequence[str]] = None) -> int:
             shared += between
             remarkable += notes
             problems[name] = sum(len(audit.findings) for audit in found) + len(between)
-    for line in problems_in_words(list(missing.values()), len(missing)):
+    for line in problem_lines(list(missing.values()), len(missing)):
         print(line)
     if args.json:
         _write_json(args.json, audits, [*shared, *missing.values()], remarkable)
@@ -52,7 +52,7 @@ def main_check_dataset(argv: Optional[Sequence[str]] = None) -> int:
         print("\n".join(f"{name:24}{f'problems: {n:,}' if n else 'complete'}" for name, n in problems.items()))
     count = sum(problems.values()) + len(missing)
     if count:
-        print(f"{count:,} problems. Do what follows each ->, then run this again.")
+        print(f"{count:,} problems. Do as described after each ->, then run this again.")
         return 1
     fast = " Without --fast, pixels and labels are checked too." if args.fast else ""
     print(f"No problems.{fast} Next: {_next_step(args, next(iter(sets)))}")
@@ -68,16 +68,16 @@ def _parser() -> argparse.ArgumentParser:
         "python tools/check_dataset.py --vtab data/vtab-1k dtd svhn",
     )
     parser.add_argument(
-        "config", nargs="?", help="a config, or an experiment's parts: its train, val and test data sets are checked"
+        "config", nargs="?", help="a config, or an experiment's words: its train, val and test data sets are checked"
     )
     parser.add_argument("--ade20k", metavar="ROOT", help="or ADEChallengeData2016, with images/ and annotations/")
     parser.add_argument("--pascal-context", metavar="ROOT", help="or VOC2010 in mmseg's layout, 60 classes")
-    parser.add_argument("--pascal-context-59", metavar="ROOT", help="or the same, the background being void")
+    parser.add_argument("--pascal-context-59", metavar="ROOT", help="or the same with void background")
     parser.add_argument(
         "--vtab",
         nargs="+",
         metavar=("ROOT", "SET"),
-        help="or VTAB-1k, a folder a task with train800.txt, val200.txt, train800val200.txt and test.txt; SET: "
+        help="or VTAB-1k, one folder per task with train800.txt, val200.txt, train800val200.txt and test.txt; SET: "
         "only these tasks",
     )
     parser.add_argument(
@@ -89,26 +89,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--fast", action="store_true", help="read headers only: no truncated files, no labels of masks")
     parser.add_argument("--workers", type=int, default=4, help="threads; default: %(default)s")
-    parser.add_argument("--show", type=int, default=5, metavar="N", help="files to name of each problem; default: 5")
+    parser.add_argument("--show", type=int, default=5, metavar="N", help="files to list for each problem; default: 5")
     parser.add_argument("--no-classes", action="store_true", help="omit the table of classes")
-    parser.add_argument("--json", metavar="FILE", help="write all that was found here, every file named")
+    parser.add_argument("--json", metavar="FILE", help="write all findings to this file, with every file name")
     parser.add_argument(
         "--exif",
         choices=["stored", "upright"],
-        help="pixels that masks were drawn on, where an image has an Exif orientation tag and the sizes do not show "
-        "it; default: data_check.exif of the config",
+        help="pixels that masks were drawn on, for images with an Exif orientation tag whose sizes do not show it; "
+        "default: data_check.exif of the config",
     )
     parser.add_argument(
         "--overlays",
         metavar="DIR",
-        help="write images with an Exif orientation tag here, --show of each split, under their masks: the pixels as "
-        "stored beside the upright image",
+        help="write images with an Exif orientation tag here, --show of each split, under their masks: the stored "
+        "pixels next to the upright image",
     )
     parser.add_argument(
         "--drop-orientation",
         action="store_true",
-        help="before checking, set the Exif orientation to 1 in images whose masks were drawn on the pixels as stored; "
-        "pixels stay as they are",
+        help="before checking, set the Exif orientation to 1 in images whose masks were drawn on the stored pixels; "
+        "pixels are unchanged",
     )
     add_cfg_options(parser, "train_dataloader.dataset.data_root=PATH ...")
     return parser
@@ -123,7 +123,7 @@ def _data_sets(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dic
     if args.workers < 1:
         parser.error(f"--workers must be at least 1, got {args.workers}")
     if args.cfg_options and given:
-        parser.error("--cfg-options change a config; with --ade20k and the like give the folder itself")
+        parser.error("--cfg-options change a config; with --ade20k and similar options give the folder itself")
     if args.show < 0:
         parser.error(f"--show must be at least 0, got {args.show}")
     from ..audit import official
@@ -145,7 +145,7 @@ def _data_sets(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dic
 
 
 def _splits_of_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, Any]:
-    """Return the data sets of a config by split, each once, and put its ``data_check`` into args."""
+    """Return the data sets of a config by split, each once, and store its ``data_check`` in args."""
     from ..audit.data_check import DataCheck, read_as_stored
     from ..audit.preflight import leaves
     from ..training.classes import check_one_class
@@ -166,7 +166,7 @@ def _splits_of_config(parser: argparse.ArgumentParser, args: argparse.Namespace)
         parts = list(leaves((cfg.get(f"{split}_dataloader") or {}).get("dataset")))
         for i, leaf in enumerate(parts):
             files = {key: value for key, value in leaf.items() if key != "pipeline"}
-            if files not in seen:  # test is mostly val again
+            if files not in seen:  # test is usually val
                 seen.append(files)
                 splits[split if len(parts) == 1 else f"{split} {i + 1}"] = leaf
     if not splits:
@@ -175,7 +175,7 @@ def _splits_of_config(parser: argparse.ArgumentParser, args: argparse.Namespace)
 
 
 def _missing_folders(sets: dict[str, dict[str, Any]]) -> dict[str, Finding]:
-    """Find data sets of VTAB or FGVC that are not there at all."""
+    """Find data sets of VTAB or FGVC that do not exist."""
     from ..audit.findings import Finding
     from ..audit.preflight import recognition_kind
 
@@ -190,12 +190,12 @@ def _missing_folders(sets: dict[str, dict[str, Any]]) -> dict[str, Finding]:
 
 
 def _of_several(args: argparse.Namespace) -> Optional[str]:
-    """Return the option that was given a root of several data sets."""
+    """Return the option with a root of several data sets."""
     return next((option for option in SETS if getattr(args, option)), None)
 
 
 def _next_step(args: argparse.Namespace, first: str) -> str:
-    """Say what to run with a complete data set."""
+    """Return the next command for a complete data set."""
     from ..datasets import FGVC_SETS, VTAB_SETS
     from ..experiments.catalog import config_root
 
@@ -204,7 +204,7 @@ def _next_step(args: argparse.Namespace, first: str) -> str:
         return f"python tools/train.py {args.config or 'CONFIG'} --dry-run"
     if not (config_root() / "_base_" / "datasets" / option / f"{first}.py").is_file():
         return f"a file for it beside configs/_base_/datasets/{option}/cifar10_1k.py (docs/classification.md)"
-    method = "davpt" if first in (*VTAB_SETS, *FGVC_SETS) else "vpt_deep"  # whose values are for any task
+    method = "davpt" if first in (*VTAB_SETS, *FGVC_SETS) else "vpt_deep"  # its values are for any task
     words = f"method={method},trunk=vitb_augreg_in21k,data={option}/{first},split=choose"
     return f"{option.upper()}_ROOT={getattr(args, option)[0]} python tools/train.py {words} --dry-run"
 

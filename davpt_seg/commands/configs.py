@@ -1,4 +1,4 @@
-"""List the configs that come with davpt_seg: ``davpt-seg configs``."""
+"""List of the configs of davpt_seg: ``davpt-seg configs``."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ..experiments.catalog import LISTING, config_names, find_config
 
 
 def main_configs(argv: Optional[Sequence[str]] = None) -> None:
-    """List the configs that come with us: ``davpt-seg configs [PATTERN]``."""
+    """List the configs of this package: ``davpt-seg configs [PATTERN]``."""
     parser = argparse.ArgumentParser(
-        description="List the configs that come with davpt_seg. Each name works wherever a CONFIG is asked for.",
+        description="List the configs of davpt_seg. Each name works as the CONFIG of other commands.",
         epilog="Examples: davpt-seg configs ade20k; davpt-seg configs 'baselines/*/upernet_vitl_*'; "
         'mim train davpt_seg "$(davpt-seg configs --path davpt/upernet_vitl_ade20k)"',
     )

@@ -1,4 +1,4 @@
-"""Count what configs train: ``davpt-seg count``, ``tools/count_parameters.py``."""
+"""Count of trained parameters: ``davpt-seg count``, ``tools/count_parameters.py``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .config_argument import add_cfg_options, read_config
 
 def main_count(argv: Optional[Sequence[str]] = None) -> None:
     """Print a table of the parameters that configs train."""
-    parser = argparse.ArgumentParser(description="Count what configs train. Nothing is downloaded.")
+    parser = argparse.ArgumentParser(description="Count the parameters that configs train. Nothing is downloaded.")
     parser.add_argument("configs", nargs="+", metavar="CONFIG", help=f"files, or parts: {EXAMPLES[SEGMENTATION]}")
     add_cfg_options(parser, "all of them: model.backbone.timm_kwargs.img_size=512")
     args = parser.parse_args(argv)

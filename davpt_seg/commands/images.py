@@ -1,4 +1,4 @@
-"""Which images the command line means, and where what is made of each goes."""
+"""Input images of a command line, and their output files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _expand(argument: str) -> list[Path]:
         images = sorted(file for file in path.iterdir() if file.is_file() and file.suffix.lower() in IMG_EXTENSIONS)
         if not images:
             raise InputError(
-                f"folder {argument!r} holds no image ({' '.join(IMG_EXTENSIONS)}); its own folders are searched by a "
+                f"folder {argument!r} holds no image ({' '.join(IMG_EXTENSIONS)}); search its subfolders by a "
                 f"pattern: '{argument.rstrip('/')}/**/*.jpg'"
             )
         return images
@@ -54,12 +54,12 @@ def _expand(argument: str) -> list[Path]:
 
 
 def output_stems(images: Sequence[Path], out: Path, endings: Sequence[str] = OUTPUTS) -> list[Path]:
-    """Return where in ``out`` the files of each image go, without ending: see :func:`output_names`.
+    """Return the output paths of each image in ``out``, without ending: see :func:`output_names`.
 
     Args:
-        images: each once.
-        out: a folder, which may not exist yet.
-        endings: of the files that are written for an image.
+        images: images, each once.
+        out: output folder, which may not exist yet.
+        endings: endings of the files that are written for an image.
 
     Raises:
         InputError: ``out`` is a file, or a folder where an output would replace one of the images.
@@ -73,12 +73,12 @@ def output_stems(images: Sequence[Path], out: Path, endings: Sequence[str] = OUT
             file = output(out / names[str(image)], ending)
             if file.resolve() in inputs:
                 raise InputError(
-                    f"--out {str(out)!r}: {file.name!r}, made of {str(image)!r}, would replace an image; name another "
-                    "folder"
+                    f"--out {str(out)!r}: {file.name!r}, the output for {str(image)!r}, would replace an image; name "
+                    "another folder"
                 )
     return [out / names[str(image)] for image in images]
 
 
 def output(stem: Path, ending: str) -> Path:
-    """Return the file of an image's stem with an ending."""
+    """Return the path of an image's stem with an ending."""
     return stem.parent / (stem.name + ending)

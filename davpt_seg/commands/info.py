@@ -1,4 +1,4 @@
-"""What is installed, which of the two OpenMMLab stacks it is, and what is missing; works without either."""
+"""Report of installed packages, the OpenMMLab stack and missing packages; it works without any stack."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def main_info(argv: Optional[Sequence[str]] = None) -> None:
 
 
 def report() -> list[str]:
-    """Write one line about each thing that decides whether a training can start."""
+    """Return one line about each requirement of a training."""
     lines = [f"davpt_seg {__version__}, Python {platform.python_version()}, {platform.platform()}"]
     lines += [_package(name) for name in CORE]
     lines += _stack()
@@ -75,24 +75,24 @@ def _stack() -> list[str]:
 
 
 def _mmcv_is_compiled() -> bool:
-    """Look for ``mmcv._ext`` without importing mmcv, which ``find_spec("mmcv._ext")`` would do."""
+    """Look for ``mmcv._ext`` without importing mmcv, unlike ``find_spec("mmcv._ext")``."""
     mmcv = util.find_spec("mmcv")
     return mmcv is not None and PathFinder.find_spec("_ext", mmcv.submodule_search_locations) is not None
 
 
 def _devices() -> str:
-    """Say what a training would run on; torch is imported only where it may find a GPU."""
+    """Describe the devices of a training; torch is imported only if it may find a GPU."""
     if _may_have_gpu():
         import torch
 
         if torch.cuda.is_available():
             names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
             return f"devices: {len(names)} GPU ({', '.join(sorted(set(names)))}), CUDA {torch.version.cuda}"
-    return f"devices: CPU only, {_cores()} cores; several processes talk by gloo"
+    return f"devices: CPU only, {_cores()} cores; several processes communicate by gloo"
 
 
 def _may_have_gpu() -> bool:
-    """Return whether torch is built for GPUs and, where that is CUDA, the driver's library is there."""
+    """Return whether torch is built for GPUs and, for CUDA, the driver's library exists."""
     build = _torch_build()
     if build.get("hip"):
         return True
@@ -106,7 +106,7 @@ def _may_have_gpu() -> bool:
 
 
 def _torch_build() -> dict[str, Any]:
-    """Read ``torch.version`` without importing torch; empty where torch is missing."""
+    """Read ``torch.version`` without importing torch; empty if torch is missing."""
     torch = util.find_spec("torch")
     if torch is None or torch.origin is None:
         return {}

@@ -1,4 +1,4 @@
-"""Which classes shared a prompt in a training? ``davpt-seg mapping``, ``tools/mapping_report.py``."""
+"""Report of the classes that shared a prompt: ``davpt-seg mapping``, ``tools/mapping_report.py``."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from rich.console import Console
 
 from ..core.guidance.mapping_log import FILE_NAME, read_clusterings
 from ..errors import some
-from ..visualization.mapping_table import history_in_words, mapping_table, moves_in_words
+from ..visualization.mapping_table import history_text, mapping_table, moves_text
 
-WIDE = 1000  # columns where no terminal wraps the lines: a Markdown table
+WIDE = 1000  # columns, so that lines are not wrapped: a Markdown table
 
 
 def main_mapping(argv: Optional[Sequence[str]] = None) -> None:
-    """Print which classes shared a prompt at the start and at the end of a training, and draw all between."""
+    """Print which classes shared a prompt at the start and the end of a training, and draw all clusterings."""
     parser = argparse.ArgumentParser(
         description="Print which classes shared a prompt at the start and at the end of a training, which of them "
-        "moved, and what k-means cost; draw every clustering.",
+        "moved, and the time of k-means; draw every clustering.",
         epilog="Example: davpt-seg mapping work_dirs/davpt/linear_vits14_camvid. It reads WORK_DIR/mapping.jsonl, "
-        "which a training writes whose classes outnumber its prompts (docs/guidance.md).",
+        "from a training whose classes outnumber its prompts (docs/guidance.md).",
     )
     parser.add_argument("work_dir", metavar="WORK_DIR", help="a training's folder, finished or not")
     parser.add_argument("--out", metavar="FILE", help="file of the figure; default: WORK_DIR/mapping.png")
@@ -34,18 +34,18 @@ def main_mapping(argv: Optional[Sequence[str]] = None) -> None:
     except ValueError as error:
         parser.error(str(error))
     if not clusterings:
-        parser.error(f"{log} is empty: classes were not clustered yet, or the training was stopped before")
+        parser.error(f"{log} is empty: classes were not clustered yet, or the training stopped before")
     console = Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
     console.print(mapping_table(clusterings[0], clusterings[-1]))
-    console.print(moves_in_words(clusterings[0], clusterings[-1]), markup=False)
-    console.print(history_in_words(clusterings), markup=False)
+    console.print(moves_text(clusterings[0], clusterings[-1]), markup=False)
+    console.print(history_text(clusterings), markup=False)
     out = Path(args.out) if args.out else log.with_suffix(".png")
     out.parent.mkdir(parents=True, exist_ok=True)
     from ..visualization.class_mapping import mapping_picture  # matplotlib takes half a second to import
 
     try:
         mapping_picture(clusterings).savefig(out)
-    except ValueError as error:  # matplotlib's, of an ending that it does not know
+    except ValueError as error:  # matplotlib's, for an unknown ending
         parser.error(f"--out {out}: {error}")
     console.print(f"Figure: {out}", markup=False)
 
@@ -58,7 +58,7 @@ def _log(parser: argparse.ArgumentParser, work_dir: Path) -> Path:
         below = sorted(str(path.parent) for path in work_dir.rglob(FILE_NAME))
         found = f"; below it, these have one: {some(below)}" if below else ""
         parser.error(
-            f"{log} does not exist{found}. Classes are clustered where they outnumber the prompts of a guided block, "
-            "guidance weighs something and its mapping is not 'random'; the log of tools/train.py reports what was done"
+            f"{log} does not exist{found}. Classes are clustered if they outnumber the prompts of a guided block, a "
+            "weight of guidance is above 0 and its mapping is not 'random'; see the log of tools/train.py"
         )
     return log

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from ..core.prompts.importance import Importance
 
 HELP = """\
-E2VPT's pruning (arXiv 2307.13770): measure which prompts, and which segments of each, the loss depends on least; remove
-them; train what is left from fresh values.
+E2VPT's pruning (arXiv 2307.13770): find the prompts, and the segments of each, on which the loss depends least; remove
+them; train the others from new initial values.
 
-With CHECKPOINT: one step. Measures a trained model on held-out images, writes the importances and an image of what is
-removed, and prints the command that trains what is left: with words, or with FILE.py, the config of the pruned
+With CHECKPOINT: one step. Measures a trained model on held-out images, writes the importances and a figure of the
+pruning, and prints the command that trains the remaining prompts: with words, or with FILE.py, the config of the pruned
 experiment.
 
-Without CHECKPOINT: the whole cycle, a plan of davpt-seg benchmark in DIR. The words are trained and measured
+Without CHECKPOINT: the complete cycle, a plan of davpt-seg benchmark in DIR. The experiment is trained and measured
 (split=choose), each pair of shares is trained and scored on the validation images, and with --test the best one is
-trained on all training images and tested, once for each seed (split=final). Stopped or killed, the same command
+trained on all training images and tested, once for each seed (split=final). After a stop or a kill, the same command
 resumes. Other options of davpt-seg benchmark, such as --gpus, --jobs, --threads and --report, are passed on.
 
 examples:
@@ -42,7 +42,7 @@ SEVERAL_GPUS = (
 
 
 def main_prune(argv: Optional[Sequence[str]] = None) -> Optional[int]:
-    """Prune a checkpoint's prompts, or run a whole cycle.
+    """Prune a checkpoint's prompts, or run a complete cycle.
 
     Returns:
         The exit status of a cycle.
@@ -67,17 +67,17 @@ def _parser() -> argparse.ArgumentParser:
         description=HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="%(prog)s CONFIG CHECKPOINT --out FILE [options]\n       %(prog)s WORDS [--work-dir DIR] [options]",
-        allow_abbrev=False,  # other options are the benchmark's
+        allow_abbrev=False,  # other options belong to the benchmark
     )
     add = parser.add_argument
     several: dict[str, Any] = dict(nargs="+", type=float, default=[0.5], metavar="0..1")
     add("config", help="words of an experiment; with CHECKPOINT, also a file or a name that davpt-seg configs lists")
     add("checkpoint", nargs="?", help="a .pth file that tools/train.py wrote")
     add("--prompt-share", **several, help="share of the prompts to remove; several for a cycle; default: 0.5")
-    add("--segment-share", **several, help="share of the segments to remove of each prompt that stays; default: 0.5")
+    add("--segment-share", **several, help="share of the segments to remove from each prompt that stays; default: 0.5")
     add("--rank-by", choices=("masks", "segments"), default="masks", help=words_of(SEGMENTATION)["rank_by"].meaning)
     add("--cfg-options", nargs="+", metavar="KEY=VALUE", help="change the config, as in training")
-    add("--dry-run", action="store_true", help="check everything, print what would be done, and stop")
+    add("--dry-run", action="store_true", help="check everything, print the steps, and stop")
     add("--launcher", default="none", help=argparse.SUPPRESS)
     add = parser.add_argument_group("one step, with CHECKPOINT").add_argument
     add("--out", type=Path, metavar="FILE", help="importances (.json), or the pruned config (.py), to write")
@@ -87,8 +87,8 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument_group("cycle").add_argument
     add("--work-dir", type=Path, metavar="DIR", help="default: work_dirs/pruning/METHOD/WORDS")
     add("--amp", action="store_true", help="train in mixed precision")
-    add("--test", action="store_true", help="train the best one as it is reported, and test it")
-    add("--seeds", nargs="+", type=int, metavar="N", help="of --test: how many (5), or which (0 3 7); default: 1")
+    add("--test", action="store_true", help="train the best one on all training images, and test it")
+    add("--seeds", nargs="+", type=int, metavar="N", help="seeds of --test: number (5), or list (0 3 7); default: 1")
     return parser
 
 
@@ -111,13 +111,13 @@ def _prune_checkpoint(parser: argparse.ArgumentParser, args: argparse.Namespace)
 
     _check_one_step(args)
     stem = args.out.with_suffix(".importance" if args.out.suffix == ".py" else "")
-    record, picture = (stem.with_name(f"{stem.name}.{kind}") for kind in ("json", "png"))
-    for file in (args.out, record, picture):
+    record, figure = (stem.with_name(f"{stem.name}.{kind}") for kind in ("json", "png"))
+    for file in (args.out, record, figure):
         if file.exists():
             raise InputError(f"{file} exists already; name another --out, or remove it")
     cfg = read_config(parser, args.config, parsed_options(args.cfg_options or []))
     if "model" not in cfg:
-        raise InputError(f"{args.config} has no model: is it an experiment, or a part of one?")
+        raise InputError(f"{args.config} has no model: give an experiment, not a part of one")
     shares, split = (args.prompt_share[0], args.segment_share[0]), args.split or "val"
     count = check_prunable(cfg, args.config)
     check_data(parser, cfg, ("val", "test") if split == "val" else ("train",))
@@ -129,13 +129,13 @@ def _prune_checkpoint(parser: argparse.ArgumentParser, args: argparse.Namespace)
     print(f"Prompts in each block: {count} -> {_counts(cfg, pruned, segments)}")
     model = build_trained(cfg, args.checkpoint, f"{args.config} with these --cfg-options").to(get_device())
     if args.dry_run:
-        print(f"Dry run: config, checkpoint and data are fine; leave out --dry-run to measure and write {args.out}.")
+        print(f"Dry run: config, checkpoint and data are fine; omit --dry-run to measure and write {args.out}.")
         return
     origin = dict(config=args.config, checkpoint=args.checkpoint, split=split)
     importance, on = measure(model, batches, segments, str(record), **origin)
     importance = importance.ranked(args.rank_by)
     stays = staying(importance, *shares)
-    pruning_picture(*(values.numpy() for values in (*importance, stays))).savefig(picture)
+    pruning_picture(*(values.numpy() for values in (*importance, stays))).savefig(figure)
     prompts = ", ".join(map(str, stays.any(dim=1).nonzero().flatten().tolist()))
     print(f"Measured on {on}.\nStays: prompts {prompts} (from 0); {int(stays.sum())} of {stays.numel()} segments.")
     if args.out.suffix == ".py":
@@ -146,19 +146,19 @@ def _prune_checkpoint(parser: argparse.ArgumentParser, args: argparse.Namespace)
         ranked = f",rank_by={args.rank_by}" * (args.rank_by != "masks")
         experiment = f"{args.config},importance={record},prompt_share={shares[0]},segment_share={shares[1]}{ranked}"
         experiment += f" --cfg-options {' '.join(args.cfg_options)}" if args.cfg_options else ""
-    print(f"Importance: {record}\nImage: {picture}\nNext, from fresh values: python tools/train.py {experiment}")
+    print(f"Importance: {record}\nFigure: {figure}\nNext, from new initial values: python tools/train.py {experiment}")
 
 
 def _check_one_step(args: argparse.Namespace) -> None:
     from ..experiments.compose import asks_for_composition
 
-    _refuse(args, ("work_dir", "amp", "test", "seeds"), "is for a cycle, which trains: leave CHECKPOINT out, or it")
+    _refuse(args, ("work_dir", "amp", "test", "seeds"), "is for a cycle, which trains: omit CHECKPOINT, or this option")
     if args.out is None or args.out.suffix not in (".py", ".json"):
         raise InputError("CONFIG CHECKPOINT needs --out FILE.json, importances to write, or FILE.py, a config")
     if args.out.suffix == ".json" and not asks_for_composition(args.config):
-        raise InputError(f"{args.config} is a file, which takes no words: give --out FILE.py, the config to write")
+        raise InputError(f"{args.config} is a file, not words: give --out FILE.py, the config to write")
     if len(args.prompt_share) > 1 or len(args.segment_share) > 1:
-        raise InputError("several shares are chosen among by a cycle: leave CHECKPOINT out, or give one share of each")
+        raise InputError("several shares need a cycle, which chooses: omit CHECKPOINT, or give one share of each")
     if args.images is not None and args.images < 1:
         raise InputError(f"--images must be at least 1, got {args.images}")
 
@@ -171,11 +171,11 @@ def _pruned(cfg: Config, importance: Importance, shares: tuple[float, float], na
     return copied
 
 
-def _counts(whole: Config, pruned: Config, segments: int) -> str:
+def _counts(complete: Config, pruned: Config, segments: int) -> str:
     """Count the prompts that stay, and the parameters before and after."""
     from ..training.model import build_on_meta, count_parameters
 
-    model = build_on_meta(whole)
+    model = build_on_meta(complete)
     width: Any = model.get_submodule("backbone").embed_dim
     if segments < 1 or width % segments:
         raise InputError(f"--segments {segments} do not divide the ViT's width of {width}; E2VPT takes 16")
@@ -193,17 +193,17 @@ def _run_cycle(args: argparse.Namespace, others: Sequence[str]) -> int:
     from ..experiments.parts import label_of
     from ..experiments.shares import check_prunable
 
-    _refuse(args, ("out", "segments", "split", "images"), "is for one step: give CHECKPOINT, or leave it out")
+    _refuse(args, ("out", "segments", "split", "images"), "is for one step: give CHECKPOINT, or omit this option")
     if not asks_for_composition(args.config):
         raise InputError(
             f"{args.config} is a config file, and a cycle is a plan of words (method=e2vpt,trunk=...,data=...). Give "
             "words, or take one step at a time: tools/train.py CONFIG, tools/prune.py CONFIG CHECKPOINT --out pruned.py"
         )
     if args.seeds and not args.test:
-        raise InputError("--seeds is of --test")
+        raise InputError("--seeds needs --test")
     words = read_words(args.config)
     if "split" in words:
-        raise InputError(f"{args.config}: leave split= out; a cycle chooses by split=choose, and tests by split=final")
+        raise InputError(f"{args.config}: omit split=; a cycle chooses by split=choose, and tests by split=final")
     cfg = compose_from_words(args.config)
     check_prunable(cfg, args.config)
     known = words_of(SEGMENTATION if benchmark_of(words.get("data", "")) == SEGMENTATION else CLASSIFICATION)

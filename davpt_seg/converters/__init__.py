@@ -1,1 +1,1 @@
-"""What ``tools/dataset_converters`` call: releases of data sets become lists or masks that our data sets read."""
+"""Conversion of released data sets into lists or masks that our data sets read, for ``tools/dataset_converters``."""

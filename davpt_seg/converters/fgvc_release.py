@@ -1,7 +1,6 @@
-"""The five FGVC data sets, read from what their official archives unpack to.
+"""Reading of the five FGVC data sets from their unpacked official archives.
 
-A class keeps the number that the release gives it; ``FGVCDataset`` makes them contiguous, as VPT's code does
-(arXiv 2203.12119).
+A class keeps its number in the release; ``FGVCDataset`` makes them contiguous, as VPT's code does (arXiv 2203.12119).
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from ..errors import DataError
 
 @dataclass(frozen=True)
 class Release:
-    """What a release says of its images: path below ``images`` to class number, for each split that it has."""
+    """Labels of a release: class number by path below ``images``, for each split that it has."""
 
     images: Path
     train: dict[str, int]
@@ -28,14 +27,14 @@ class Release:
 
 
 class Official(NamedTuple):
-    """How to read a data set's release, and where it comes from."""
+    """Reader of a data set's release, and its source."""
 
     read: Callable[[Path], Release]
     source: str
 
 
 def read_release(dataset: str, root: Path) -> Release:
-    """Read the official lists of a data set (a key of ``RELEASES``), and see that every image is there.
+    """Read the official lists of a data set (a key of ``RELEASES``), and check that every image exists.
 
     Raises:
         DataError: lists or images that are missing, broken, or contradict each other.
@@ -64,14 +63,14 @@ def read_release(dataset: str, root: Path) -> Release:
 
 
 def read_birds(root: Path) -> Release:
-    """Read CUB-200-2011 or NABirds: three tables of ``id value``, where the id is a number or has dashes."""
+    """Read CUB-200-2011 or NABirds: three tables of ``id value``, with a number or dashes as id."""
     paths, labels, is_train = (
         _read_table(root / f"{name}.txt") for name in ("images", "image_class_labels", "train_test_split")
     )
     for name, table in (("image_class_labels.txt", labels), ("train_test_split.txt", is_train)):
         if table.keys() != paths.keys():
             odd = sorted(table.keys() ^ paths.keys())[0]
-            raise DataError(f"{root / name}: does not list the images of images.txt; {odd} is in one of them only")
+            raise DataError(f"{root / name}: does not list the images of images.txt; {odd} is in only one of them")
     wrong = {key: flag for key, flag in is_train.items() if flag not in ("0", "1")}
     if wrong:
         raise DataError(f"{root}/train_test_split.txt: {wrong} is neither 0 (test) nor 1 (training)")

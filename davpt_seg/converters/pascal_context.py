@@ -1,10 +1,10 @@
-"""The two releases of PASCAL Context's labels, read without the ``detail`` package.
+"""Reading of the two releases of PASCAL Context's labels, without the ``detail`` package.
 
 * ``trainval/*.mat`` with ``labels.txt``, the original (Mottaghi et al., CVPR 2014): a ``LabelMap`` of 459 names each.
 * ``trainval_merged.json``, PASCAL in Detail: regions in COCO's run-length code, of the same 459 numbers.
 
-They do not agree in every pixel (https://github.com/open-mmlab/mmsegmentation/pull/474); published results of mmseg
-stand on the second.
+They do not agree in every pixel (https://github.com/open-mmlab/mmsegmentation/pull/474); published results of mmseg use
+the second.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import scipy.io
 
 from ..errors import DataError, InputError, near_names
 
-# The 59 frequent classes in mmseg's order, and their number among the 459 of labels.txt and trainval_merged.json.
+# The 59 frequent classes in mmseg's order, and their numbers among the 459 of labels.txt and trainval_merged.json.
 CLASS_IDS = {
     "aeroplane": 2, "bag": 9, "bed": 18, "bedclothes": 19, "bench": 22, "bicycle": 23, "bird": 25, "boat": 31,
     "book": 33, "bottle": 34, "building": 44, "bus": 45, "cabinet": 46, "car": 59, "cat": 65, "ceiling": 68,
@@ -35,7 +35,7 @@ NUM_NAMES = 459
 
 
 class Release(Protocol):
-    """One of the releases: the images of each split, and what is missing to those that lack an annotation."""
+    """Interface of a release: the images of each split, and the missing file of each image without annotation."""
 
     splits: dict[str, list[str]]
     missing: dict[str, str]
@@ -44,7 +44,7 @@ class Release(Protocol):
         """Return an image's mask (H, W), uint8: 0 background, 1 to 59 the classes.
 
         Raises:
-            DataError: an annotation that cannot be read; the message names it.
+            DataError: the annotation cannot be read; the message names it.
         """
 
 
@@ -52,9 +52,9 @@ class MatRelease:
     """``trainval/*.mat`` and ``labels.txt``; its splits are VOC2010's train and val lists.
 
     Args:
-        folder: with the ``.mat`` files, or the one above it.
-        voc: ``VOC2010``, with ``ImageSets/Main/{train,val}.txt``.
-        labels: ``labels.txt``; by default it is looked for in ``folder`` and above.
+        folder: folder with the ``.mat`` files, or its parent.
+        voc: folder ``VOC2010``, with ``ImageSets/Main/{train,val}.txt``.
+        labels: file ``labels.txt``; by default the one in ``folder`` or its parent.
 
     Raises:
         DataError: a missing folder, list or ``labels.txt``, or a ``labels.txt`` without one of the 59 classes.
@@ -70,14 +70,14 @@ class MatRelease:
             where = ", ".join(dict.fromkeys(map(str, places)))
             raise DataError(
                 f"labels.txt, which names the 459 numbers in the .mat files, is not at {where}; it comes with "
-                "trainval.tar.gz: say where it is with --labels"
+                "trainval.tar.gz: give its path with --labels"
             )
         self.table = class_table(read_labels(found))
         lists = {split: voc / "ImageSets" / "Main" / f"{split}.txt" for split in ("train", "val")}
         self.splits = {split: _read_list(path) for split, path in lists.items()}
         there = {path.stem for path in self.folder.glob("*.mat")}
-        wanted = (name for names in self.splits.values() for name in names)
-        self.missing = {name: str(self.folder / f"{name}.mat") for name in wanted if name not in there}
+        listed = (name for names in self.splits.values() for name in names)
+        self.missing = {name: str(self.folder / f"{name}.mat") for name in listed if name not in there}
 
     def mask(self, name: str) -> np.ndarray:
         """See :meth:`Release.mask`."""
@@ -95,7 +95,7 @@ class MergedJson:
     """``trainval_merged.json``; its splits are the images of phase train and val.
 
     Raises:
-        DataError: not such a file.
+        DataError: the file does not exist or is not complete.
     """
 
     def __init__(self, path: Path) -> None:
@@ -115,7 +115,7 @@ class MergedJson:
             raise DataError(f"{path}: does not exist") from error
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(
-                f"{path}: is not a whole trainval_merged.json, which has images and annos_segmentation ({error!r})"
+                f"{path}: is not a complete trainval_merged.json, which has images and annos_segmentation ({error!r})"
             ) from error
         self.missing: dict[str, str] = {}  # an image without regions is all background, as for mmseg
 
@@ -135,10 +135,10 @@ class MergedJson:
 
 
 def read_labels(path: Path) -> dict[str, int]:
-    """Read ``labels.txt``, lines of ``number: name``, into numbers by name (spaces left out).
+    """Read ``labels.txt``, lines of ``number: name``, into numbers by name without spaces.
 
     Raises:
-        DataError: another kind of line.
+        DataError: a line of another form.
     """
     numbers = {}
     for line in path.read_text().splitlines():
@@ -155,7 +155,7 @@ def read_labels(path: Path) -> dict[str, int]:
             + (f" and {len(unknown) - 5} others of the 59 classes" if len(unknown) > 5 else "")
             + (f" (but {' and '.join(near)})" if near else "")
         )
-    if max(numbers.values()) != NUM_NAMES:  # 59_labels.txt has the names too, with numbers of its own
+    if max(numbers.values()) != NUM_NAMES:  # 59_labels.txt has the names, too, with other numbers
         raise DataError(
             f"{path}: ends at number {max(numbers.values())}, but the .mat files hold those of labels.txt, which ends "
             f"at {NUM_NAMES}; is it 59_labels.txt?"
@@ -172,10 +172,10 @@ def class_table(numbers: Mapping[str, int]) -> np.ndarray:
 
 
 def to_classes(label_map: np.ndarray, table: np.ndarray, source: object) -> np.ndarray:
-    """Turn numbers 0 to 459 (H, W) into classes.
+    """Convert a map of numbers 0 to 459 (H, W) into classes.
 
     Raises:
-        DataError: another number, or not a map.
+        DataError: a number outside that range, or no map.
     """
     if label_map.ndim != 2:
         raise DataError(f"{source}: LabelMap has the shape {label_map.shape}, not (height, width)")
@@ -188,7 +188,7 @@ def to_classes(label_map: np.ndarray, table: np.ndarray, source: object) -> np.n
 def decode_rle(counts: str, height: int, width: int) -> np.ndarray:
     """Decode COCO's compressed run-length code of a mask, column by column, to (height, width) bool.
 
-    Written here, since pycocotools keeps mmpretrain from importing; tests hold it against strings of pycocotools.
+    It is implemented here because mmpretrain fails to import next to pycocotools; tests compare it with pycocotools.
 
     Raises:
         ValueError: runs that do not fill the mask.
@@ -199,19 +199,19 @@ def decode_rle(counts: str, height: int, width: int) -> np.ndarray:
         chunk = code - 48
         value |= (chunk & 31) << shift  # five bits a character, lowest first
         shift += 5
-        if chunk & 32:  # the number goes on
+        if chunk & 32:  # more bits follow
             continue
-        if chunk & 16:  # its sign
+        if chunk & 16:  # negative
             value -= 1 << shift
-        runs.append(value + runs[-2] if len(runs) > 2 else value)  # from the third on: less the run before the last
+        runs.append(value + runs[-2] if len(runs) > 2 else value)  # from the third on: minus the run before the last
         value = shift = 0
     if sum(runs) != height * width:
         raise InputError(f"runs of {sum(runs)} pixels for {height} x {width}")
-    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)  # runs outside and inside take turns
+    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)  # runs outside and inside alternate
     return flat.reshape(width, height).T
 
 
 def _read_list(path: Path) -> list[str]:
     if not path.is_file():
-        raise DataError(f"{path}: does not exist; VOCtrainval_03-May-2010.tar brings it, unpack it whole")
+        raise DataError(f"{path}: does not exist; VOCtrainval_03-May-2010.tar has it; unpack it completely")
     return sorted(line.split()[0] for line in path.read_text().splitlines() if line.strip())

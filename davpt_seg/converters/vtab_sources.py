@@ -1,4 +1,4 @@
-"""Where VTAB's images are read from: tensorflow-datasets or Hugging Face's ``datasets``, both optional."""
+"""Sources of VTAB's images: tensorflow-datasets or Hugging Face's ``datasets``, both optional."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from .vtab_tasks import Features, Task
 
 
 class Source(Protocol):
-    """A data set: what it is called, how many images each of its splits has, and the images."""
+    """Data set with its title, the number of images of each split, and the images."""
 
     title: str
     splits: Mapping[str, int]
 
     def rows(self, split: str, start: int, stop: int) -> Iterator[Features]:
-        """Yield the features of images ``start`` to ``stop``, always in one order; ``image`` is an encoded file."""
+        """Yield the features of images ``start`` to ``stop`` in a fixed order; ``image`` is an encoded file."""
 
     def class_names(self, feature: str) -> tuple[str, ...]:
-        """Return the names of a feature's classes; none if it has none."""
+        """Return the names of a feature's classes, or an empty tuple."""
 
 
 class TfdsSource:
-    """A data set of tensorflow-datasets, downloaded and prepared where it is not yet.
+    """Data set of tensorflow-datasets, downloaded and prepared if necessary.
 
     Args:
-        task: that wants it.
-        data_dir: of tensorflow-datasets; its own default otherwise.
+        task: task that uses it.
+        data_dir: folder of tensorflow-datasets; None: its default.
 
     Raises:
-        DataError: the library is missing, or the data set cannot be prepared, for instance since it has to be
-            downloaded by hand.
+        DataError: the library is missing, or the data set cannot be prepared, for instance because it requires a
+            manual download.
     """
 
     def __init__(self, task: Task, data_dir: Optional[Path] = None) -> None:
@@ -42,7 +42,7 @@ class TfdsSource:
         try:
             self.builder = self.tfds.builder(task.dataset, data_dir=data_dir and str(data_dir))
             self.builder.download_and_prepare()
-        except (AssertionError, OSError, ValueError) as error:  # the first: files that are to be fetched by hand
+        except (AssertionError, OSError, ValueError) as error:  # AssertionError: files that require a manual download
             raise DataError(f"tensorflow-datasets cannot prepare {task.dataset}: {error}") from error
         self.title = f"tensorflow-datasets {task.dataset} {self.builder.version}"
         if str(self.builder.version) != task.version:
@@ -55,7 +55,7 @@ class TfdsSource:
             split=f"{split}[{start}:{stop}]",
             shuffle_files=False,
             decoders={"image": self.tfds.decode.SkipDecoding()},
-            read_config=self.tfds.ReadConfig(interleave_cycle_length=1),  # one file after the other
+            read_config=self.tfds.ReadConfig(interleave_cycle_length=1),  # one file after another
         )
         yield from self.tfds.as_numpy(examples)
 
@@ -65,15 +65,15 @@ class TfdsSource:
 
 
 class HuggingFaceSource:
-    """A data set of the ``datasets`` library: of the Hub, of a local folder, or saved with ``save_to_disk``.
+    """Data set of the ``datasets`` library: on the Hub, in a local folder, or saved with ``save_to_disk``.
 
     Args:
-        repo: of the Hub, with a configuration for each task; or a folder with a folder for each task. ``{set}`` in it
-            stands for the task's name, where each has a repository of its own.
-        name: of the task.
+        repo: repository of the Hub with a configuration for each task, or a folder with a folder for each task.
+            ``{set}`` in it is replaced by the task's name, if each task has a separate repository.
+        name: name of the task.
 
     Raises:
-        DataError: the library is missing, or there is no such data set, or it has no splits or images.
+        DataError: the library is missing, the data set does not exist, or it has no splits or images.
     """
 
     def __init__(self, repo: str, name: str) -> None:

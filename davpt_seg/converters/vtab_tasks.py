@@ -1,7 +1,7 @@
-"""The 19 tasks of VTAB-1k as parts and labels of data sets of tensorflow-datasets.
+"""Recipes of the 19 tasks of VTAB-1k: parts and labels of data sets of tensorflow-datasets.
 
-Which images and labels make a task: VTAB (arXiv 1910.04867, appendix A; github.com/google-research/task_adaptation).
-Which 800 and 200 images: VPT (arXiv 2203.12119), the first of VTAB's training and validation part.
+Images and labels of a task: VTAB (arXiv 1910.04867, appendix A; github.com/google-research/task_adaptation).
+Choice of 800 and 200 images: VPT (arXiv 2203.12119), the first of VTAB's training and validation parts.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ Label = Callable[[Features], int]
 
 
 class Part(NamedTuple):
-    """A part of a split: from ``start`` to ``stop`` percent of its images, in the order in which they are stored."""
+    """Part of a split: from ``start`` to ``stop`` percent of its images, in stored order."""
 
     split: str
     start: int = 0
     stop: int = 100
 
     def bounds(self, images: int) -> tuple[int, int]:
-        """Return the first image and the one after the last, of a split of so many images."""
+        """Return the first image and the one after the last, for a split with this number of images."""
         return images * self.start // 100, images * self.stop // 100
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task: its data set of tensorflow-datasets, its parts, and how a label is made of an example's features.
+    """Task: its data set of tensorflow-datasets, its parts, and its labels as a function of an example's features.
 
-    ``version`` is the data set's that VPT took, ``label_feature`` the feature whose class names are the labels' (none
-    where labels are made), and ``binary`` says that pixels are stored as 0 and 1.
+    ``version`` is the version that VPT used, ``label_feature`` the feature whose class names are those of the labels
+    (empty for computed labels), and ``binary`` is whether pixels are stored as 0 and 1.
     """
 
     dataset: str
@@ -56,7 +56,7 @@ def clevr_distance(features: Features) -> int:
 
 
 def kitti_distance(features: Features) -> int:
-    """Return the bin of the nearest vehicle's distance: up to 8 m, up to 20 m, farther; 3 where there is none.
+    """Return the bin of the nearest vehicle's distance: up to 8 m, up to 20 m, farther; 3 if there is none.
 
     Types 0, 1 and 2 are car, van and truck.
     """
@@ -67,12 +67,12 @@ def kitti_distance(features: Features) -> int:
 
 
 def given(feature: str) -> Label:
-    """Take a feature as the label."""
+    """Return a label function that reads a feature."""
     return lambda features: int(features[feature])
 
 
 def binned(feature: str, values: int, bins: int) -> Label:
-    """Put neighbouring values of a feature with ``values`` of them into one of ``bins`` classes."""
+    """Return a label function that groups the ``values`` values of a feature into ``bins`` classes."""
     return lambda features: int(features[feature]) * bins // values
 
 
@@ -112,6 +112,6 @@ TASKS = {
 
 
 def divided(task: Task) -> Task:
-    """Return the recipe for a copy that has VTAB-1k's splits and labels already."""
+    """Return the recipe for a copy that already has VTAB-1k's splits and labels."""
     parts = (Part("train800"), Part("val200"), Part("test"))
     return Task(task.dataset, task.version, parts, given("label"), label_feature="label")

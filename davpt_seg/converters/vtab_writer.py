@@ -1,4 +1,4 @@
-"""Writes a task of VTAB-1k in the community layout: images, lists, and where they came from."""
+"""Writer of a task of VTAB-1k in the community layout: images, lists, and their source."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ Lines = list[str]
 def write_task(
     root: Path, name: str, task: Task, source: Source, limit_test: Optional[int] = None, allow_counts: bool = False
 ) -> dict[str, int]:
-    """Write ``root/name``, which appears only when it is complete; what is there is replaced.
+    """Write ``root/name``, which appears only when it is complete; an existing one is replaced.
 
     Args:
         root: folder of the tasks' folders.
-        name: of the task.
-        task: its recipe; of a source with VTAB-1k's own splits, these are taken as they are.
-        source: of the images.
-        limit_test: take only so many test images.
-        allow_counts: go on if the source has more or fewer images than were published.
+        name: name of the task.
+        task: recipe of the task; a source with VTAB-1k's splits is copied as it is.
+        source: source of the images.
+        limit_test: largest number of test images; None for all.
+        allow_counts: whether to continue if the source has more or fewer images than were published.
 
     Returns:
         The number of images of each split.
 
     Raises:
-        DataError: splits, features or labels that do not fit the task, or images that cannot be read.
+        DataError: splits, features or labels do not fit the task, or images cannot be read.
     """
     task = divided(task) if "train800" in source.splits else task
     ranges = plan(name, task, source, limit_test, allow_counts)
@@ -61,21 +61,25 @@ def write_task(
 def plan(
     name: str, task: Task, source: Source, limit_test: Optional[int], allow_counts: bool
 ) -> dict[str, tuple[str, int, int]]:
-    """Return what each split is: the source's split, the first image, and the one after the last.
+    """Return the parts of each split: the source's split, the first image, and the one after the last.
 
     Raises:
-        DataError: a split that the source lacks, or too few or too many images.
+        DataError: the source lacks a split, or has too few or too many images.
     """
-    wanted = {"train800": VTAB_IMAGES["train800"], "val200": VTAB_IMAGES["val200"], "test": VTAB_SETS[name].test_images}
+    expected = {
+        "train800": VTAB_IMAGES["train800"],
+        "val200": VTAB_IMAGES["val200"],
+        "test": VTAB_SETS[name].test_images,
+    }
     ranges = {}
-    for (split, count), part in zip(wanted.items(), task.parts):
+    for (split, count), part in zip(expected.items(), task.parts):
         start, stop = _bounds(part, source)
         available = stop - start
         stop = stop if split == "test" else min(stop, start + count)
         if stop - start != count and not allow_counts:
             raise DataError(
                 f"{source.title}: {part.split}, {part.start} to {part.stop} %, has {available:,} images, but {split} "
-                f"of {name} needs {count:,}; it is another release, or not whole. To go on nevertheless: --allow-counts"
+                f"of {name} needs {count:,}; it is another release, or incomplete. To continue anyway: --allow-counts"
             )
         if split == "test" and limit_test is not None:
             stop = min(stop, start + limit_test)
@@ -119,10 +123,10 @@ def write_split(
 
 
 def image_file(encoded: bytes, binary: bool) -> tuple[bytes, str]:
-    """Return an image's file and suffix: its own bytes, wherever every reader sees the same in them.
+    """Return an image's file and suffix: the original bytes if all readers agree on the pixels.
 
-    Other formats, transparency, and an Exif tag that turns the image for some readers (tensorflow ignores it, as
-    VTAB does) become a PNG of what is stored; pixels of 0 and 1 (``binary``) become 0 and 255.
+    Other formats, images with transparency, and images with an Exif tag that turns them for some readers (not for
+    tensorflow, and so not for VTAB) become a PNG of the stored pixels; pixels of 0 and 1 (``binary``) become 0 and 255.
     """
     with Image.open(io.BytesIO(encoded)) as image:
         upright = image.getexif().get(ORIENTATION, 1) == 1

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .guidance.metric import GuidedRecord, Metric
     from .guidance.targets import Labelling
     from .prompts.prompts import Prompts
+    from .task_bank import TaskBank, TaskOutput
     from .vit import PromptedViT
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
     "ProxyAnchor",
     "ProxyNCA",
     "Sharing",
+    "TaskBank",
+    "TaskOutput",
     "Triplet",
     "load_adapter",
     "save_adapter",
@@ -41,6 +44,7 @@ __getattr__ = on_first_use(  # guidance.mapping_log needs no torch
         "guidance": ("ClassPromptMapping", "Guidance", "GuidedRecord", "Labelling", "Metric", "Sharing"),
         "guidance.losses": ("ProxyAnchor", "ProxyNCA", "Triplet"),
         "prompts": ("Prompts",),
+        "task_bank": ("TaskBank", "TaskOutput"),
         "vit": ("PromptedViT",),
     },
 )

@@ -132,8 +132,8 @@ def _joined(placed: Projected, joining: Sequence[Union[Projected, KeyValue]], ba
     # (B, N + M + n, heads, head_dim)
     key = torch.cat([key, *(for_batch(side.key, key, batch) for side in joining)], dim=1)
     value = torch.cat([value, *(for_batch(side.value, value, batch) for side in joining)], dim=1)
-    # a view of the queries would keep all of the qkv product alive until backward
-    return Projected(query.contiguous(), key, value)
+    # until a backward pass, a view of the queries would keep all of the qkv product alive
+    return Projected(query.contiguous() if torch.is_grad_enabled() else query, key, value)
 
 
 def _padded(mask: Optional[Tensor], last: Optional[Tensor], keys: int) -> Optional[Tensor]:

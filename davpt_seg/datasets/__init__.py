@@ -1,4 +1,4 @@
-"""What the data sets, samplers and pipelines of mmseg and mmpretrain lack."""
+"""Data sets, samplers and transforms that mmseg and mmpretrain lack."""
 
 import mmengine  # noqa: F401  (first, so that registration finds no half-imported module of ours)
 

@@ -1,4 +1,4 @@
-"""A transform that refuses label maps that do not fit the data set or the image."""
+"""Transform that refuses label maps that do not fit the data set or the image."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from ..errors import InputError, some
 
 @TRANSFORMS.register_module()
 class CheckLabels:
-    """Refuse a label map of another size than its image, or with a class beyond the data set's, naming the file.
+    """Refuse a label map whose size differs from its image or that holds an unknown class, naming the file.
 
-    Put it right after ``LoadLabelMap`` (or mmseg's ``LoadAnnotations``). Without it a wrong label surfaces as an index
-    error in the loss, on a GPU as a device assertion, neither of which names a file; and a wrong size is stretched to
-    the image's without a word.
-    Where an image comes without label map, as in inference, there is nothing to check.
+    Put it right after ``LoadLabelMap`` (or mmseg's ``LoadAnnotations``). Without it a wrong label causes an index error
+    in the loss, or a device assertion on a GPU, neither of which names a file; and a label map of a wrong size is
+    silently stretched. An image without label map, as in inference, is not checked.
 
     Args:
-        num_classes: C; labels 0 to C - 1 are fine. With ``reduce_zero_label``: after the shift.
-        ignore_index: the label of void pixels.
+        num_classes: number of classes C; labels 0 to C - 1 are valid (with ``reduce_zero_label``, after the shift).
+        ignore_index: label of void pixels.
     """
 
     def __init__(self, num_classes: int, ignore_index: int = 255) -> None:
@@ -42,10 +41,10 @@ class CheckLabels:
         label_map, path = results["gt_seg_map"], results.get("seg_map_path")
         if label_map.ndim != 2:
             raise InputError(
-                f"mask {path!r} has the shape {label_map.shape}: it is a picture in colours; a mask has one channel "
+                f"mask {path!r} has the shape {label_map.shape}: it is a colour image; a mask has one channel "
                 "(mode L or P) that holds class numbers"
             )
-        loaded = results.get("ori_shape")  # the image as it was read: this step may come before or after Resize
+        loaded = results.get("ori_shape")  # shape of the image as read: this step may come before or after Resize
         if loaded is not None and label_map.shape != tuple(loaded[:2]):
             raise InputError(
                 f"mask {path!r} has (height, width) {label_map.shape}, but its image {results.get('img_path')!r} "

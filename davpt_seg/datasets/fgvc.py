@@ -1,4 +1,4 @@
-"""The five fine-grained data sets (FGVC) with VPT's splits, and images where their releases put them."""
+"""Five fine-grained data sets (FGVC) with VPT's splits, in the folder layouts of their releases."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .recognition import RecognitionDataset, listed_path, numbered, unknown
 
 @dataclass(frozen=True)
 class FGVCSet:
-    """A data set: its number of classes, its usual folder, and how many images each of VPT's splits has."""
+    """Data set with its number of classes, its usual folder, and the number of images of each of VPT's splits."""
 
     num_classes: int
     folder: str
@@ -27,8 +27,8 @@ class FGVCSet:
     test_images: int
 
 
-# Sizes: VPT (arXiv 2203.12119), appendix. Where a release has no validation split, VPT took a tenth of the training
-# images; train and val together, and test, are the release's own.
+# Sizes: VPT (arXiv 2203.12119), appendix. For a release without validation split, VPT held out a tenth of the training
+# images; train and val together, and test, are those of the release.
 FGVC_SETS = {
     "cub": FGVCSet(200, "CUB_200_2011", 5394, 600, 5794),
     "nabirds": FGVCSet(555, "nabirds", 21536, 2393, 24633),
@@ -36,27 +36,28 @@ FGVC_SETS = {
     "dogs": FGVCSet(120, "Stanford-dogs", 10800, 1200, 8580),
     "cars": FGVCSet(196, "Stanford-cars", 7329, 815, 8041),
 }
-IMAGE_FOLDERS = ("images", "Images", "")  # below data_root: the first in which a listed image is
+IMAGE_FOLDERS = ("images", "Images", "")  # below data_root; the first with a listed image is used
 
 
 @DATASETS.register_module()
 class FGVCDataset(RecognitionDataset):
-    """A fine-grained data set: ``train.json``, ``val.json`` and ``test.json``, each a dict of path to class id.
+    """Fine-grained data set with ``train.json``, ``val.json`` and ``test.json``, each a dict of path to class id.
 
-    Paths are below ``images``, ``Images`` or ``data_root`` itself, wherever they are found. Class ids may be any
-    numbers: in their order, over all lists that are there, they become the labels 0 to C - 1, the same in each split.
+    Paths are relative to ``images``, ``Images`` or ``data_root``, wherever they are found. Class ids may be any
+    numbers: sorted over all existing lists, they become the labels 0 to C - 1, the same in each split.
 
     Args:
         data_root: folder of one data set, for instance ``data/fgvc/CUB_200_2011``.
-        dataset: one of ``FGVC_SETS``; or a set of one's own in that layout, with ``num_classes``.
+        dataset: one of ``FGVC_SETS``; or a custom set in that layout, with ``num_classes``.
         split: ``train``, ``val``, ``trainval`` (both) or ``test``.
-        num_classes: C, of a set of one's own.
-        metainfo: ``classes`` in it replace the names of ``classes.txt`` (lines ``id name``: CUB and NABirds have one).
-        kwargs: of MMEngine's ``BaseDataset``: ``pipeline``, ``test_mode``, ``indices``, ...
+        num_classes: number of classes C of a custom set.
+        metainfo: metainfo whose ``classes`` replace the names of ``classes.txt`` (lines ``id name``; CUB and NABirds
+            have one).
+        kwargs: arguments of MMEngine's ``BaseDataset``: ``pipeline``, ``test_mode``, ``indices``, ...
 
     Raises:
-        DataError: an unknown set or split, a missing or bad list, lists with more or fewer classes than the set has;
-            when items are read, no image where it could be.
+        DataError: an unknown set or split, a missing or bad list, or lists with another number of classes than the
+            set; when items are read, no image is found.
     """
 
     LISTS: ClassVar = {
@@ -81,17 +82,15 @@ class FGVCDataset(RecognitionDataset):
         **kwargs: Any,
     ) -> None:
         if dataset not in FGVC_SETS and num_classes is None:
-            raise DataError(f"FGVCDataset dataset: {unknown(dataset, FGVC_SETS)}. A set of your own needs num_classes")
+            raise DataError(f"FGVCDataset dataset: {unknown(dataset, FGVC_SETS)}. A custom set needs num_classes")
         expected = FGVC_SETS[dataset].num_classes if dataset in FGVC_SETS else num_classes
         if num_classes not in (None, expected):
-            raise DataError(
-                f"FGVCDataset {dataset} has {expected} classes, got num_classes={num_classes}; leave it out"
-            )
+            raise DataError(f"FGVCDataset {dataset} has {expected} classes, got num_classes={num_classes}; omit it")
         self.class_ids = class_ids(Path(data_root))
         if self.class_ids and len(self.class_ids) != expected:
             raise DataError(
                 f"FGVCDataset {dataset} has {expected} classes, but the lists in {data_root} name "
-                f"{len(self.class_ids)}: is it another set? Or make them anew: tools/dataset_converters/fgvc.py"
+                f"{len(self.class_ids)}; check data_root, or make the lists again: tools/dataset_converters/fgvc.py"
             )
         names = self._load_metainfo(metainfo).get("classes") or class_names(Path(data_root), self.class_ids)
         super().__init__(data_root, dataset, split, names, metainfo, **kwargs)
@@ -100,7 +99,7 @@ class FGVCDataset(RecognitionDataset):
         """Read the lists and find the images.
 
         Raises:
-            DataError: a bad list, a path that leaves ``data_root``, or images that are in none of the folders.
+            DataError: a bad list, a path outside ``data_root``, or images that are in none of the folders.
         """
         paths = self.list_paths(self.data_root, self.name, self.split)
         listed = [(path, *item) for path in paths for item in read_split(path).items()]
@@ -117,31 +116,31 @@ def read_split(path: Path) -> dict[str, int]:
     """Read a list: class ids by relative path.
 
     Raises:
-        DataError: no JSON, or another content.
+        DataError: no JSON, or other content.
     """
     try:
         listed = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DataError(f"{path} is no JSON: {error}; make it anew: tools/dataset_converters/fgvc.py") from error
+        raise DataError(f"{path} is no JSON: {error}; make it again: tools/dataset_converters/fgvc.py") from error
     if not isinstance(listed, dict):
         raise DataError(f"{path}: expected one dict of relative path to class id, got a {type(listed).__name__}")
     for image, class_id in listed.items():
         if not re.fullmatch(r"-?\d{1,9}", json.dumps(class_id).strip('"')):
-            raise DataError(f"{path}: expected a whole number as the class id of {image!r}, got {repr(class_id)[:100]}")
+            raise DataError(f"{path}: expected an integer as the class id of {image!r}, got {repr(class_id)[:100]}")
     return {image: int(class_id) for image, class_id in listed.items()}
 
 
 def class_ids(root: Path) -> tuple[int, ...]:
-    """Return the class ids of all lists that are there, in order: the label of an id is its place."""
+    """Return the sorted class ids of all existing lists; the label of an id is its index."""
     paths = [root / file for files in FGVCDataset.LISTS.values() for file in files]
     return tuple(sorted({class_id for path in set(paths) if path.is_file() for class_id in read_split(path).values()}))
 
 
 def class_names(root: Path, ids: Sequence[int]) -> tuple[str, ...]:
-    """Return the names that ``classes.txt`` has for class ids; numbers if it lacks one.
+    """Return the names that ``classes.txt`` has for class ids; numbers if one is missing.
 
     Raises:
-        DataError: a line that is no ``id name``.
+        DataError: a line is not ``id name``.
     """
     path, names = root / "classes.txt", {}
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
@@ -161,12 +160,12 @@ def image_folder(root: Path, images: Iterable[str]) -> Path:
         DataError: none of them is in any of ``IMAGE_FOLDERS``.
     """
     images = list(images)
-    for image in images:  # mostly the first is there; where it is missing, the others still tell the folder
+    for image in images:  # usually the first exists; if it is missing, the others still show the folder
         for folder in IMAGE_FOLDERS:
             if osp.isfile(root / folder / image):  # Path.is_file raises on a name that is too long
                 return root / folder
     tried = ", ".join(repr(str(root / folder / image)) for image in images[:1] for folder in IMAGE_FOLDERS)
     raise DataError(
-        f"{root}: none of the {len(images)} listed images is there; looked for instance for {tried}. Unpack the "
-        "release's images there (docs/fgvc.md), or check data_root"
+        f"{root}: none of the {len(images)} listed images exists, for instance {tried}. Unpack the release's images "
+        "there (docs/fgvc.md), or check data_root"
     )

@@ -1,4 +1,4 @@
-"""A transform that reads masks without loss: 8 or 16 bits, up to 65,535 classes."""
+"""Transform that reads masks without loss: 8 or 16 bits, up to 65,535 classes."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ MOST = 65535  # the largest value; with this as void, 65,535 classes
 
 @TRANSFORMS.register_module()
 class LoadLabelMap:
-    """Read a mask as it is stored; where mmseg's ``LoadAnnotations`` keeps the lowest 8 bits (257 becomes 1).
+    """Read a mask as it is stored, while mmseg's ``LoadAnnotations`` keeps the lowest 8 bits (257 becomes 1).
 
-    Of 8-bit files the result is that of ``LoadAnnotations``, bit for bit. ``reduce_zero_label`` and a subset of the
-    classes mean the same. An image without mask, as in inference, passes.
+    For 8-bit files the result is that of ``LoadAnnotations``, bit for bit. ``reduce_zero_label`` and a subset of the
+    classes have the same meaning. An image without mask, as in inference, passes.
 
     Args:
         ignore_index: label of void, for ``reduce_zero_label`` and for omitted classes. With more than 255
             classes, give the same everywhere (docs/data.md, "More than 255 classes").
-        backend_args: as of ``LoadImageFromFile``.
+        backend_args: see ``LoadImageFromFile``.
 
     Raises:
-        InputError: an ignore_index that 16 bits do not hold.
+        InputError: an ignore_index of more than 16 bits.
     """
 
     def __init__(self, ignore_index: int = 255, backend_args: Optional[Mapping[str, Any]] = None) -> None:
@@ -41,11 +41,11 @@ class LoadLabelMap:
         self.backend_args = backend_args
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Add ``gt_seg_map``, (H, W): uint8 where 8 bits hold the file's values and void, else uint16.
+        """Add ``gt_seg_map``, (H, W): uint8 if 8 bits hold the file's values and void, else uint16.
 
         Raises:
-            DataError: a mask in colours, of fractions, of 2 or 4 bits, of several pages, or with values that 16 bits do
-                not hold.
+            DataError: a mask in colours, of fractions, of 2 or 4 bits, of several pages, or with values of more than 16
+                bits.
         """
         path = results.get("seg_map_path")
         if path is None:
@@ -66,18 +66,18 @@ def read_label_map(content: bytes, path: str) -> np.ndarray:
     """Decode a mask, (H, W), uint8 or uint16.
 
     Args:
-        content: of the file.
-        path: for messages.
+        content: content of the file.
+        path: path for messages.
 
     Raises:
-        DataError: a file that does not hold one class number a pixel.
-        OSError: a file that is cut off or no image.
+        DataError: a file that does not hold one class number per pixel.
+        OSError: a file that is truncated or no image.
     """
     with Image.open(io.BytesIO(content)) as image:
         problem = label_map_problem(image.mode, stored_bits(image))
         pages = getattr(image, "n_frames", 1)
         if not problem and pages > 1:
-            problem = f"has {pages} pages; write the one that holds the labels to a file of its own"
+            problem = f"has {pages} pages; write the one with the labels to a separate file"
         if problem:
             raise DataError(f"mask {path!r} {problem}")
         values = np.asarray(image)
@@ -91,18 +91,17 @@ def read_label_map(content: bytes, path: str) -> np.ndarray:
 
 
 def label_map_problem(mode: str, bits: int) -> Optional[str]:
-    """Say why a file cannot be a mask, by Pillow's mode and the bits of a channel; None where it can."""
+    """Describe why a file cannot be a mask, by Pillow's mode and the bits per channel; None if it can."""
     if mode == "F":
         return "holds fractions (Pillow mode F); write class numbers as integers of 8 or 16 bits"
     if mode not in INTEGERS:
         return (
-            f"has Pillow mode {mode}: it is a picture in colours; a mask has one channel (mode L, P or I;16) of class "
-            "numbers"
+            f"has Pillow mode {mode}: it is a colour image; a mask has one channel (mode L, P or I;16) of class numbers"
         )
     if mode == "L" and bits < 8:
         return (
-            f"has {bits} bits a pixel, whose values are stretched to 0 to 255 when they are read; write it with 8 bits "
-            "a pixel, or with a palette"
+            f"has {bits} bits a pixel, so reading stretches its values to 0 to 255; write it with 8 bits a pixel, or "
+            "with a palette"
         )
     return None
 
@@ -110,19 +109,19 @@ def label_map_problem(mode: str, bits: int) -> Optional[str]:
 def relabel(
     values: np.ndarray, zero_is_void: bool, label_map: Optional[Mapping[int, int]], ignore_index: int = 255
 ) -> np.ndarray:
-    """Turn the values of a mask into labels, as mmseg does.
+    """Convert the values of a mask into labels, as mmseg does.
 
     Args:
-        values: unsigned integers that hold the ``ignore_index``.
-        zero_is_void: of ``reduce_zero_label``: 0 is void, v becomes v - 1.
-        label_map: old label to new one, 255 for an omitted class (mmseg's ``get_label_map``); None for none.
-        ignore_index: the label of void.
+        values: unsigned integers of a type that holds the ``ignore_index``.
+        zero_is_void: whether 0 is void and v becomes v - 1 (``reduce_zero_label``).
+        label_map: new label by old label, 255 for an omitted class (mmseg's ``get_label_map``); None for none.
+        ignore_index: label of void.
 
     Returns:
-        Of the values' shape and type.
+        Labels of the values' shape and type.
 
     Raises:
-        DataError: so many classes of a subset that mmseg's 255 may be one of them.
+        DataError: a subset with so many classes that mmseg's 255 may be one of them.
     """
     labels = values.copy()
     if zero_is_void:
@@ -132,8 +131,8 @@ def relabel(
         return labels
     if 254 in label_map.values() and max(label_map.values()) >= 255:
         raise DataError(
-            "metainfo names a subset of 255 classes or more, of which mmseg numbers the omitted ones 255; write masks "
-            "of the classes that are trained, and a data set type whose classes these are"
+            "metainfo names a subset of 255 classes or more, but mmseg gives omitted classes the label 255; write "
+            "masks with only the classes to train, and a data set type with these classes"
         )
     chosen = labels.copy()
     for old, new in label_map.items():

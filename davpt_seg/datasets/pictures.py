@@ -13,7 +13,7 @@ from typing import NamedTuple, Optional
 import numpy as np
 from PIL import Image
 
-# What Pillow is seen to raise on files that are cut off or are no image.
+# Errors of Pillow for files that are truncated or no image.
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 BITS_PER_SAMPLE = 258  # of a TIFF
 ORIENTATION = 0x0112  # the Exif tag; 1 is upright
@@ -23,12 +23,12 @@ TAIL = 2**16  # bytes; Exif data in a JPEG are no longer
 
 
 class Picture(NamedTuple):
-    """An image file.
+    """Image file.
 
     ``size`` is (width, height) as stored, ``orientation`` the Exif tag's value (1 without tag), ``tag`` the metadata
     that hold it: ``exif``, or ``other``, such as XMP, which Pillow reads and OpenCV does not. ``values`` are the
-    decoded (H, W, ...) pixels and ``palette`` the (N, 3) colours of mode P, if they were read. ``bits`` are those of a
-    channel as stored.
+    decoded pixels (H, W, ...) and ``palette`` the colours (N, 3) of mode P, if they were read. ``bits`` is the number
+    of stored bits per channel.
     """
 
     size: tuple[int, int]
@@ -42,7 +42,7 @@ class Picture(NamedTuple):
 
     @property
     def content(self) -> str:
-        """A digest of the decoded pixels: equal for copies under other names and in other lossless formats."""
+        """Return a digest of the decoded pixels, equal for copies with other names or in other lossless formats."""
         digest = hashlib.blake2b(f"{self.mode} {self.size}".encode(), digest_size=16)
         for array in (self.values, self.palette):
             if array is not None:
@@ -51,12 +51,12 @@ class Picture(NamedTuple):
 
     @property
     def turned(self) -> bool:
-        """Whether its metadata ask to turn or mirror the stored pixels."""
+        """Return whether the metadata turn or mirror the stored pixels."""
         return self.orientation in TURNS
 
     @property
     def upright_size(self) -> tuple[int, int]:
-        """(width, height) after turning."""
+        """Return (width, height) after turning."""
         return self.size[::-1] if self.orientation >= 5 and self.turned else self.size
 
 
@@ -67,7 +67,7 @@ def read_picture(path: str, decode: bool) -> Picture:
     """Read an image file, or only its header.
 
     Raises:
-        OSError, SyntaxError, ValueError, EOFError, struct.error: what cannot be read (``UNREADABLE``).
+        OSError, SyntaxError, ValueError, EOFError, struct.error: the file cannot be read (``UNREADABLE``).
     """
     with Image.open(path) as image:
         bits = stored_bits(image)  # before anything decodes pixels
@@ -88,7 +88,7 @@ def read_picture(path: str, decode: bool) -> Picture:
 
 
 def _orientation(path: str, image: Image.Image) -> tuple[Optional[int], str]:
-    """Return the orientation tag and where it is; no pixel is decoded, as ``PngImageFile.getexif`` would."""
+    """Return the orientation tag and its place without decoding pixels, unlike ``PngImageFile.getexif``."""
     exif = Image.Exif()
     try:
         exif.load(image.info.get("exif") or (_png_exif(path) if image.format == "PNG" else b""))
@@ -100,7 +100,7 @@ def _orientation(path: str, image: Image.Image) -> tuple[Optional[int], str]:
 
 
 def _png_exif(path: str) -> bytes:
-    """Return the eXIf chunk of a PNG file where it follows the pixels; its last 64 KiB are read, and no pixel."""
+    """Return the eXIf chunk of a PNG file if it follows the pixels; only the last 64 KiB are read."""
     with open(path, "rb") as file:
         file.seek(max(0, os.path.getsize(path) - TAIL))
         tail = file.read()
@@ -114,13 +114,13 @@ def _png_exif(path: str) -> bytes:
 
 
 def stored_bits(image: Image.Image) -> int:
-    """Return the bits of a channel in the file of an image that was just opened.
+    """Return the stored bits per channel of an image that was just opened.
 
-    Pillow's mode does not show it: colours of 16 bits are RGB to it, and are read with 8.
+    Pillow's mode does not show them: colours of 16 bits have mode RGB and are read with 8.
     """
     if image.format == "TIFF":
         return max(image.tag_v2.get(BITS_PER_SAMPLE, (1,)))  # type: ignore[attr-defined]
-    tile = getattr(image, "tile", None)  # how the file stores it, until it is decoded
+    tile = getattr(image, "tile", None)  # the file's encoding, until it is decoded
     arguments = tile[0].args if tile else ()
     arguments = arguments if isinstance(arguments, tuple) else (arguments,)
     if image.format == "PPM" and any(isinstance(most, int) and most > 255 for most in arguments):

@@ -1,4 +1,4 @@
-"""Steps of a pipeline's config: which of them read images and masks."""
+"""Search for the steps of a pipeline's config that read images and masks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def step_name(step: Any) -> str:
 
 
 def all_steps(pipeline: Sequence[Any]) -> Iterator[Any]:
-    """Iterate over the steps of a pipeline, and over those inside of a ``TestTimeAug`` or a ``RandomChoice``."""
+    """Iterate over the steps of a pipeline, and over those inside a ``TestTimeAug`` or a ``RandomChoice``."""
     for step in pipeline:
         if isinstance(step, (list, tuple)):
             yield from all_steps(step)
@@ -25,17 +25,17 @@ def all_steps(pipeline: Sequence[Any]) -> Iterator[Any]:
 
 
 def find_step(pipeline: Sequence[Any], *names: str) -> Optional[Any]:
-    """Return the first step of one of these names; None where there is none."""
+    """Return the first step with one of these names; None if there is none."""
     return next((step for step in all_steps(pipeline) if step_name(step) in names), None)
 
 
 def loads_masks_otherwise(pipeline: Sequence[Any]) -> bool:
-    """Whether a pipeline loads masks by a custom step, or none, so that their files do not show the labels."""
+    """Return whether a pipeline loads masks by a custom step, or none, so that their files do not show the labels."""
     return bool(pipeline) and find_step(pipeline, *MASK_LOADERS) is None
 
 
 def loading_steps(pipeline: Sequence[Any]) -> list[Any]:
-    """Return the steps that turn an image file into 8-bit pixels; a pipeline with a loader of its own has none."""
+    """Return the steps that convert an image file into 8-bit pixels; none for a custom loader."""
     if not pipeline or step_name(pipeline[0]) != "LoadImageFromFile":
         return []
     return [step for step in pipeline[:2] if step_name(step) in ("LoadImageFromFile", "ToEightBit")]

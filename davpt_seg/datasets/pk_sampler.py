@@ -1,4 +1,4 @@
-"""Batches of P classes with K images each, which metric losses and class means want."""
+"""Sampler of batches of P classes with K images each, for metric losses and class means."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from ..errors import InputError
 
 @DATA_SAMPLERS.register_module()
 class PKSampler(Sampler[int]):
-    """Draw indices whose every ``batch_size`` in a row are P classes with K images each.
+    """Draw indices so that each ``batch_size`` in a row hold P classes with K images each.
 
-    P is ``classes_per_batch``, or less where there are fewer classes or a batch is smaller; K is ``batch_size // P``,
-    and the images that remain go to the classes of the batch that had fewest so far. Classes come in random rounds, so
-    all of them equally often, however many images they have; the images of a class too: none comes again before all
-    others of its class came, not within a batch either unless a class has fewer images than K.
+    P is ``classes_per_batch``, or less if there are fewer classes or the batch is smaller; K is ``batch_size // P``,
+    and remaining images are given to the classes of the batch with the fewest so far. Classes are drawn in random
+    rounds, so all appear equally often, whatever their number of images. So are the images of a class: none appears
+    again before all others of its class, and none twice in a batch unless its class has fewer than K images.
 
-    An epoch is about as many images as the data set has, in whole batches, as many on each process. Its batches are
-    those of one process, dealt out in turn: their order depends on seed and epoch alone.
+    An epoch has about the data set's number of images, in complete batches, the same number on each process. Its
+    batches are those of one process, distributed in turn: their order depends only on seed and epoch.
 
     ``dict(batch_size=32, sampler=dict(type="PKSampler", batch_size=32, classes_per_batch=16))`` in a data loader:
-    a sampler does not see its loader, so both need the batch size, of one process (``check_batch_size``).
+    a sampler does not see its loader, so both need the batch size of one process (``check_batch_size``).
 
     Args:
-        dataset: its items have a ``gt_label``, one class each; MMEngine's wrappers of such data sets are fine.
-        batch_size: of the data loader, images on one process.
-        classes_per_batch: P at most.
-        seed: None draws one that all processes share.
+        dataset: data set whose items have a ``gt_label``, one class each; MMEngine's wrappers of such data sets work.
+        batch_size: batch size of the data loader, on one process.
+        classes_per_batch: largest P.
+        seed: random seed; None draws one that all processes share.
 
     Raises:
-        ValueError: sizes below 1, an empty data set, or images without exactly one class.
+        ValueError: a size below 1, an empty data set, or images without exactly one class.
     """
 
     @checked("PKSampler")
@@ -56,7 +56,7 @@ class PKSampler(Sampler[int]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch to draw."""
+        """Set the epoch to draw."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -85,7 +85,7 @@ class PKSampler(Sampler[int]):
 
 
 def check_batch_size(loader: Mapping[str, Any]) -> None:
-    """Refuse a data loader's config whose PKSampler would draw batches of another size.
+    """Check that a data loader's config and its PKSampler have the same batch size.
 
     Args:
         loader: config of a data loader.
@@ -105,11 +105,11 @@ def check_batch_size(loader: Mapping[str, Any]) -> None:
 
 
 class Rounds:
-    """Items in random order, all of them before any comes again.
+    """Items in random rounds: all items appear before any appears again.
 
     Args:
-        items: at least one.
-        rng: shuffles them anew for every round.
+        items: items to draw, at least one.
+        rng: generator that shuffles every round.
     """
 
     def __init__(self, items: Sequence[int], rng: np.random.Generator) -> None:
@@ -117,12 +117,12 @@ class Rounds:
         self.left: list[int] = []
 
     def draw(self, count: int) -> list[int]:
-        """Take the next items; different ones if there are as many."""
+        """Take the next items; they are different if there are enough."""
         taken: list[int] = []
         while len(taken) < count:
             if not self.left:
                 self.left = self.rng.permutation(self.items).tolist()
-                self.left.sort(key=taken.__contains__)  # what was just taken comes last in the new round
+                self.left.sort(key=taken.__contains__)  # items that were just taken come last in the new round
             taken.append(self.left.pop(0))
         return taken
 
@@ -131,7 +131,7 @@ def image_labels(dataset: Any) -> np.ndarray:
     """Read the class of every image of a data set, without loading images: (N,) integers.
 
     Raises:
-        ValueError: there are no images, or one without exactly one class.
+        ValueError: there are no images, or an image does not have exactly one class.
     """
     labels = []
     for i in range(len(dataset)):

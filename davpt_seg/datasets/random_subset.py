@@ -21,8 +21,8 @@ def random_subset(dataset: Mapping[str, Any], num_images: Optional[int] = None, 
 
     Args:
         dataset: config of the data set.
-        num_images: how many images are drawn, without replacement; None keeps all.
-        seed: of the draw. The same seed gives the same images on every machine and in every process.
+        num_images: number of images that are drawn, without replacement; None keeps all.
+        seed: seed of the draw. The same seed gives the same images on every machine and in every process.
 
     Raises:
         ValueError: fewer than one image, or more than there are.
@@ -32,7 +32,7 @@ def random_subset(dataset: Mapping[str, Any], num_images: Optional[int] = None, 
         return built
     built.full_init()
     if not 1 <= num_images <= len(built):
-        raise InputError(f"RandomSubset num_images must be 1 to {len(built)}, as many as there are, got {num_images}")
+        raise InputError(f"RandomSubset num_images must be 1 to {len(built)}, the data set's size, got {num_images}")
     drawn = np.random.default_rng(seed).choice(len(built), size=num_images, replace=False)
     built.get_subset_(sorted(map(int, drawn)))
     return built

@@ -1,4 +1,4 @@
-"""Images with one label each, from lists: what the data sets of VTAB-1k and FGVC share."""
+"""Base of the data sets of VTAB-1k and FGVC: images with one label each, from lists."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class RecognitionDataset(BaseDataset):
 
     Args:
         data_root: folder that the lists and images are in.
-        name: of the set.
-        split: a key of ``LISTS``.
-        classes: the C names; labels are 0 to C - 1.
-        metainfo: more of it.
-        kwargs: of MMEngine's ``BaseDataset``: ``pipeline``, ``test_mode``, ``indices``, ...
+        name: name of the set.
+        split: key of ``LISTS``.
+        classes: names of the C classes; labels are 0 to C - 1.
+        metainfo: further metainfo.
+        kwargs: arguments of MMEngine's ``BaseDataset``: ``pipeline``, ``test_mode``, ``indices``, ...
 
     Raises:
         DataError: an unknown split or a missing list; a bad list, when it is read.
     """
 
-    LISTS: ClassVar[Mapping[str, tuple[str, ...]]]  # the list files of each split, without their folder
-    ADVICE: ClassVar[str]  # what a user without the lists does next
+    LISTS: ClassVar[Mapping[str, tuple[str, ...]]]  # names of the list files of each split
+    ADVICE: ClassVar[str]  # next step for a user without the lists
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class RecognitionDataset(BaseDataset):
         return Path(data_root)
 
     def get_cat_ids(self, idx: int) -> list[int]:
-        """Return the class of an image, as MMEngine's ``ClassBalancedDataset`` wants it."""
+        """Return the class of an image, in the form for MMEngine's ``ClassBalancedDataset``."""
         return [self.get_data_info(idx)["gt_label"]]
 
     def _no_list(self, path: Path) -> str:
@@ -77,11 +77,11 @@ class RecognitionDataset(BaseDataset):
 
 
 def listed_path(folder: Path, image: str, place: str) -> Path:
-    """Return the path of a listed image, which must be below the folder; links there are the user's, and followed.
+    """Return the path of a listed image, which must be below the folder; the user's links there are followed.
 
     Args:
-        folder: that listed paths are relative to.
-        image: a path as a list has it.
+        folder: base folder of listed paths.
+        image: path in a list.
         place: file, and line if it has lines, for the message.
 
     Raises:
@@ -97,7 +97,7 @@ def listed_path(folder: Path, image: str, place: str) -> Path:
 
 
 def unknown(name: str, known: Collection[str]) -> str:
-    """Say that a name is not known, and what may have been meant."""
+    """Describe an unknown name, with similar names."""
     return f"{name!r} is not known; {nearest(name, known)}"
 
 

@@ -1,4 +1,4 @@
-"""A transform that brings deep images to 8 bits by a stated range."""
+"""Transform that converts deep images to 8 bits by a given range."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ..errors import DataError, InputError
 
 @TRANSFORMS.register_module()
 class ToEightBit:
-    """Scale images of 16 bits or of fractions from ``0 .. max_value`` to ``0 .. 255``.
+    """Scale images of 16 bits or fractions from ``0 .. max_value`` to ``0 .. 255``.
 
     Put it right after ``dict(type="LoadImageFromFile", color_type=3)`` (OpenCV's ``IMREAD_COLOR | IMREAD_ANYDEPTH``;
     ``color_type="unchanged"`` for a TIFF of gray fractions). The range is that of the sensor, 4095 for 12 bits, and the
-    same for all images, since a range that follows each image's own values would hide how bright it is.
+    same for all images, because a range from each image's values would hide its brightness.
 
     Args:
-        max_value: the value that becomes 255; a larger one is an error.
+        max_value: value that becomes 255; a larger one is an error.
 
     Raises:
         InputError: a range that is not above 0.
@@ -47,7 +47,7 @@ class ToEightBit:
             image = np.stack([image] * 3, axis=-1)
         if image.ndim != 3 or image.shape[2] != 3:
             raise DataError(f"{name} has the shape {image.shape}, not (H, W) or (H, W, 3)")
-        if not image.size or not (image.min() >= 0 and image.max() <= self.max_value):  # NaN is in no range
+        if not image.size or not (image.min() >= 0 and image.max() <= self.max_value):  # refuses NaN, too
             found = f"from {image.min()} to {image.max()}" if image.size else "none"
             raise DataError(f"{name} has values {found}; ToEightBit expects 0 to max_value={self.max_value}")
         if image.dtype.kind == "f" and 0 < image.max() <= 1 < self.max_value:

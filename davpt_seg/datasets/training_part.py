@@ -1,4 +1,4 @@
-"""A training set in two parts: one to train on, one to choose hyper-parameters on."""
+"""Division of a training set into two parts: one to train on, one to choose hyper-parameters on."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ SHARE, MOST = 5, 1000  # a fifth is held out, and no more images than this
 
 @DATASETS.register_module(name="TrainingPart")
 def training_part(dataset: dict[str, Any], part: str, seed: int = 0) -> BaseDataset:
-    """Build a training set and keep one part of it; the parts share no image, and together they are all of them.
+    """Build a training set and keep one of two disjoint parts.
 
-    Many segmentation sets have no third split: who chooses a learning rate on the validation set, and reports that
-    set's score, reports one that was chosen.
+    Many segmentation sets have no third split. A score on the validation set is biased if the learning rate was chosen
+    there.
 
     Args:
-        dataset: config of the training set, with the pipeline that this part's images go through.
+        dataset: config of the training set, with the pipeline for this part.
         part: ``train``, or ``val``: a fifth of the images, 1,000 at most.
-        seed: of the draw. The same seed gives the same parts on every machine and in every process.
+        seed: seed of the draw. The same seed gives the same parts on every machine and in every process.
 
     Raises:
         ValueError: an unknown part, or fewer than two images.
@@ -35,7 +35,7 @@ def training_part(dataset: dict[str, Any], part: str, seed: int = 0) -> BaseData
     built.full_init()
     count = len(built)
     if count < 2:
-        raise InputError(f"TrainingPart needs two images or more to part them, the data set has {count}")
+        raise InputError(f"TrainingPart needs at least two images, the data set has {count}")
     held_out = np.random.default_rng(seed).choice(count, size=min(max(count // SHARE, 1), MOST), replace=False)
     rest = np.setdiff1d(np.arange(count), held_out)
     built.get_subset_([int(index) for index in (rest if part == "train" else np.sort(held_out))])

@@ -1,4 +1,4 @@
-"""VTAB-1k in the layout that the community shares: a folder a task, with lists of images and labels."""
+"""VTAB-1k in the community layout: one folder per task, with lists of images and labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .recognition import RecognitionDataset, listed_path, numbered, unknown
 
 @dataclass(frozen=True)
 class VTABSet:
-    """A task: its number of classes, its group, and how many images its test split has."""
+    """Task with its number of classes, its group, and the number of images of its test split."""
 
     num_classes: int
     group: str
@@ -50,16 +50,16 @@ VTAB_IMAGES = {"train800": 800, "val200": 200, "train800val200": 1000}
 
 @DATASETS.register_module()
 class VTABDataset(RecognitionDataset):
-    """A task of VTAB-1k: ``<data_root>/<dataset>/<split>.txt`` with lines ``relative/path label``.
+    """Task of VTAB-1k: ``<data_root>/<dataset>/<split>.txt`` with lines ``relative/path label``.
 
     Args:
         data_root: folder of the tasks' folders.
-        dataset: one of ``VTAB_SETS``; or a folder of one's own in that layout, with a ``classes.txt`` (a name a line),
+        dataset: one of ``VTAB_SETS``; or a custom folder in that layout, with a ``classes.txt`` (one name per line),
             ``num_classes`` or ``metainfo=dict(classes=(...))``.
         split: ``train800``, ``val200``, ``train800val200`` or ``test``.
-        num_classes: C, of a set of one's own.
-        metainfo: ``classes`` in it replace the names of ``classes.txt``.
-        kwargs: of MMEngine's ``BaseDataset``: ``pipeline``, ``test_mode``, ``indices``, ...
+        num_classes: number of classes C of a custom set.
+        metainfo: metainfo whose ``classes`` replace the names of ``classes.txt``.
+        kwargs: arguments of MMEngine's ``BaseDataset``: ``pipeline``, ``test_mode``, ``indices``, ...
 
     Raises:
         DataError: an unknown set or split, a missing list, a wrong number of class names; a bad line, when it is read.
@@ -94,7 +94,7 @@ class VTABDataset(RecognitionDataset):
         """Read the list.
 
         Raises:
-            DataError: a line that is no ``path label``, a path that leaves the folder, or a label that is no class.
+            DataError: a line is not ``path label``, a path is outside the folder, or a label is no class.
         """
         (path,) = self.list_paths(self.data_root, self.name, self.split)
         num_classes = len(self._metainfo["classes"])
@@ -123,25 +123,25 @@ def class_names(
     """Return the names of a task's classes: those given, those of its ``classes.txt``, or numbers.
 
     Args:
-        folder: of the task.
-        name: of the task.
-        num_classes: C, of a set that is not in ``VTAB_SETS``.
-        names: that go before those of ``classes.txt``.
+        folder: folder of the task.
+        name: name of the task.
+        num_classes: number of classes C of a set that is not in ``VTAB_SETS``.
+        names: given names, which take precedence over those of ``classes.txt``.
 
     Raises:
-        DataError: nothing tells how many classes there are, or two things contradict each other.
+        DataError: the number of classes is unknown or contradictory.
     """
     published = VTAB_SETS[name].num_classes if name in VTAB_SETS else None
     if published and num_classes not in (None, published):
-        raise DataError(f"VTABDataset {name} has {published} classes, got num_classes={num_classes}; leave it out")
+        raise DataError(f"VTABDataset {name} has {published} classes, got num_classes={num_classes}; omit it")
     expected, listed = published or num_classes, folder / "classes.txt"
     if names is None and listed.is_file():
         names = tuple(line.strip() for line in listed.read_text(encoding="utf-8").splitlines() if line.strip())
     if names is None:
         if expected is None:
             raise DataError(
-                f"VTABDataset dataset: {unknown(name, VTAB_SETS)}. A set of your own needs {str(listed)!r} with a name "
-                "a line, or num_classes"
+                f"VTABDataset dataset: {unknown(name, VTAB_SETS)}. A custom set needs {str(listed)!r} with one name "
+                "per line, or num_classes"
             )
         return numbered(expected)
     if expected not in (None, len(names)):

@@ -1,4 +1,4 @@
-"""MMEngine's local files, complete or not there, whatever ends the process that writes them."""
+"""Atomic writing of MMEngine's local files."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from ..replacing import UNFINISHED, replacing
 
 @register_backend("atomic_local")
 class AtomicLocalBackend(LocalBackend):
-    """MMEngine's local files, written under another name, brought to the disk, and then renamed."""
+    """Backend of local files that writes under another name, syncs to disk, and then renames."""
 
     def put(self, obj: bytes, filepath: Union[str, Path]) -> None:
-        """Write bytes."""
+        """Write bytes to a file."""
         with replacing(filepath, durable=True) as part, open(part, "wb") as file:
             file.write(obj)
 
     def put_text(self, obj: str, filepath: Union[str, Path], encoding: str = "utf-8") -> None:
-        """Write text."""
+        """Write text to a file."""
         self.put(obj.encode(encoding), filepath)
 
 
 def remove_unfinished(folder: Union[str, Path]) -> list[str]:
-    """Remove what a killed process left in a folder, and return the names."""
+    """Remove the unfinished files of killed processes from a folder, and return their names."""
     found = sorted(path for path in Path(folder).glob(f"*{UNFINISHED}") if path.is_file())
     for path in found:
         path.unlink()

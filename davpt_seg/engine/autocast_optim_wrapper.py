@@ -1,4 +1,4 @@
-"""Mixed precision in bfloat16, on any device."""
+"""Optimizer wrapper for mixed precision in bfloat16, on any device."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ..errors import InputError
 
 @OPTIM_WRAPPERS.register_module()
 class AutocastOptimWrapper(OptimWrapper):
-    """An ``OptimWrapper`` whose forward pass runs under ``torch.autocast``, without loss scaling.
+    """``OptimWrapper`` whose forward pass runs under ``torch.autocast``, without loss scaling.
 
-    MMEngine's ``AmpOptimWrapper`` refuses CPUs; bfloat16 needs no scaler and works there too.
+    MMEngine's ``AmpOptimWrapper`` refuses CPUs; bfloat16 needs no scaler and works there, too.
 
     Args:
-        dtype: ``bfloat16``; float16 needs ``AmpOptimWrapper``'s loss scaling.
-        **kwargs: of ``OptimWrapper``.
+        dtype: only ``bfloat16``; float16 needs ``AmpOptimWrapper``'s loss scaling.
+        **kwargs: arguments of ``OptimWrapper``.
 
     Raises:
         ValueError: another dtype.

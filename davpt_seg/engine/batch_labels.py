@@ -1,4 +1,4 @@
-"""Labels for guidance, out of whatever kind of data sample a batch has."""
+"""Labels for guidance, from any kind of data samples."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ MAJORITY = 0.5  # an image has a class whose gt_score is above this
 
 
 def batch_labels(inputs: Tensor, data_samples: Optional[Sequence[Any]], labelling: Labelling) -> Tensor:
-    """Read the labels of a batch, of the first of these kinds that all its data samples have.
+    """Return the labels of a batch, of the first of these kinds that all its data samples have.
 
-    - ``gt_sem_seg``: the label maps of mmseg's ``SegDataSample``.
-    - ``gt_score``: how much of each class an image of mmpretrain's ``DataSample`` holds. Mixup, CutMix and ResizeMix
-      write the shares of a mixed image there and leave ``gt_label`` as it was before. An image has the classes of which
-      it holds more than half: the larger part of a mixture, no class of an even one, all classes of a multi-label
-      image, and the class of a label that was smoothed.
-    - ``gt_label``: the class, or classes, of each image, where there are no scores.
+    - ``gt_sem_seg``: label maps of mmseg's ``SegDataSample``.
+    - ``gt_score``: share of each class in an image of mmpretrain's ``DataSample``. Mixup, CutMix and ResizeMix write
+      the shares of a mixed image there and do not change ``gt_label``. An image has the classes with a share of more
+      than half: the larger part of a mixture, no class of an even one, all classes of a multi-label image, and the
+      class of a smoothed label.
+    - ``gt_label``: class, or classes, of each image, if there are no scores.
     - ``gt_instances``: ``bboxes`` and ``labels`` of mmdet's ``DetDataSample``, painted into label maps, small boxes
-      over large ones; what lies in no box is void.
+      over large ones; pixels outside all boxes are void.
 
     Args:
-        inputs: the images as the model takes them, (B, 3, H, W).
-        data_samples: one for each.
-        labelling: says how many classes there are, and what is void.
+        inputs: images as the model takes them, (B, 3, H, W).
+        data_samples: one data sample per image.
+        labelling: number of classes and label of void.
 
     Returns:
         Label maps (B, H, W), integers, or the classes of each image (B, C), bool.
 
     Raises:
-        ValueError: samples without labels, of different kinds, or of unknown classes.
+        ValueError: samples without labels, with labels of different kinds, or with unknown classes.
     """
     field = next((name for name in FIELDS if all(name in sample for sample in data_samples or ())), None)
     if not data_samples or field is None:
         lacking = next((sample for sample in data_samples or () if not any(name in sample for name in FIELDS)), None)
         raise InputError(
             "metric guidance needs labels: gt_sem_seg (label maps), gt_label or gt_score (classes of the image) or "
-            "gt_instances (boxes), the same for a whole batch, but "
+            "gt_instances (boxes), the same for all samples of a batch, but "
             + ("the batch has no data samples" if not data_samples else _found(lacking, data_samples))
             + "; does the training pipeline load annotations before it packs its inputs?"
         )
@@ -88,4 +88,4 @@ def _classes(sample: Any, num_classes: int) -> Tensor:
 
 def _boxes(sample: Any) -> Tensor:
     boxes = sample.gt_instances.bboxes
-    return getattr(boxes, "tensor", boxes)  # mmdet's own box types hold theirs there
+    return getattr(boxes, "tensor", boxes)  # mmdet's box types hold the tensor there

@@ -1,4 +1,4 @@
-"""Class means of the bare ViT on disk, so that a second run need not gather them again."""
+"""Cache of the bare ViT's class means on disk, for later runs."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from ..replacing import replacing
 
 
 class ClassMeansCache:
-    """A folder of files, one for each set of all that determines class means.
+    """Folder with one file of class means for each set of everything that determines them.
 
     Args:
-        folder: made where it is not there.
+        folder: path of the folder, which is created if necessary.
     """
 
     def __init__(self, folder: str) -> None:
@@ -35,11 +35,11 @@ class ClassMeansCache:
         os.makedirs(folder, exist_ok=True)
 
     def path(self, key: str) -> str:
-        """Where the class means of a key are, or would be."""
+        """Return the path of a key's file, which may not exist."""
         return os.path.join(self.folder, f"class_means_{key[:32]}.safetensors")
 
     def load(self, key: str) -> Optional[tuple[Tensor, Tensor]]:
-        """Read means (C, D) and counts (C,); None where there are none, or where the file is broken, with a warning."""
+        """Read means (C, D) and counts (C,); None if the file does not exist or, with a warning, is broken."""
         path = self.path(key)
         if not os.path.exists(path):
             return None
@@ -52,38 +52,38 @@ class ClassMeansCache:
             intact, why = False, str(error)
         if intact:
             return found["means"], found["counts"]
-        MMLogger.get_current_instance().warning(f"Cached class means {path} are broken ({why}); gathering them anew.")
+        MMLogger.get_current_instance().warning(f"Cached class means {path} are broken ({why}); computing them again.")
         return None
 
     def store(self, key: str, means: Tensor, counts: Tensor) -> str:
-        """Write means (C, D) and counts (C,), completely or not at all; return the path."""
+        """Write means (C, D) and counts (C,) atomically; return the path."""
         tensors = {"means": means.cpu().contiguous(), "counts": counts.cpu().contiguous()}
         with replacing(self.path(key), shared=True) as part:
-            part.write_bytes(save(tensors, with_checksum(tensors, {"key": key})))  # save_file lets its owner alone read
+            part.write_bytes(save(tensors, with_checksum(tensors, {"key": key})))  # save_file's permissions are 0600
         return self.path(key)
 
 
 def cache_key(runner: Runner, backbone: PromptedViTBackbone, **pass_settings: Any) -> str:
-    """Digest all that the first class means depend on.
+    """Return a digest of all that the first class means depend on.
 
-    That is the trunk as it was (architecture and weights, without what adapters put into it), preprocessing, precision,
-    which tokens are averaged and how they are labelled, the data set's config with path, size and time of every file
-    that it names, how it is loaded, and our version.
+    That is the trunk (architecture and weights, without adapters), preprocessing, precision, choice and labelling of
+    the averaged tokens, the data set's config with path, size and time of every file that it names, its loading, and
+    our version.
 
     Args:
-        runner: with a config, whose ``train_dataloader`` describes the data.
-        backbone: with guidance.
+        runner: runner with a config, whose ``train_dataloader`` describes the data.
+        backbone: backbone with guidance.
         **pass_settings: bounds of the pass, number of processes.
 
     Raises:
-        ValueError: the runner was built without a config, or its data set is none of MMEngine's.
+        ValueError: the runner was built without a config, or its data set is not from MMEngine.
     """
     guidance, loader = backbone.guidance, runner.train_dataloader
     assert guidance is not None
     if "train_dataloader" not in runner.cfg or not hasattr(loader.dataset, "get_data_info"):
         raise InputError(
             "PromptMappingHook cache_dir needs a Runner made from a config (Runner.from_cfg) and an MMEngine data set, "
-            "which tell what the data is; leave cache_dir out"
+            "which describe the data; omit cache_dir"
         )
     of_patches = ["patch", guidance.metric.token_side, guidance.metric.patch_tokens]
     of_images = ["image", guidance.metric.cls_side, guidance.metric.image_token]
@@ -110,7 +110,7 @@ def cache_key(runner: Runner, backbone: PromptedViTBackbone, **pass_settings: An
 
 
 def _precision(wrapper: Any) -> list[str]:
-    """Tell which precision an optimizer wrapper's ``optim_context`` makes: its own type, or one it is told."""
+    """Describe the precision of an optimizer wrapper's ``optim_context``: its type, or a given one."""
     return [type(wrapper).__name__, *(str(getattr(wrapper, name, None)) for name in ("cast_dtype", "dtype"))]
 
 

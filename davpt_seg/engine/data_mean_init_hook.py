@@ -1,4 +1,4 @@
-"""Starts prompts at prototypes of the training data's tokens."""
+"""Hook that initialises prompts with prototypes of the training data's tokens."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from .guided import bare_model
 
 @HOOKS.register_module()
 class DataMeanInitHook(Hook):
-    """Before the first iteration, start all prompts at :func:`~davpt_seg.core.prototypes.prototypes`.
+    """Initialise all prompts with :func:`~davpt_seg.core.prototypes.prototypes` before the first iteration.
 
-    A run that is resumed keeps the prompts that it has, and so does one that takes prompts from ``load_from``.
+    A resumed run, and a run with prompts from ``load_from``, keep their prompts.
 
     Args:
-        num_images: number of training images that the prototypes are of, rounded up to complete batches; None for all.
-            With several processes, they are of the first one's share.
-        seed: of their order and of k-means.
+        num_images: number of training images for the prototypes, rounded up to complete batches; None for all. With
+            several processes, they are from the first one's share.
+        seed: seed of the images' order and of k-means.
     """
 
-    priority = "HIGH"  # before class means are gathered
+    priority = "HIGH"  # before class means are computed
 
     @checked("DataMeanInitHook")
     def __init__(self, num_images: Optional[Count] = 1024, seed: Seed = 0) -> None:
@@ -42,7 +42,7 @@ class DataMeanInitHook(Hook):
         self.seed = seed
 
     def before_train(self, runner: Runner) -> None:
-        """Overwrite the prompts; all processes take those of the first."""
+        """Set the prompts; all processes use those of the first."""
         model = bare_model(runner)
         backbones = [m for m in model.modules() if isinstance(m, PromptedViTBackbone)]
         if len(backbones) != 1:
@@ -60,7 +60,7 @@ class DataMeanInitHook(Hook):
                     yield model.data_preprocessor(batch, True)["inputs"]
 
             num_tokens = prototypes(backbones[0], images(), self.seed)
-        assert backbones[0].prompts is not None  # or there had been no means to take
+        assert backbones[0].prompts is not None  # otherwise there are no prototypes
         for values in backbones[0].prompts.parameters():
             broadcast(values.data)
         backbones[0].prompts.keep_initial()

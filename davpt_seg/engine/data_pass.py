@@ -1,4 +1,4 @@
-"""A pass over the training data before training, which leaves training's own order and randomness as they were."""
+"""Pass over the training data before training, without any effect on training's order and randomness."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from .keyed_random import KeyedItems, KeyedSampler, same_random_state_afterwards
 
 
 def batch_size(runner: Runner) -> int:
-    """Return how many images a training batch of one process has."""
+    """Return the batch size of training on one process."""
     loader = runner.train_dataloader
     return loader.batch_size or loader.batch_sampler.batch_size
 
 
 @contextmanager
 def data_pass(runner: Runner, seed: int) -> Iterator[DataLoader]:
-    """Give a loader of the training data of its own, shuffled by the seed and shared out over the processes.
+    """Yield a separate loader of the training data, shuffled by the seed and distributed over the processes.
 
-    What it gives depends on the data and the seed alone, whatever the numbers of workers and of processes. The
-    training sampler is not moved on, and the run's random numbers continue afterwards as if nothing had been.
+    Its batches depend only on the data and the seed, not on the numbers of workers and processes. The training sampler
+    does not advance, and the run's random state is restored afterwards.
     """
     loader = runner.train_dataloader
     sampler = DefaultSampler(loader.dataset, shuffle=True, seed=seed)

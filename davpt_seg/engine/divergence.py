@@ -1,4 +1,4 @@
-"""Why a training diverged, and what to do."""
+"""Error of a diverged training, with likely causes and advice."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ OVERFLOW = "float16 overflow (bfloat16 has none: optim_wrapper.type=AutocastOpti
 
 
 def diverged(runner: Runner, what: str, causes: Sequence[str]) -> DivergedError:
-    """Make the error that ends a diverged training.
+    """Return the error that ends a diverged training.
 
     Args:
-        runner: of the training.
-        what: happened; a clause.
-        causes: likely ones, the likeliest first.
+        runner: runner of the training.
+        what: clause that describes what happened.
+        causes: likely causes, the likeliest first.
     """
     rates = ", ".join(f"{name} {max(values):g}" for name, values in runner.optim_wrapper.get_lr().items() if values)
     checkpoint = last_checkpoint(runner)
@@ -44,7 +44,7 @@ def diverged(runner: Runner, what: str, causes: Sequence[str]) -> DivergedError:
 
 
 def last_checkpoint(runner: Runner) -> Optional[str]:
-    """Return the newest checkpoint of this run, or the one that it resumed from; None where there is none."""
+    """Return the newest checkpoint of this run, or the one that it resumed from; None if there is none."""
     resumed = runner.cfg.get("load_from") if runner._resume else None
     candidates = (runner.message_hub.runtime_info.get("last_ckpt"), resumed)
     return next((str(path) for path in candidates if path and osp.isfile(path)), None)
@@ -54,10 +54,10 @@ def causes(runner: Runner, data_batch: Any, first: bool, scaled: bool) -> list[s
     """Return likely causes of a loss that is not finite, the likeliest first.
 
     Args:
-        runner: of the training.
-        data_batch: of the iteration.
-        first: no step was taken before in this run.
-        scaled: the training is in float16 with a loss scaler.
+        runner: runner of the training.
+        data_batch: batch of the iteration.
+        first: whether this is the first step of the run.
+        scaled: whether the training is in float16 with a loss scaler.
     """
     found = list(_of_batch(data_batch, bare_model(runner)))
     if first and not found:
@@ -75,7 +75,7 @@ def _history(runner: Runner) -> str:
 
 
 def _of_batch(data_batch: Any, model: nn.Module) -> Iterator[str]:
-    """Find a cause in the batch itself."""
+    """Yield causes in the batch itself."""
     if not isinstance(data_batch, Mapping):
         return
     images = data_batch.get("inputs")

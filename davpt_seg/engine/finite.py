@@ -1,4 +1,4 @@
-"""Parameters that are no longer finite: which they are, and the end of a training that has them."""
+"""Check for parameters that are no longer finite, which end a training."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .guided import bare_model
 def non_finite(model: nn.Module) -> list[str]:
     """Return the names of parameters whose norm is NaN or infinite, and of buffers that hold NaN.
 
-    Finite values whose squares overflow are included: the next step is likely to give NaN. A buffer may be infinite on
-    purpose (a mask of attention). All of them cost one device synchronisation.
+    Finite values whose squares overflow are included, because the next step is likely to give NaN. A buffer may be
+    infinite on purpose (a mask of attention). The check costs one device synchronisation.
     """
     parameters = {
         name: value.detach().to(torch.promote_types(value.dtype, torch.float32)).square().sum().isfinite()
@@ -33,7 +33,7 @@ def non_finite(model: nn.Module) -> list[str]:
 
 
 def on_any_process(here: bool) -> bool:
-    """Return whether something holds on any process, the same answer on all of them."""
+    """Return whether a condition holds on any process, with the same answer on all processes."""
     if get_world_size() == 1:
         return here
     flag = torch.tensor(int(here))
@@ -47,11 +47,11 @@ def require_finite(runner: Runner, moment: str) -> None:
     All processes must call it; all of them raise, or none does.
 
     Args:
-        runner: whose model is checked.
-        moment: what would happen next, for the message: ``before a checkpoint is written``.
+        runner: runner whose model is checked.
+        moment: next step of the training, for the message: ``before a checkpoint is written``.
 
     Raises:
-        DivergedError: the message names parameters, cause and the last checkpoint.
+        DivergedError: some are not finite; the message names parameters, cause and the last checkpoint.
     """
     names = non_finite(bare_model(runner))
     for hook in runner.hooks:

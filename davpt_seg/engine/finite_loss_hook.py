@@ -1,4 +1,4 @@
-"""Ends a training at the first loss that is not finite."""
+"""Hook that ends a training at the first loss that is not finite."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SMALLEST_SCALE = 2.0**-20  # of the loss; a scaler starts at 2**16 and halves it
 
 
 class _Seen(NamedTuple):
-    """The first loss that was not finite, on one process."""
+    """First loss that was not finite, on one process."""
 
     iteration: int
     what: str
@@ -29,21 +29,21 @@ class _Seen(NamedTuple):
 
 @HOOKS.register_module()
 class FiniteLossHook(Hook):
-    """End a training when a loss is NaN or infinite, or when its parameters are before validation or at its end.
+    """End a training if a loss, or before validation and at the end a parameter, is NaN or infinite.
 
-    It reads the numbers that MMEngine's ``RuntimeInfoHook`` has copied for the log, so that it waits for no device. One
-    process stops at the iteration itself. Several processes ask each other every ``interval`` iterations, so that all
-    of them stop together.
+    It reads the values that MMEngine's ``RuntimeInfoHook`` copied for the log, so that it waits for no device. A single
+    process stops at the iteration itself. Several processes communicate every ``interval`` iterations, so that they
+    stop together.
 
     Mixed precision with a loss scaler (``AmpOptimWrapper``) skips a step whose gradients are not finite and lowers its
     scale: such a step is logged. Only more than ``max_skipped`` in a row, or a scale below 2**-20, end the training.
 
     Args:
-        interval: iterations between two questions to the other processes and to the loss scaler.
-        max_skipped: steps in a row that a loss scaler may skip because of the loss.
+        interval: iterations between two checks of the other processes and the loss scaler.
+        max_skipped: largest number of consecutive steps that a loss scaler may skip because of the loss.
 
     Raises:
-        ValueError: an interval below 1, a negative ``max_skipped``, or one that is no integer.
+        ValueError: an interval below 1, a negative ``max_skipped``, or a value that is no integer.
     """
 
     priority = 65  # after the log (60), before checkpoints (90)
@@ -56,7 +56,7 @@ class FiniteLossHook(Hook):
         self._start = 0
 
     def before_train(self, runner: Runner) -> None:
-        """Note where the training starts."""
+        """Record the first iteration of the run."""
         self._start, self._skipped, self._seen = runner.iter, 0, None
 
     def after_train_iter(
@@ -85,16 +85,16 @@ class FiniteLossHook(Hook):
             self._check_scale(runner)
 
     def before_val(self, runner: Runner) -> None:
-        """Check parameters: a score of NaN parameters is no score.
+        """Check parameters, because a score of NaN parameters is meaningless.
 
         Raises:
             DivergedError: some are not finite.
         """
-        if not isinstance(runner._train_loop, (dict, type(None))):  # validation in training, and not alone
+        if not isinstance(runner._train_loop, (dict, type(None))):  # validation during training only
             require_finite(runner, "before validation")
 
     def after_train(self, runner: Runner) -> None:
-        """Check the last losses and the parameters that the training ends with.
+        """Check the last losses and the final parameters.
 
         Raises:
             DivergedError: some are not finite.
@@ -114,12 +114,12 @@ class FiniteLossHook(Hook):
         for scaler in _scalers(runner):
             scale = scaler.get_scale()
             if scale < SMALLEST_SCALE:
-                what = f"the loss scaler's scale fell to {scale:g}, since the gradients of every step overflow"
+                what = f"the loss scaler's scale fell to {scale:g}, because the gradients of every step overflow"
                 raise diverged(runner, what, [OVERFLOW])
 
 
 def _losses(runner: Runner, outputs: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """Return the losses of this iteration: from the log where they are there, and so on the CPU by now."""
+    """Yield the losses of this iteration, from the log if they are there, because those are already on the CPU."""
     scalars = runner.message_hub.log_scalars
     logged = any(isinstance(hook, RuntimeInfoHook) for hook in runner.hooks)
     for name, value in outputs.items():

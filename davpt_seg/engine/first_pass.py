@@ -1,4 +1,4 @@
-"""One pass of the bare ViT over training images, for the first class means."""
+"""Pass of the bare ViT over training images, for the first class means."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def observe_training_images(
     max_batches: Optional[int],
     images_per_class: Optional[int],
 ) -> None:
-    """Show the guidance's mapping what the backbone without prompts makes of training images, with progress.
+    """Update the mapping's class means with tokens of training images, from the backbone without prompts.
 
-    What it sees depends on the data, the bounds and the mapping's seed alone, and the run's random numbers go on as if
-    it had not been.
+    The images depend only on the data, the bounds and the mapping's seed. The run's random state is restored
+    afterwards. Progress is logged.
 
     Args:
-        runner: whose model and training data are taken.
-        backbone: a part of the model.
-        guidance: the backbone's.
-        max_batches: the pass is over after so many, on each process; None for all images.
-        images_per_class: it is over, too, as soon as so many images hold a patch of each class; None for never.
+        runner: runner with the model and the training data.
+        backbone: backbone of the model.
+        guidance: guidance of the backbone.
+        max_batches: largest number of batches on each process; None for all images.
+        images_per_class: number of images with a patch of each class that ends the pass early; None for no such end.
     """
     model = bare_model(runner)
     with data_pass(runner, guidance.mapping.seed) as loader:

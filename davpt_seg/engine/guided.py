@@ -1,4 +1,4 @@
-"""Finds the model in its wrapper and the guided backbone in the model, for the hooks."""
+"""Access to the model inside its wrapper and to the guided backbone inside the model, for hooks."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ..models.prompted_vit import PromptedViTBackbone
 
 
 def bare_model(runner: Runner) -> Any:
-    """Return the model of a runner, out of what DistributedDataParallel or another wraps around it."""
+    """Return the model of a runner, without a wrapper such as DistributedDataParallel."""
     return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
 def guided_backbone(model: nn.Module, hook: str) -> tuple[PromptedViTBackbone, Guidance]:
-    """Find the one PromptedViT with guidance in a model, and that guidance.
+    """Return the one PromptedViT with guidance in a model, and its guidance.
 
     Raises:
         ValueError: there is none, or more than one.
@@ -28,6 +28,6 @@ def guided_backbone(model: nn.Module, hook: str) -> tuple[PromptedViTBackbone, G
     if len(found) != 1:
         raise InputError(
             f"{hook} needs one backbone dict(type='PromptedViT', guidance=dict(num_classes=..., ...)) in the model, "
-            f"found {len(found)}; add guidance to the backbone or take the hook out of custom_hooks"
+            f"found {len(found)}; add guidance to the backbone or remove the hook from custom_hooks"
         )
     return found[0]

@@ -1,8 +1,8 @@
-"""Random numbers that depend on where training is, and not on how it got there.
+"""Random numbers that depend only on the position of a training, not on its history.
 
-What draws random numbers gets a seed of its own: each training sample (by its place in the sampler's sequence) and each
-iteration. So there is no state to save, nothing to replay after a resume, and neither the number of data workers, nor
-prefetching, nor validation in between changes what is drawn.
+Each training sample (by its index in the sampler's sequence) and each iteration has a separate seed. So there is no
+state to save and nothing to replay after a resume, and data workers, prefetching and validation do not change random
+numbers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-# Keeps the streams of samples and of iterations apart: the second number of a key.
+# Second number of a key, which separates the streams of samples and of iterations.
 SAMPLES, ITERATIONS = 1, 2
 
 
@@ -24,8 +24,8 @@ def seed_everything(key: Sequence[int], devices: bool = True) -> None:
     """Seed the generators of Python, NumPy and torch from non-negative integers.
 
     Args:
-        key: keys of one length that differ anywhere give unrelated streams.
-        devices: torch's generators of accelerators, too.
+        key: integers of the seed; different keys of the same length give unrelated streams.
+        devices: whether to seed torch's generators of accelerators, too.
     """
     words = np.random.SeedSequence(key).generate_state(8)
     random.seed(words[:2].tobytes())
@@ -39,7 +39,7 @@ def seed_everything(key: Sequence[int], devices: bool = True) -> None:
 
 @contextmanager
 def same_random_state_afterwards() -> Iterator[None]:
-    """Put the CPU's generators back to where they were."""
+    """Restore the state of the CPU's generators after the context."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     try:
         yield
@@ -50,12 +50,12 @@ def same_random_state_afterwards() -> Iterator[None]:
 
 
 class KeyedIndex(int):
-    """The index of a sample, with the key of its random numbers: what a sampler can send to data workers."""
+    """Index of a sample with the key of its random numbers, which a sampler can send to data workers."""
 
     key: tuple[int, ...]
 
     def __new__(cls, index: int, key: tuple[int, ...]) -> KeyedIndex:
-        """Attach a key to an index."""
+        """Create an index with a key."""
         self = super().__new__(cls, index)
         self.key = key
         return self
@@ -65,12 +65,13 @@ class KeyedIndex(int):
 
 
 class KeyedSampler(Sampler[KeyedIndex]):
-    """A sampler's indices, each with a key, from any place on.
+    """Sampler that attaches a key to each index of another sampler, from any position.
 
     Args:
-        sampler: of this process; its i-th index is the (i * processes + rank)-th of all, as with MMEngine's samplers.
-        seed: shared by all processes.
-        rank, processes: of this process, and how many there are. The keys are those of one process that draws all.
+        sampler: sampler of this process; its i-th index is the (i * processes + rank)-th of all, as with MMEngine's
+            samplers.
+        seed: seed that all processes share.
+        rank, processes: rank of this process, and number of processes. Keys are those of a single process.
     """
 
     def __init__(self, sampler: Sampler[int], seed: int, rank: int = 0, processes: int = 1) -> None:
@@ -80,7 +81,7 @@ class KeyedSampler(Sampler[KeyedIndex]):
         self.skip = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Tell the sampler, too."""
+        """Set the epoch of the sampler, too."""
         self.epoch = epoch
         if hasattr(self.sampler, "set_epoch"):
             self.sampler.set_epoch(epoch)
@@ -97,13 +98,13 @@ class KeyedSampler(Sampler[KeyedIndex]):
 
 
 class KeyedItems(Dataset[Any]):
-    """Reads a data set's samples, each under its key, by torch's way to read a batch (``__getitems__``)."""
+    """Data set that reads each sample with its key's seed, through torch's batched reading (``__getitems__``)."""
 
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
-        """Read samples; those with a key draw their random numbers from it."""
+        """Read samples; those with a key use its random numbers."""
         return [self._keyed(index) if isinstance(index, KeyedIndex) else self.dataset[index] for index in indices]
 
     def _keyed(self, index: KeyedIndex) -> Any:

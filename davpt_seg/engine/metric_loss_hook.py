@@ -1,4 +1,4 @@
-"""Adds the metric losses to whatever model has a guided backbone."""
+"""Hook that adds the metric losses to any model with a guided backbone."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ logger = logging.getLogger("davpt_seg")
 class MetricLossHook(Hook):
     """Add ``loss_metric_patch`` and ``loss_metric_cls`` to the losses of an unmodified model.
 
-    A PyTorch forward hook on the unwrapped model completes its dict of losses, inside the forward pass that
-    DistributedDataParallel and autocast see. Labels are read from the data samples as the data preprocessor leaves
-    them, so after Mixup and CutMix: label maps, image labels or boxes
-    (:func:`~davpt_seg.engine.batch_labels.batch_labels`). Weights and all else are arguments of the backbone's
+    A PyTorch forward hook on the unwrapped model adds them to its dict of losses, inside the forward pass that
+    DistributedDataParallel and autocast see. Labels are read from the data samples after the data preprocessor, and so
+    after Mixup and CutMix: label maps, image labels or boxes
+    (:func:`~davpt_seg.engine.batch_labels.batch_labels`). Weights and other settings are arguments of the backbone's
     ``guidance``.
 
     Args:
-        log_stats: log, beside the losses, how prompts and patches of a class meet: ``patch_cos_positive``,
-            ``patch_cos_negative``, ``patch_nearest_right`` and ``patch_labelled``
-            (:func:`~davpt_seg.core.guidance.pair_statistics.pair_statistics`), of the images of all
-            processes (with the guidance's ``gather=False``: of each process's own).
-        log_parts: log, beside each loss, the two parts whose sum it is: ``metric_patch_pull``, of patches and prompts
-            of the same class, and ``metric_patch_push``, of different classes; and likewise of ``cls``.
-        begin: the share of the training's steps after which guidance counts, in [0, 1). Before, its losses are
-            0 and not computed, and class means are gathered all the same.
+        log_stats: whether to log statistics of prompts and patches: ``patch_cos_positive``, ``patch_cos_negative``,
+            ``patch_nearest_right`` and ``patch_labelled``
+            (:func:`~davpt_seg.core.guidance.pair_statistics.pair_statistics`), over the images of all processes (with
+            the guidance's ``gather=False``, of each process).
+        log_parts: whether to log the two parts of each loss: ``metric_patch_pull``, of patches and prompts of the same
+            class, and ``metric_patch_push``, of different classes; and the same for ``cls``.
+        begin: share of the training's steps after which guidance starts, in [0, 1). Before, its losses are 0 and not
+            computed, but class means are updated.
     """
 
     @checked("MetricLossHook")
@@ -65,13 +65,13 @@ class MetricLossHook(Hook):
         clusters = any(isinstance(hook, PromptMappingHook) for hook in runner.hooks)
         if self._guidance.mapping.needs_clustering and not clusters:
             logger.warning(
-                "Classes outnumber prompts, and nobody clusters them: class c stays at prompt c mod M. "
+                "Classes outnumber prompts, but no hook clusters them: class c stays at prompt c mod M. "
                 "Add dict(type='PromptMappingHook') to custom_hooks, or set guidance mapping=dict(kind='random')."
             )
         self._handle = model.register_forward_hook(self._add_losses, with_kwargs=True)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Decide by the number of steps whether guidance counts; so a resumed run decides as the first did."""
+        """Start guidance at its step; a resumed run starts it at the same step."""
         self._counts = runner.iter >= self.begin * runner.max_iters
 
     def after_train(self, runner: Runner) -> None:

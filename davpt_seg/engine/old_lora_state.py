@@ -1,4 +1,4 @@
-"""Optimizer states of checkpoints up to version 0.3, in which LoRA's parameters came in another order."""
+"""Conversion of optimizer states of checkpoints up to version 0.3, where LoRA's parameters had another order."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ..core.adapters.old_lora import current_name, has_old_names, old_order
 
 
 def use_current_order(checkpoint: dict[str, Any], model: nn.Module, wrapper: Any) -> None:
-    """Bring the optimizer's state of an old checkpoint with LoRA to the current order of parameters, in place.
+    """Convert the optimizer's state of an old checkpoint with LoRA to the current order of parameters, in place.
 
-    Names change too, so that a second call changes nothing.
+    Names change, too, so that a second call changes nothing.
 
-    An optimizer keeps the state of a parameter by the parameter's place, so other parameters would get it. Schedules
-    and the gradients of an unfinished accumulation are converted too. A state of other groups of parameters than the
-    model's stays as it is, and a resume refuses it.
+    An optimizer stores states by the index of parameters, so without conversion other parameters would get them.
+    Schedules and the gradients of an unfinished accumulation are converted, too. A state whose groups of parameters
+    differ from the model's is unchanged, and a resume refuses it.
 
     Args:
-        checkpoint: a checkpoint of any version; ``state_dict`` has the names by which an old one is recognised.
-        model: the model that resumes from it.
-        wrapper: the wrapper of the model's new optimizer; one that is no OptimWrapper is left alone.
+        checkpoint: checkpoint of any version; the names in its ``state_dict`` identify an old one.
+        model: model that resumes from it.
+        wrapper: wrapper of the model's new optimizer; one that is no OptimWrapper is skipped.
     """
     if not isinstance(wrapper, OptimWrapper) or not has_old_names(checkpoint.get("state_dict", ())):
         return

@@ -1,4 +1,4 @@
-"""Hooks that write what a test predicts: label maps for machines, painted images for people."""
+"""Hooks that write the predictions of a test: label maps for machines, painted images for people."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ..visualization.output_names import output_names
 
 
 class _OutputHook(Hook):
-    """Write a file for each image of a test set, and keep files of one name in different folders apart.
+    """Write a file for each image of a test set, with distinct names for images of one name in different folders.
 
-    Every process writes its own images, so that the order and number of processes do not matter.
+    Every process writes the files of its images, so the order and number of processes do not matter.
 
     Args:
-        folder: where to write; a file that is there is replaced.
+        folder: output folder; existing files are replaced.
     """
 
     def __init__(self, folder: str) -> None:
@@ -31,7 +31,7 @@ class _OutputHook(Hook):
         self.names: dict[str, str] = {}
 
     def before_test(self, runner: Runner) -> None:
-        """Name the outputs of all images, which depends on all of them."""
+        """Choose the names of all outputs, which depend on all images."""
         dataset = runner.test_dataloader.dataset
         self.names = output_names(dataset.get_data_info(i)["img_path"] for i in range(len(dataset)))
         there = sum(self.file(path).exists() for path in self.names)
@@ -39,7 +39,7 @@ class _OutputHook(Hook):
             print_log(f"{self.folder}: {there} files of an earlier run are replaced", "current")
 
     def file(self, image: str) -> Path:
-        """Return what is written for an image."""
+        """Return the output file of an image."""
         return self.folder / f"{self.names[image]}.png"
 
     def after_test_iter(
@@ -53,7 +53,7 @@ class _OutputHook(Hook):
             self.draw(sample, dataset).save(file)
 
     def draw(self, sample: Any, dataset: Any) -> Image.Image:
-        """Return what is written for a predicted sample."""
+        """Return the output image of a predicted sample."""
         raise NotImplementedError
 
 
@@ -61,8 +61,8 @@ class _OutputHook(Hook):
 class LabelMapHook(_OutputHook):
     """Write the predicted class of every pixel as a PNG file.
 
-    The first class is 0; with ``reduce_zero_label`` it is 1, as in the masks. Files have 16 bits where 8 do not
-    hold the last class.
+    The first class is 0; with ``reduce_zero_label`` it is 1, as in the masks. Files have 16 bits if 8 bits do not hold
+    the last class.
     """
 
     def draw(self, sample: Any, dataset: Any) -> Image.Image:
@@ -75,12 +75,12 @@ class LabelMapHook(_OutputHook):
 
 @HOOKS.register_module()
 class PaintedImageHook(_OutputHook):
-    """Paint each image's true classes, where they are known, beside its predicted ones.
+    """Paint each image's true classes, if known, next to its predicted ones.
 
     Args:
-        folder: where to write.
-        loading: the pipeline's steps that read an image.
-        opacity: of the paint, 0 to 1.
+        folder: output folder.
+        loading: steps of the pipeline that read an image.
+        opacity: opacity of the paint, 0 to 1.
     """
 
     def __init__(self, folder: str, loading: Sequence[Any] = (), opacity: float = 0.8) -> None:

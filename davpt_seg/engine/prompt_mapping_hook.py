@@ -1,4 +1,4 @@
-"""Keeps the class-to-prompt mapping up to date."""
+"""Hook that updates the class-to-prompt mapping."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ from .guided import bare_model, guided_backbone
 class PromptMappingHook(Hook):
     """Cluster classes before training, and again at the end of each epoch or every ``interval`` iterations.
 
-    DA-VPT (arXiv 2505.23694), Sec. 3.4. Where the classes do not outnumber the prompts there is nothing to do. The
-    guidance's ``mapping`` decides: a ``static`` one is clustered before training only, a ``random`` one never.
+    DA-VPT (arXiv 2505.23694), Sec. 3.4. If the classes do not outnumber the prompts, nothing is clustered. The
+    guidance's ``mapping`` decides: a ``static`` one is clustered only before training, a ``random`` one never.
 
-    The mapping stays as it is after the last step, for no prompt would learn a new one.
+    The mapping is not updated after the last step, because no prompt would learn a new one.
 
     Every clustering is a line of ``mapping.jsonl`` in the work dir
-    (:class:`~davpt_seg.core.guidance.mapping_log.Clustering`), which ``tools/mapping_report.py``
-    reads, and its time the scalar ``kmeans_seconds``.
+    (:class:`~davpt_seg.core.guidance.mapping_log.Clustering`), which ``tools/mapping_report.py`` reads. Its time is the
+    scalar ``kmeans_seconds``.
 
     Args:
-        interval: iterations between two clusterings in iteration-based training; by default those that see as many
-            images as the data set has. In epoch-based training: epochs, by default 1. 0 keeps the first mapping.
+        interval: iterations between two clusterings in iteration-based training, by default one pass over the data set;
+            epochs in epoch-based training, by default 1. 0 keeps the first mapping.
         from_epoch: first epoch, counted from 1, at whose end classes are clustered again; the first mapping stays until
-            then (the released configs: 1 or 10). For epoch-based training only.
-        first_pass_batches: batches of the pass that gathers the first class means through the bare ViT, on each
-            process; None for the whole data set.
-        first_pass_images_per_class: end that pass as soon as so many images hold a patch of each class (the released
+            then (the released configs: 1 or 10). Only for epoch-based training.
+        first_pass_batches: number of batches of the bare ViT's pass for the first class means, on each process; None
+            for the complete data set.
+        first_pass_images_per_class: number of images with a patch of each class that ends the pass early (the released
             code: 10). None for no such end.
-        cache_dir: folder that keeps the first class means, for later runs on the same trunk, data and settings. None,
-            the default, keeps none: a result that depends on what earlier runs left is for you to ask for.
+        cache_dir: folder for the first class means, for later runs on the same trunk, data and settings. None, the
+            default, stores none, so that results do not depend on earlier runs.
 
     Raises:
-        ValueError: a bound or an interval that is too small or no integer.
+        ValueError: a bound or an interval is too small or no integer.
     """
 
     @checked("PromptMappingHook")
@@ -69,7 +69,7 @@ class PromptMappingHook(Hook):
         self._log: Optional[MappingLog] = None
 
     def before_train(self, runner: Runner) -> None:
-        """Make the first mapping, unless it came with the checkpoint that is resumed."""
+        """Compute the first mapping, unless a resumed checkpoint has it."""
         model = bare_model(runner)
         self._backbone, self._guidance = guided_backbone(model, "PromptMappingHook")
         self._mapping: ClassPromptMapping = self._guidance.mapping
@@ -88,9 +88,9 @@ class PromptMappingHook(Hook):
         if get_rank() == 0:
             self._log = MappingLog(Path(runner.work_dir) / FILE_NAME, runner.iter)
         if runner.iter == 0:
-            self._mapping.reset()  # a checkpoint that is fine-tuned from may bring another data set's
+            self._mapping.reset()  # load_from may have loaded another data set's mapping
         if not self._mapping.shared:
-            runner.logger.info("Each class has a prompt of its own:\n" + self._mapping.in_words(self._class_names))
+            runner.logger.info("Each class has its own prompt:\n" + self._mapping.in_words(self._class_names))
         elif not self._mapping.needs_clustering:
             runner.logger.info("Classes to prompts, at random:\n" + self._mapping.in_words(self._class_names))
         elif not (self._guidance.patch_weight or self._guidance.cls_weight):
@@ -101,7 +101,7 @@ class PromptMappingHook(Hook):
             self._cluster(runner, runner.iter, runner.epoch)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Cluster anew in epoch-based training."""
+        """Cluster again in epoch-based training."""
         last = runner.epoch + 1 >= runner.max_epochs
         if not self._by_epoch(runner) or not self._reclusters() or last:
             return
@@ -113,7 +113,7 @@ class PromptMappingHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Optional[dict] = None
     ) -> None:
-        """Cluster anew in iteration-based training."""
+        """Cluster again in iteration-based training."""
         # After the last step no prompt would learn the new mapping.
         if self._by_epoch(runner) or not self._reclusters() or runner.iter + 1 >= runner.max_iters:
             return
@@ -131,7 +131,7 @@ class PromptMappingHook(Hook):
         return self._mapping.needs_reclustering and bool(self._mapping.clustered)
 
     def _first_means(self, runner: Runner) -> None:
-        """Gather the class means through the bare ViT, or take them from the cache; complete on rank 0 at least."""
+        """Compute the class means with the bare ViT, or read them from the cache; they are complete on rank 0."""
         cache, key, cached = None, "", None
         if self.cache_dir is not None and get_rank() == 0:
             cache = ClassMeansCache(self.cache_dir)
@@ -149,22 +149,22 @@ class PromptMappingHook(Hook):
         self._share_means()
         if cache is not None:
             path = cache.store(key, self._mapping.class_means, self._mapping.class_counts)
-            runner.logger.info(f"First class means: kept for later runs in {path}")
+            runner.logger.info(f"First class means: stored for later runs in {path}")
 
     def _share_means(self) -> None:
-        """Give every process the class means of what all saw; the first pass, in eval mode, keeps each one's own."""
+        """Sum class means over all processes, because the first pass, in eval mode, does not."""
         sums, counts = self._mapping.sums(), self._mapping.class_counts.clone()
         all_reduce(sums)
         all_reduce(counts)
         self._mapping.set_means(sums, counts)
 
     def _cluster(self, runner: Runner, iterations: int, epochs: int) -> None:
-        """Cluster on rank 0, from its class means, and give every process the result.
+        """Cluster on rank 0, from its class means, and send the result to every process.
 
         Args:
-            runner: the runner.
-            iterations: how many were trained so far.
-            epochs: how many were trained so far; they count in epoch-based training only.
+            runner: runner of the training.
+            iterations: number of iterations trained so far.
+            epochs: number of epochs trained so far; used only in epoch-based training.
         """
         mapping = self._mapping
         before = mapping.prompt_of_class.clone()
@@ -193,8 +193,8 @@ class PromptMappingHook(Hook):
             runner.visualizer.add_scalar("kmeans_seconds", seconds, step=iterations)
 
     def _recluster(self) -> float:
-        """Run k-means, and return how many seconds it took."""
-        self._mapping.class_counts.tolist()  # waits for the steps before, which a GPU may not have finished
+        """Run k-means, and return its time in seconds."""
+        self._mapping.class_counts.tolist()  # waits for earlier steps that a GPU may not have finished
         start = time.perf_counter()
         self._mapping.recluster()
         return time.perf_counter() - start

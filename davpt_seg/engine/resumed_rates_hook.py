@@ -1,4 +1,4 @@
-"""Lets a resumed training use the rates that its config names now."""
+"""Hook that applies the current config's rates to a resumed training."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .old_lora_state import use_current_order
 
 
 class ResumedRatesHook(Hook):
-    """Put a config's learning rate, decay and momentum over those of the checkpoint that a training resumes from.
+    """Replace learning rate, decay and momentum of a resumed checkpoint by those of the config.
 
-    MMEngine takes them from the checkpoint, whatever the config says. The schedules continue, scaled to the new rate.
-    Where nothing was changed, nothing changes. ``tools/train.py`` adds this hook.
+    MMEngine ignores the config's values and uses the checkpoint's. Schedules continue, scaled to the new rate.
+    Unchanged values have no effect. ``tools/train.py`` adds this hook.
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
@@ -30,12 +30,12 @@ class ResumedRatesHook(Hook):
 
 
 def use_rates(saved: dict[str, Any], schedules: Sequence[dict[str, Any]], groups: Sequence[Mapping[str, Any]]) -> None:
-    """Put the settings of parameter groups over saved ones, in place.
+    """Replace saved settings of parameter groups, in place.
 
     Args:
         saved: state of an optimizer wrapper.
         schedules: states of its parameter schedulers.
-        groups: of the new optimizer wrapper, in the same order.
+        groups: groups of the new optimizer wrapper, in the same order.
     """
     old_groups = [*saved["param_groups"], *([saved["base_param_settings"]] if "base_param_settings" in saved else [])]
     for i, (old, new) in enumerate(zip(old_groups, groups)):

@@ -1,4 +1,4 @@
-"""A metric that writes the confusion matrix as a picture, and all scores for machines."""
+"""Metric that writes the confusion matrix as a figure, and all scores as JSON."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from ..core.arguments import checked
 
 @METRICS.register_module()
 class SegmentationReport(BaseMetric):
-    """Count which class was taken for which, and write it down; for ``test_evaluator`` beside mmseg's ``IoUMetric``.
+    """Compute and write the confusion matrix; for ``test_evaluator``, in addition to mmseg's ``IoUMetric``.
 
-    The scores are those of ``IoUMetric``, computed by its own formulas from the matrix, in percent and unrounded.
+    The scores are those of ``IoUMetric``, computed by its formulas from the matrix, in percent and unrounded.
 
     Args:
-        picture: file for the matrix as a picture (``.png``, ``.pdf``, ``.svg``), or None.
+        picture: file for the figure of the matrix (``.png``, ``.pdf``, ``.svg``), or None.
         json: file for scores, matrix and ``about``, or None.
-        about: what else to write into the JSON: config, checkpoint, ...
-        ignore_index: the label of void pixels, which count nowhere.
-        collect_device: as in every MMEngine metric.
+        about: further entries of the JSON: config, checkpoint, ...
+        ignore_index: label of void pixels, which are not counted.
+        collect_device: see MMEngine's metrics.
     """
 
     @checked("SegmentationReport")
@@ -47,7 +47,7 @@ class SegmentationReport(BaseMetric):
         self.ignore_index = ignore_index
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
-        """Count one batch; each image's counts are kept sparse, since few pairs of classes meet in one."""
+        """Count one batch; each image's counts are sparse, because it has few pairs of classes."""
         classes = len(self.dataset_meta["classes"])
         for sample in data_samples:
             truth, prediction = (sample[key]["data"].flatten().long() for key in ("gt_sem_seg", "pred_sem_seg"))
@@ -85,12 +85,12 @@ class SegmentationReport(BaseMetric):
 
 
 def class_scores(matrix: np.ndarray) -> dict[str, np.ndarray]:
-    """Return ``aAcc`` and, per class, ``IoU`` and ``Acc``, in percent; NaN for a class that is nowhere.
+    """Return ``aAcc`` and, per class, ``IoU`` and ``Acc``, in percent; NaN for an absent class.
 
     Args:
-        matrix: pixels of class i that were taken for class j, (C, C).
+        matrix: pixels of class i that were predicted as class j, (C, C).
     """
-    from mmseg.evaluation import IoUMetric  # only after davpt_seg's mends for mmcv-lite
+    from mmseg.evaluation import IoUMetric  # only after davpt_seg's fixes for mmcv-lite
 
     counts = torch.from_numpy(matrix).double()
     hit, truth, prediction = counts.diagonal(), counts.sum(dim=1), counts.sum(dim=0)
@@ -99,5 +99,5 @@ def class_scores(matrix: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _number(value: np.ndarray) -> Optional[float]:
-    """Turn NaN into None, since JSON has none."""
+    """Return a number, or None for NaN, which JSON lacks."""
     return None if np.isnan(value) else float(value)

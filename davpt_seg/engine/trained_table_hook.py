@@ -1,4 +1,4 @@
-"""Logs what is trained."""
+"""Hook that logs which parameters are trained."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ..core.tuning import trained_table
 from ..errors import nearest
 from .guided import bare_model
 
-PARTS = ("neck", "head", "prompts")  # our schedules set rates of these also where a model has none
+PARTS = ("neck", "head", "prompts")  # our schedules set rates of these even if a model has none
 
 
 @HOOKS.register_module()
 class TrainedTableHook(Hook):
-    """Log, before training, every kind of parameter that is trained, with counts and the share of all.
+    """Log before training each kind of trained parameters, with counts and shares.
 
-    Warn of keys of ``optim_wrapper.paramwise_cfg.custom_keys`` that match no parameter, which MMEngine ignores.
+    Keys of ``optim_wrapper.paramwise_cfg.custom_keys`` that match no parameter, which MMEngine ignores, give a warning.
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Log the table, and warn."""
+        """Log the table and the warnings."""
         model = bare_model(runner)
         runner.logger.info(trained_table(model))
         for name, part in model.named_children():
@@ -38,7 +38,7 @@ class TrainedTableHook(Hook):
 
 
 def unmatched_keys(cfg: Config, names: Collection[str]) -> Iterator[str]:
-    """Describe each custom key of the optimizer's config that is part of no parameter's name, with what was meant.
+    """Describe each custom key of the optimizer's config that matches no parameter's name, with similar names.
 
     Args:
         cfg: config of a training.

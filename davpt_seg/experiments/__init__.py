@@ -1,1 +1,1 @@
-"""Experiments: words become a config. ``words`` holds the table of words, ``compose`` makes a config of them."""
+"""Experiments: configs from words. ``words`` holds the table of words, ``compose`` builds a config from them."""

@@ -1,6 +1,6 @@
-"""The configs that come with davpt_seg, found by name: ``davpt/upernet_vitl_ade20k`` wherever the package lies.
+"""Search for the configs of this package by name, such as ``davpt/upernet_vitl_ade20k``.
 
-Works without OpenMMLab, as ``davpt-seg configs`` should.
+It works without OpenMMLab, for ``davpt-seg configs``.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Union
 from ..errors import InputError, nearest
 
 PACKAGE = Path(__file__).resolve().parents[1]
-LISTING = "'davpt-seg configs' lists those that come with us"
-# Files of CamVid in 400 iterations, whose parts have other names than the file, and values that the words' rows lack.
+LISTING = "'davpt-seg configs' lists those of this package"
+# Files of CamVid in 400 iterations: their parts have other names than the file, and values that the words' rows lack.
 CAMVID_400I = "head=linear,trunk=vits14_slide112,data=camvid_crop112,schedule=adamw_400i"
 VALUES_400I = {
     "vpt_deep+zero_start": ",prompts=20,lr=1e-3,head_lr=1.6e-2",
@@ -23,7 +23,7 @@ VALUES_400I = {
 
 
 def config_root() -> Path:
-    """Find the folder of the configs that come with us.
+    """Find the folder of the configs of this package.
 
     Raises:
         InputError: neither an installed package nor a checkout has them.
@@ -34,32 +34,32 @@ def config_root() -> Path:
         if (folder.parent / "model-index.yml").is_file() and folder.is_dir():
             return folder
     raise InputError(
-        f"no configs beside the package: neither {candidates[0]} nor {candidates[1]} is there. "
+        f"there are no configs next to the package: neither {candidates[0]} nor {candidates[1]} exists. "
         "Install davpt_seg from its checkout, by 'pip install .' or 'pip install -e .'"
     )
 
 
 def config_names(pattern: str = "*") -> list[str]:
-    """List the names of the experiments that come with us, without ``_base_`` files.
+    """List the names of the experiments of this package, without ``_base_`` files.
 
     Args:
-        pattern: a part of the name, or with ``*``, ``?`` or ``[`` a pattern of the complete name, as in a shell.
+        pattern: part of the name, or with ``*``, ``?`` or ``[`` a pattern of the complete name, as in a shell.
     """
     root = config_root()
     experiments = (path.relative_to(root) for path in root.rglob("*.py") if "_base_" not in path.parts)
-    wanted = pattern if any(sign in pattern for sign in "*?[") else f"*{pattern}*"
-    return sorted(fnmatch.filter((path.with_suffix("").as_posix() for path in experiments), wanted))
+    complete = pattern if any(sign in pattern for sign in "*?[") else f"*{pattern}*"
+    return sorted(fnmatch.filter((path.with_suffix("").as_posix() for path in experiments), complete))
 
 
 def find_config(path_or_name: Union[str, Path]) -> str:
-    """Turn what a user typed into the path of a config.
+    """Return the path of a config from a user's path or name.
 
     Args:
-        path_or_name: a file's path, else a name such as ``davpt/upernet_vitl_ade20k``; with or without ``configs/``
+        path_or_name: path of a file, or a name such as ``davpt/upernet_vitl_ade20k``, with or without ``configs/``
             before and ``.py`` after it.
 
     Raises:
-        InputError: it is neither; the message has the words that compose it, or the names that are near.
+        InputError: it is neither; the message has the words that compose it, or near names.
     """
     given = Path(path_or_name)
     if given.is_file():
@@ -74,11 +74,11 @@ def find_config(path_or_name: Union[str, Path]) -> str:
 
 
 def words_for(name: str) -> str:
-    """Return the words of the experiment that a name describes, as files and work dirs are named; empty for others.
+    """Return the words of the experiment that the name of a file or work dir describes; empty for other names.
 
     Args:
-        name: ``.../METHOD/HEAD_TRUNK_DATA``, also with ``_SCHEDULE`` or, for a method with efficient bias, ``_plus``
-            behind it.
+        name: name ``.../METHOD/HEAD_TRUNK_DATA``, optionally followed by ``_SCHEDULE`` or, for a method with efficient
+            bias, ``_plus``.
     """
     folder, _, stem = name.rpartition("/")
     plus = "_plus" * stem.endswith("_plus")

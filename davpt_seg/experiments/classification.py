@@ -1,4 +1,4 @@
-"""What the words of an image classification experiment change besides its parts."""
+"""Changes that the words of an image classification experiment make to its parts."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from .parts import has_key
 from .words import CLASSIFICATION, words_of
 
 RUNTIME = "recognition"
-VARIABLES = ("dataset", "pipeline", "place", "train_pipeline", "test_pipeline")  # of the data files, used by now
+VARIABLES = ("dataset", "pipeline", "place", "train_pipeline", "test_pipeline")  # of the data files, no longer needed
 
 
 def use(cfg: Config, method: str, split: str, values: Hyperparameters) -> None:
     """Fit the parts to each other, and set the values.
 
     Args:
-        cfg: of the complete experiment, changed in place.
-        method: its name.
-        split: ``choose`` trains on the training split and validates, and tests, on the validation split; ``final``
+        cfg: config of the complete experiment, changed in place.
+        method: name of the method.
+        split: ``choose`` trains on the training split and validates and tests on the validation split; ``final``
             trains on both and tests on the test split.
-        values: by word and column.
+        values: values by word and column.
 
     Raises:
-        InputError: values that do not go together, or mmpretrain is missing.
+        InputError: values contradict each other, or mmpretrain is missing.
     """
     if importlib.util.find_spec("mmpretrain") is None:
         raise InputError("image classification needs mmpretrain: pip install mmpretrain")
     _use_split(cfg, cfg.pop("splits")[split])
     if "num_classes" not in cfg:
-        raise InputError("the data part has no num_classes; VTAB's and FGVC's files say num_classes = 10")
+        raise InputError("the data part has no num_classes; set it as VTAB's and FGVC's files do: num_classes = 10")
     _use_classes(cfg, cfg.pop("num_classes"))
     _use_method(cfg, method, values)
     _use_optimizer(cfg, values)
@@ -47,15 +47,15 @@ def use(cfg: Config, method: str, split: str, values: Hyperparameters) -> None:
 
 
 def looked_up(cfg: Config, parts: Mapping[str, str], typed: Mapping[str, str]) -> Hyperparameters:
-    """Look up the values that hold where no word says otherwise.
+    """Return the default values of an experiment.
 
     Args:
-        cfg: of the parts.
-        parts: by word.
+        cfg: config of the parts.
+        parts: parts by word.
         typed: other words.
 
     Raises:
-        InputError: the schedule is not one of classification, or wants a learning rate.
+        InputError: the schedule is not for classification, or requires a learning rate.
     """
     needed = ("train_cfg.max_epochs", "optim_wrapper.paramwise_cfg", "default_hooks.checkpoint", "param_scheduler.1")
     missing = [key for key in needed if not has_key(cfg, key)]
@@ -69,18 +69,18 @@ def looked_up(cfg: Config, parts: Mapping[str, str], typed: Mapping[str, str]) -
         return found
     if "lr" not in typed:
         raise InputError(
-            f"schedule={parts['schedule']} has no learning rate of its own: add lr=..., 0.1 for instance. The rates of "
+            f"schedule={parts['schedule']} sets no learning rate: add lr=..., 0.1 for instance. The rates of "
             "hyperparameters.csv are for davpt_100e"
         )
     return found.put(dict(batch_size=cfg.train_dataloader.batch_size), "the schedule")
 
 
 def in_use(cfg: Config, row: Hyperparameters) -> Hyperparameters:
-    """Return values as they are in the complete config: stretched with the epochs, and without those of no use in it.
+    """Return the values of the complete config: stretched with the epochs, and without unused ones.
 
     Args:
-        cfg: of the complete experiment.
-        row: values that it was made with.
+        cfg: config of the complete experiment.
+        row: values that it was built with.
     """
     backbone, blocks = cfg.model.backbone, cfg.model.backbone.get("guidance", {}).get("blocks")
     found = [("warmup_epochs", cfg.param_scheduler[0].end if len(cfg.param_scheduler) > 1 else 0)]
@@ -136,20 +136,20 @@ def _use_method(cfg: Config, method: str, row: Hyperparameters) -> None:
                 "pre-trained one; use davpt+zero_start or davpt_plus+zero_start"
             )
         backbone.pool_prompts = True
-        backbone.prompts.setdefault("carry", -1)  # after fit_method, for it guides the block of the word "carried"
+        backbone.prompts.setdefault("carry", -1)  # after fit_method, which guides the block of the word "carried"
     if set(PLUS) & set(names):
         others = [name for name in backbone.tuned if name not in TUNED["K"] + TUNED["V"]]
         backbone.tuned = [*row.tuned_names(), *(name for name in others if name not in row.tuned_names())]
     if "bias" in names:
-        backbone.tuned.append("norm.bias")  # which the classifier reads, while maps are taken before it
-    if row["drop_path"] or "drop_path_rate" in backbone:  # the method's own rate gives way to 0, too
+        backbone.tuned.append("norm.bias")  # the classifier reads it, while maps are taken before it
+    if row["drop_path"] or "drop_path_rate" in backbone:  # 0 replaces the method's rate, too
         backbone.update(drop_path_rate=row["drop_path"], trunk_mode="train")
 
 
 def _use_prompts(prompts: dict[str, Any], row: Hyperparameters) -> None:
-    """Set the row's norm and, where no joined method brings other ones, initial values.
+    """Set the row's norm and, unless a joined method sets them, initial values.
 
-    Prompts that start at zero keep VPT's: the released ones are so small that few steps turn them completely.
+    Zero-start prompts keep VPT's: the released ones are so small that few steps change their direction completely.
     """
     if row["prompt_norm"] is not None:
         prompts["norm"] = row["prompt_norm"]
@@ -161,8 +161,8 @@ def _use_prompts(prompts: dict[str, Any], row: Hyperparameters) -> None:
 def _use_optimizer(cfg: Config, row: Hyperparameters) -> None:
     wrapper = cfg.optim_wrapper
     decay, head_decay = row["weight_decay"], row["head_weight_decay"]
-    # A custom key switches off the rule that nothing of one dimension decays: the head's keys repeat it, and the
-    # backbone has one only where nothing of it decays.
+    # A custom key disables the rule that parameters of one dimension do not decay: the head's keys repeat it, and the
+    # backbone has one only if none of its parameters decays.
     weight: dict[str, float] = {}
     bias = dict(decay_mult=0.0)
     if row["head_lr"] is not None:
@@ -192,7 +192,7 @@ def _use_batches(cfg: Config, row: Hyperparameters) -> None:
 
 
 def _use_lengths(cfg: Config, row: Hyperparameters) -> None:
-    """Set the epochs, and stretch with them what the row counts in epochs, unless a word sets that."""
+    """Set the epochs, and stretch the row's values in epochs accordingly, unless words set them."""
     known = cfg.train_cfg.max_epochs
     epochs, warmup, start = row["epochs"] or known, row["warmup_epochs"], row["kmeans_from_epoch"]
     if row["epochs"] is not None or warmup is not None:
@@ -207,7 +207,7 @@ def _use_lengths(cfg: Config, row: Hyperparameters) -> None:
 def _use_epochs(cfg: Config, epochs: int, warmup: int) -> None:
     """Stretch the schedule, with ten validations as before."""
     if warmup >= epochs:
-        raise InputError(f"warmup_epochs={warmup} leaves nothing of epochs={epochs}")
+        raise InputError(f"warmup_epochs={warmup} must be less than epochs={epochs}")
     interval = max(1, epochs // 10)
     cfg.train_cfg.update(max_epochs=epochs, val_interval=interval)
     cfg.default_hooks.checkpoint.interval = interval
@@ -221,14 +221,14 @@ def _use_image_size(cfg: Config, size: int) -> None:
     named = re.search(r"patch(\d+)", cfg.model.backbone.model_name)
     if named is None:
         raise InputError(
-            f"image_size={size}: the name {cfg.model.backbone.model_name!r} does not say the patch size, patchN"
+            f"image_size={size}: the name {cfg.model.backbone.model_name!r} does not hold the patch size, patchN"
         )
     patch = int(named[1])
     if size % patch:
         near = sorted({max(1, size // patch) * patch, (size // patch + 1) * patch})
         raise InputError(
-            f"image_size={size}: the ViT's patches have sides of {patch}, so that padding would be classified, too; "
-            f"take {' or '.join(map(str, near))}"
+            f"image_size={size} is no multiple of the ViT's patch size {patch}, so that padding would be classified, "
+            f"too; take {' or '.join(map(str, near))}"
         )
     for stage in ("train", "val", "test"):
         loader = cfg[f"{stage}_dataloader"]

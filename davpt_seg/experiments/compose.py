@@ -1,8 +1,8 @@
-"""Any experiment from words: parts, each a file of ``configs/_base_`` or one anywhere on disk, and values.
+"""Composition of an experiment from words: parts, each a file of ``configs/_base_`` or anywhere on disk, and values.
 
-The files in ``configs/davpt`` and ``configs/baselines`` are such experiments written out, for tools that take files
-only; a test holds them equal. MMEngine's ``_base_`` can't do it alone: it refuses two bases that both say something
-about ``model``, and a base can't read another's width, depth or number of classes.
+The files in ``configs/davpt`` and ``configs/baselines`` are such experiments written out, for tools that only take
+files; a test compares them. MMEngine's ``_base_`` is not sufficient: it refuses two bases that both set parts of
+``model``, and a base cannot read another's width, depth or number of classes.
 """
 
 from __future__ import annotations
@@ -38,31 +38,31 @@ def compose(
     """Build the config of an experiment; ``data`` decides whether it is segmentation or image classification.
 
     Args:
-        method: a file of ``configs/_base_/methods``: ``linear``, ``vpt_deep``, ``lora``, ...; or several joined by
-            ``+``: ``lora+guidance``. It and the other parts may be the path of a file instead: ``~/mine.py``.
+        method: file of ``configs/_base_/methods``: ``linear``, ``vpt_deep``, ``lora``, ...; or several joined by ``+``:
+            ``lora+guidance``. It and the other parts may be the path of a file instead: ``~/mine.py``.
         head: with the trunk, a file of ``configs/_base_/models``: ``HEAD_TRUNK.py``.
-        trunk: the ViT: ``vitl``, ``vitb``, ``vitb_mae``, ...; the path of a file has the head in it.
-        data: a file of ``configs/_base_/datasets``.
-        schedule: a file of ``configs/_base_/schedules``.
+        trunk: ViT: ``vitl``, ``vitb``, ``vitb_mae``, ...; the file of a path contains the head, too.
+        data: file of ``configs/_base_/datasets``.
+        schedule: file of ``configs/_base_/schedules``.
         split: ``choose`` or ``final`` keep the test images for a last test.
-        **values: of the other words of :mod:`davpt_seg.experiments.words`.
+        **values: values of the other words of :mod:`davpt_seg.experiments.words`.
 
     Returns:
-        The config. Its name, ``METHOD/HEAD_TRUNK_DATA.py`` or ``METHOD/TRUNK_DATA.py`` for classification, has all that
-        differs from the defaults in it, and is the work dir's.
+        The config. Its name, ``METHOD/HEAD_TRUNK_DATA.py`` or ``METHOD/TRUNK_DATA.py`` for classification, contains all
+        differences from the defaults, and is also the name of the work dir.
 
     Raises:
-        InputError: an unknown part or word, parts that do not fit, or a value that does not.
+        InputError: an unknown part or word, parts that do not fit each other, or a wrong value.
     """
     named = dict(method=method, head=head, trunk=trunk, data=data, schedule=schedule, split=split, **values)
     return _composed({name: str(value) for name, value in named.items() if value is not None})[0]
 
 
 def compose_from_words(words: str) -> Config:
-    """Build the config that ``method=vpt_deep,head=setr_pup`` asks for, see :func:`compose`.
+    """Build the config of words such as ``method=vpt_deep,head=setr_pup``, see :func:`compose`.
 
     Raises:
-        InputError: see :func:`compose`; or a word that is no ``WORD=VALUE`` or is there twice.
+        InputError: see :func:`compose`; or a word that is no ``WORD=VALUE`` or appears twice.
     """
     return _composed(read_words(words))[0]
 
@@ -71,7 +71,7 @@ def config_of(named: Union[str, os.PathLike[str]]) -> Config:
     """Read or compose the config that a user names: a file, a name of ours, or the words of an experiment.
 
     Raises:
-        InputError: there is no such config, or it cannot be read or composed.
+        InputError: the config does not exist, or cannot be read or composed.
     """
     named = os.fspath(named)
     if asks_for_composition(named):
@@ -89,7 +89,7 @@ def config_of(named: Union[str, os.PathLike[str]]) -> Config:
 
 
 def origins(words: str) -> str:
-    """Return a table of an experiment's values and their origins: the command, a row (released or ours), a default.
+    """Return a table of an experiment's values and their origins: the command, a row (released or ours), or a default.
 
     Raises:
         InputError: see :func:`compose_from_words`.
@@ -100,7 +100,7 @@ def origins(words: str) -> str:
 
 
 def asks_for_composition(config: str) -> bool:
-    """Whether what is in a config's place on the command line is words instead of a file."""
+    """Return whether a command line has words in place of a config file."""
     first, equals, _ = config.partition("=")
     is_word = first.isidentifier() and (not is_path(config) or first in {word.name for word in WORDS})
     return bool(equals) and is_word and not osp.isfile(config)
@@ -110,7 +110,7 @@ def read_words(words: str) -> dict[str, str]:
     """Return the values of words as text, by name.
 
     Raises:
-        InputError: a word that is no ``WORD=VALUE`` or is there twice.
+        InputError: a word is no ``WORD=VALUE`` or appears twice.
     """
     chosen: dict[str, str] = {}
     for word in words.split(","):
@@ -118,13 +118,13 @@ def read_words(words: str) -> dict[str, str]:
         if not name or not value:
             raise InputError(f"{word!r} is no WORD=VALUE; expected, for instance, {' or '.join(EXAMPLES.values())}")
         if name in chosen:
-            raise InputError(f"{name} is named twice: {chosen[name]!r} and {value!r}")
+            raise InputError(f"{name} is set twice, to {chosen[name]!r} and to {value!r}; omit one of them")
         chosen[name] = value
     return chosen
 
 
 def _composed(given: Mapping[str, str]) -> tuple[Config, Hyperparameters]:
-    """Compose an experiment, and return its values with it."""
+    """Compose an experiment, and return its config and values."""
     data = given.get("data", words_of(SEGMENTATION)["data"].default)
     content = read_part("data", data)
     task = CLASSIFICATION if "splits" in content else SEGMENTATION
@@ -153,7 +153,7 @@ def _composed(given: Mapping[str, str]) -> tuple[Config, Hyperparameters]:
 
 
 def _named(cfg: Config, task: str, parts: Mapping[str, str], split: str, typed: Mapping[str, str]) -> Config:
-    """Name the config, and so its work dir, by all that makes it differ from the default."""
+    """Name the config, and so its work dir, by all its differences from the default."""
     known, labels = words_of(task), {name: label_of(part) for name, part in parts.items() if name != "method"}
     method = "+".join(label_of(name) for name in parts["method"].split("+"))
     changes = {} if split == known["split"].default else dict(split=split)

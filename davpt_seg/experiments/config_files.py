@@ -1,4 +1,4 @@
-"""Config files, with old arguments of guidance in their current places."""
+"""Reading of config files, with old arguments of guidance moved to their current places."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from mmengine.config import Config, ConfigDict
 
 from ..core.guidance.old_guidance import current_guidance, old_arguments
 
-UNREADABLE = (  # what running a file of Python raises where the file is wrong
+UNREADABLE = (  # errors of running a wrong Python file
     *(SyntaxError, OSError, ImportError, NameError, TypeError, ValueError),
     *(AttributeError, LookupError, ArithmeticError, AssertionError, RuntimeError),
 )
 
 
 def read_file(path: Union[str, os.PathLike[str]]) -> Config:
-    """Read a config file. Old arguments of guidance go over the current ones of its ``_base_`` files, and vice versa.
+    """Read a config file. Old arguments of guidance override current ones of its ``_base_`` files, and the reverse.
 
-    MMEngine merges by name, so that an old argument of a file would leave the current one of its base beside it, and
+    MMEngine merges by name, so an old argument of a file would not replace the current one of its base, and
     ``metric="triplet"`` would replace all of ``metric=dict(...)``.
 
     Raises:
@@ -33,7 +33,7 @@ def read_file(path: Union[str, os.PathLike[str]]) -> Config:
 
 
 def use_current_guidance(model: Any) -> None:
-    """Put old arguments of guidance in a config's model in their current places.
+    """Move old arguments of guidance in a config's model to their current places.
 
     Raises:
         InputError: an argument is set by its old and by its current name.
@@ -55,7 +55,7 @@ def _guided(node: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any,
 
 
 def _guidance(path: str, place: Sequence[Any]) -> dict[str, Any]:
-    """Return the guidance at a place of a file's model: what the file sets goes over what its bases set."""
+    """Return the guidance at a place of a file's model, where the file overrides its bases."""
     merged = _raw(path, place)
     for base in Config._get_base_files(path):
         base, _ = Config._get_cfg_path(base, path)
@@ -66,14 +66,14 @@ def _guidance(path: str, place: Sequence[Any]) -> dict[str, Any]:
 
 
 def _raw(path: str, place: Sequence[Any]) -> dict[str, Any]:
-    """Return the guidance at a place of a file's model as MMEngine merges it; empty where there is none."""
+    """Return the guidance at a place of a file's model as MMEngine merges it; empty if there is none."""
     return next(
         (dict(found["guidance"]) for at, found in _guided(Config.fromfile(path).get("model")) if at == place), {}
     )
 
 
 def _over(inherited: Mapping[str, Any], current: Mapping[str, Any], merged: Mapping[str, Any]) -> dict[str, Any]:
-    """Put what a file changed of inherited guidance over the current form of that."""
+    """Apply a file's changes of inherited guidance to its current form."""
     if inherited.keys() - merged.keys():  # the file has _delete_=True
         return current_guidance(merged)
     own: dict[str, Any] = {}
@@ -81,7 +81,7 @@ def _over(inherited: Mapping[str, Any], current: Mapping[str, Any], merged: Mapp
     for name, value in merged.items():
         before = inherited.get(name)
         if isinstance(value, Mapping) and name in inherited:
-            if not isinstance(before, Mapping) or before.keys() - value.keys():  # likewise
+            if not isinstance(before, Mapping) or before.keys() - value.keys():  # _delete_=True, too
                 before = {}
                 kept.pop(name, None)
             own[name] = {key: each for key, each in value.items() if key not in before or before[key] != each}

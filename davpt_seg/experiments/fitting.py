@@ -1,4 +1,4 @@
-"""Words and parts that do not fit: of another task, or without a use."""
+"""Check of words and parts: they must belong to the task and have a use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .words import CLASSIFICATION, EXAMPLES, PRUNING, SEGMENTATION, TASKS, Word,
 
 CLASSIFICATION_ONLY = ("davpt_release",)
 LOADERS = ("train_dataloader.dataset", "val_dataloader.dataset", "test_dataloader.dataset")
-NEEDED: dict[str, dict[str, tuple[str, ...]]] = {  # from each part
+NEEDED: dict[str, dict[str, tuple[str, ...]]] = {  # keys needed from each part
     SEGMENTATION: dict(
         data=LOADERS,
         trunk=("model.backbone", "model.decode_head", "model.data_preprocessor"),
@@ -29,7 +29,7 @@ def check_words(task: str, given: Mapping[str, str], data: str) -> None:
     """Refuse words that the task does not have.
 
     Raises:
-        InputError: such; the message names the nearest word, or the task that has it.
+        InputError: there is one; the message names the nearest word, or the task that has it.
     """
     known = words_of(task)
     for name in given:
@@ -41,13 +41,13 @@ def check_words(task: str, given: Mapping[str, str], data: str) -> None:
 
 
 def check_parts(task: str, parts: dict[str, str], given: Mapping[str, str]) -> None:
-    """Refuse parts of the other task, and a head beside a file that has one.
+    """Refuse parts of the other task, and a head in addition to a file that has one.
 
     Raises:
-        InputError: such.
+        InputError: there is one.
     """
     if is_path(parts["head"]):
-        raise InputError(f"head={parts['head']}: a head has no file of its own; give trunk=FILE, with both in it")
+        raise InputError(f"head={parts['head']}: a head needs no separate file; give trunk=FILE, with both in it")
     if is_path(parts["trunk"]):
         if "head" in given:
             raise InputError(f"trunk={parts['trunk']} is a file with a head in it: omit head={parts['head']}")
@@ -72,10 +72,10 @@ def check_parts(task: str, parts: dict[str, str], given: Mapping[str, str]) -> N
 
 
 def check_complete(task: str, cfg: Config, parts: Mapping[str, str]) -> None:
-    """Refuse parts in files of the user's that lack what the task needs.
+    """Refuse user files that lack keys that the task needs.
 
     Raises:
-        InputError: such.
+        InputError: there is one.
     """
     for name, keys in NEEDED[task].items():
         for key in keys:
@@ -86,20 +86,20 @@ def check_complete(task: str, cfg: Config, parts: Mapping[str, str]) -> None:
 
 
 def check_known(task: str, cfg: Config, parts: Mapping[str, str], typed: Mapping[str, str]) -> None:
-    """Refuse words that the method or the schedule does not have.
+    """Refuse words that do not apply to the method or the schedule.
 
     Raises:
-        InputError: such.
+        InputError: there is one.
     """
     has = brought(cfg)
     known = [word.name for word in words_of(task).values() if _applies(word, has)]
-    useless = set() if "prompts" in has else {"importance", *PRUNING}  # refused later, with the methods that have some
+    useless = set() if "prompts" in has else {"importance", *PRUNING}  # refused later, with advice
     for name in typed:
         if name not in known:
             known = [each for each in known if each not in useless]
             raise InputError(
                 f"{name}={typed[name]}: method {parts['method']} on {parts['data']} with schedule {parts['schedule']} "
-                f"has no {name}; known: {some(known, len(known))}. Other keys of the config go after --cfg-options"
+                f"has no {name}; known: {some(known, len(known))}. Set other keys of the config by --cfg-options"
             )
 
 

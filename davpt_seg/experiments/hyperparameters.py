@@ -1,12 +1,12 @@
 """Hyper-parameters of classification: the rows of ``configs/_base_/hyperparameters.csv``, and defaults without a row.
 
-Defaults, for data, trunks and methods that no row is for (a custom data set on a ViT-B, a method in a file of its own):
+Data, trunks and methods without a row (a custom data set on a ViT-B, a method in a custom file) have defaults:
 
-- A method with rows takes the commonest value of those on the same trunk, of equally common ones the first; on a trunk
-  without rows, the commonest of all its rows. So DA-VPT's defaults are what its authors chose most often: 73 rows, each
-  searched for one task or filled in by the same rule. The guided block is the last one.
-- Another method takes the commonest rate, decays, drop-path and batch size of the rows for every trunk and task
-  (``*``), and the sizes of its own file.
+- A method with rows uses the most common value on the same trunk, or the first of equally common ones; on a trunk
+  without rows, the most common value of all its rows. So DA-VPT's defaults are the most frequent choices of its
+  authors: 73 rows, each searched for one task or filled in by the same rule. The guided block is the last one.
+- Another method uses the most common rate, decays, drop-path and batch size of the rows for every trunk and task
+  (``*``), and the sizes of its file.
 
 They are a start for a search, and words take precedence.
 """
@@ -23,7 +23,7 @@ from .catalog import config_root
 from .values import parse
 from .words import CLASSIFICATION, COLUMNS, words_of
 
-# Letters of the column "tuned", DA-VPT's released configs: the trunk's parameters that DA-VPT+ trains.
+# Letters of the column "tuned", from DA-VPT's released configs: parameters of the trunk that DA-VPT+ trains.
 TUNED = {
     "K": ("blocks.*.attn.key_bias",),
     "V": ("blocks.*.attn.value_bias",),
@@ -35,27 +35,27 @@ TUNED = {
 }
 ROWS_OF = {"davpt_plus": "davpt", "davpt_release": "davpt", "guidance": "davpt"}  # methods that read another's rows
 TUNED_ON = {"vitb_in21k": "vitb_augreg_in21k"}  # trunks without rows, and the one whose rows are nearest
-# Methods that only join others, and the values that they bring.
+# Methods that only join others, and the values that they have.
 JOINING: dict[str, tuple[str, ...]] = {
     "guidance": ("guided_prompts", "guided_blocks", "patch_weight", "cls_weight", "prompt_scale", "kmeans_from_epoch"),
     "carried": (),
     "zero_start": (),
     "prototypes": (),
 }
-SIZES = (  # what any other method brings
+SIZES = (  # values of any other method
     *JOINING["guidance"],
     *("prompts", "prompt_norm", "init_divide_by_8", "tuned", "key_value_prompts", "rank", "width"),
 )
-# Values that no method lacks.
+# Values of all methods.
 OF_ALL = ("lr", "head_lr", "weight_decay", "head_weight_decay", "drop_path", "batch_size")
-PLUS = ("davpt_plus", "davpt_release")  # methods that train what the column "tuned" names
+PLUS = ("davpt_plus", "davpt_release")  # methods that train the parameters of the column "tuned"
 COMMAND = "the command"
 WHERE = ("method", "trunk", "task", "source", "note")
 
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Values of an experiment, by word or column; None where it has no such value. And where each is from."""
+    """Values of an experiment by word or column, None for a missing one; and the origin of each."""
 
     values: Mapping[str, Any]
     origins: Mapping[str, str]
@@ -64,16 +64,16 @@ class Hyperparameters:
         return self.values.get(name)
 
     def put(self, values: Mapping[str, Any], origin: str) -> Hyperparameters:
-        """Return these with others in their place."""
+        """Return a copy with other values."""
         return Hyperparameters({**self.values, **values}, {**self.origins, **dict.fromkeys(values, origin)})
 
     def without(self, name: str) -> Hyperparameters:
-        """Return these without one."""
+        """Return a copy without a value."""
         kept = ({key: value for key, value in each.items() if key != name} for each in (self.values, self.origins))
         return Hyperparameters(*kept)
 
     def join(self, other: Hyperparameters, names: Iterable[str]) -> Hyperparameters:
-        """Return these with another's values where these have none."""
+        """Return a copy with another's values where this one has none."""
         joined = self
         for name in names:
             if self[name] is None and other[name] is not None:
@@ -81,12 +81,12 @@ class Hyperparameters:
         return joined
 
     def typed(self, name: str) -> bool:
-        """Whether the command says so."""
+        """Return whether the command line sets the value."""
         return self.origins.get(name) == COMMAND
 
     @property
     def blocks(self) -> list[int]:
-        """The guided blocks, one by one; -1 is the last."""
+        """Return the guided blocks; -1 is the last."""
         text = self["guided_blocks"]
         if text is None:
             return []
@@ -94,18 +94,18 @@ class Hyperparameters:
         return list(range(int(first), int(last or first) + 1))
 
     def tuned_names(self) -> list[str]:
-        """Return the trunk's parameters that the letters stand for."""
+        """Return the trunk's parameters that the letters mean."""
         return [name for letter in self["tuned"] or "" for name in TUNED[letter]]
 
 
 def hyperparameters(method: str, trunk: str, task: str) -> Hyperparameters:
-    """Look up a method's values; a row for the task takes precedence over one for all tasks (``*``), as do trunks'.
+    """Look up a method's values; a row for the task or trunk takes precedence over one for all (``*``).
 
-    The rows of DA-VPT are as released. ``davpt_release`` takes them so; the other methods that read them are guided
-    where the release is not: weights of 0/0 become 0.01/0.01, a scale of 0 becomes 5.
+    The rows of DA-VPT are the released ones, which ``davpt_release`` uses unchanged. The other methods that read them
+    are guided where the release is not: weights of 0/0 become 0.01/0.01, a scale of 0 becomes 5.
 
-    Of methods joined by ``+`` (``lora+guidance``) the first that has rows and can stand alone sets the rate and
-    all that it has; the others bring what it has not.
+    For methods joined by ``+`` (``lora+guidance``), the first that has rows and can be used alone sets the rate and all
+    its other values; the others add missing values.
     """
     table = _table()
     known = {row["method"] for row in table}
@@ -126,9 +126,9 @@ def _table() -> list[dict[str, str]]:
 def _values(method: str, trunk: str, task: str, table: list[dict[str, str]]) -> Hyperparameters:
     rows = [row for row in table if row["method"] == ROWS_OF.get(method, method)]
     trunks = (trunk, *([TUNED_ON[trunk]] if trunk in TUNED_ON else []), "*")
-    for wanted in ((each, which) for each in trunks for which in (task, "*")):
+    for place in ((each, which) for each in trunks for which in (task, "*")):
         for row in rows:
-            if (row["trunk"], row["task"]) == wanted:
+            if (row["trunk"], row["task"]) == place:
                 return _guided(method, _read(row))
     return _defaults(method, trunks, rows, table)
 
@@ -141,7 +141,7 @@ def _read(row: Mapping[str, str]) -> Hyperparameters:
 
 
 def _guided(method: str, row: Hyperparameters) -> Hyperparameters:
-    if row["prompt_scale"] == 0:  # the cosines are multiplied by it, so that nothing has a gradient
+    if row["prompt_scale"] == 0:  # it multiplies the cosines, so all gradients are zero
         if method == "davpt_release":
             return row.put(dict(patch_weight=0.0, cls_weight=0.0, prompt_scale=1.0), "released, a scale of 0")
         row = row.put(dict(prompt_scale=5.0), "ours, 0 is released")
@@ -153,7 +153,7 @@ def _guided(method: str, row: Hyperparameters) -> Hyperparameters:
 def _defaults(
     method: str, trunks: tuple[str, ...], rows: list[dict[str, str]], table: list[dict[str, str]]
 ) -> Hyperparameters:
-    """Return the values of a method that no row is for, as this module's docstring describes."""
+    """Return the values of a method without row, as this module's docstring describes."""
     on_trunk = [row for row in rows if row["trunk"] in trunks]
     names: Iterable[str] = OF_ALL
     like, place = [row for row in table if row["trunk"] == row["task"] == "*"], "rows for every trunk"

@@ -1,4 +1,4 @@
-"""Joins methods of ``configs/_base_/methods`` into one, and fits it to the trunk that it is for."""
+"""Combination of methods of ``configs/_base_/methods`` into one that fits its trunk."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ..core.build import check_configs
 from ..core.prompts.zero_start import check_start
 from ..errors import InputError
 
-PROXIES = 10  # where guidance has no prompts to guide, and nobody says how many proxies
-DOUBLED = ("prompts", "guidance")  # a model has these once
-#: What changes the prompts of another method, and is no set of prompts itself: the argument, and who brings it.
+PROXIES = 10  # default number of proxies, for guidance without prompts
+DOUBLED = ("prompts", "guidance")  # a model has only one of each
+#: Arguments that change the prompts of another method, and the methods that set them.
 OF_PROMPTS = {"carry": "carried", "start": "zero_start", "init": "prototypes"}
 LISTS = ("adapters", "tuned")  # these add up
 SIZES = {"num_prompts": "key_value_prompts", "rank": "rank", "width": "width"}  # of adapters: arguments, their words
@@ -20,15 +20,16 @@ WEIGHTS = ("patch_weight", "cls_weight")  # of guidance: arguments, and words
 
 
 def joined_methods(words: str, contents: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Join methods into the content of one.
+    """Join the contents of several methods' files into one.
 
     Args:
-        words: as the user wrote them, ``lora+guidance``.
-        contents: of the methods' config files, by name, in the order of the words. Where two of them set one value, the
-            later one takes precedence, and those that change another method's prompts take precedence over it.
+        words: methods as the user wrote them, ``lora+guidance``.
+        contents: contents of the methods' config files, by name, in the order of the words. If two of them set the same
+            value, the later one takes precedence, and methods that change another method's prompts take precedence
+            over it.
 
     Raises:
-        InputError: methods that do not join, or one that is nothing without another.
+        InputError: methods that cannot be joined, or one that needs another.
     """
     names = words.split("+")
     if len(contents) != len(names):
@@ -49,7 +50,7 @@ def joined_methods(words: str, contents: Mapping[str, Mapping[str, Any]]) -> dic
             if own.get(key, {}).keys() - OF_PROMPTS.keys():
                 if key in brought:
                     raise InputError(
-                        f"method={words}: {brought[key]} and {name} both bring {key}, of which a ViT has one"
+                        f"method={words}: {brought[key]} and {name} both set {key}, but a ViT has only one"
                     )
                 brought[key] = name
         for key, value in own.items():
@@ -67,12 +68,12 @@ def joined_methods(words: str, contents: Mapping[str, Mapping[str, Any]]) -> dic
     if prompts and "prompts" not in brought:
         lonely = next(name for key, name in OF_PROMPTS.items() if key in prompts)
         raise InputError(
-            f"method={words}: {lonely} is a way of prompts: join it to a method that has them, vpt_deep+{lonely}"
+            f"method={words}: {lonely} changes prompts: join it to a method that has prompts, vpt_deep+{lonely}"
         )
     if prompts and "num_prompts" not in prompts:
         raise InputError(f"method={words}: no model.backbone.prompts.num_prompts")
     if prompts.get("init") == "release" and prompts.get("start", "joint") != "joint":
-        del prompts["init"]  # so small that few steps turn them completely: the start would be over at once
+        del prompts["init"]  # so small that few steps would change their direction, and end the zero start
     if prompts.get("init") != "release":
         prompts.pop("init_scale", None)
     try:
@@ -81,20 +82,20 @@ def joined_methods(words: str, contents: Mapping[str, Mapping[str, Any]]) -> dic
     except InputError as error:
         raise InputError(f"method={words}: {error}") from error
     if set(backbone) == {"guidance"}:
-        raise InputError(f"method={words}: guidance moves what another method trains: join it to one, lora+guidance")
+        raise InputError(f"method={words}: guidance needs a method that trains the ViT: join it to one, lora+guidance")
     return joined
 
 
 def fit_method(backbone: dict[str, Any], prompts: Optional[int] = None, guided: Optional[int] = None) -> None:
-    """Fit a method to its trunk and to the numbers of prompts that are asked for.
+    """Fit a method to its trunk and to given numbers of prompts.
 
-    A method written for 24 blocks keeps its last prompt counts; guidance goes to the block whose prompts are carried;
-    and where guided blocks have no prompts, it gets proxies.
+    A method written for 24 blocks keeps its last prompt counts. Guidance moves to the block of the persistent prompts.
+    If guided blocks have no prompts, it gets proxies.
 
     Args:
-        backbone: config of the backbone, changed in place; each of our models names its last block as its last map's.
-        prompts: in each block that is not guided; None as the method has it.
-        guided: prompts in each guided block, or proxies; None as the method has it.
+        backbone: config of the backbone, changed in place; in our models, the last map is that of the last block.
+        prompts: prompts in each block that is not guided; None: as in the method.
+        guided: prompts in each guided block, or proxies; None: as in the method.
     """
     depth = max(backbone["out_indices"]) + 1
     own = backbone.get("prompts")
@@ -129,11 +130,11 @@ def _has_prompts(own: Mapping[str, Any], blocks: Sequence[int]) -> bool:
 
 
 def fit_values(backbone: dict[str, Any], values: Any) -> None:
-    """Set the sizes and weights that a method has; None leaves what its file says.
+    """Set the sizes and weights of a method; None keeps the value of its file.
 
     Args:
         backbone: config of the backbone, changed in place.
-        values: of the words, by name; None where there is none.
+        values: values of the words, by name, or None.
     """
     if "guidance" in backbone:
         guidance = backbone["guidance"]
@@ -150,13 +151,13 @@ def fit_values(backbone: dict[str, Any], values: Any) -> None:
 
 
 def brought(cfg: Mapping[str, Any]) -> set[str]:
-    """Name what an experiment's method and schedule bring, see ``of`` of :class:`~davpt_seg.experiments.words.Word`."""
+    """Return the features of an experiment, for ``of`` of :class:`~davpt_seg.experiments.words.Word`."""
     backbone = cfg["model"]["backbone"]
     sizes = {SIZES[key] for adapter in backbone.get("adapters", []) for key in adapter if key in SIZES}
     return sizes | ({"prompts", "guidance"} & backbone.keys()) | ({"max_iters"} & cfg["train_cfg"].keys())
 
 
 def _is_way_of_prompts(content: Mapping[str, Any]) -> bool:
-    """Whether a method changes the prompts of another, and has none."""
+    """Return whether a method changes the prompts of another, and has none itself."""
     prompts = content.get("model", {}).get("backbone", {}).get("prompts", {})
     return bool(prompts) and not prompts.keys() - OF_PROMPTS.keys()

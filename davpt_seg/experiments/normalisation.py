@@ -1,4 +1,4 @@
-"""Mean and standard deviation of a config's pixels, beside those that timm's weights of its ViT expect."""
+"""Comparison of a config's mean and standard deviation of pixels with those of timm's weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 logger = logging.getLogger("davpt_seg")
 
-NEAR = 0.1  # of 255: what rounding changes
+NEAR = 0.1  # difference that rounding may cause, of 255
 
 
 class Named(NamedTuple):
@@ -22,7 +22,7 @@ class Named(NamedTuple):
 
 
 def named_normalisation(cfg: Config) -> Optional[Named]:
-    """Return what a config names; None where it has no timm ViT or no data preprocessor."""
+    """Return a config's model name and normalisation; None without timm ViT or data preprocessor."""
     model = cfg.get("model")
     backbone = model.get("backbone") if isinstance(model, Mapping) else None
     model_name = backbone.get("model_name") if isinstance(backbone, Mapping) else None
@@ -33,11 +33,11 @@ def named_normalisation(cfg: Config) -> Optional[Named]:
 
 
 def follow_model_name(cfg: Config, before: Optional[Named]) -> None:
-    """Set mean and std for a new model_name, where they were those of the old one and were not changed themselves.
+    """Set mean and std for a new model_name, if they were those of the old one and did not change, too.
 
     Args:
-        cfg: changed in place.
-        before: what it named, see :func:`named_normalisation`.
+        cfg: config, changed in place.
+        before: earlier model name and normalisation, see :func:`named_normalisation`.
     """
     after = named_normalisation(cfg)
     if before is None or after is None or after.model_name == before.model_name or after[1:] != before[1:]:
@@ -54,9 +54,9 @@ def follow_model_name(cfg: Config, before: Optional[Named]) -> None:
 
 
 def contradiction(cfg: Config) -> str:
-    """Describe how a config's mean and std differ from those of timm's weights; empty where they agree.
+    """Describe how a config's mean and std differ from those of timm's weights; empty if they agree.
 
-    A file of weights under a name without tag is compared with nothing: its constants are the file's.
+    A weights file with a model name without tag is not compared, because its constants are unknown.
     """
     named = named_normalisation(cfg)
     if named is None or not ("." in named.model_name or cfg.model.backbone.get("pretrained")):
@@ -69,8 +69,8 @@ def contradiction(cfg: Config) -> str:
     mean, std = (str(list(values)).replace(" ", "") for values in expected)
     return (
         f"model.data_preprocessor has mean={named.mean}, std={named.std}, but {named.model_name} was trained with "
-        f"mean={mean}, std={std}; a frozen ViT makes worse features of pixels that it does not know. Unless the "
-        f"weights are others, set --cfg-options model.data_preprocessor.mean={mean} model.data_preprocessor.std={std}"
+        f"mean={mean}, std={std}; other pixels make a frozen ViT's features worse. Unless the weights are others, set "
+        f"--cfg-options model.data_preprocessor.mean={mean} model.data_preprocessor.std={std}"
     )
 
 
@@ -80,11 +80,11 @@ def _preprocessor(cfg: Config) -> Optional[dict[str, Any]]:
 
 
 def _agrees(named: Named, expected: tuple[tuple[float, ...], ...]) -> bool:
-    return all(_near(values, wanted) for values, wanted in zip(named[1:], expected))
+    return all(_near(values, others) for values, others in zip(named[1:], expected))
 
 
-def _near(values: Any, wanted: tuple[float, ...]) -> bool:
+def _near(values: Any, expected: tuple[float, ...]) -> bool:
     if not isinstance(values, (list, tuple)) or not all(isinstance(value, (int, float)) for value in values):
         return False
-    values = [*values] * (len(wanted) if len(values) == 1 else 1)
-    return len(values) == len(wanted) and all(abs(one - other) <= NEAR for one, other in zip(values, wanted))
+    values = [*values] * (len(expected) if len(values) == 1 else 1)
+    return len(values) == len(expected) and all(abs(one - other) <= NEAR for one, other in zip(values, expected))

@@ -1,4 +1,4 @@
-"""Reads ``--cfg-options KEY=VALUE`` from a command line."""
+"""Parser of ``--cfg-options KEY=VALUE``."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ DEEPEST = 20  # brackets in brackets
 
 
 class OptionsAction(argparse.Action):
-    """Collect ``KEY=VALUE ...`` into a dict, with a parser's error for what cannot be read.
+    """Action that collects ``KEY=VALUE ...`` into a dict, and ends with the parser's error for unreadable options.
 
-    Values are written as for MMEngine's ``DictAction``: numbers, ``true``, ``None``, text, ``a,b`` or ``[a,b]`` for a
-    list, ``(a,b)`` for a tuple, one in another. Beyond it, ``{'a': 1}`` is a dict, and text keeps its spaces.
+    Values have the form of MMEngine's ``DictAction``: numbers, ``true``, ``None``, text, ``a,b`` or ``[a,b]`` for a
+    list, ``(a,b)`` for a tuple, also nested. In addition, ``{'a': 1}`` is a dict, and text keeps its spaces.
     """
 
     def __call__(
@@ -28,7 +28,7 @@ class OptionsAction(argparse.Action):
         values: Union[str, Sequence[Any], None],
         option_string: Optional[str] = None,
     ) -> None:
-        """Add the options to those before; of two with one key the later holds."""
+        """Add the options to earlier ones; the later of two with the same key applies."""
         given = [values] if isinstance(values, str) else list(values or ())
         try:
             read = parsed_options(given)
@@ -41,7 +41,7 @@ def parsed_options(options: Sequence[str]) -> dict[str, Any]:
     """Read ``KEY=VALUE`` texts.
 
     Raises:
-        ValueError: an entry of another form, or a value whose brackets do not match.
+        ValueError: an entry of another form, or a value with unbalanced brackets.
     """
     read = {}
     for option in options:
@@ -56,7 +56,7 @@ def parsed_options(options: Sequence[str]) -> dict[str, Any]:
 
 
 def parsed_value(text: str, depth: int = 0) -> Any:
-    """Read one value.
+    """Parse a value.
 
     Raises:
         ValueError: brackets that do not match or are too deep, or a dict that is no Python literal.
@@ -103,7 +103,7 @@ def _literal_dict(text: str) -> Any:
 
 
 def _encloses(text: str) -> bool:
-    """Whether the first bracket is closed by the last character."""
+    """Return whether the last character closes the first bracket."""
     return all(level > 0 for level in list(_levels(text))[:-1])
 
 
@@ -113,7 +113,7 @@ def _check_brackets(text: str) -> None:
 
 
 def _split(text: str) -> list[str]:
-    """Split at the commas outside all brackets; a comma at the end adds nothing."""
+    """Split at commas outside all brackets; a comma at the end adds nothing."""
     parts, start = [], 0
     for i, level in enumerate(_levels(text)):
         if text[i] == "," and not level:
@@ -123,10 +123,10 @@ def _split(text: str) -> list[str]:
 
 
 def _levels(text: str) -> Iterator[int]:
-    """Yield how many brackets are open after each character.
+    """Yield the number of open brackets after each character.
 
     Raises:
-        ValueError: a bracket is closed by another kind, or by none.
+        ValueError: a bracket is closed by another kind, or not at all.
     """
     expected: list[str] = []
     for char in text:

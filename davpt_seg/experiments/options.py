@@ -1,4 +1,4 @@
-"""Finds --cfg-options that would change nothing."""
+"""Check of --cfg-options, and their application to a config."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from ..errors import InputError, near_names, nearest, some
 from .config_files import use_current_guidance
 from .normalisation import follow_model_name, named_normalisation
 
-# What Runner.from_cfg and MMEngine's model wrapping read besides Runner's own arguments, and what our scripts read.
+# Keys, besides Runner's arguments, that Runner.from_cfg, MMEngine's model wrapping and our scripts read.
 READ_BY_OTHERS = {
     "activation_checkpointing", "compile", "custom_imports", "data_check", "efficient_conv_bn_eval",
     "find_unused_parameters", "model_wrapper_cfg", "sync_bn", "tta_model", "tta_pipeline",
 }  # fmt: skip
-MISSPELLED = 0.85  # alike enough: 'promts' and 'prompts' are 0.92 alike, 'prompt_side' and 'prompt_scale' 0.78
+MISSPELLED = 0.85  # smallest similarity: 'promts' and 'prompts' have 0.92, 'prompt_side' and 'prompt_scale' 0.78
 
 
 def put_options(cfg: Config, options: Mapping[str, Any]) -> None:
-    """Check options and put them over a config.
+    """Check options and apply them to a config.
 
-    A dict is merged into a dict, unless it says ``'_delete_': True``, and replaces everything else. MMEngine's own
-    ``merge_from_dict`` fails on a dict over another value, and on an entry of a list or tuple that is no dict.
+    A dict is merged into a dict, unless it has ``'_delete_': True``, and replaces any other value. MMEngine's
+    ``merge_from_dict`` fails if a dict replaces another value, and on an entry of a list or tuple that is no dict.
 
-    Another ``model_name`` brings its mean and standard deviation, where the config had those of the name before.
+    Another ``model_name`` sets its mean and standard deviation, if the config had those of the earlier name.
 
-    Old names of guidance's arguments become the current ones, in the options and in the config.
+    Old names of guidance's arguments are replaced by the current ones, in the options and in the config.
 
     Raises:
         InputError: see :func:`check_options`; or two options set one argument, by its old and its current name.
@@ -65,7 +65,7 @@ def _current(key: str, value: Any) -> tuple[str, Any]:
 
 
 def _changed(node: Any, path: Sequence[str], value: Any) -> Any:
-    """Return a node with a value at a path below it, which check_options has seen."""
+    """Return a node with a value set at a path below it, which check_options has checked."""
     if not path:
         return _merged(node, value)
     key, *rest = path
@@ -91,16 +91,15 @@ def _merged(old: Any, value: Any) -> Any:
 def check_options(cfg: Config, options: Mapping[str, Any]) -> None:
     """Refuse options that are misspelled or come too late.
 
-    MMEngine adds a key that a config does not have without a word. Here, a new key is refused where it resembles one
-    that is there, or where nothing reads it; other new keys go on to the class that takes them, which refuses what it
-    does not know.
+    MMEngine silently adds a key that a config does not have. Here, a new key is refused if it resembles an existing
+    one, or if nothing reads it; other new keys are passed to their class, which refuses unknown ones.
 
     Args:
-        cfg: the config, before the options are put over it.
-        options: values by dotted key, as :class:`~davpt_seg.experiments.option_values.OptionsAction` gives them.
+        cfg: config before the options are applied.
+        options: values by dotted key, from :class:`~davpt_seg.experiments.option_values.OptionsAction`.
 
     Raises:
-        InputError: such an option, with what may have been meant.
+        InputError: there is such an option; the message has similar names.
     """
     content = cfg.to_dict()
     for option in options:
@@ -136,25 +135,25 @@ def _check_new_key(key: str, node: Mapping[str, Any], path: str, option: str) ->
     if near or not path:
         hint = nearest(key, sorted(known if near else node))
         raise InputError(
-            f"--cfg-options {option}: {path or 'the config'} has no {key!r}; {hint} (A new key that is meant so can be "
-            "set in a config file.)"
+            f"--cfg-options {option}: {path or 'the config'} has no {key!r}; {hint} (To add a new key anyway, set it "
+            "in a config file.)"
         )
 
 
 def _check_variable(cfg: Mapping[str, Any], name: str, option: str) -> None:
-    """Refuse a variable of the config file, whose value has been copied to where it is used."""
+    """Refuse a variable of the config file, because its value was already copied to its places of use."""
     if name not in cfg or name in _runner_keys():
         return
     copies = [path for key in _runner_keys() & set(cfg) for path in _places(cfg[key], cfg[name], key)]
     if copies:
         raise InputError(
-            f"--cfg-options {option}: {name} is a variable of the config file, read before options are; set it where "
-            f"it is used: {some(sorted(copies))}"
+            f"--cfg-options {option}: {name} is a variable of the config file, which is read before options; set it "
+            f"where it is used: {some(sorted(copies))}"
         )
 
 
 def _places(node: Any, value: Any, path: str) -> Iterator[str]:
-    """Find where a config holds a value."""
+    """Yield the places where a config holds a value."""
     if type(node) is type(value) and node == value:
         yield path
     elif isinstance(node, Mapping):

@@ -1,4 +1,4 @@
-"""The files that experiments are composed of: those of ``configs/_base_``, and a user's anywhere on disk."""
+"""Files that experiments are composed of: those of ``configs/_base_``, and a user's anywhere on disk."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .methods import joined_methods
 from .words import is_path
 
 FOLDERS = dict(method="methods", trunk="models", data="datasets", schedule="schedules", runtime="runtime")
-NEEDED = dict(  # keys without which a user's file is no such part
+NEEDED = dict(  # keys that a user's file must have
     method="model.backbone",
     trunk="model.backbone.out_indices",
     data="train_dataloader",
@@ -35,7 +35,7 @@ _known_parts: ContextVar[Optional[dict[tuple[str, str], dict[str, Any]]]] = Cont
 
 @contextmanager
 def each_read_once() -> Iterator[None]:
-    """Read each part once inside, where many experiments are composed of a few parts."""
+    """Cache parts inside the context, where many experiments are composed of a few parts."""
     token = _known_parts.set({})
     try:
         yield
@@ -44,7 +44,7 @@ def each_read_once() -> Iterator[None]:
 
 
 def read_part(kind: str, name: str) -> dict[str, Any]:
-    """Read a part's file, or copy what was read, see :func:`each_read_once` and :func:`_read_part`."""
+    """Read a part's file, or copy it from the cache, see :func:`each_read_once` and :func:`_read_part`."""
     known = _known_parts.get()
     if known is None:
         return _read_part(kind, name)
@@ -57,18 +57,19 @@ def _read_part(kind: str, name: str) -> dict[str, Any]:
     """Read a part's file.
 
     Args:
-        kind: a key of ``FOLDERS``.
-        name: of a file of ours, or the path of another. What its ``_base_`` names, and is not beside it, is ours.
+        kind: key of ``FOLDERS``.
+        name: name of one of our files, or the path of another. Names in its ``_base_`` that are not files next to it
+            are ours.
 
     Raises:
-        InputError: an unknown name, and the message lists the known ones; or a file that cannot be read.
+        InputError: an unknown name (the message lists the known ones), or a file that cannot be read.
     """
     folder = config_root() / "_base_" / FOLDERS[kind]
     if not is_path(name):
         return Config.fromfile(_of_ours(folder, name)).to_dict()
     path = Path(osp.abspath(osp.expanduser(name)))
     if not path.is_file():
-        raise InputError(f"{kind}={name}: there is no file {path}; parts of ours are named without .py")
+        raise InputError(f"{kind}={name}: there is no file {path}; our parts are named without .py")
     try:
         with tempfile.TemporaryDirectory() as copies:
             content = read_file(_with_bases(path, folder, Path(copies))).to_dict()
@@ -82,7 +83,7 @@ def _read_part(kind: str, name: str) -> dict[str, Any]:
 
 
 def has_key(content: Any, key: str) -> bool:
-    """Whether nested dicts and lists have a key such as ``model.backbone``."""
+    """Return whether nested dicts and lists have a key such as ``model.backbone``."""
     for name in key.split("."):
         if isinstance(content, list):
             if int(name) >= len(content):
@@ -96,7 +97,7 @@ def has_key(content: Any, key: str) -> bool:
 
 
 def label_of(name: str) -> str:
-    """Return what names a part in file and folder names: of a path, also of a ``.json``, its stem and its own mark."""
+    """Return the label of a part in file and folder names; for a path, also of a ``.json``, its stem and a digest."""
     if not is_path(name) and not name.endswith(".json"):
         return name
     path = Path(osp.abspath(osp.expanduser(name)))
@@ -104,15 +105,15 @@ def label_of(name: str) -> str:
 
 
 def merged_parts(model: str, data: dict[str, Any], schedule: str, method: str, runtime: str) -> Config:
-    """Put the files of an experiment's parts over each other.
+    """Merge the files of an experiment's parts.
 
     Args:
         model, schedule, runtime: see :func:`read_part`.
         data: content of the data part.
-        method: one, or several, joined by ``+``.
+        method: method, or several joined by ``+``.
 
     Raises:
-        InputError: see :func:`read_part`; or methods that do not join.
+        InputError: see :func:`read_part`; or methods that cannot be joined.
     """
     cfg = Config({})
     for part in (read_part("trunk", model), data, read_part("schedule", schedule), read_part("runtime", runtime)):
@@ -135,10 +136,10 @@ def _known(folder: Path) -> list[str]:
 
 
 def _with_bases(path: Path, folder: Path, copies: Path, above: tuple[Path, ...] = ()) -> Path:
-    """Return the path of a config whose ``_base_`` MMEngine finds: the file's, or of a copy with other paths in it.
+    """Return the path of a config whose ``_base_`` MMEngine finds: the file, or a copy with other paths in it.
 
     Raises:
-        InputError: a base is neither beside the file nor ours, or names a file above it.
+        InputError: a base is neither next to the file nor ours, or leads back to the file.
     """
     if path in above:
         raise InputError(f"{path}: its _base_ leads back to itself")
@@ -163,7 +164,7 @@ def _with_bases(path: Path, folder: Path, copies: Path, above: tuple[Path, ...] 
 
 
 def _base_statement(text: str) -> Optional[ast.Assign]:
-    """Find ``_base_ = ...`` of plain text; MMEngine says what is wrong with any other."""
+    """Find ``_base_ = ...`` of plain text; MMEngine reports errors in any other."""
     try:
         tree = ast.parse(text)
     except SyntaxError:
@@ -176,7 +177,7 @@ def _base_statement(text: str) -> Optional[ast.Assign]:
 
 
 def _replaced(text: str, node: ast.expr, value: str) -> str:
-    """Return a file's text with another value of the same number of lines in a node's place."""
+    """Return a file's text with a node replaced by another value of the same number of lines."""
     lines = text.encode().split(b"\n")  # as ast counts: lines by newline alone, columns in bytes
     first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
     before, after = lines[first][: node.col_offset], lines[last][node.end_col_offset :]

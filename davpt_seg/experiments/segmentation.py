@@ -1,4 +1,4 @@
-"""What the words of a segmentation experiment change besides its parts: classes, crop, rates, length, split, subset."""
+"""Changes that the words of a segmentation experiment make: classes, crop, rates, length, split, subset."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def use(cfg: Config, method: str, split: str, values: Hyperparameters) -> None:
     """Fit the parts to each other, and set the values.
 
     Args:
-        cfg: of the complete experiment, changed in place.
-        method: its name, for messages.
-        split: ``choose``, ``final``, or empty for the data set's own.
-        values: by word. ``lr`` takes the place of the schedule's rate, whose multipliers stay; with ``head_lr`` the
-            head and the neck have that, and ``lr`` is the rate of all that learns in the backbone.
+        cfg: config of the complete experiment, changed in place.
+        method: name of the method, for messages.
+        split: ``choose``, ``final``, or empty for the data set's splits.
+        values: values by word. ``lr`` replaces the schedule's rate, whose multipliers stay; with ``head_lr``, the rate
+            of the head and the neck, ``lr`` is the rate of all trained parameters of the backbone.
 
     Raises:
-        InputError: a data part without ``CheckLabels``, or values that do not go together.
+        InputError: a data part without ``CheckLabels``, or values that contradict each other.
     """
     _fit_classes(cfg)
     _fit_crop(cfg)
@@ -40,7 +40,7 @@ def use(cfg: Config, method: str, split: str, values: Hyperparameters) -> None:
 
 
 def _steps(cfg: Config, kind: str) -> list[Any]:
-    """Pipeline steps of one kind, wherever the config holds a copy of them."""
+    """Return the pipeline steps of a kind, from everywhere in the config."""
     pipelines = [cfg.get(key, []) for key in ("train_pipeline", "test_pipeline")]
     sets = [cfg[f"{split}_dataloader"].dataset for split in ("train", "val", "test")]
     pipelines += [unwrapped(dataset).pipeline for dataset in sets]
@@ -50,7 +50,7 @@ def _steps(cfg: Config, kind: str) -> list[Any]:
 def _fit_classes(cfg: Config) -> None:
     checks = _steps(cfg, "CheckLabels")
     if not checks:
-        raise InputError("the data part has no CheckLabels step in its pipelines, which tells how many classes")
+        raise InputError("the data part has no CheckLabels step in its pipelines, whose num_classes is needed; add one")
     num_classes = checks[0].num_classes
     auxiliary = cfg.model.get("auxiliary_head") or []
     for part in [cfg.model.decode_head, *(auxiliary if isinstance(auxiliary, list) else [auxiliary])]:
@@ -77,7 +77,7 @@ def _use_rates(cfg: Config, values: Hyperparameters) -> None:
 
 
 def _use_iterations(cfg: Config, iters: int) -> None:
-    """Make the schedule that long; warm-up keeps its number of iterations, and validation is at the end."""
+    """Set the length of the schedule; warm-up keeps its number of iterations, and validation is at the end."""
     old = cfg.train_cfg.max_iters
     cfg.train_cfg.update(max_iters=iters, val_interval=iters)
     cfg.train_cfg.pop("dynamic_intervals", None)
@@ -88,16 +88,16 @@ def _use_iterations(cfg: Config, iters: int) -> None:
             if "T_max" in scheduler:
                 scheduler.T_max = iters - scheduler.begin
         if not scheduler.get("begin", 0) < scheduler.end <= iters:
-            raise InputError(f"iters={iters}: the schedule warms up for {scheduler.end} iterations, take more")
+            raise InputError(f"iters={iters}: the schedule has {scheduler.end} iterations of warm-up, take more")
 
 
 def use_subset(cfg: Config, count: Optional[int], seed: Optional[int]) -> None:
     """Train on some of the training images; validation and test stay. Call it after :func:`use_split`.
 
     Args:
-        cfg: of the complete experiment, changed in place.
-        count: images drawn; None for all.
-        seed: of the draw; 0 by default.
+        cfg: config of the complete experiment, changed in place.
+        count: number of images to draw; None for all.
+        seed: seed of the draw; 0 by default.
 
     Raises:
         InputError: a seed without a number of images.
@@ -113,10 +113,10 @@ def use_split(cfg: Config, split: str) -> None:
     """Choose on a part of the training images, or train on all of them and test once.
 
     Args:
-        cfg: of the whole experiment, changed in place.
-        split: ``choose`` trains on a part of the training images, and validates, and tests, on the rest of them
-            (:func:`~davpt_seg.datasets.training_part`); ``final`` trains on all, validates nowhere, and tests on
-            the config's test set.
+        cfg: config of the complete experiment, changed in place.
+        split: ``choose`` trains on a part of the training images, and validates and tests on the rest of them
+            (:func:`~davpt_seg.datasets.training_part`); ``final`` trains on all, does not validate, and tests on the
+            config's test set.
     """
     if "fp16" in (cfg.get("val_cfg") or {}):
         cfg.test_cfg.fp16 = cfg.val_cfg.fp16

@@ -1,4 +1,4 @@
-"""Shares of prompts and segments that an experiment's words remove, by importances in a file."""
+"""Removal of shares of prompts and segments, by importances in a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .hyperparameters import Hyperparameters
 from .values import parse
 from .words import PRUNING, SHARES, TASKS, words_of
 
-SEGMENTS = 16  # of a prompt, as E2VPT has them
+SEGMENTS = 16  # segments of a prompt, as in E2VPT
 if TYPE_CHECKING:
     from mmengine.config import Config
 
@@ -31,7 +31,7 @@ def use_shares(cfg: Config, values: Hyperparameters) -> None:
         values: values of the words; ``importance`` names the file.
 
     Raises:
-        InputError: shares without a file, or a file without shares; see :func:`read_importance` and :func:`prune`.
+        InputError: shares without a file or a file without shares; see also :func:`read_importance`, :func:`prune`.
     """
     asked = {name: values[name] for name in PRUNING if values[name] is not None}
     path = values["importance"]
@@ -47,7 +47,7 @@ def use_shares(cfg: Config, values: Hyperparameters) -> None:
 
 
 def prune(cfg: Config, importance: Importance, prompt_share: float, segment_share: float, where: str) -> None:
-    """Set the prompts that stay in a config; blocks without prompts remain without.
+    """Set the prompts that stay in a config; blocks without prompts stay without.
 
     Args:
         cfg: experiment with all prompts, changed in place.
@@ -56,8 +56,8 @@ def prune(cfg: Config, importance: Importance, prompt_share: float, segment_shar
         where: name for messages.
 
     Raises:
-        InputError: prompts that cannot be pruned, importances of another number of prompts, or a share that leaves
-            nothing.
+        InputError: prompts that cannot be pruned, importances of another number of prompts, or a share that removes
+            everything.
     """
     count = check_prunable(cfg, where)
     if len(importance.prompts) != count:
@@ -72,11 +72,11 @@ def prune(cfg: Config, importance: Importance, prompt_share: float, segment_shar
 
 
 def check_shares(cfg: Config, words: Mapping[str, Any], where: str) -> None:
-    """See that prompts can be pruned, and that shares leave some, before importance is measured.
+    """Check, before importance is measured, that prompts can be pruned and that shares do not remove all.
 
     Args:
-        cfg: experiment with all prompts; pruned in place, though not of the least important.
-        words: shares by name; none of a share that is not pruned.
+        cfg: experiment with all prompts; it is pruned in place, as if all were equally important.
+        words: shares by name, without unused ones.
         where: name for messages.
 
     Raises:
@@ -88,7 +88,7 @@ def check_shares(cfg: Config, words: Mapping[str, Any], where: str) -> None:
 
 
 def alike(count: int, segments: int = SEGMENTS) -> Importance:
-    """Return equal importances, for what does not depend on which prompts are removed."""
+    """Return equal importances, for results that do not depend on which prompts are removed."""
     return Importance(torch.ones(count), torch.ones(count, max(segments, 1)))
 
 
@@ -105,18 +105,18 @@ def check_prunable(cfg: Config, name: str) -> int:
     prompts = (cfg.model.get("backbone") or {}).get("prompts")
     if not prompts:
         raise InputError(
-            f"{name}: its backbone has no prompts, so nothing to prune; take method=e2vpt, method=vpt_deep, or "
+            f"{name}: its backbone has no prompts to prune; take method=e2vpt, method=vpt_deep, or "
             "backbone=dict(type='PromptedViT', prompts=dict(num_prompts=...))"
         )
     if prompts.get("kind", "deep") != "deep":
         raise InputError(
-            f"{name}: these prompts are {prompts.kind}; pruning is for deep ones, which every block has of its own "
-            "(prompts kind='deep'; method=e2vpt, method=vpt_deep)"
+            f"{name}: these prompts are {prompts.kind}; pruning is for deep ones, separate in every block (prompts "
+            "kind='deep'; method=e2vpt, method=vpt_deep)"
         )
     if prompts.get("segments") is not None:
         raise InputError(
-            f"{name}: these prompts are pruned already (prompts.segments); to remove more, prune the config and "
-            "checkpoint that they came from, by larger shares"
+            f"{name}: these prompts are pruned already (prompts.segments); to remove more, prune the original "
+            "config and checkpoint by larger shares"
         )
     if prompts.get("init") == "prototypes" or any(
         hook.get("type") == "DataMeanInitHook" for hook in cfg.get("custom_hooks") or ()

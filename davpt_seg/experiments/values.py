@@ -1,4 +1,4 @@
-"""The values of words, out of text; and the name of an experiment."""
+"""Parser of words' values, and the name of an experiment."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 from ..errors import InputError
 from .words import Word
 
-DIGITS = 12  # of an integer; no training has as many steps
-LONGEST_NAME = 200  # of the config that is written into the work dir; file systems take 255
+DIGITS = 12  # largest number of digits of an integer; no training has that many steps
+LONGEST_NAME = 200  # bytes of the config's file name in the work dir; file systems allow 255
 
 
 def parse(word: Word, text: str) -> Any:
-    """Read the value of a word.
+    """Parse the value of a word.
 
     Raises:
-        InputError: the text is no value that fits; the message says what was expected.
+        InputError: the text is no valid value; the message describes the expected ones.
     """
     if word.kind is str:
         if word.choices and text not in word.choices:
@@ -26,7 +26,7 @@ def parse(word: Word, text: str) -> Any:
         return text
     try:
         if word.kind is float:
-            plain = text.isascii() and not re.search(r"[\s_]", text)  # which float() ignores, and names would keep
+            plain = text.isascii() and not re.search(r"[\s_]", text)  # float() ignores them, but names would keep them
         else:
             plain = text.isascii() and text.isdecimal() and len(text) <= DIGITS
         value = word.kind(text) if plain else -1
@@ -39,7 +39,7 @@ def parse(word: Word, text: str) -> Any:
 
 
 def name_of(parts: Iterable[str], changes: Mapping[str, str]) -> str:
-    """Name an experiment's file by its parts and by what is changed in them; different for different ones."""
+    """Name an experiment's file by its parts and their changes, unique for each experiment."""
     name = "_".join([*parts, *(f"{key}={value}" for key, value in changes.items())])
     if len(name) > LONGEST_NAME:
         name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -1,6 +1,6 @@
-"""The words of an experiment: one table, from which parsing, help, plans of the benchmark and docs are derived.
+"""Words of an experiment: one table, from which parsing, help, plans of the benchmark and docs are derived.
 
-Plain data: reading it needs neither torch nor MMEngine.
+It is plain data: reading it needs neither torch nor MMEngine.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ OWN = "the method's"  # in its file
 
 @dataclass(frozen=True)
 class Word:
-    """A word of an experiment.
+    """Word of an experiment.
 
     Attributes:
-        name: ``lr``.
-        tasks: tasks that have it; a name has a second entry where the other task means something else by it.
+        name: name of the word, such as ``lr``.
+        tasks: tasks that have it; a name has a second entry if it means something else in the other task.
         meaning: one line with the unit, for help and docs.
         sets: function that puts the value into the config.
-        default: value, of parts and splits; otherwise a description.
+        default: value for parts and splits; a description for other words.
         kind: type of the value.
         least: smallest value.
-        below: number that the value must be below.
-        above: whether ``least`` itself does not fit.
-        choices: names that fit; empty for any.
-        of: what method or schedule must bring for the word to apply, see
-            :func:`~davpt_seg.experiments.methods.brought`; empty for all.
+        below: upper bound, excluded.
+        above: whether ``least`` itself is excluded.
+        choices: valid names; empty for any.
+        of: feature of the method or schedule that the word needs, see
+            :func:`~davpt_seg.experiments.methods.brought`; empty for none.
         part: whether it names a file of ``configs/_base_``.
-        by_runner: whether the benchmark sets it for each run, so that no plan may.
+        by_runner: whether the benchmark sets it for each run, so that plans must not.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Word:
 
     @property
     def values(self) -> str:
-        """Describe the values that fit: ``an integer of at least 1``."""
+        """Describe the valid values: ``an integer of at least 1``."""
         if self.kind is str:
             return " or ".join(self.choices) or "a name"
         kind = "an integer" if self.kind is int else "a number"
@@ -147,7 +147,7 @@ WORDS = (
     Word("rank_by", TASKS, "ranking of prompts: by masks on them (E2VPT), or by the sum over their segments",
          "use_shares()", "masks", str, choices=("masks", "segments")),
 )  # fmt: skip
-# Columns of hyperparameters.csv that no word sets.
+# Columns of hyperparameters.csv that are not words.
 COLUMNS = (
     Word("guided_blocks", C, "guided blocks, counted from 0: first and last, or the only one", "use_method()", ROW,
          str),
@@ -166,7 +166,7 @@ def words_of(task: str) -> dict[str, Word]:
 
 
 def markdown(task: str) -> str:
-    """Return the table of a task's words that the docs have; a test holds them equal."""
+    """Return the table of a task's words for the docs; a test compares them."""
     lines = ["| word | meaning | value | default |", "|---|---|---|---|"]
     for word in (word for word in words_of(task).values() if not word.part):
         value = " or ".join(f"`{choice}`" for choice in word.choices) or word.values.partition(" ")[2]
@@ -185,5 +185,5 @@ def help_text() -> str:
 
 
 def is_path(part: str) -> bool:
-    """Whether a part is the path of a file, and not the name of one of ours."""
+    """Return whether a part is the path of a file, not the name of one of ours."""
     return part.endswith(".py")

@@ -1,4 +1,4 @@
-"""One training as a process: its command, its log, its attempts, and its result in a folder.
+"""Training as a process: its command, its log, its attempts, and its result in a folder.
 
-Benchmarks run many of these. Nothing here knows of plans, and nothing imports torch or OpenMMLab.
+Benchmarks run many of these. Nothing here depends on plans or imports torch or OpenMMLab.
 """

@@ -1,4 +1,4 @@
-"""Attempts at a run: one file and one log each, which are never removed; the next attempt has the next number."""
+"""Attempts at a run: one numbered file and log each, which are never removed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .lock import holders, lock_log, locked
 
 @dataclass
 class Attempt:
-    """One try at a run.
+    """Attempt at a run.
 
     Args:
-        path: its file, ``attempts/001.json`` in the run's folder.
-        host: where it runs.
-        pid: process of the training; None before it started, and where a cluster runs it.
-        ended: ``finished``, ``failed``, ``stopped`` or ``diverged``; None before.
+        path: file of the attempt, ``attempts/001.json`` in the run's folder.
+        host: host of the attempt.
+        pid: process of the training; None before it starts, and on a cluster.
+        ended: ``finished``, ``failed``, ``stopped`` or ``diverged``; None before the end.
     """
 
     path: Path
@@ -30,27 +30,27 @@ class Attempt:
 
     @property
     def log(self) -> Path:
-        """What the training printed."""
+        """Return the file with the training's output."""
         return self.path.with_suffix(".log")
 
     def open_log(self) -> IO[bytes]:
-        """Open the log for writing, locked while this process or one that inherits the file has it open."""
+        """Open the log for writing; it is locked while this process, or one that inherits the file, has it open."""
         log = open(self.log, "ab", buffering=0)  # noqa: SIM115
         lock_log(log.fileno(), self.log)
         return log
 
     def started(self, pid: int) -> None:
-        """Write down which process trains."""
+        """Record the process that trains."""
         self.pid = pid
         self._write()
 
     def end(self, how: str) -> None:
-        """Write down how it ended."""
+        """Record how the attempt ended."""
         self.ended = how
         self._write()
 
     def state(self) -> str:
-        """Return how it ended, or ``running``; one whose processes were all killed was ``stopped``."""
+        """Return how the attempt ended, or ``running``; with all its processes killed it was ``stopped``."""
         old = self.host is None  # older versions locked no log
         return self.ended or ("running" if locked(self.log) or (old and holders(self.log)) else "stopped")
 
@@ -61,7 +61,7 @@ class Attempt:
 
 
 def last_attempt(folder: Path) -> Optional[Attempt]:
-    """Return the newest attempt at a run; None where there was none."""
+    """Return the newest attempt at a run; None if there was none."""
     paths = sorted((folder / "attempts").glob("[0-9]*.json"))
     if not paths:
         return None
@@ -70,10 +70,10 @@ def last_attempt(folder: Path) -> Optional[Attempt]:
 
 
 def next_attempt(folder: Path) -> Attempt:
-    """Begin the next attempt at a run, whose folder is this process's.
+    """Begin the next attempt at a run, whose folder this process owns.
 
     Raises:
-        InputError: a training that a command of an older version started still runs in it.
+        InputError: a training that an older version's command started still runs in the folder.
     """
     last = last_attempt(folder)
     if last is not None and last.state() == "running":

@@ -1,4 +1,4 @@
-"""One run: a training process in the run's folder, its log, its result."""
+"""Execution of a run: a training process in the run's folder, its log, its result."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .attempts import Attempt
 from .results import collect, diverged, result
 from .training import Launch, Training, define
 
-PATIENCE = 20.0  # seconds that a training gets to end when it is asked to
-LOOK = 0.2  # seconds between two looks at whether it should end
+PATIENCE = 20.0  # seconds in which a training must end on request
+LOOK = 0.2  # seconds between two checks whether it should end
 
 
 def execute(
@@ -28,14 +28,14 @@ def execute(
     slot: Mapping[str, str],
     stopping: Callable[[], bool],
 ) -> str:
-    """Train, or resume what was stopped, and collect the result.
+    """Train, or resume a stopped training, and collect the result.
 
     Args:
-        training: what is run.
-        folder: its folder, which is this process's.
-        attempt: the one that this is.
-        launch, slot: how, and on which device.
-        stopping: asked five times a second whether the training should end early.
+        training: training to run.
+        folder: folder of the training, which this process owns.
+        attempt: current attempt.
+        launch, slot: way to start it, and environment variables that choose its device.
+        stopping: function that returns whether the training should end early, called five times a second.
 
     Returns:
         How the attempt ended: ``finished``, ``failed``, ``stopped``, or ``diverged`` (a trial, which has its result).
@@ -47,7 +47,7 @@ def execute(
     try:
         define(training, folder)
         how = "finished"
-        # A training may have outlived the command that started it: then its test is over, and not done again.
+        # A training may have outlived the command that started it: then its test is over, and not repeated.
         if result(folder) is None and collect(training, folder, None) is None:
             code = _train(launch.command(training, folder), launch, attempt, slot, stopping)
             how = _ending(training, folder, code, time.monotonic() - start)
@@ -61,10 +61,10 @@ def execute(
 
 
 def assist(training: Training, folder: Path, attempt: Attempt, launch: Launch, stopping: Callable[[], bool]) -> str:
-    """Train on a further node of a training whose result is the first node's; the arguments are those of execute.
+    """Train on a further node; the first node has the result. Arguments are those of execute.
 
     Args:
-        attempt: of this node, beside the run's.
+        attempt: attempt of this node.
 
     Returns:
         ``finished``, ``failed`` or ``stopped``.
@@ -91,7 +91,7 @@ def _ending(training: Training, folder: Path, code: Optional[int], seconds: floa
 def _train(
     command: list[str], launch: Launch, attempt: Attempt, slot: Mapping[str, str], stopping: Callable[[], bool]
 ) -> Optional[int]:
-    """Return the training's exit status; None where it was ended early."""
+    """Return the training's exit status; None if it was ended early."""
     with attempt.open_log() as log:
         process = subprocess.Popen(
             command,
@@ -100,7 +100,7 @@ def _train(
             stdin=subprocess.DEVNULL,
             env=launch.environment(slot),
             pass_fds=launch.inherited,
-            start_new_session=True,  # so that it can be ended with all that it started
+            start_new_session=True,  # so that it can be ended with all its child processes
         )
         try:
             attempt.started(process.pid)
@@ -115,7 +115,7 @@ def _train(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a training that still runs, with all that it started; an interruption is raised once it has ended."""
+    """End a running training with all its child processes; an interruption is raised after its end."""
     interruption: Optional[BaseException] = None
     for sign in (signal.SIGTERM, signal.SIGKILL):
         if process.poll() is None:
@@ -127,14 +127,14 @@ def _end(process: subprocess.Popen[bytes]) -> None:
                 process.wait(left)
             except subprocess.TimeoutExpired:
                 break
-            except BaseException as error:  # Ray's second request to cancel, say
+            except BaseException as error:  # for instance Ray's second request to cancel
                 interruption = error
     if interruption is not None:
         raise interruption
 
 
 def _drop_checkpoints(folder: Path, keep: int) -> None:
-    """Remove the checkpoints of a run that ended, but the last ones to keep."""
+    """Remove the checkpoints of a run that ended, except the last ones to keep."""
     checkpoints = sorted(folder.glob("*.pth"), key=lambda path: path.stat().st_mtime)
     for checkpoint in checkpoints[: len(checkpoints) - keep]:
         checkpoint.unlink()

@@ -1,4 +1,4 @@
-"""JSON files that are complete or not there, whichever process reads them meanwhile."""
+"""Reading and atomic writing of JSON files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..replacing import replacing
 
 
 def read_json(path: Path) -> Optional[dict[str, Any]]:
-    """Read a JSON file; None where it is not there, is damaged, or holds anything else than a mapping with entries."""
+    """Read a JSON file; None if it does not exist, is damaged, or holds anything but a non-empty mapping."""
     try:
         content = json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):

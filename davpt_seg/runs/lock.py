@@ -1,7 +1,7 @@
-"""Locks: a folder has one owner, and a log is locked while its training runs.
+"""Locks of folders, which have one owner, and of logs, which are locked while their training runs.
 
 A lock belongs to an open file, so a training that inherits the file keeps the lock when the command that started it is
-killed. The kernel releases a lock with the last process that has it. No file is ever stale.
+killed. The kernel releases a lock with the last process that has it. No lock is ever stale.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 NAME = "owner.lock"
-TRIES = 5  # another command may look at a lock for an instant, which takes it
+TRIES = 5  # another command's check of a lock takes it for an instant
 BETWEEN = 0.1  # seconds
 
 
@@ -34,17 +34,17 @@ def owner(folder: Path) -> Iterator[int]:
     """Own a folder while the block runs.
 
     Args:
-        folder: work dir; it is made.
+        folder: work dir, which is created.
 
     Yields:
         The descriptor of the lock's file. A process that inherits it owns the folder too.
 
     Raises:
-        InputError: another command, or a training that outlived its command, owns the folder; or files cannot be
-            locked there.
+        InputError: another command, or a training that outlived its command, owns the folder, or files there cannot
+            be locked.
     """
     if fcntl is None:
-        raise InputError("trainings need locks of files, which Windows lacks; use Linux, macOS or WSL")
+        raise InputError("trainings need file locks, which Windows lacks; use Linux, macOS or WSL")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / NAME
     with open(path, "a+") as file:
@@ -61,10 +61,10 @@ def owner(folder: Path) -> Iterator[int]:
 
 
 def check_free(folder: Path) -> None:
-    """Check early that a folder is not in use; it is not made.
+    """Check early that a folder is not in use, without creating it.
 
     Raises:
-        InputError: a command, or a training that outlived its command, owns it.
+        InputError: a command, or a training that outlived its command, owns the folder.
     """
     if locked(folder / NAME):
         raise InputError(_in_use(folder))
@@ -95,7 +95,7 @@ def _lock(descriptor: int, how: int, path: Path) -> bool:
         fcntl.flock(descriptor, how)
     except BlockingIOError:
         return False
-    except OSError as error:  # such as a parallel file system that is mounted without locks
+    except OSError as error:  # for instance a parallel file system that is mounted without locks
         raise InputError(
             f"{path} cannot be locked ({error.strerror}), and without a lock two commands could train in one folder; "
             "use a --work-dir on another file system"
@@ -109,7 +109,7 @@ def _myself() -> str:
 
 
 def _in_use(folder: Path) -> str:
-    """Describe who owns a folder, and what to do."""
+    """Describe a folder's owner, and what to do."""
     about = read_json(folder / NAME) or {}
     pid, host = about.get("pid"), about.get("host")
     who = f"process {pid} on host {host}, since {about.get('since')}"
@@ -127,10 +127,10 @@ def _in_use(folder: Path) -> str:
 
 
 def holders(path: Path) -> list[int]:
-    """List the other processes of this user that have a file open, where there is a /proc."""
+    """List the other processes of this user that have a file open, on systems with /proc."""
     found = set()
     for link in Path("/proc").glob("[0-9]*/fd/*"):
-        with suppress(OSError):  # it ended, or is another user's
+        with suppress(OSError):  # the process ended, or is another user's
             if os.readlink(link) == str(path.resolve()):
                 found.add(int(link.parts[2]))
     return sorted(found - {os.getpid()})

@@ -1,4 +1,4 @@
-"""How far a training is, read from the end of its log."""
+"""Progress of a training, from the end of its log."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Optional
 
-TAIL = 2**16  # bytes that are read from the end: some 300 lines of MMEngine's
-# As MMEngine logs a step: Epoch(train)  [3][10/25] ..., Iter(train) [ 10/400] ..., Iter(val) [10/60] ...
+TAIL = 2**16  # bytes read from the end: about 300 lines of MMEngine
+# MMEngine's log of a step:  Epoch(train)  [3][10/25] ..., Iter(train) [ 10/400] ..., Iter(val) [10/60] ...
 STEP = re.compile(r"(Epoch|Iter)\((train|val|test)\)\s+(?:\[ *(\d+)\])?\[ *(\d+)/(\d+)\](.*)")
 ETA = re.compile(r"\beta: (?:(\d+) days?, )?(\d+):(\d+):(\d+)")
 LOSS = re.compile(r"\bloss: (\S+)")
@@ -20,14 +20,14 @@ EPOCHS = re.compile(r"\bmax_epochs=(\d+)")
 
 @dataclass(frozen=True)
 class Position:
-    """Where a training is.
+    """Position of a training.
 
     Args:
-        epoch, epochs: current one, from 1, and their number; None where it counts iterations, or where unknown.
-        step, steps: iterations of the epoch, or of the training; batches of a test.
-        loss: total of the last logged step; None before.
-        eta: seconds that the training, or the test, still takes; None where unknown.
-        total: seconds of the complete training; None where unknown.
+        epoch, epochs: current epoch, from 1, and number of epochs; None if it counts iterations, or if unknown.
+        step, steps: current iteration and number of iterations, of the epoch or the training; for a test, batches.
+        loss: total loss of the last logged step; None before.
+        eta: seconds left of the training or the test; None if unknown.
+        total: seconds of the complete training; None if unknown.
         phase: ``train``, ``val`` or ``test``.
     """
 
@@ -54,14 +54,14 @@ class Position:
 
 
 def position(folder: Path) -> Optional[Position]:
-    """Read where the training of a folder is, from the newest log in it; a line that is half written is left.
+    """Read the position of a training from the newest log in its folder; an incomplete line is ignored.
 
     Args:
         folder: work dir of the run, with ``attempts/001.log`` or MMEngine's ``TIME/TIME.log``. A resumed run writes
             new ones.
 
     Returns:
-        The position; None where there is no log, or no step in it yet.
+        The position; None if there is no log, or no step in it yet.
     """
     try:
         log = max(folder.glob("*/*.log"), key=os.path.getmtime, default=None)
@@ -69,7 +69,7 @@ def position(folder: Path) -> Optional[Position]:
             return None
         age = max(0.0, time.time() - log.stat().st_mtime)
         text, epochs = tail(log), _epochs(folder)
-    except OSError:  # removed between two looks, or not to be read here
+    except OSError:  # removed in the meantime, or not readable
         return None
     steps = [found for line in text.split("\n")[:-1] if (found := STEP.search(line))]
     if not steps:
@@ -91,19 +91,19 @@ def position(folder: Path) -> Optional[Position]:
 
 
 def tail(path: Path) -> str:
-    """Read the end of a text file, however long the file is."""
+    """Read the end of a text file of any length."""
     with path.open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
         return file.read().decode(errors="replace")
 
 
 def duration(seconds: float) -> str:
-    """Write a time: ``0:01:20``, ``2 days, 3:00:00``."""
+    """Format a time: ``0:01:20``, ``2 days, 3:00:00``."""
     return str(timedelta(seconds=round(seconds)))
 
 
 def _epochs(folder: Path) -> Optional[int]:
-    """Look up the number of epochs in the config that MMEngine wrote last."""
+    """Return the number of epochs from the config that MMEngine wrote last."""
     for config in sorted(folder.glob("*/vis_data/config.py"), reverse=True):
         found = EPOCHS.search(config.read_text(errors="replace"))
         if found:
@@ -112,7 +112,7 @@ def _epochs(folder: Path) -> Optional[int]:
 
 
 def _total(step: re.Match[str], epochs: Optional[int]) -> Optional[float]:
-    """Estimate the seconds of a complete training by those that were left at a step of it."""
+    """Estimate the seconds of a complete training from those left at a step."""
     left, done = _eta(step), int(step[4]) / max(1, int(step[5]))
     if step[3]:
         done = (int(step[3]) - 1 + done) / epochs if epochs else 1.0

@@ -1,4 +1,4 @@
-"""What a run left behind: scores, times and parameter counts, from its own files."""
+"""Results of a run: scores, times and parameter counts, from its files."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ..errors import InputError
 from .json_files import read_json, write_json
 from .training import Training
 
-# As MMEngine logs an iteration, of an epoch or of all: [3][10/25] or [10/400]; memory, in MB, on a GPU only.
+# MMEngine's log of an iteration, of an epoch or of all: [3][10/25] or [10/400]; memory, in MB, only on a GPU.
 ITERATION = re.compile(r"(Epoch|Iter)\(train\)\s+(?:\[\d+\])?\[\s*\d+/(\d+)\].*? time: ([\d.]+)")
 ABOUT = {"config", "seed", "split", "trained", "trained_in_backbone"}
 MEMORY = re.compile(r"\(train\) .*? memory: (\d+)")
 
 
 def result(folder: Path) -> Optional[dict[str, Any]]:
-    """Return what a run that ended gave; None where it has not ended."""
+    """Return the result of a run; None if it has not ended."""
     found = read_json(folder / "result.json")
     return found if found and "score" in found else None
 
@@ -28,15 +28,15 @@ def collect(training: Training, folder: Path, seconds: Optional[float]) -> Optio
     """Write ``result.json`` of a run whose test has written its scores.
 
     Args:
-        training: what the scores must be of.
-        folder: its folder.
-        seconds: time that it took, where it is known.
+        training: training that the scores must belong to.
+        folder: folder of the run.
+        seconds: duration of the run, if known.
 
     Returns:
-        What was written; None where there are no scores, or no importances of a run that measures them.
+        The result; None without scores, or without importances if the run measures them.
 
     Raises:
-        InputError: the scores are another run's, or of images that this one must not see.
+        InputError: the scores belong to another run, or to images that this run must not see.
     """
     if not all((folder / name).is_file() for name in training.files):
         return None
@@ -65,7 +65,7 @@ def collect(training: Training, folder: Path, seconds: Optional[float]) -> Optio
 
 
 def diverged(folder: Path, seconds: float) -> None:
-    """Write ``result.json`` of a trial that diverged: the lowest score, so that others are chosen."""
+    """Write ``result.json`` of a trial that diverged, with the lowest score, so that others are chosen."""
     write_json(folder / "result.json", dict(score=0.0, diverged=True, seconds=round(seconds, 1)))
 
 
@@ -74,21 +74,21 @@ def _check_own(training: Training, folder: Path, about: dict[str, Any]) -> None:
     if found != (training.words, training.seed, training.stage == "final"):
         raise InputError(
             f"{folder / 'scores.json'} is of {about['config']}, seed {about['seed']}, on the split {about['split']!r}; "
-            f"expected a {training.stage} run of {training.words}, seed {training.seed}. Remove the folder, and it is "
-            "run again"
+            f"expected a {training.stage} run of {training.words}, seed {training.seed}. Remove the folder to run it "
+            "again"
         )
 
 
 def times(log: str, batch_size: Optional[int]) -> dict[str, Optional[float]]:
-    """Compute training times, validation left out, from those of iterations in a run's log.
+    """Compute training times, without validation, from the iterations in a run's log.
 
     Args:
-        log: MMEngine's.
-        batch_size: images of an iteration, where it is known.
+        log: text of MMEngine's log.
+        batch_size: images per iteration, if known.
 
     Returns:
-        ``seconds_per_epoch`` or ``seconds_per_iteration``, by which of them the training goes, and ``ms_per_image``,
-        None where it is not known. Of an iteration it is the median time, which is robust to warm-up and pauses.
+        ``seconds_per_epoch`` or ``seconds_per_iteration``, depending on the training, and ``ms_per_image``, or None if
+        unknown. The time of an iteration is the median, which is robust to warm-up and pauses.
     """
     lines = ITERATION.findall(log)
     if not lines:

@@ -1,4 +1,4 @@
-"""torchrun with the exit status of the process that failed first, since 3 means that a training diverged."""
+"""Start of torchrun with the exit status of the process that failed first; 3 means that a training diverged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training: what its command line says, and how its process is started."""
+"""Training: its command line, and the start of its process."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ TORCHRUN = ("-m", "davpt_seg.runs.torchrun", "--no-python")
 
 @dataclass(frozen=True)
 class Training:
-    """What is trained and how it is scored.
+    """Training with its scoring.
 
     Args:
-        key: its folder below the work dir.
-        words: the experiment, as ``davpt-seg train`` takes it.
+        key: folder below the work dir.
+        words: words of the experiment, for ``davpt-seg train``.
         options: further arguments.
-        seed: of its random numbers.
-        stage: ``final``, scored on test images; ``search``, scored on validation images, which may diverge; or
+        seed: random seed.
+        stage: ``final``, scored on test images; ``search``, scored on validation images and allowed to diverge; or
             another one, scored on validation images.
-        metric: key of its score in ``scores.json``.
-        definition: all that its result depends on, as ``run.json`` holds it.
-        keep: whether its last checkpoint stays.
-        files: names of what it writes beside its scores, without which it has not ended.
+        metric: key of the score in ``scores.json``.
+        definition: all that the result depends on, for ``run.json``.
+        keep: whether to keep the last checkpoint.
+        files: names of files that it writes besides its scores; it has ended only if they exist.
     """
 
     key: str
@@ -46,12 +46,12 @@ class Training:
 
 @dataclass(frozen=True)
 class Meeting:
-    """Where the nodes of one training find one another.
+    """Rendezvous of the nodes of one training.
 
     Args:
-        address, port: of the first node.
+        address, port: address and port of the first node.
         nodes: number of nodes.
-        node: number of this one, from 0.
+        node: index of this node, from 0.
     """
 
     address: str
@@ -60,21 +60,21 @@ class Meeting:
     node: int = 0
 
     def options(self) -> tuple[str, ...]:
-        """Return what torchrun takes."""
+        """Return the options for torchrun."""
         here = (f"--nnodes={self.nodes}", f"--node-rank={self.node}")
         return (*here, f"--master-addr={self.address}", f"--master-port={self.port}")
 
 
 @dataclass(frozen=True)
 class Launch:
-    """How trainings are started, the same for all.
+    """Way to start trainings, the same for all.
 
     Args:
-        program: what trains; None is ``python -m davpt_seg train`` with this process's Python.
-        threads: ``OMP_NUM_THREADS`` of each; None leaves it alone.
+        program: program that trains; None is ``python -m davpt_seg train`` with this process's Python.
+        threads: value of ``OMP_NUM_THREADS``; None does not set it.
         processes: number of processes of a training on a node; several are started by torchrun.
         inherited: descriptors that trainings inherit, such as the lock of the work dir.
-        meeting: of a training on several nodes; None on one.
+        meeting: rendezvous of a training on several nodes; None on one.
     """
 
     program: Optional[tuple[str, ...]] = None
@@ -84,7 +84,7 @@ class Launch:
     meeting: Optional[Meeting] = None
 
     def command(self, training: Training, folder: Path) -> list[str]:
-        """Return a training's command line; it resumes what it finds in its folder, and tests at the end."""
+        """Return a training's command line, which resumes from its folder and tests at the end."""
         program = list(self.program or (sys.executable, *OURS))
         files = ["--work-dir", str(folder), "--resume", "--test", str(folder / "scores.json")]
         if self.processes > 1 or self.meeting is not None:
@@ -100,21 +100,21 @@ class Launch:
 
 
 def check_same(definition: Mapping[str, Any], folder: Path) -> None:
-    """See that a run's folder is new, or was made for the same run.
+    """Check that a run's folder is new, or belongs to the same run.
 
     Raises:
-        InputError: it was made for another run.
+        InputError: it belongs to another run.
     """
     before = read_json(folder / "run.json")
     if before is not None and _comparable(before) != _comparable(definition):
         raise InputError(
-            f"{folder} holds a run of {before}, but the plan and chosen.json ask for {dict(definition)} there; give "
-            "another --work-dir, or, of final runs, put the chosen.json back that they were made for"
+            f"{folder} holds a run of {before}, but the plan and chosen.json require {dict(definition)} there; give "
+            "another --work-dir or, for final runs, restore their original chosen.json"
         )
 
 
 def define(training: Training, folder: Path) -> None:
-    """Write ``run.json`` into a run's folder, where it is new.
+    """Write ``run.json`` into a new run's folder.
 
     Raises:
         InputError: see :func:`check_same`.
@@ -125,5 +125,5 @@ def define(training: Training, folder: Path) -> None:
 
 
 def _comparable(definition: Mapping[str, Any]) -> dict[str, Any]:
-    """Take the order out of a run's words, which changes nothing that is trained."""
+    """Sort a run's words, because their order does not change the training."""
     return {**definition, "words": sorted(str(definition.get("words")).split(","))}

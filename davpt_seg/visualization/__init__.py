@@ -1,4 +1,4 @@
-"""Pictures of what prompts do. ``pictures`` needs matplotlib; training never imports this."""
+"""Figures of predictions and prompts. ``pictures`` needs matplotlib; training never imports this."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Picture of which classes share a prompt, and of how that changed while training."""
+"""Figure of the classes that share a prompt, over training."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ NAMED = 120  # with more classes, names beside the rows and numbers in them coul
 
 
 def mapping_picture(clusterings: Sequence[Clustering]) -> Figure:
-    """Draw the prompt of each class after each clustering, as colours, and below it the seconds that k-means took.
+    """Draw the prompt of each class after each clustering, as colours, and the time of k-means below it.
 
-    Classes are in the order of their last prompts, then of their first ones, so that groups at the end are bands.
+    Classes are sorted by their last prompts, then by their first ones, so that final groups are bands.
     """
     last = clusterings[-1]
     prompts = np.array([clustering.prompt_of_class for clustering in clusterings]).T  # (C, clusterings)
@@ -48,12 +48,12 @@ def _draw_strip(axes: Axes, prompts: np.ndarray, names: Sequence[str], num_promp
             axes.text(column, row, str(prompts[row, column]), ha="center", va="center", fontsize=7)
     else:
         axes.set(ylabel=f"{count} classes", yticks=[])
-    axes.set_title("Prompt of each class, with its number where the class came to it", fontsize=10)
+    axes.set_title("Prompt of each class, with its number where the class moved to it", fontsize=10)
     axes.tick_params(bottom=False)
 
 
 def _colours(count: int) -> ListedColormap:
-    """Colours light enough to write on; beyond twenty, neighbours are alike."""
+    """Return colours light enough for text; beyond twenty, neighbours are similar."""
     if count <= 20:
         base = colormaps["tab20"].colors  # type: ignore[attr-defined]
         colours = [*base[1::2], *base[::2]][:count]

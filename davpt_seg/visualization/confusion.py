@@ -1,4 +1,4 @@
-"""The confusion matrix as a picture."""
+"""Figure of the confusion matrix."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ ANNOTATED = 30  # with more classes, numbers in the cells could not be read
 
 
 def confusion_picture(matrix: np.ndarray, classes: Sequence[str], counted: str = "pixels") -> Figure:
-    """Draw what each class's pixels, or images, were taken for, in percent of the class, and name the largest mix-ups.
+    """Draw a confusion matrix in percent of each true class, and list the largest confusions.
 
     Args:
-        matrix: pixels of class i that were taken for class j, (C, C).
-        classes: C names.
-        counted: what the matrix counts, in the plural.
+        matrix: pixels of class i that were predicted as class j, (C, C).
+        classes: names of the C classes.
+        counted: name of what the matrix counts, in the plural.
     """
     pixels = matrix.sum(axis=1, keepdims=True)
     shares = np.divide(100 * matrix, pixels, where=pixels > 0, out=np.full(matrix.shape, np.nan))
@@ -52,7 +52,7 @@ def confusion_picture(matrix: np.ndarray, classes: Sequence[str], counted: str =
 
 
 def largest(shares: np.ndarray, classes: Sequence[str], worst: int) -> list[str]:
-    """List the largest shares (C, C) off the diagonal, in percent, under a heading."""
+    """List the largest shares (C, C) off the diagonal, in percent, below a heading."""
     others = np.nan_to_num(shares * ~np.eye(len(classes), dtype=bool))
     order = np.argsort(-others, axis=None, kind="stable")[:worst]
     pairs = [(i, j) for i, j in zip(*np.unravel_index(order, others.shape)) if others[i, j] > 0]
@@ -61,6 +61,6 @@ def largest(shares: np.ndarray, classes: Sequence[str], worst: int) -> list[str]
 
 
 def absence(absent: Sequence[str], counted: str = "pixels", most: int = 8) -> list[str]:
-    """List classes that no pixel, or image, has, under a heading."""
+    """List classes without any pixel, or image, below a heading."""
     more = [f"and {len(absent) - most} more"] * (len(absent) > most)
     return ["", f"No {counted} of", *absent[:most], *more] if absent else []

@@ -1,4 +1,4 @@
-"""How training went, from MMEngine's log of numbers."""
+"""Training curves, from MMEngine's log of scalars."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Scalars = Mapping[str, tuple[list[int], list[float]]]
 
 
 def read_rows(path: Union[str, Path]) -> Iterator[dict[str, Any]]:
-    """Read MMEngine's ``vis_data/scalars.json``, one JSON object a line; without half a last line of a killed process.
+    """Read MMEngine's ``vis_data/scalars.json``, one JSON object per line, without an incomplete last line.
 
     Raises:
         InputError: a line that is no JSON.
@@ -28,14 +28,14 @@ def read_rows(path: Union[str, Path]) -> Iterator[dict[str, Any]]:
 
 
 def read_scalars(path: Union[str, Path]) -> Scalars:
-    """Read all numbers of a log, see :func:`read_rows`.
+    """Read all scalars of a log, see :func:`read_rows`.
 
     Returns:
-        name -> (iterations, values), for every number that was logged. Validation that was counted in epochs stands
-        at the training iteration before it.
+        (iterations, values) by name, for every logged scalar. Validation that is counted in epochs is at the training
+        iteration before it.
 
     Raises:
-        InputError: no such file, a line that is no JSON, or no training loss at all.
+        InputError: the file does not exist, a line is no JSON, or there is no training loss.
     """
     if not Path(path).is_file():
         raise InputError(f"log {str(path)!r} does not exist; tools/train.py writes it into its work dir")
@@ -53,7 +53,7 @@ def read_scalars(path: Union[str, Path]) -> Scalars:
 
 
 def loss_curves(scalars: Scalars) -> Figure:
-    """Draw all training losses, and the validation mIoU on an axis of its own."""
+    """Draw all training losses, and the validation mIoU on a second axis."""
     figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     axes.plot(*scalars["loss"], color="black", linewidth=2.2, label="all (what is minimised)")

@@ -1,4 +1,4 @@
-"""Which classes share a prompt, and how that changed while training: a table and sentences, without matplotlib."""
+"""Table and sentences on the classes that share a prompt, over training, without matplotlib."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ARROW = "\N{RIGHTWARDS ARROW}"
 
 
 def mapping_table(first: Clustering, last: Clustering) -> Table:
-    """Tabulate the classes of each prompt at two clusterings; where lines are not wrapped, it is Markdown."""
+    """Tabulate the classes of each prompt at two clusterings; without wrapped lines it is Markdown."""
     table = Table(box=box.MARKDOWN)
     table.add_column("prompt", justify="right")
     table.add_column(_when(first))
@@ -24,15 +24,15 @@ def mapping_table(first: Clustering, last: Clustering) -> Table:
     return table
 
 
-def moves_in_words(first: Clustering, last: Clustering) -> str:
-    """Name the classes whose prompt at two clusterings is not the same."""
+def moves_text(first: Clustering, last: Clustering) -> str:
+    """List the classes whose prompts at two clusterings differ."""
     pairs = zip(first.classes, first.prompt_of_class, last.prompt_of_class)
     moves = [f"{name} ({old} {ARROW} {new})" for name, old, new in pairs if old != new]
     return f"Moved since the start: {len(moves)} of {len(first.classes)} classes. {'; '.join(moves)}".rstrip()
 
 
-def history_in_words(clusterings: Sequence[Clustering]) -> str:
-    """Say how many classes moved each time, and what k-means cost."""
+def history_text(clusterings: Sequence[Clustering]) -> str:
+    """Describe how many classes moved each time, and the time of k-means."""
     seconds = [clustering.seconds for clustering in clusterings]
     moved = " ".join(str(clustering.moved) for clustering in clusterings[1:])
     return (

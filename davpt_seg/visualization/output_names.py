@@ -10,20 +10,20 @@ from pathlib import Path
 
 
 def output_names(paths: Iterable[str]) -> dict[str, str]:
-    """Return a relative name, without an output's own suffix, for what is made of each file.
+    """Return a relative output name for each file, without the output's suffix.
 
-    A name is the file's own, without suffix. Where files of several folders share one, all names keep the same number
-    of folders, the smallest that tells them apart. Files of one folder that share one keep their suffix; what differs
-    by case alone gets a number, since not every disk knows case.
+    A name is the file's name without suffix. If files of several folders share one, all names keep the same number of
+    folders, the smallest that distinguishes them. Files of one folder that share one keep their suffix; names that
+    differ only by case get a number, because some disks ignore case.
 
     Args:
-        paths: files; one that is given twice has one name.
+        paths: files; a file that is given twice has one name.
 
     Returns:
         Name by path, with ``/`` between folders; no part of it is ``..``.
     """
     files = {path: _File(path) for path in dict.fromkeys(paths)}
-    distinct = {(file.folder, file.name): file for file in files.values()}  # one file, however its path is spelled
+    distinct = {(file.folder, file.name): file for file in files.values()}  # one file for all spellings of its path
     depth, clashes = 0, True
     while clashes:
         same: dict[str, list[_File]] = defaultdict(list)
@@ -38,27 +38,27 @@ def output_names(paths: Iterable[str]) -> dict[str, str]:
 
 
 class _File:
-    """A file, and how much of its name its output keeps."""
+    """File, and the part of its name that its output keeps."""
 
     def __init__(self, path: str) -> None:
         folder, self.name = os.path.split(os.path.abspath(path))
-        self.folder = os.path.realpath(folder)  # a link to a file keeps its own name, which is the one that users know
+        self.folder = os.path.realpath(folder)  # a link to a file keeps its name, which users know
         self.with_suffix, self.number = False, ""
 
     def output(self, depth: int) -> str:
-        """Return the name with the last ``depth`` folders before it."""
+        """Return the name after the last ``depth`` folders."""
         folders = Path(self.folder).parts[1:]
         name = self.name if self.with_suffix else os.path.splitext(self.name)[0]
         return "/".join([*folders[max(0, len(folders) - depth) :], name + self.number])
 
 
 def _folded(name: str) -> str:
-    """Return what is equal for names that some disk takes for one: macOS and Windows know no case."""
+    """Return a key that is equal for names that some disks do not distinguish: macOS and Windows ignore case."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def _tell_apart(group: Sequence[_File]) -> None:
-    """Let files of one folder whose outputs have one name keep their suffix, or give them numbers."""
+    """Keep the suffixes of files of one folder whose outputs have the same name, or number them."""
     folders: dict[str, list[_File]] = defaultdict(list)
     for file in group:
         folders[_folded(file.folder)].append(file)

@@ -1,4 +1,4 @@
-"""The demo's sheet: predictions, and what the prompts have to do with them."""
+"""Figure of the demo: predictions, nearest prompts and attention to prompts."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from matplotlib.patches import Patch
 
 
 class Row(NamedTuple):
-    """One image of the sheet.
+    """One image of the figure.
 
     Attributes:
         image: RGB, (H, W, 3) uint8.
-        truth: labels (H, W); what is no class is void.
-        prediction: labels (H, W).
-        attention: share of each patch's attention that goes to the prompts, (h, w); of zero-start prompts, the norm of
-            what they add to it, relative to its output.
-        nearest: the prompt that each patch is most like, (h, w); None without guidance.
-        extent: how many patches the image is high and wide; less than h and w where the last ones stick out of it.
+        truth: true labels (H, W); labels that are no class are void.
+        prediction: predicted labels (H, W).
+        attention: share of each patch's attention that is on the prompts, (h, w); for zero-start prompts, the norm of
+            their contribution relative to that of the output.
+        nearest: most similar prompt of each patch, (h, w); None without guidance.
+        extent: height and width of the image in patches; less than h and w if the last patches extend beyond it.
     """
 
     image: np.ndarray
@@ -35,34 +35,34 @@ class Row(NamedTuple):
     extent: tuple[float, float]
 
 
-def prompt_colours(speaks_for: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """Colour M prompts, (M, 3): as their class those that speak for one; the others in shades of grey.
+def prompt_colours(assigned: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """Return colours of M prompts, (M, 3): that of their class for prompts with one class, else shades of grey.
 
     Args:
-        speaks_for: (M, C) bool.
-        palette: of the classes, (C, 3) in 0..1.
+        assigned: classes of each prompt, (M, C) bool.
+        palette: colours of the classes, (C, 3) in 0..1.
     """
-    shared = speaks_for.sum(axis=1) != 1
-    colours = palette[speaks_for.argmax(axis=1)]
+    shared = assigned.sum(axis=1) != 1
+    colours = palette[assigned.argmax(axis=1)]
     shades = colormaps["turbo" if shared.all() else "gray"](np.linspace(0.3, 0.85, shared.sum()))
     colours[shared] = shades[:, :3]
     return colours
 
 
 def demo_sheet(
-    rows: Sequence[Row], classes: Sequence[str], palette: np.ndarray, speaks_for: np.ndarray, zero_start: bool = False
+    rows: Sequence[Row], classes: Sequence[str], palette: np.ndarray, assigned: np.ndarray, zero_start: bool = False
 ) -> Figure:
-    """Draw, a row an image: image, truth, prediction, nearest prompt (with guidance) and attention to prompts.
+    """Draw a row for each image: image, truth, prediction, nearest prompt (with guidance) and attention to prompts.
 
     Args:
-        rows: all with a nearest prompt, or all without.
-        classes: C names.
-        palette: of the classes, (C, 3) in 0..255.
-        speaks_for: which classes each prompt speaks for, (M, C) bool; (0, C) without guidance.
-        zero_start: whether the rows hold what zero-start prompts add.
+        rows: images, all with a nearest prompt, or all without.
+        classes: names of the C classes.
+        palette: colours of the classes, (C, 3) in 0..255.
+        assigned: classes of each prompt, (M, C) bool; (0, C) without guidance.
+        zero_start: whether the rows hold contributions of zero-start prompts.
     """
     palette = np.asarray(palette) / 255
-    colours = prompt_colours(speaks_for, palette)
+    colours = prompt_colours(assigned, palette)
     guided = rows[0].nearest is not None
     last_title, unit = "attention to prompts", "% of a patch's attention"
     if zero_start:
@@ -70,7 +70,7 @@ def demo_sheet(
     titles = ["image", "truth", "prediction", *["nearest prompt"] * guided, last_title]
     seen = np.concatenate([labels.ravel() for row in rows for labels in (row.truth, row.prediction)])
     class_handles = [Patch(color=palette[c], label=classes[c]) for c in np.unique(seen) if c < len(classes)]
-    handles = prompt_handles(speaks_for, classes, colours)
+    handles = prompt_handles(assigned, classes, colours)
     lines = max(len(class_handles) / 3, sum(1 + str(handle.get_label()).count("\n") for handle in handles))
 
     tall, last = 2.4 * rows[0].image.shape[0] / rows[0].image.shape[1] + 0.2, 0.4 + max(0.8, 0.17 * lines)
@@ -86,7 +86,7 @@ def demo_sheet(
 
     legend(figure.add_subplot(grid[-1, :2]), "classes", class_handles, columns=3)
     if guided:
-        alone = speaks_for.sum(axis=1) == 1
+        alone = assigned.sum(axis=1) == 1
         grey = " (grey: several share one)" if alone.any() and not alone.all() else ""
         legend(figure.add_subplot(grid[-1, 2:-1]), f"prompts and their classes{grey}", handles, columns=1)
     bar = figure.add_subplot(grid[-1, -1])
@@ -97,7 +97,7 @@ def demo_sheet(
 
 
 def draw_row(axes: Sequence[Axes], row: Row, palette: np.ndarray, colours: np.ndarray, most: float) -> AxesImage:
-    """Fill a row of the sheet; return its heat map, whose scale ends at ``most`` percent."""
+    """Fill a row of the figure; return its heat map, whose scale ends at ``most`` percent."""
     height, width = row.truth.shape
     down, across = (count / covered for count, covered in zip(row.attention.shape, row.extent))
     patches = (0, across * width, down * height, 0)
@@ -117,25 +117,25 @@ def draw_row(axes: Sequence[Axes], row: Row, palette: np.ndarray, colours: np.nd
 
 
 def paint(labels: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """Colour labels (H, W), void in white, (H, W, 3)."""
+    """Return the colours (H, W, 3) of labels (H, W), void in white."""
     return np.vstack([palette, np.ones((1, 3))])[np.where(labels < len(palette), labels, len(palette))]
 
 
-def prompt_handles(speaks_for: np.ndarray, classes: Sequence[str], colours: np.ndarray, most: int = 6) -> list[Patch]:
-    """Name prompts (M, C) and up to ``most`` of their classes; those of the same classes together."""
+def prompt_handles(assigned: np.ndarray, classes: Sequence[str], colours: np.ndarray, most: int = 6) -> list[Patch]:
+    """Return legend entries of prompts (M, C) with up to ``most`` classes each; equal prompts share an entry."""
     together: dict[tuple[int, ...], list[int]] = {}
-    for prompt, spoken in enumerate(speaks_for):
-        together.setdefault(tuple(np.flatnonzero(spoken)), []).append(prompt)
+    for prompt, own in enumerate(assigned):
+        together.setdefault(tuple(np.flatnonzero(own)), []).append(prompt)
     handles = []
-    for spoken, prompts in together.items():
-        names = [classes[c] for c in spoken[:most]] + [f"{len(spoken) - most} more"] * (len(spoken) > most)
+    for own, prompts in together.items():
+        names = [classes[c] for c in own[:most]] + [f"{len(own) - most} more"] * (len(own) > most)
         label = f"{', '.join(map(str, prompts))}: {', '.join(names) or 'no class'}"
         handles.append(Patch(color=colours[prompts[0]], label=fill(label, 44)))
     return handles
 
 
 def legend(axes: Axes, title: str, handles: Sequence[Patch], columns: int) -> None:
-    """Fill axes with nothing but a legend."""
+    """Fill axes with only a legend."""
     axes.axis("off")
     style: dict[str, Any] = dict(loc="upper left", frameon=False, fontsize=8, alignment="left")
     axes.legend(handles=handles, title=title, ncols=columns, **style)

@@ -1,4 +1,4 @@
-"""One image's prediction: a picture for people, and a label map for machines."""
+"""Output of one image's prediction: a figure for people, and a label map for machines."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from PIL import Image
 
-PANEL = (6.0, 7.0)  # inches that one of the two panels may be wide and high
-LETTER = 0.075  # inches that a letter of a name on it is wide
+PANEL = (6.0, 7.0)  # largest width and height of each of the two panels, in inches
+LETTER = 0.075  # width of a letter of a class's name, in inches
 NARROWEST = 3.0  # inches, for the legend
 COLUMNS = 4
 
@@ -32,15 +32,15 @@ def percent(share: float) -> str:
 def prediction_picture(
     image: np.ndarray, labels: np.ndarray, classes: Sequence[str], palette: np.ndarray, title: str, opacity: float = 0.6
 ) -> Figure:
-    """Draw an image beside its painted self, names written on large areas, over a legend of the classes found.
+    """Draw an image and its painted prediction, with names on large areas, above a legend of the predicted classes.
 
     Args:
-        image: RGB, (H, W, 3) uint8.
-        labels: (H, W).
-        classes: C names.
-        palette: of the classes, (C, 3) in 0..255.
-        title: stands above.
-        opacity: of the paint, 0 to 1.
+        image: RGB image, (H, W, 3) uint8.
+        labels: predicted labels (H, W).
+        classes: names of the C classes.
+        palette: colours of the classes, (C, 3) in 0..255.
+        title: title above.
+        opacity: opacity of the paint, 0 to 1.
     """
     height, width = labels.shape
     scale = min(PANEL[0] / width, PANEL[1] / height)
@@ -67,7 +67,7 @@ def prediction_picture(
 
 
 def paint(image: np.ndarray, labels: np.ndarray, palette: np.ndarray, opacity: float) -> np.ndarray:
-    """Lay the classes' colours over an image (H, W, 3), with a white line where one class meets another."""
+    """Paint the classes' colours over an image (H, W, 3), with a white line between classes."""
     painted = ((1 - opacity) * image + opacity * palette[labels]).round().astype(np.uint8)
     border = np.zeros(labels.shape, dtype=bool)
     border[:, 1:] |= labels[:, 1:] != labels[:, :-1]
@@ -77,12 +77,12 @@ def paint(image: np.ndarray, labels: np.ndarray, palette: np.ndarray, opacity: f
 
 
 def name_places(labels: np.ndarray, classes: Sequence[str], letter: float) -> Iterator[tuple[int, tuple[int, int]]]:
-    """Find, for each class, the pixel (x, y) farthest from all others; skip classes without room for their name there.
+    """Yield each class with its pixel (x, y) farthest from other classes; classes without room for a name are skipped.
 
     Args:
-        labels: (H, W).
-        classes: C names.
-        letter: pixels that a letter is wide.
+        labels: labels (H, W).
+        classes: names of the C classes.
+        letter: width of a letter in pixels.
     """
     for i in np.unique(labels):
         depth = cv2.distanceTransform(np.pad(labels == i, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
@@ -92,12 +92,12 @@ def name_places(labels: np.ndarray, classes: Sequence[str], letter: float) -> It
 
 
 def label_map(labels: np.ndarray, palette: np.ndarray) -> Image.Image:
-    """Turn labels (H, W) into a PNG image whose values are the labels and whose palette shows the classes' colours.
+    """Return labels (H, W) as a PNG image whose values are the labels and whose palette has the classes' colours.
 
-    With more classes than a palette holds (256) it is a 16-bit image without colours.
+    With more than 256 classes, which no palette holds, it is a 16-bit image without colours.
     """
     if len(palette) > 256:
         return Image.fromarray(labels.astype(np.uint16))
-    picture = Image.fromarray(labels.astype(np.uint8))
-    picture.putpalette(palette.astype(np.uint8).tobytes())
-    return picture
+    image = Image.fromarray(labels.astype(np.uint8))
+    image.putpalette(palette.astype(np.uint8).tobytes())
+    return image

@@ -1,4 +1,4 @@
-"""What each patch has to do with each prompt: attention, and likeness in the space that guidance shapes."""
+"""Maps between patches and prompts: attention, and similarity in the space that guidance shapes."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from ..errors import InputError
 
 @torch.no_grad()
 def prompt_attention(model: PromptedViT, images: Tensor, block: int) -> Tensor:
-    """Share out each patch's attention in one block: what part of it goes to each prompt?
+    """Return the share of each patch's attention on each prompt, in one block.
 
-    The prompts are keys beside the block's own tokens (VPT-Deep arXiv 2203.12119; DA-VPT arXiv 2505.23694, Eq. 1).
-    The softmax is over all of them, so a patch's shares add up to less than 1; the rest stays with the tokens. It is
-    formed in float32 or wider, and only here: training never needs the attention matrix.
+    The prompts are keys in addition to the block's tokens (VPT-Deep arXiv 2203.12119; DA-VPT arXiv 2505.23694, Eq. 1).
+    The softmax is over all of them, so a patch's shares add up to less than 1; the rest is on tokens. The attention
+    matrix is computed only here, in float32 or wider; training never needs it.
 
     Args:
-        model: in eval mode, unless prompt dropout is to be seen too.
-        images: (B, 3, H, W), normalised with the constants of the weights; sides that the patch does not divide are
-            padded right and below, as in training.
-        block: counted from 0, negative from the last.
+        model: model in eval mode (in training mode, with prompt dropout).
+        images: images (B, 3, H, W), normalised with the constants of the weights; they are padded right and below to
+            multiples of the patch, as in training.
+        block: index of the block, counted from 0; negative from the last.
 
     Returns:
-        (B, M, h, w), mean over the heads.
+        Shares (B, M, h, w), means over heads.
 
     Raises:
-        ValueError: a block that does not exist or has no prompts, or prompts with a softmax of their own, which take no
-            share of the tokens' attention; see :func:`prompt_contribution`.
+        ValueError: a block that does not exist or has no prompts, or zero-start prompts, which have no share of the
+            tokens' attention; see :func:`prompt_contribution`.
     """
     grid = model.grid(images)
     shares = _shares_of_prompts(model, images, block)[:, model.patches(grid)]  # (B, N, M)
@@ -39,34 +39,34 @@ def prompt_attention(model: PromptedViT, images: Tensor, block: int) -> Tensor:
 
 @torch.no_grad()
 def class_token_prompt_attention(model: PromptedViT, images: Tensor, block: int) -> Tensor:
-    """Share out the class token's attention in one block; see :func:`prompt_attention`.
+    """Return the share of the class token's attention on each prompt, in one block; see :func:`prompt_attention`.
 
     Returns:
-        (B, M), mean over the heads.
+        Shares (B, M), means over heads.
 
     Raises:
-        ValueError: as of :func:`prompt_attention`, or a ViT without class token.
+        ValueError: see :func:`prompt_attention`, or a ViT without class token.
     """
     if model.trunk.cls_token is None:
-        raise InputError("this ViT has no class token, whose attention could be shared out")
+        raise InputError("this ViT has no class token; use prompt_attention")
     return _shares_of_prompts(model, images, block)[:, 0]
 
 
 @torch.no_grad()
 def prompt_contribution(model: PromptedViT, images: Tensor, block: int) -> Tensor:
-    """Compare what zero-start prompts add to each token's attention output in one block with that output.
+    """Return the norm of the contribution of zero-start prompts to attention, relative to the tokens' output.
 
-    Such prompts have a softmax of their own beside the tokens' (:mod:`davpt_seg.core.prompts.zero_start`), whose
-    weights add up to 1 from the start, when they add nothing. So the norms are compared: of the two outputs, heads
-    concatenated. Extra keys and values (E2VPT) count as prompts.
+    Such prompts have a second softmax (:mod:`davpt_seg.core.prompts.zero_start`), whose weights add up to 1 even at the
+    start, when they contribute nothing. Therefore the norms of the two outputs, heads concatenated, are compared. Extra
+    keys and values (E2VPT) count as prompts.
 
     Args:
-        model: in eval mode, with ``prompts=dict(start="offset")`` or ``"gate"``.
-        images: (B, 3, H, W), normalised with the constants of the weights.
-        block: counted from 0, negative from the last.
+        model: model in eval mode, with ``prompts=dict(start="offset")`` or ``"gate"``.
+        images: images (B, 3, H, W), normalised with the constants of the weights.
+        block: index of the block, counted from 0; negative from the last.
 
     Returns:
-        (B, prefix + h * w): 0 at the start of training.
+        Ratios (B, prefix + h * w), 0 at the start of training.
 
     Raises:
         ValueError: a block that does not exist or has no prompts, or prompts in the tokens' softmax.
@@ -74,7 +74,7 @@ def prompt_contribution(model: PromptedViT, images: Tensor, block: int) -> Tenso
     if not model.starts_at_zero:
         raise InputError("prompts in the tokens' softmax have a share of the attention: see prompt_attention")
     attended = _attended(model, images, block)
-    assert attended.beside is not None  # the block's count says so
+    assert attended.beside is not None  # by the block's count
     dtype = torch.promote_types(images.dtype, torch.float32)
     with torch.autocast(images.device.type, enabled=False):
         query, key, value = (side.to(dtype).transpose(1, 2) for side in attended.placed)
@@ -88,7 +88,7 @@ def prompt_contribution(model: PromptedViT, images: Tensor, block: int) -> Tenso
 
 
 def _attended(model: PromptedViT, images: Tensor, block: int) -> Attended:
-    """Return what attention did in a block that has prompts."""
+    """Return the record of attention in a block with prompts."""
     counts = model.prompts.counts if model.prompts else (0,) * model.depth
     if not -model.depth <= block < model.depth or not counts[block]:
         raise InputError(f"block {block} has no prompts; the {model.depth} blocks have (from 0) {counts}")
@@ -97,20 +97,20 @@ def _attended(model: PromptedViT, images: Tensor, block: int) -> Attended:
 
 
 def _shares_of_prompts(model: PromptedViT, images: Tensor, block: int) -> Tensor:
-    """What part of each token's attention goes to each prompt, (B, tokens, M)."""
+    """Return the share of each token's attention on each prompt, (B, tokens, M)."""
     attended = _attended(model, images, block)
-    assert model.prompts is not None and attended.prompts is not None  # the block's count says so
+    assert model.prompts is not None and attended.prompts is not None  # by the block's count
     if attended.beside is not None:
         raise InputError(
-            f"prompts with start={model.prompts.start!r} have a softmax of their own and take no share of the tokens' "
-            "attention; prompt_contribution measures what they add"
+            f"prompts with start={model.prompts.start!r} have a separate softmax, and so no share of the tokens' "
+            "attention; use prompt_contribution, which measures what they add"
         )
     block %= model.depth
     key = attended.placed.key  # (B, tokens, heads, head_dim)
-    if block != model.carry:  # carried prompts are tokens already, the last ones
+    if block != model.carry:  # persistent prompts are already tokens, the last ones
         key = torch.cat([key, attended.prompts.key.expand(len(images), -1, -1, -1)], dim=1)
     prompts = slice(key.shape[1] - model.prompts.counts[block], key.shape[1])
-    if attended.extra is not None:  # E2VPT's keys take their shares too
+    if attended.extra is not None:  # E2VPT's keys have shares, too
         key = torch.cat([key, attended.extra.key.expand(len(images), -1, -1, -1)], dim=1)
     dtype = torch.promote_types(images.dtype, torch.float32)
     scale = model.families[block].attention(model.trunk.blocks[block]).scale
@@ -125,11 +125,11 @@ def _shares_of_prompts(model: PromptedViT, images: Tensor, block: int) -> Tensor
 def prompt_similarity(model: PromptedViT, images: Tensor) -> Tensor:
     """Compare each patch with each prompt as the metric loss does (DA-VPT, arXiv 2505.23694, Eq. 4).
 
-    This, and not attention, is what guidance trains: a patch is drawn to the prompts that speak for its class.
+    Guidance trains this similarity, not attention: a patch is drawn to the prompts of its class.
 
     Args:
-        model: with guidance, in eval mode; its last guided block is used.
-        images: (B, 3, H, W), normalised with the constants of the weights.
+        model: model with guidance, in eval mode; its last guided block is used.
+        images: images (B, 3, H, W), normalised with the constants of the weights.
 
     Returns:
         Cosines (B, M, h, w).

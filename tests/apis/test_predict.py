@@ -62,7 +62,7 @@ def test_outputs_that_would_replace_an_input_are_refused(folder: Path) -> None:
     copy = folder / "b_labels.png"  # what an earlier run may have left in a folder that is predicted again
     copy.write_bytes((folder / "b.png").read_bytes())
     output_stems([folder / "b.png", copy], folder / "out")
-    with pytest.raises(InputError, match=r"'b_labels\.png', made of .*b\.png', would replace an image"):
+    with pytest.raises(InputError, match=r"'b_labels\.png', the output for .*b\.png', would replace an image"):
         output_stems([folder / "b.png", copy], folder)
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from davpt_seg.audit.exif import XMP
 
-# What orientation n asks a reader to do with the stored pixels, by the Exif standard (CIPA DC-008, table 6).
+# Change of the stored pixels for orientation n, by the Exif standard (CIPA DC-008, table 6).
 TURN = {
     1: lambda a: a,
     2: np.fliplr,
@@ -25,7 +25,7 @@ COLOURS = np.array([[230, 20, 20], [20, 230, 20], [20, 20, 230], [230, 230, 20]]
 
 
 def quadrants(height: int = 32, width: int = 48) -> np.ndarray:
-    """Labels 0 to 3, (height, width): no turn leaves them as they are."""
+    """Return labels 0 to 3, (height, width), which every turn changes."""
     labels = np.zeros((height, width), np.uint8)
     labels[: height // 2, width // 2 :] = 1
     labels[height // 2 :, : width // 2] = 2
@@ -44,5 +44,5 @@ def write_tagged(path: Path, stored: np.ndarray, orientation: int, kind: str = "
 
 
 def labels_of(pixels: np.ndarray) -> np.ndarray:
-    """The label of each pixel of an image in these colours, (H, W)."""
+    """Return the label of each pixel of an image in these colours, (H, W)."""
     return np.abs(pixels[:, :, None].astype(int) - COLOURS.astype(int)).sum(-1).argmin(-1).astype(np.uint8)

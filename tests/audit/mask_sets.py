@@ -12,7 +12,7 @@ from PIL import Image
 
 
 def blocks(values: Sequence[int], count: int = 3, side: int = 32, seed: int = 0) -> list[np.ndarray]:
-    """Masks of 8-pixel blocks that hold all values, each more than once over all masks."""
+    """Return masks of 8-pixel blocks that hold all values, each more than once over all masks."""
     rng = np.random.default_rng(seed)
     cells = np.resize(np.array(values, np.uint8), (count, side // 8, side // 8))
     return [rng.permuted(cells, axis=2)[i].repeat(8, 0).repeat(8, 1) for i in range(count)]
@@ -43,7 +43,7 @@ def write_set(
 
 
 def write_config(folder: Path, configs: Mapping[str, Any], **more: Any) -> str:
-    """Write a config that has these data sets and nothing else."""
+    """Write a config with only these data sets."""
     Config({f"{split}_dataloader": dict(dataset=config) for split, config in configs.items()} | more).dump(
         folder / "config.py"
     )

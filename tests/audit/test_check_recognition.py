@@ -173,7 +173,7 @@ def test_another_division_of_fgvc_s_training_images_is_a_note_and_a_lost_one_a_p
     status, report = check("--fgvc", cub.parent, "cub", folder=cub)
     assert (status, found(report)) == (0, [])
     assert [note["kind"] for split in report["splits"] for note in split["notes"]] == ["division"] * 2
-    assert "another division, as good, but say so where you compare" in capsys.readouterr().out
+    assert "divided differently: mention it in comparisons" in capsys.readouterr().out
 
 
 def test_classes_without_images_are_noted(vtab: Path, capsys: pytest.CaptureFixture[str]) -> None:

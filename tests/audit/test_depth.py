@@ -105,7 +105,7 @@ def test_a_deep_mask_is_refused_where_it_would_be_cut_and_checked_where_it_is_no
     assert "holds 257 (3 pixels)" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         report(deep_masks, LOSSLESS, classes=300)
-    assert "300 classes, of which the data set's ignore_index, 255, is one" in capsys.readouterr().err
+    assert "the data set's ignore_index, 255, is one of its 300 classes" in capsys.readouterr().err
     assert report(deep_masks, [LOSSLESS[0], dict(LOSSLESS[1], ignore_index=65535)], 300, ignore_index=65535) == 0
     assert "holds 257" not in capsys.readouterr().out
 

@@ -189,7 +189,7 @@ def test_a_config_may_say_that_its_data_are_meant_so(tmp_path: Path, capsys: pyt
         tmp_path, write_set(tmp_path, dict(train=blocks([0, 255])), 2), data_check=dict(labels="warn")
     )
     assert main_check_dataset([config, "--workers=1", "--no-classes"]) == 0
-    assert "note: 1 x data set with one class alone" in capsys.readouterr().out
+    assert "note: 1 x data set with a single class" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

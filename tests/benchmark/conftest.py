@@ -1,4 +1,4 @@
-"""A benchmark of stand-in trainings, in a folder of its own."""
+"""Fixture for benchmarks with fake trainings in a temporary folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RUNS = 2 * 2 * (2 + 2)  # tasks, methods, trials and seeds
 
 
 class Bench:
-    """Runs benchmarks, and tells what they started."""
+    """Runner of benchmarks that reports what they started."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -42,7 +42,7 @@ class Bench:
         return self.diary.read_text().splitlines() if self.diary.is_file() else []
 
     def start(self, arguments: Sequence[str], **environment: str) -> Process:
-        """Run one in a process of its own, which can be killed; what it prints goes to ``said.txt``."""
+        """Run a benchmark in a separate process, which can be killed; its output is written to ``said.txt``."""
         process = get_context("fork").Process(target=self._alone, args=(arguments, environment))
         process.start()
         return process

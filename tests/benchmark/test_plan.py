@@ -52,7 +52,7 @@ def typed(*arguments: str) -> list[Study]:
         (dict(seeds={"segmentatoin": 3}), "did you mean 'segmentation'?"),
         (dict(methods=["davtp"]), "there is no method 'davtp'; did you mean 'davpt'?"),
         (dict(methods=[{"x": {"method": "lora+guidence"}}]), "there is no method 'guidence'; did you mean 'guidance'?"),
-        (dict(methods=["davpt", "davpt"]), "'davpt' is there twice"),
+        (dict(methods=["davpt", "davpt"]), "'davpt' appears twice"),
         (dict(methods=[{"a/b": {"method": "davpt"}}]), "a name becomes a folder"),
         (
             dict(methods=[{"x": {"method": "davpt", "promts": 4}}]),
@@ -79,8 +79,8 @@ def typed(*arguments: str) -> list[Study]:
         (dict(tasks=5), "tasks must be a list of names"),
         (dict(grid=[1e-3]), "grid must be a mapping"),
         (dict(grid={"lr": {"low": "a", "high": 1}}, sampler="tpe", trials=3), "grid lr, low must be a number"),
-        (dict(sampler="tpe", trials="many"), "trials must be a whole number, got 'many'"),
-        (dict(search_seed="x"), "search_seed must be a whole number"),
+        (dict(sampler="tpe", trials="many"), "trials must be an integer, got 'many'"),
+        (dict(search_seed="x"), "search_seed must be an integer"),
         (dict(amp="no"), "amp must be true or false"),
         (dict(seeds=True), "seeds must be"),
         (dict(grid={"lr": ["1e-3,split=final"]}), "'1e-3,split=final' is no value of lr"),
@@ -106,9 +106,9 @@ def test_a_wrong_plan_is_refused_with_what_was_meant(change: dict[str, Any], tol
     ],
 )
 def test_no_option_of_a_plan_can_show_test_images_to_the_search(key: str) -> None:
-    with pytest.raises(InputError, match="which images or seeds a run sees"):
+    with pytest.raises(InputError, match="chooses images or seeds of a run"):
         studies({**PLAN, "cfg_options": [f"{key}=test"]})
-    with pytest.raises(InputError, match="which images or seeds a run sees" if "." in key else "grid has no"):
+    with pytest.raises(InputError, match="chooses images or seeds of a run" if "." in key else "grid has no"):
         studies({**PLAN, "grid": {key: ["test", "val200"]}})
 
 
@@ -278,7 +278,7 @@ def test_missing_data_are_named_with_their_folders(tmp_path: Path, monkeypatch: 
     assert list(missing_data(["camvid_crop112"])) == []
     monkeypatch.setenv("ADE20K_ROOT", "/no/where")
     (told,) = missing_data(["ade20k", "camvid_crop112"])
-    assert "ade20k (/no/where). Say where they are by ADE20K_ROOT, or" in told
+    assert "ade20k (/no/where). Set ADE20K_ROOT to their folder, or" in told
 
 
 @pytest.mark.parametrize("task", segmentation_tasks())

@@ -182,7 +182,7 @@ def test_a_search_by_tpe_runs_to_its_number_of_trials(bench: Bench) -> None:
         (("--jobs", "-3"), "at least one run at a time"),
         (("--jobs", "2", "--gpus", "0"), "omit --jobs"),
         (("--threads", "0"), "--threads 0: at least one"),
-        (("--slurm=--partition=gpu", "--jobs", "16"), "--slurm is gone: a Ray cluster inside of a Slurm job"),
+        (("--slurm=--partition=gpu", "--jobs", "16"), "--slurm was removed: a Ray cluster inside a Slurm job"),
         (("--slurm", "--partition=gpu"), "tools/slurm_benchmark.sh with sbatch"),
         (("--gpus-per-run", "2"), "--gpus-per-run is for --cluster"),
         (("--nodes", "2"), "--nodes is for --cluster"),
@@ -192,7 +192,7 @@ def test_a_search_by_tpe_runs_to_its_number_of_trials(bench: Bench) -> None:
         (("--cluster", "local:2", "--nodes", "0"), "--nodes 0: at least one"),
         (("--cluster", "local:2", "--nodes", "2", "--gpus-per-run", "3"), "give a multiple of 2, or 0 to train on CPU"),
         *(
-            (("--cluster", "local:2", "--gpus-per-run", share), "a whole number, or a share of one GPU")
+            (("--cluster", "local:2", "--gpus-per-run", share), "an integer, or a share of one GPU")
             for share in ("1.5", "-1", "nan", "inf")
         ),
     ],

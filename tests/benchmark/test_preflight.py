@@ -91,7 +91,7 @@ def test_all_that_is_missing_is_said_in_one_message(
         "problems would stop runs of this plan",
         "package optuna is missing, the search by TPE needs it: pip install 'davpt-seg[benchmark]'",
         "package matplotlib is missing, tables and figures need it",
-        "no data of fgvc/cub (/no/fgvc/CUB_200_2011). Say where they are by FGVC_ROOT",
+        "no data of fgvc/cub (/no/fgvc/CUB_200_2011). Set FGVC_ROOT to their folder",
         "vtab/dmlab/vitb_mocov3/lora and 3 more: model.backbone.weights: file",
         "--gpus 7: torch finds no GPU 7 on this host, and a run would train on the CPU",
     ):

@@ -106,7 +106,7 @@ def test_a_plan_that_changed_after_its_final_runs_is_refused(bench: Bench, capsy
                 bench.run("w", *change, *mode)
             error = capsys.readouterr().err
             assert "vtab/dtd/vitb_in21k/linear: the plan changed after its final runs had begun" in error
-            assert "Give another --work-dir" in error
+            assert "Give the changed plan another --work-dir" in error
     assert bench.started() == before
 
 

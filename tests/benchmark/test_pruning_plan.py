@@ -139,10 +139,10 @@ def test_a_run_has_the_prompts_that_the_words_of_an_experiment_give(seed: int, t
     ("method", "message"),
     [
         (dict(importance=None), r"prompt_share needs importances; add importance: \{\}"),
-        (dict(importance=dict(prompt_share=0.5)), "importance: take out prompt_share; that run has all prompts"),
-        (dict(importance=dict(prompts=3)), "prompts must be the same in the run that measures importance and in those"),
+        (dict(importance=dict(prompt_share=0.5)), "importance: remove prompt_share; that run has all prompts"),
+        (dict(importance=dict(prompts=3)), "prompts must be the same in the run that measures importance and in"),
         (dict(grid=dict(prompt_share=[0.5], prompts=[3, 6]), importance=dict(prompts=6)), "prompts must be the same"),
-        (dict(importance=dict(rank_by="segments")), "importance: take out rank_by"),
+        (dict(importance=dict(rank_by="segments")), "importance: remove rank_by"),
         (dict(grid=dict(prompt_share=[0.5], lr=[0.1, 1])), "importance: lr is searched, .*needs a value"),
         (dict(grid={}, lr=1), "has importance, but neither prompt_share nor segment_share"),
     ],

@@ -143,8 +143,8 @@ def test_a_misspelled_key_at_any_place_is_refused_with_the_right_one() -> None:
         ({"grid": {"lr": {"low": 1, "high": 2, "log": "no"}}}, "grid lr, log must be true or false, got 'no'"),
         ({"grid": {"lr": {"high": 2}}}, "grid lr needs 'low', got {'high': 2}"),
         ({"grid": {"lr": {"low": 1, "high": 2, "lg": True}}}, "grid lr has no 'lg'; did you mean 'log'?"),
-        ({"grid": {"lr": [1, True]}}, "grid lr must be a number or a word, got True"),
-        ({"common": {"epochs": None}}, "common: epochs must be a number or a word, got None"),
+        ({"grid": {"lr": [1, True]}}, "grid lr must be a number or a text, got True"),
+        ({"common": {"epochs": None}}, "common: epochs must be a number or a text, got None"),
         (
             {"methods": [{"x": {"method": "davpt", "grid": {"lr": [1, 1]}}}]},
             "method 'x', grid lr: values must be given",
@@ -152,15 +152,15 @@ def test_a_misspelled_key_at_any_place_is_refused_with_the_right_one() -> None:
         ({"methods": [{"x": {"method": 5}}]}, "method 'x', method must be a text, got 5"),
         ({"methods": [{"x": {"method": "davpt", "amp": True}}]}, "method 'x' has no 'amp'"),
         ({"methods": [{3: {"method": "davpt"}}]}, "methods: an entry is a name, or"),
-        ({"methods": {"a": {"over": {"x": [1]}}, "a_1": {}}}, "methods: 'a_1' is there twice"),
+        ({"methods": {"a": {"over": {"x": [1]}}, "a_1": {}}}, "methods: 'a_1' appears twice"),
         (
             {"methods": {"a": {"over": {"x": [1]}}, "b": {"over": {"x": [1]}, "method": "a"}}},
             "method 'a_1', method: there is no method 'a'",
         ),
         ({"tables": {"t": {"rows": {"one_9": [1], "few": []}}}}, "table 't', rows, one_9 must be a text, got 1"),
-        ({"seeds": 10**9}, "seeds must be a list of numbers, or how many (5 means 0 to 4), got 1000000000"),
-        ({"search_seed": -1}, "search_seed must be a whole number from 0 to 4294967295, got -1"),
-        ({"trials": 0}, "trials must be a whole number from 1 to 100000, got 0"),
+        ({"seeds": 10**9}, "seeds must be a list of numbers, or their count (5 means 0 to 4), got 1000000000"),
+        ({"search_seed": -1}, "search_seed must be an integer from 0 to 4294967295, got -1"),
+        ({"trials": 0}, "trials must be an integer from 1 to 100000, got 0"),
         (
             {"methods": [{"a": {"method": "davpt", "over": {"x": {"b": {"over": 1}}}}}]},
             "method 'a_b', over must be beside",
@@ -169,7 +169,7 @@ def test_a_misspelled_key_at_any_place_is_refused_with_the_right_one() -> None:
             {"grid": {word: [*range(10)] for word in WORDS[2:9]}, "common": {}},
             "a grid of 10000000 combinations; give at most 100000",
         ),
-        ({"search_seed": True}, "search_seed must be a whole number, got True"),
+        ({"search_seed": True}, "search_seed must be an integer, got True"),
         (
             {"methods": [{"x": {"method": "a=b.py"}}]},
             "method 'x', method: a method's name or path must not hold , or =",
@@ -183,8 +183,8 @@ def test_messages_name_place_expectation_and_value(change: dict[str, Any], told:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("tasks: [vtab/dtd]\ntasks: [vtab/svhn]\n", "'tasks' is there twice"),
-        ("methods: {few: {method: davpt, prompts: 4, prompts: 8}}\n", "'prompts' is there twice"),
+        ("tasks: [vtab/dtd]\ntasks: [vtab/svhn]\n", "'tasks' appears twice"),
+        ("methods: {few: {method: davpt, prompts: 4, prompts: 8}}\n", "'prompts' appears twice"),
         ("tasks: &all [vtab/dtd, *all]\n", "recursive"),
         ("methods: [{x: &x {method: davpt, over: {n: [1, 2]}, cfg_options: [*x]}}]\n", "recursive"),
         ("a: " + "[" * 1000, "is no YAML"),
@@ -244,7 +244,7 @@ def test_importance_has_a_value_of_each_word_that_is_searched() -> None:
         check_importance("method 'x'", {}, ["lr"], ["lr"])
     with pytest.raises(InputError, match=r"lr is searched, .* needs a value: importance: {lr: ...}"):
         check_importance("method 'x'", {}, ["prompt_share"], ["lr", "prompt_share"])
-    with pytest.raises(InputError, match="take out segment_share"):
+    with pytest.raises(InputError, match="remove segment_share"):
         check_importance("method 'x'", {"segment_share": 1}, ["prompt_share"], ["prompt_share"])
     check_importance("method 'x'", {"lr": 1e-3}, ["epochs", "prompt_share"], ["lr", "prompt_share"])
     check_importance("method 'x'", {}, ["segment_share"], [])

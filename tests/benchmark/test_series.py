@@ -77,7 +77,7 @@ def test_settings_over_an_axis_are_put_over_the_entrys() -> None:
         ({"block": [1, 2]}, "nothing differs over block; write {block} where its value belongs"),
         ({"x": {"a": {"promts": 1}, "b": {}}}, "method 'm_a' has no 'promts'; did you mean 'prompts'"),
         ({"x": {"a/b": {"prompts": 1}, "b": {}}}, "'m_a/b': a name becomes a folder"),
-        ({"x": {"a": {"cfg_options": ["val_dataloader.dataset=1"]}, "b": {}}}, "which is the protocol's to set"),
+        ({"x": {"a": {"cfg_options": ["val_dataloader.dataset=1"]}, "b": {}}}, "which only the protocol sets"),
     ],
 )
 def test_a_wrong_axis_is_refused_with_what_was_expected(over: Any, told: str) -> None:
@@ -93,7 +93,7 @@ def test_too_many_values_over_an_axis_are_refused_before_they_are_looked_at() ->
 
 def test_a_variant_that_has_a_methods_name_is_refused() -> None:
     series = {"davpt": {"over": {"x": {"plus": {"prompts": 1}, "b": {}}}}}
-    with pytest.raises(InputError, match="'davpt_plus' is there twice"):
+    with pytest.raises(InputError, match="'davpt_plus' appears twice"):
         studies({**PLAN, "methods": [series, "davpt_plus"]})
 
 
@@ -143,7 +143,7 @@ def test_a_series_on_the_command_line_stands_for_its_variants() -> None:
     [
         (["ablations/blocks", "--setting", "camvit"], "'blocks' has no setting 'camvit'; did you mean 'camvid'"),
         (["vtab", "--setting", "camvid"], "'vtab' has no setting 'camvid'; it lists none"),
-        (["--setting", "camvid"], "--setting camvid is of a plan file"),
+        (["--setting", "camvid"], "--setting camvid needs a plan file"),
         (["ablations/block"], "did you mean 'ablations/blocks'"),
         (["ablations/blocks", "--methods", "one_blok"], "the plan has no 'one_blok'; did you mean 'one_block'"),
     ],

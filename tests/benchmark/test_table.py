@@ -11,7 +11,7 @@ import pytest
 
 from davpt_seg.benchmark.plan.tasks import GROUPS, tasks_of
 from davpt_seg.benchmark.report import markdown
-from davpt_seg.benchmark.report.figures import picture
+from davpt_seg.benchmark.report.figures import table_figure
 from davpt_seg.benchmark.report.published import Cell, published
 from davpt_seg.benchmark.report.table import Choice, Column, Score, means, score_of
 from davpt_seg.runs.results import times
@@ -47,9 +47,9 @@ def test_a_score_is_mean_and_sample_deviation_over_seeds() -> None:
     values = [70.0, 71.5, 69.2]
     score = score_of(values, 5)
     assert score.mean == pytest.approx(np.mean(values))
-    assert score.deviation == pytest.approx(np.std(values, ddof=1))
-    assert (score.seeds, score.wanted) == (3, 5)
-    assert score_of([70.0], 1).deviation is None
+    assert score.std == pytest.approx(np.std(values, ddof=1))
+    assert (score.seeds, score.expected) == (3, 5)
+    assert score_of([70.0], 1).std is None
     assert score_of([], 1) is None
 
 
@@ -133,16 +133,16 @@ def test_the_csv_has_every_figure_unrounded() -> None:
     assert (natural["mean"], natural["published"]) == ("", "80.25")
 
 
-def test_the_picture_has_a_panel_for_each_task_and_mean(tmp_path: Path) -> None:
+def test_the_figure_has_a_panel_for_each_task_and_mean(tmp_path: Path) -> None:
     methods = [column(dict.fromkeys(TASKS, 50.0), name, trunk) for trunk in ("a", "b") for name in ("davpt", "bias")]
-    figure = picture(methods)
+    figure = table_figure(methods)
     panels = [axes for axes in figure.axes if axes.get_visible()]
     assert len(panels) == 24 + 6  # three groups, two means of VTAB, one of FGVC
     assert [label.get_text() for label in panels[0].get_yticklabels()] == ["davpt", "bias"]
     dots = [line.get_xdata()[0] for line in panels[0].lines if line.get_marker() == "o" and len(line.get_xdata())]
     assert dots == [50.0] * 4
-    picture([column({"vtab/dtd": 1.0})]).savefig(tmp_path / "x.png")
-    picture([]).savefig(tmp_path / "nothing.png")
+    table_figure([column({"vtab/dtd": 1.0})]).savefig(tmp_path / "x.png")
+    table_figure([]).savefig(tmp_path / "nothing.png")
 
 
 def test_seconds_per_epoch_are_the_median_iterations_times_their_number() -> None:
@@ -171,10 +171,10 @@ def test_segmentation_has_its_score_its_rows_and_no_others() -> None:
         "| seconds per iteration | 0.750 |",
     ]
     assert "Test mIoU in percent." in text
-    assert not any(word in text for word in ("accuracy", "VTAB", "FGVC", "published", "A mean is there"))
+    assert not any(word in text for word in ("accuracy", "VTAB", "FGVC", "published", "A mean is given"))
     (line,) = [row for row in csv.DictReader(io.StringIO(markdown.as_csv([found]))) if row["row"] == "camvid_crop112"]
     assert (line["benchmark"], line["mean"]) == ("segmentation", "50.0")
-    figure = picture([found])
+    figure = table_figure([found])
     assert figure.get_supxlabel() == "test mIoU (%): mean, and standard deviation over seeds"
     both = [found, column({"vtab/dtd": 1.0}, trunk="vits14")]
     assert "Test accuracy and mIoU in percent." in markdown.markdown(both)

@@ -1,4 +1,4 @@
-"""Imports the parts of benchmarks/gpu_check.py as the script does."""
+"""Import of the parts of benchmarks/gpu_check.py as the script does it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 def part(name: str) -> ModuleType:
-    """Import a module of benchmarks/gpu, or a script beside that folder."""
+    """Import a module of benchmarks/gpu, or a script next to that folder."""
     sys.path.insert(0, str(BENCHMARKS))
     try:
         return importlib.import_module(name)

@@ -1,4 +1,4 @@
-"""The five FGVC releases as their archives unpack, small: 3 classes, 10 training and 4 test images each."""
+"""Small releases of the five FGVC sets, as unpacked: 3 classes, 10 training and 4 test images each."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def picture(path: Path) -> None:
 
 
 def cells(values: list) -> np.ndarray:
-    """MATLAB's column of cells."""
+    """Return MATLAB's column of cells."""
     column = np.empty((len(values), 1), dtype=object)
     column[:, 0] = values
     return column
 
 
 def write_birds(root: Path, ids: dict[int, str]) -> Path:
-    """CUB or NABirds: ``ids`` are class numbers and the folders of their images; image ids have dashes."""
+    """Write CUB or NABirds: ``ids`` are class numbers and the folders of their images; image ids have dashes."""
     lines: dict[str, list[str]] = {"images": [], "image_class_labels": [], "train_test_split": []}
     for label, folder in ids.items():
         for i in range(TRAIN + TEST):
@@ -64,7 +64,7 @@ def write_dogs(root: Path, folder: str = "Images") -> Path:
 
 
 def annotations(rows: list[dict]) -> np.ndarray:
-    """MATLAB's 1 x N struct array."""
+    """Return MATLAB's 1 x N struct array."""
     kinds = [(name, object) for name in rows[0]]
     return np.array([tuple(row.values()) for row in rows], dtype=kinds)[None]
 

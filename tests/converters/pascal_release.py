@@ -1,4 +1,4 @@
-"""PASCAL Context as it was released, small: VOC2010, .mat label maps with labels.txt, and trainval_merged.json."""
+"""Small releases of PASCAL Context: VOC2010, .mat label maps with labels.txt, and trainval_merged.json."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def write_voc(root: Path, size: tuple[int, int] = (30, 44)) -> Path:
 
 
 def label_maps(size: tuple[int, int] = (30, 44)) -> dict[str, np.ndarray]:
-    """Draw a map of the numbers 0 to 459 for each image; between them, they hold every one of the 59 classes."""
+    """Return a random map of the numbers 0 to 459 for each image; together they hold all 59 classes."""
     rng = np.random.default_rng(0)
     numbers = np.array([0, *CLASS_IDS.values(), 1, 17, NUM_NAMES])
     maps = {}
@@ -38,7 +38,7 @@ def label_maps(size: tuple[int, int] = (30, 44)) -> dict[str, np.ndarray]:
 
 
 def write_labels(path: Path) -> Path:
-    """Write labels.txt: the 59 classes at their places, other names between them."""
+    """Write labels.txt: the 59 classes at their places, and other names between them."""
     names = {number: name for name, number in CLASS_IDS.items()}
     lines = [f"{number}: {names.get(number, f'thing {number}')}\n" for number in range(1, NUM_NAMES + 1)]
     path.write_text("".join(lines))
@@ -46,7 +46,7 @@ def write_labels(path: Path) -> Path:
 
 
 def write_mats(folder: Path, maps: dict[str, np.ndarray]) -> Path:
-    """Write what trainval.tar.gz unpacks to."""
+    """Write the files of trainval.tar.gz."""
     (folder / "trainval").mkdir(parents=True)
     for name, label_map in maps.items():
         scipy.io.savemat(folder / "trainval" / f"{name}.mat", {"LabelMap": label_map.astype(np.uint16)})
@@ -75,7 +75,7 @@ def write_json(path: Path, maps: dict[str, np.ndarray]) -> Path:
 
 
 def encode_rle(mask: np.ndarray) -> str:
-    """COCO's compressed run-length code, in its slow and obvious form."""
+    """Return COCO's compressed run-length code of a mask, by a slow and obvious method."""
     runs, current = [0], False
     for pixel in mask.T.ravel():  # column by column
         if bool(pixel) != current:

@@ -137,7 +137,7 @@ def test_a_dry_run_counts_and_writes_nothing(
     script.main([str(voc), "--mat", str(mats), "--dry-run"])
     said = capsys.readouterr().out
     assert "train: 3 images (published: 4,996 or 4,998)" in said
-    assert "0 masks are there, 5 to write" in said
+    assert "0 masks exist, 5 to write" in said
     assert not (voc / "SegmentationClassContext").exists()
 
 
@@ -223,7 +223,7 @@ def test_a_broken_json_is_named(
         script, capsys, voc, "--json", broken
     )
     broken.write_text(merged.read_text()[:1000])
-    assert "is not a whole trainval_merged.json" in refusal(script, capsys, voc, "--json", broken)
+    assert "is not a complete trainval_merged.json" in refusal(script, capsys, voc, "--json", broken)
     assert "no.json: does not exist" in refusal(script, capsys, voc, "--json", merged.parent / "no.json")
 
 

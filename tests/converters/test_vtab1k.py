@@ -201,7 +201,7 @@ def test_a_strangers_folder_is_replaced_only_by_force(
     (tmp_path / "dtd" / "mine.txt").touch()
     command = [str(tmp_path), "--from", "tfds", "--sets", "dtd"]
     assert script.main(command) == 1
-    assert "is there, but has no train800.txt" in capsys.readouterr().out
+    assert "exists, but has no train800.txt" in capsys.readouterr().out
     assert (tmp_path / "dtd" / "mine.txt").is_file()
     assert script.main([*command, "--force", "--limit-test", "3"]) == 0
     assert not (tmp_path / "dtd" / "mine.txt").exists()

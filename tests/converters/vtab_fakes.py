@@ -1,4 +1,4 @@
-"""Small stand-ins for tensorflow_datasets and datasets: what the converter calls, with their names and shapes."""
+"""Small fakes of tensorflow_datasets and datasets: the functions that the converter calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CODES = {split: number for number, split in enumerate(SPLITS)}
 
 
 def picture(split: str, index: int, form: str = "PNG", high: int = 255) -> bytes:
-    """Return an image that tells its split and index: its first pixels."""
+    """Return an image whose first pixels encode its split and index."""
     pixels = np.full((4, 4), min(high, 7), np.uint8)
     if high > 1:
         pixels[0, :2] = CODES[split], index
@@ -28,13 +28,13 @@ def picture(split: str, index: int, form: str = "PNG", high: int = 255) -> bytes
 
 
 def identity(file: Any) -> tuple[int, int]:
-    """Return what ``picture`` put into an image file: the split's code and the index."""
+    """Return the split's code and the index that ``picture`` put into a file."""
     with Image.open(file) as image:
         return tuple(np.asarray(image.convert("L"))[0, :2].tolist())
 
 
 def features(split: str, index: int, binary: bool) -> dict[str, Any]:
-    """Return an example with the features of all the data sets, as tensorflow-datasets names and nests them."""
+    """Return an example with the features of all data sets, with tensorflow-datasets' names and nesting."""
     count = 3 + index % 8
     return {
         "image": picture(split, index, high=1 if binary else 255),
@@ -53,7 +53,7 @@ def features(split: str, index: int, binary: bool) -> dict[str, Any]:
 
 
 class FakeBuilder:
-    """One data set of tensorflow-datasets."""
+    """Fake data set of tensorflow-datasets."""
 
     version = "9.9.9"
 
@@ -79,11 +79,11 @@ class FakeBuilder:
 
 
 def fake_tfds(opened: list[str]) -> ModuleType:
-    """Return a module ``tensorflow_datasets``; ``opened`` collects the data sets that are asked for."""
+    """Return a module ``tensorflow_datasets``; ``opened`` collects the requested data sets."""
 
     def builder(name: str, data_dir: Any = None) -> FakeBuilder:
         opened.append(name)
-        if name == "resisc45":  # has to be fetched by hand
+        if name == "resisc45":  # requires a manual download
             raise AssertionError("Manual directory does not exist or is empty.")
         return FakeBuilder(name)
 
@@ -95,7 +95,7 @@ def fake_tfds(opened: list[str]) -> ModuleType:
 
 
 class FakeTable:
-    """A split of a Hugging Face data set: rows and the kinds of their columns."""
+    """Fake split of a Hugging Face data set: rows and the kinds of their columns."""
 
     def __init__(self, rows: list[dict], features: dict[str, Any]) -> None:
         self.rows, self.features = rows, features
@@ -119,14 +119,14 @@ class FakeTable:
 
 
 class FakeImage:
-    """The kind of a column of images."""
+    """Fake kind of a column of images."""
 
     def __init__(self, decode: bool = True) -> None:
         self.decode = decode
 
 
 def fake_datasets(splits: dict[str, tuple[str, int]], asked: list[tuple]) -> ModuleType:
-    """Return a module ``datasets``: a repository whose splits show so many images of ours, from the first on."""
+    """Return a module ``datasets``: a repository whose splits have given numbers of our images, from the first."""
 
     class DatasetDict(dict):
         pass

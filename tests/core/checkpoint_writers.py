@@ -1,4 +1,4 @@
-"""The public checkpoint formats, written key by key from a timm ViT's tensors: what the loader must undo."""
+"""Writers of the public checkpoint formats from a timm ViT's tensors, which the loader must undo."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ State = dict[str, Tensor]
 
 
 def randomise(trunk: VisionTransformer, seed: int = 0) -> State:
-    """Give every tensor values that no other has, and return them."""
+    """Set unique values in every tensor, and return them."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in trunk.parameters():
@@ -44,7 +44,7 @@ def head(width: int) -> State:
 
 
 def moco_head(width: int) -> State:
-    """Three linear layers, each with batch norm, the last without affine."""
+    """Return three linear layers, each with batch norm, the last without affine parameters."""
     layers: State = {}
     for i in (0, 3, 6):
         layers[f"head.{i}.weight"] = noise(8, width if i == 0 else 8)
@@ -64,7 +64,7 @@ def moco_v3(base: State, momentum: State) -> dict[str, Any]:
 
 
 def moco_v3_probe(backbone: State) -> dict[str, Any]:
-    """Its linear probe: the frozen backbone and a classifier; the accuracy is a tensor."""
+    """Return MoCo-v3's linear probe: the frozen backbone and a classifier; the accuracy is a tensor."""
     classifier = head(backbone["cls_token"].shape[-1])
     return {
         "epoch": 90,
@@ -89,7 +89,7 @@ def dino(student: State, teacher: State) -> dict[str, Any]:
 
 
 def dinov2(state: State, chunks: int = 0) -> State:
-    """DINOv2 adds the positions before it adds registers, so the class token has one also where timm's has not."""
+    """Return DINOv2's format, which adds positions before registers, so its class token always has one."""
     official: State = {"mask_token": noise(1, 32)}
     for name, value in state.items():
         parts = name.split(".")
@@ -129,7 +129,7 @@ def mae_finetuned(state: State) -> dict[str, Any]:
 
 
 def openmmlab_blocks(state: State, names: dict[str, str]) -> State:
-    """Write the blocks' and the common tensors' names; ``names`` are those of a block's parts."""
+    """Return the blocks' and the common tensors under other names; ``names`` are those of a block's parts."""
     tensors = {name: state[name] for name in ("cls_token", "pos_embed")}
     for part in ("weight", "bias"):
         tensors[f"patch_embed.projection.{part}"] = state[f"patch_embed.proj.{part}"]
@@ -161,7 +161,7 @@ def mmseg(state: State) -> State:
 
 
 def mmengine(backbone: State, **others: Any) -> dict[str, Any]:
-    """A checkpoint as MMEngine's runner saves it."""
+    """Return a checkpoint as MMEngine's runner saves it."""
     modules = {"decode_head.conv_seg.weight": noise(3, 32, 1, 1), "data_preprocessor.mean": noise(3, 1, 1)}
     return {
         "meta": {"epoch": 1, "iter": 9, "cfg": "model = dict()", "dataset_meta": {"classes": ("a", "b")}},
@@ -172,7 +172,7 @@ def mmengine(backbone: State, **others: Any) -> dict[str, Any]:
 
 
 def transformers(state: State, dinov2_names: bool) -> State:
-    """Hugging Face's ViT, or its Dinov2."""
+    """Return Hugging Face's format of ViT or Dinov2."""
     width = state["cls_token"].shape[-1]
     tensors = {
         "embeddings.cls_token": state["cls_token"],
@@ -208,7 +208,7 @@ def transformers(state: State, dinov2_names: bool) -> State:
 
 
 def openai_clip(state: State) -> State:
-    """The image tower of CLIP, beside a bit of its text tower."""
+    """Return the image tower of CLIP, with a part of its text tower."""
     tower = {
         "class_embedding": state["cls_token"][0, 0],
         "positional_embedding": state["pos_embed"][0],
@@ -231,7 +231,7 @@ def openai_clip(state: State) -> State:
 
 
 def jax(state: State, heads: int, big_vision: bool = False, stacked: bool = False) -> dict[str, np.ndarray]:
-    """Google's arrays: kernels are (in, out), attention keeps its heads apart."""
+    """Return Google's arrays: kernels are (in, out), attention has a dimension of heads."""
     width = state["cls_token"].shape[-1]
 
     def array(name: str) -> np.ndarray:

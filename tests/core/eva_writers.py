@@ -1,6 +1,6 @@
-"""The release layouts of what timm builds as ``Eva``, written key by key from a timm model: what the loader must undo.
+"""Writers of the release layouts of timm's ``Eva`` models, which the loader must undo.
 
-Read in the stored sources of facebookresearch/dinov3 (dinov3/models/vision_transformer.py, hub/backbones.py and
+From the sources of facebookresearch/dinov3 (dinov3/models/vision_transformer.py, hub/backbones.py and
 tools/create_dinov3_checkpoint_from_backbone_weights.py), transformers 5.24 (models/dinov3_vit/modeling_dinov3_vit.py,
 conversion_mapping.py), baaivision/EVA (EVA-02/asuka/modeling_pretrain.py, modeling_finetune.py) and
 facebookresearch/perception_models (core/vision_encoder/pe.py, config.py).
@@ -27,7 +27,7 @@ def _written(state: State, rules: Sequence[tuple[str, str]]) -> State:
 
 
 def dinov3(state: State, joined_bias: bool = True, key_bias: float = 0.7) -> State:
-    """DINOv3: a joined bias whose key part a mask removes, whatever it holds; periods in bfloat16."""
+    """Return DINOv3's layout: a joined bias whose key part a mask removes, and periods in bfloat16."""
     biases = {name: state[name] for name in state if name.endswith(("q_bias", "v_bias"))}
     rules = [
         (r"^reg_token$", "storage_tokens"),
@@ -60,7 +60,7 @@ def dinov3_teacher(state: State) -> dict[str, State]:
 
 
 def transformers_dinov3(state: State, layer: str = "layer") -> State:
-    """``DINOv3ViTModel``: separate projections, a key bias never."""
+    """Return the layout of ``DINOv3ViTModel``: separate projections, without key bias."""
     gated = any(".mlp.fc1_g." in name for name in state)
     rules = [
         (r"^patch_embed\.proj\.", "embeddings.patch_embeddings."),
@@ -85,7 +85,7 @@ def transformers_dinov3(state: State, layer: str = "layer") -> State:
 
 
 def eva02(state: State, masked: bool = False) -> State:
-    """EVA-02: SwiGLU as w1, w2, w3 (w12 where packed), biases beside the projections, rotary tables as buffers."""
+    """Return EVA-02's layout: SwiGLU as w1, w2, w3 (w12 if packed), separate biases, rotary tables as buffers."""
     rules = [
         (r"attn\.([qv])_proj\.bias$", r"attn.\1_bias"),
         (r"attn\.norm\.", "attn.inner_attn_ln."),
@@ -111,12 +111,12 @@ def eva02(state: State, masked: bool = False) -> State:
 
 
 def eva02_clip(state: State) -> State:
-    """An image tower of EVA-CLIP, beside a bit of its text tower."""
+    """Return an image tower of EVA-CLIP, with a part of its text tower."""
     return prefixed(eva02(state), "visual.") | {"text.positional_embedding": noise(4, 8), "logit_scale": torch.ones(())}
 
 
 def perception_encoder(state: State, pooled: bool = False) -> State:
-    """Perception Encoder's image tower, in CLIP's names; with its pooling and projection where pooled."""
+    """Return Perception Encoder's image tower with CLIP's names, and with pooling and projection if pooled."""
     rules = [
         (r"^patch_embed\.proj\.", "conv1."),
         (r"^norm_pre\.", "ln_pre."),

@@ -1,4 +1,4 @@
-"""A stand-in for torchao that rounds as it does, for machines without it."""
+"""Fake torchao with the same rounding, for machines without it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch import Tensor
 
 
 class PerRow:
-    """A scale per output channel."""
+    """Granularity of one scale per output channel."""
 
 
 class Int8Tensor:
-    """A weight (outputs, inputs) in int8; it multiplies as a floating-point tensor."""
+    """Weight (outputs, inputs) in int8 that multiplies as a floating-point tensor."""
 
     def __new__(cls, qdata: Tensor, scale: Tensor, block_size: list[int], dtype: torch.dtype) -> Any:
         return (qdata.to(dtype) * scale).to(dtype)
@@ -29,7 +29,7 @@ class Int8Tensor:
 
 @pytest.fixture
 def fake_torchao(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put the stand-in in torchao's place."""
+    """Replace torchao by the fake."""
     package, module = types.ModuleType("torchao"), types.ModuleType("torchao.quantization")
     module.Int8Tensor, module.PerRow, package.quantization = Int8Tensor, PerRow, module
     monkeypatch.setitem(sys.modules, "torchao", package)

@@ -1,4 +1,4 @@
-"""Every method, one line each: the arguments that make it, and what is true of it; and what becomes of two together."""
+"""Every method with its arguments and properties, and joins of two methods."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Shape:
-    """Of a plain ViT: width D, blocks L, MLP's hidden channels, heads."""
+    """Shape of a plain ViT: width D, blocks L, hidden channels of the MLP, heads."""
 
     D: int
     L: int
@@ -20,16 +20,16 @@ class Shape:
 
 @dataclass(frozen=True)
 class Method:
-    """What makes a method, and what is true of it.
+    """Arguments and properties of a method.
 
     Args:
-        arguments: of PromptedViT.
-        count: numbers trained.
-        takes: what it changes, of which a model has one: two methods that take the same do not join.
-        starts_as_identity: the outputs at first are the bare trunk's.
-        late: parts of the names of parameters whose gradient is zero at first, for another factor is.
+        arguments: arguments of PromptedViT.
+        count: number of trained parameters.
+        takes: parts that it changes and a model has once: two methods with the same part do not join.
+        starts_as_identity: whether the initial outputs are those of the bare trunk.
+        late: parts of the names of parameters whose gradient is zero at first, because another factor is.
         never: parts of the names of parameters whose gradient is always zero.
-        merges: fold() leaves the plain trunk, with nothing beside it but keys and values.
+        merges: whether fold() gives the plain trunk, with only keys and values in addition.
     """
 
     arguments: dict[str, Any]
@@ -125,13 +125,13 @@ METHODS: dict[str, Method] = {
 
 
 def join(*methods: Method) -> Method:
-    """Several methods in one model. Two sets of prompts become a list, which no model takes."""
+    """Return several methods in one model. Two sets of prompts become a list, which no model takes."""
     each = [method.arguments for method in methods]
     sets = [arguments["prompts"] for arguments in each if "prompts" in arguments]
     takes = tuple(chain.from_iterable(method.takes for method in methods))
     late = tuple(chain.from_iterable(method.late for method in methods))
     if any("start" in own for own in sets):
-        late += ("_key",)  # moves a softmax whose values are zero at first
+        late += ("_key",)  # changes a softmax whose values are zero at first
     if any(own.get("start") == "gate" for own in sets) and KEYS in takes:
         late += ("key_value_prompts",)
     return Method(
@@ -144,14 +144,14 @@ def join(*methods: Method) -> Method:
         takes=takes,
         starts_as_identity=all(method.starts_as_identity for method in methods),
         late=late,
-        # A key bias moves a query's scores of all tokens and prompts alike, but not those of key-value prompts.
+        # A key bias shifts a query's scores of all tokens and prompts equally, but not those of key-value prompts.
         never=() if KEYS in takes else tuple(chain.from_iterable(method.never for method in methods)),
         merges=all(method.merges for method in methods),
     )
 
 
 def guided(method: Method) -> Method:
-    """A method with metric guidance: of its prompts, or of three proxies where it has none."""
+    """Return a method with metric guidance of its prompts, or of three proxies if it has none."""
     own = method.arguments.get("prompts")
     guidance: dict[str, Any] = dict(num_classes=5)
     if own is None:
@@ -166,7 +166,7 @@ def guided(method: Method) -> Method:
     )
 
 
-_TWOS = [two for two in combinations(METHODS, 2) if "linear" not in two]  # which adds nothing to another
+_TWOS = [two for two in combinations(METHODS, 2) if "linear" not in two]  # it adds nothing to another
 _CLASHES = {two: sorted(set(METHODS[two[0]].takes) & set(METHODS[two[1]].takes)) for two in _TWOS}
 FORBIDDEN = {"+".join(two): "|".join(WHY[place] for place in places) for two, places in _CLASHES.items() if places}
 PAIRS = {f"{one}+{two}": join(METHODS[one], METHODS[two]) for (one, two), places in _CLASHES.items() if not places}

@@ -1,4 +1,4 @@
-"""LoRA by Hugging Face's peft, as an oracle: injected into the trunk, as versions before 0.4 had it."""
+"""LoRA of Hugging Face's peft as an oracle, injected into the trunk as in versions before 0.4."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from davpt_seg.core import PromptedViT
 
 
 def peft_layers(model: nn.Module) -> list[nn.Module]:
-    """The layers that peft wrapped, in the trunk's order."""
+    """Return the layers that peft wrapped, in the trunk's order."""
     return [module for module in model.modules() if hasattr(module, "lora_dropout")]
 
 
@@ -25,7 +25,7 @@ def inject(
     targets: Sequence[str] = ("attn.qkv",),
     depth: int = 2,
 ) -> PromptedViT:
-    """Put peft's LoRA into a model's trunk, with the other parameters learning or frozen as before."""
+    """Inject peft's LoRA into a model's trunk; the other parameters stay trained or frozen."""
     before = {id(parameter): parameter.requires_grad for parameter in model.parameters()}
     config = peft.LoraConfig(
         r=rank,
@@ -40,25 +40,25 @@ def inject(
 
 
 def updates(model: PromptedViT) -> list[nn.Parameter]:
-    """A and B of each layer, of peft's or of ours."""
+    """Return A and B of each layer, peft's or ours."""
     return [p for name, p in model.named_parameters() if "lora_" in name]
 
 
 @torch.no_grad()
 def take_updates(model: PromptedViT, other: PromptedViT) -> None:
-    """Give a model the A and B of another."""
+    """Copy A and B of another model."""
     for mine, theirs in zip(updates(model), updates(other), strict=True):
         mine.copy_(theirs)
 
 
 def drop_in_training(model: PromptedViT) -> None:
-    """Let peft's dropout drop although the trunk around it is in eval mode."""
+    """Set peft's dropout to training mode although the trunk is in eval mode."""
     for layer in peft_layers(model):
         layer.get_submodule("lora_dropout").train()
 
 
 def old_state(model: nn.Module) -> dict[str, Any]:
-    """The state dict that versions before 0.4 wrote of a model with peft's LoRA."""
+    """Return the state dict that versions before 0.4 wrote of a model with peft's LoRA."""
     return {name.replace(".base_layer.", "."): value.clone() for name, value in model.state_dict().items()}
 
 

@@ -1,4 +1,4 @@
-"""Small ViTs with every trait that prompts meet."""
+"""Small ViTs with all traits that matter for prompts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TRAITS: dict[str, dict[str, Any]] = {
 
 
 def tiny_vit(**kwargs: Any) -> PromptedViT:
-    """A float64 ViT of two blocks on 32-pixel images, with weights large enough to matter."""
+    """Return a float64 ViT of two blocks for 32-pixel images, with large enough weights."""
     timm_kwargs = dict(TINY, **kwargs.pop("timm_kwargs", {}))
     model = PromptedViT("vit_tiny_patch16_224", timm_kwargs=timm_kwargs, **kwargs).double()
     generator = torch.Generator().manual_seed(0)
@@ -33,5 +33,5 @@ def tiny_vit(**kwargs: Any) -> PromptedViT:
 
 @pytest.fixture(params=TRAITS, ids=str)
 def trait(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """timm arguments that give a ViT one trait."""
+    """Return timm's arguments for one trait of a ViT."""
     return TRAITS[request.param]

@@ -110,7 +110,7 @@ def test_a_missing_list_names_those_that_are_there(tmp_path: Path) -> None:
     [
         ('{"a.jpg": 1', r"train\.json is no JSON: .*delimiter.*fgvc\.py"),
         ('["a.jpg"]', r"train\.json: expected one dict of relative path to class id, got a list"),
-        ('{"a.jpg": "dog"}', r"train\.json: expected a whole number as the class id of 'a\.jpg', got 'dog'"),
+        ('{"a.jpg": "dog"}', r"train\.json: expected an integer as the class id of 'a\.jpg', got 'dog'"),
     ],
 )
 def test_a_bad_list_is_refused_by_name(tmp_path: Path, content: str, message: str) -> None:
@@ -122,5 +122,5 @@ def test_a_bad_list_is_refused_by_name(tmp_path: Path, content: str, message: st
 def test_images_that_are_nowhere_are_said_to_be_so(tmp_path: Path) -> None:
     write_fgvc(tmp_path, "dogs", num_classes=4)
     (tmp_path / "Images").rename(tmp_path / "photos")
-    with pytest.raises(DataError, match=r"none of the 4 listed images is there; looked .*images/n0+1-dog_1.*Unpack"):
+    with pytest.raises(DataError, match=r"none of the 4 listed images exists, .*images/n0+1-dog_1.*Unpack"):
         build(tmp_path)

@@ -93,14 +93,14 @@ def write_four_bits(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("colours.png", "has Pillow mode RGB: it is a picture in colours"),
-        ("colours_16.png", "has Pillow mode RGB: it is a picture in colours"),
+        ("colours.png", "has Pillow mode RGB: it is a colour image"),
+        ("colours_16.png", "has Pillow mode RGB: it is a colour image"),
         ("alpha.png", "has Pillow mode LA"),
         ("fractions.tif", "holds fractions"),
         ("negative.tif", "holds values from -1 to 3; class numbers must be from 0 to 65535"),
         ("large.tif", "holds values from 0 to 65536"),
         ("pages.tif", "has 2 pages"),
-        ("four.png", "has 4 bits a pixel, whose values are stretched"),
+        ("four.png", "has 4 bits a pixel, so reading stretches its values"),
     ],
 )
 def test_a_file_that_holds_no_class_numbers_is_refused_by_name(name: str, message: str, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_over_many_seeds_every_image_is_drawn(images: Path) -> None:
 
 @pytest.mark.parametrize("count", [0, -1, 13])
 def test_more_or_fewer_images_than_there_are_are_refused(images: Path, count: int) -> None:
-    with pytest.raises(ValueError, match=f"num_images must be 1 to 12, as many as there are, got {count}"):
+    with pytest.raises(ValueError, match=f"num_images must be 1 to 12, the data set's size, got {count}"):
         drawn(images, num_images=count)
 
 

@@ -45,5 +45,5 @@ def test_a_seed_draws_the_same_parts_whatever_else_is_drawn() -> None:
 def test_wrong_arguments_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"part must be one of .*train.*val.*got 'test'"):
         part("test", 10)
-    with pytest.raises(ValueError, match="two images or more to part them, the data set has 1"):
+    with pytest.raises(ValueError, match="at least two images, the data set has 1"):
         part("val", 1)

@@ -100,7 +100,7 @@ def test_a_pruned_config_trains_and_has_the_promised_numbers(
     for wrong, message in (
         ([], "pruned.py exists already; name another --out"),
         (["--out", "new.py", "--split", "test"], "invalid choice: 'test'"),
-        (["--out", "new.py", "--prompt-share", "0.3", "0.5"], "several shares are chosen among by a cycle"),
+        (["--out", "new.py", "--prompt-share", "0.3", "0.5"], "several shares need a cycle"),
         (["--out", "new.py", "--amp"], "--amp is for a cycle"),
         (["--out", "new.txt"], "needs --out FILE.json"),
         (["--out", "new.py", "--launcher", "pytorch"], "pruning runs in one process"),

@@ -56,7 +56,7 @@ def test_a_broken_file_is_named_in_a_warning_and_written_anew(
     path = Path(cache.store("a" * 64, MEANS, COUNTS))
     path.write_bytes(damage(path.read_bytes()))
     assert cache.load("a" * 64) is None
-    assert len(said) == 1 and str(path) in said[0] and "gathering them anew" in said[0]
+    assert len(said) == 1 and str(path) in said[0] and "computing them again" in said[0]
     cache.store("a" * 64, MEANS, COUNTS)
     assert cache.load("a" * 64) is not None and len(said) == 1
 

@@ -79,7 +79,7 @@ def test_a_loss_scaler_explains_steps_that_it_skips_up_to_a_number_in_a_row(capl
 
 def test_a_scaler_that_skips_all_steps_ends_the_training_though_losses_are_finite() -> None:
     steps(FiniteLossHook(interval=3), Runner(Scaler(2.0**-20)), [1.0] * 6)
-    with pytest.raises(DivergedError, match=r"scale fell to 4\.7\d+e-07, since the gradients of every step overflow"):
+    with pytest.raises(DivergedError, match=r"scale fell to 4\.7\d+e-07, because the gradients of every step overflow"):
         steps(FiniteLossHook(interval=3), Runner(Scaler(2.0**-21)), [1.0] * 3)
 
 

@@ -127,7 +127,7 @@ def test_shared_prompts_that_nobody_clusters_are_warned_of(
     cfg = tiny_camvid(camvid, tmp_path, **options)
     cfg.custom_hooks = [dict(type="MetricLossHook"), *([dict(type="PromptMappingHook")] if with_hook else [])]
     train(cfg)
-    assert caplog.text.count("nobody clusters them") == warned
+    assert caplog.text.count("no hook clusters them") == warned
 
 
 def test_guidance_that_begins_later_counts_nothing_before_and_everything_after(camvid: Path, tmp_path: Path) -> None:

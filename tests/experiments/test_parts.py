@@ -91,7 +91,7 @@ def test_a_trunk_elsewhere_has_its_head_and_a_schedule_its_length(tmp_path: Path
     cfg = compose("lora", trunk=trunk, data="camvid_168x224", schedule=schedule, iters=40)
     assert (cfg.model.decode_head.channels, cfg.train_cfg.max_iters, cfg.val_cfg.fp16) == (99, 40, False)
     assert cfg.filename == f"lora/{label_of(trunk)}_camvid_168x224_{label_of(schedule)}_iters=40.py"
-    with pytest.raises(InputError, match=r"head=.*wide\.py: a head has no file of its own; give trunk=FILE"):
+    with pytest.raises(InputError, match=r"head=.*wide\.py: a head needs no separate file; give trunk=FILE"):
         compose("lora", head=trunk, trunk="vits14", data="camvid_168x224")
     with pytest.raises(InputError, match="omit head=linear"):
         compose("lora", trunk=trunk, head="linear", data="camvid_168x224")
@@ -191,7 +191,7 @@ def test_of_classification_a_schedule_elsewhere_wants_a_rate_and_the_form_of_our
     mine = write(tmp_path / "long.py", '_base_ = "davpt_100e.py"\ntrain_dataloader = dict(batch_size=20)\n')
     cfg = compose("vpt_deep", data="vtab/dtd", schedule=mine, lr=0.5, epochs=20)
     assert (cfg.train_dataloader.batch_size, cfg.optim_wrapper.optimizer.lr, cfg.train_cfg.max_epochs) == (20, 0.5, 20)
-    with pytest.raises(InputError, match=r"long\.py has no learning rate of its own: add lr="):
+    with pytest.raises(InputError, match=r"long\.py sets no learning rate: add lr="):
         compose("vpt_deep", data="vtab/dtd", schedule=mine)
     with pytest.raises(InputError, match="samples_per_class=2: this schedule does not compose batches by class"):
         compose("vpt_deep", data="vtab/dtd", schedule="vpt_100e", lr=1, samples_per_class=2)

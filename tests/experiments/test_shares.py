@@ -103,7 +103,7 @@ def test_words_that_do_not_go_together_are_refused(words: str, message: str, fil
 def test_importances_of_other_prompts_are_refused(file: Path) -> None:
     for words, message in (
         ("method=vpt_deep,trunk=vits14,data=vtab/dtd,prompts=5", "importances of 4 prompts, but this .* has 5 in each"),
-        ("method=lora,trunk=vits14,data=vtab/dtd", "no prompts, so nothing to prune; take method=e2vpt"),
+        ("method=lora,trunk=vits14,data=vtab/dtd", "no prompts to prune; take method=e2vpt"),
     ):
         with pytest.raises(InputError, match=message):
             compose_from_words(f"{words},importance={file},prompt_share=0.5")
@@ -139,7 +139,7 @@ def test_files_of_something_else_are_refused(text: str, message: str, tmp_path: 
 @pytest.mark.parametrize(
     ("prompts", "message"),
     [
-        (None, "has no prompts, so nothing to prune"),
+        (None, "has no prompts to prune"),
         (dict(num_prompts=0), "num_prompts is 0 in all blocks"),
         (dict(num_prompts=[0, 0]), "num_prompts is 0 in all blocks"),
         (dict(num_prompts=2, kind="shallow"), "are shallow; pruning is for deep ones"),

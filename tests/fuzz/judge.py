@@ -1,4 +1,4 @@
-"""Judges what comes of an input: a right result, or an error that names the input; all else is a failure."""
+"""Check of a fuzzed input's outcome: a right result, or an error that names the input; all else is a failure."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from typing import Optional
 
 SEED = int(os.environ.get("FUZZ_SEED", "0"))
 TIMES = float(os.environ.get("FUZZ_TIMES", "1"))  # more cases: FUZZ_TIMES=20 FUZZ_SEED=3 pytest tests/fuzz
-SECONDS = 20  # that a case may take
-MEMORY = 4 << 30  # bytes that a case may take
-# Python's own words for a value that some code of ours did not expect.
+SECONDS = 20  # limit of a case
+MEMORY = 4 << 30  # bytes, limit of a case
+# Python's messages for a value that our code did not expect.
 UNNAMED = (
     *("invalid literal for int", "could not convert", "not enough values to unpack", "too many values to unpack"),
     *("embedded null", "Exceeds the limit", "cannot convert float", "math domain error", "is not in list"),
@@ -28,15 +28,15 @@ UNNAMED = (
 
 
 class Wrong(Exception):
-    """A result that is not the right one."""
+    """Error for a wrong result."""
 
 
 class Fuzz:
     """Cases of one kind of input.
 
     Args:
-        part: what is fuzzed; a part of the seed.
-        cases: how many there are, times FUZZ_TIMES.
+        part: name of what is fuzzed, a part of the seed.
+        cases: number of cases, which FUZZ_TIMES multiplies.
     """
 
     def __init__(self, part: str, cases: int) -> None:
@@ -47,7 +47,7 @@ class Fuzz:
         self.start = time.monotonic()
 
     def draws(self) -> Iterator[random.Random]:
-        """Yield a source of random choices for each case; it depends on the seed and the case's number alone."""
+        """Yield a random generator for each case, which depends only on the seed and the case's number."""
         for case in range(self.cases):
             yield random.Random(f"{self.part} {SEED} {case}")
 
@@ -59,25 +59,25 @@ class Fuzz:
         also: tuple[type[Exception], ...] = (),
         must_work: bool = False,
     ) -> None:
-        """Give the input to the code and count the outcome.
+        """Pass the input to the code and count the outcome.
 
         Args:
-            shown: the input, for the report.
-            act: gives it to the code; raises Wrong for a wrong result.
-            names: a message must hold one of these texts; empty texts count for nothing.
-            also: errors, besides ValueError and a command line's, that the code documents for the user.
-            must_work: the input is right, so that an error is a failure.
+            shown: input for the report.
+            act: function that passes it to the code, and raises Wrong for a wrong result.
+            names: texts of which a message must hold one; empty texts are ignored.
+            also: errors, in addition to ValueError and a command line's, that the code documents for the user.
+            must_work: whether the input is right, so that an error is a failure.
         """
-        outcome, told = _outcome(act, also)
+        outcome, message = _outcome(act, also)
         names = [name for name in names if name]
-        if outcome == "named error" and names and not any(name in told for name in names):
-            outcome, told = "FAILED", f"the message names none of {names}: {told}"
+        if outcome == "named error" and names and not any(name in message for name in names):
+            outcome, message = "FAILED", f"the message names none of {names}: {message}"
         if outcome == "named error" and must_work:
-            outcome, told = "FAILED", f"a right input is refused: {told}"
+            outcome, message = "FAILED", f"a right input is refused: {message}"
         self.outcomes[outcome] += 1
         if outcome == "FAILED":
             case = sum(self.outcomes.values()) - 1
-            self.failures.append(f"{self.part}, seed {SEED}, case {case}: {str(shown)[:600]}\n    -> {told[:600]}")
+            self.failures.append(f"{self.part}, seed {SEED}, case {case}: {str(shown)[:600]}\n    -> {message[:600]}")
 
     def report(self) -> str:
         """Return one line of counts."""
@@ -86,22 +86,26 @@ class Fuzz:
 
 
 def _outcome(act: Callable[[], object], also: tuple[type[Exception], ...]) -> tuple[str, str]:
-    said = io.StringIO()
+    printed = io.StringIO()
     try:
-        with _limits(), contextlib.redirect_stderr(said):
+        with _limits(), contextlib.redirect_stderr(printed):
             act()
     except SystemExit as error:
         if error.code in (0, None):
             return "right result", ""
         if isinstance(error.code, str):
             return "named error", error.code
-        told = said.getvalue().partition("error: ")[2]
-        return ("named error", told) if told else ("FAILED", f"exit {error.code} without a word: {said.getvalue()}")
+        message = printed.getvalue().partition("error: ")[2]
+        return (
+            ("named error", message)
+            if message
+            else ("FAILED", f"exit {error.code} without a word: {printed.getvalue()}")
+        )
     except (ValueError, *also) as error:
-        told = str(error)
-        unnamed = next((words for words in UNNAMED if words in told), None)
-        if told and (unnamed is None or told.index(unnamed) > 20):  # quoted behind words of ours
-            return "named error", told
+        message = str(error)
+        unnamed = next((words for words in UNNAMED if words in message), None)
+        if message and (unnamed is None or message.index(unnamed) > 20):  # quoted after our words
+            return "named error", message
         return "FAILED", _place(error)
     except Exception as error:
         return "FAILED", _place(error)
@@ -116,7 +120,7 @@ def _place(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _limits() -> Iterator[None]:
-    """Turn a case that takes too much time or memory into an error."""
+    """Raise an error in a case that takes too much time or memory."""
 
     def stop(number: int, frame: Optional[FrameType]) -> None:
         raise TimeoutError(f"took more than {SECONDS} s")

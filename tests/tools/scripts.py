@@ -1,4 +1,4 @@
-"""Loads a script of ``tools/`` as a module, so that a test calls its ``main`` in this process."""
+"""Loader of a script of ``tools/`` as a module, so that a test calls its ``main`` in this process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import ModuleType
 
 
 def load_script(path: Path) -> ModuleType:
-    """Run a script's file as a module of its own."""
+    """Run a script's file as a module, and return it."""
     spec = importlib.util.spec_from_file_location(f"{path.stem}_script", path)
     assert spec is not None
     assert spec.loader is not None

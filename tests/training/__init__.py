@@ -1,4 +1,4 @@
-"""Tiny but whole training runs in this process, on configs of ours."""
+"""Tiny but complete training runs in this process, on our configs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def tiny_camvid(data: Path, work_dir: Path, method: str = "davpt", **options: Any) -> Config:
-    """The CamVid experiment on a ViT of two blocks, an auxiliary head added, one epoch."""
+    """Return the CamVid experiment with a ViT of two blocks, an auxiliary head, and one epoch."""
     cfg = Config.fromfile(CONFIGS / method / "linear_vits14_camvid.py")
     timm_kwargs = dict(img_size=56, embed_dim=32, num_heads=2, depth=2)
     cfg.merge_from_dict(
@@ -47,7 +47,7 @@ def tiny_camvid(data: Path, work_dir: Path, method: str = "davpt", **options: An
 
 
 def by_iterations(cfg: Config, iterations: int) -> Config:
-    """The same experiment in an iteration-based loop."""
+    """Return the same experiment with an iteration-based loop."""
     cfg.train_cfg = dict(type="IterBasedTrainLoop", max_iters=iterations, val_interval=10_000)
     cfg.train_dataloader.sampler = dict(type="InfiniteSampler", shuffle=True)
     cfg.param_scheduler = []
@@ -65,13 +65,13 @@ def train(cfg: Config) -> Runner:
 
 
 def logged(runner: Runner) -> list[dict[str, float]]:
-    """The scalars of each logged training iteration."""
+    """Return the scalars of each logged training iteration."""
     path = Path(runner.log_dir) / "vis_data" / "scalars.json"
     return [row for row in map(json.loads, path.read_text().splitlines()) if "loss" in row]
 
 
 def config_file(cfg: Config, path: Path) -> str:
-    """Write a config to a file, for the command line; each file is an experiment of its own name."""
+    """Write a config to a file, for the command line; each file is an experiment with its own name."""
     cfg = Config(cfg.to_dict())
     cfg.experiment_name = uuid.uuid4().hex
     cfg.pop("launcher", None)

@@ -105,8 +105,8 @@ def test_an_unknown_kind_of_picture_is_refused(tmp_path: Path, capsys: pytest.Ca
     [
         ("nowhere", "nowhere is no folder; give the --work-dir of a training"),
         (".", "below it, these have one: .*run"),
-        ("empty", "mapping.jsonl does not exist. Classes are clustered where they outnumber the prompts"),
-        ("begun", "is empty: classes were not clustered yet"),
+        ("empty", "mapping.jsonl does not exist. Classes are clustered if they outnumber the prompts"),
+        ("begun", "is empty: classes were not clustered"),
         ("broken", "line 1, is no clustering"),
     ],
 )

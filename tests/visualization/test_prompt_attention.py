@@ -79,7 +79,7 @@ def test_zero_start_prompts_take_no_share_and_add_nothing_at_first(start: str, e
     adapters = [dict(type="key_value_prompts", num_prompts=extra)] if extra else []
     model = tiny_vit(prompts=dict(num_prompts=[2, 3], start=start), adapters=adapters).eval()
     images = torch.randn(2, 3, 20, 40, dtype=torch.float64)
-    with pytest.raises(ValueError, match=f"start={start!r} have a softmax of their own"):
+    with pytest.raises(ValueError, match=f"start={start!r} have a separate softmax"):
         prompt_attention(model, images, 0)
     assert torch.equal(prompt_contribution(model, images, -1), torch.zeros(2, 1 + 15, dtype=torch.float64))
     for parameter in (*model.prompts.parameters(), *model.adapters.parameters()):

@@ -1,7 +1,7 @@
 """Paste pieces of real photographs onto others: a small segmentation data set in ADE20K's layout.
 
-The photographs come inside pip packages (scikit-image, scikit-learn), so nothing is downloaded. A class is what a
-photograph shows; every pixel has one, there is no void. Training sees the left 60 % of each photograph, validation the
+The photographs come with pip packages (scikit-image, scikit-learn), so nothing is downloaded. Each photograph is a
+class; every pixel has a class, and there is no void. Training uses the left 60 % of each photograph, validation the
 right 40 %.
 """
 
@@ -36,14 +36,14 @@ PHOTOS = {
     "flower": "flower.jpg",
 }
 CLASSES = tuple(PHOTOS)
-COLUMNS = {"training": (0.0, 0.6), "validation": (0.6, 1.0)}  # the part of each photograph that a split sees
+COLUMNS = {"training": (0.0, 0.6), "validation": (0.6, 1.0)}  # part of each photograph for a split
 HUES = [colorsys.hsv_to_rgb(c / 10, 1 - 0.5 * (c % 2), 1) for c in range(len(CLASSES))]
 OURS = {"images", "annotations", "preview.png", "scenes.json"}
-RECIPE = 2  # stored with the settings: raise it when equal settings would draw other scenes
+RECIPE = 2  # stored with the settings; increase it when equal settings would draw other scenes
 
 
 class Scene(NamedTuple):
-    """An (H, W, 3) uint8 image, its (H, W) uint8 mask, and the whole picture behind each class in it."""
+    """Image (H, W, 3) uint8, its mask (H, W) uint8, and the crop of each class in it."""
 
     image: np.ndarray
     mask: np.ndarray
@@ -51,10 +51,10 @@ class Scene(NamedTuple):
 
 
 def load_photos(split: str) -> list[Image.Image]:
-    """Load the part of each class's photograph that a split sees.
+    """Load the part of each class's photograph for a split.
 
     Raises:
-        FileNotFoundError: If the installed packages lack one.
+        FileNotFoundError: the installed packages lack one.
     """
     folders = [Path(skimage.__file__).parent / "data", Path(sklearn.datasets.__file__).parent / "images"]
     photos = []
@@ -80,13 +80,13 @@ def random_crop(rng: np.random.Generator, photo: Image.Image, size: Sequence[int
 
 
 def scenes(split: str, count: int, seed: int, size: Sequence[int]) -> Iterator[Scene]:
-    """Compose ``count`` scenes of ``size`` (H, W) pixels: a photograph with two to four ellipses of others on it."""
+    """Yield ``count`` scenes of ``size`` (H, W) pixels: a photograph with two to four ellipses of others on it."""
     rng = np.random.default_rng([seed, list(COLUMNS).index(split)])
     photos = load_photos(split)
     short = min(size)
     deck: list[int] = []
     for _ in range(count):
-        # Dealt from a deck, so that a few scenes hold every class.
+        # Classes are drawn in rounds, so that a few scenes hold every class.
         while len(deck) < 5:
             deck += [c for c in rng.permutation(len(CLASSES)).tolist() if c not in deck[-5:]]
         labels = [deck.pop(0) for _ in range(rng.integers(3, 6))]
@@ -130,10 +130,10 @@ def write_preview(folder: Path, size: Sequence[int]) -> None:
 
 
 def is_built(out: Path, settings: dict[str, object]) -> bool:
-    """Whether ``out`` holds these scenes already.
+    """Return whether ``out`` already holds these scenes.
 
     Raises:
-        SystemExit: If it holds something else.
+        SystemExit: it holds something else.
     """
     if not out.exists() or not any(out.iterdir()):
         return False
@@ -147,11 +147,11 @@ def is_built(out: Path, settings: dict[str, object]) -> bool:
 
 
 def remove(folder: Path) -> None:
-    """Delete an earlier build; SystemExit if ``folder`` holds anything that no build writes."""
+    """Delete an earlier build; SystemExit if ``folder`` holds files that no build writes."""
     if folder.exists():
         foreign = sorted({path.name for path in folder.iterdir()} - OURS)
         if foreign:
-            raise SystemExit(f"{folder}: not deleted, for it holds {foreign[0]}; use another --out")
+            raise SystemExit(f"{folder}: not deleted, because it holds {foreign[0]}; use another --out")
         shutil.rmtree(folder)
 
 
@@ -165,7 +165,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="equal seeds draw equal scenes")
     size, axes = [168, 224], ("HEIGHT", "WIDTH")
     parser.add_argument("--size", type=int, nargs=2, metavar=axes, default=size, help="default: 168 224")
-    parser.add_argument("--force", action="store_true", help="replace what a build left in --out")
+    parser.add_argument("--force", action="store_true", help="replace an earlier build in --out")
     args = parser.parse_args(argv)
     if min(args.train, args.val) < 5 or min(args.size) < 128:
         parser.error("needs --train and --val of 5 or more to hold every class, and 128 pixels")

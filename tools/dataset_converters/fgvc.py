@@ -6,10 +6,10 @@
   python tools/dataset_converters/fgvc.py dogs    data/fgvc/Stanford-dogs
   python tools/dataset_converters/fgvc.py cars    data/fgvc/Stanford-cars
 
-Each file is one JSON dict of image path -> class number, as the release numbers them. Oxford Flowers has an official
-validation split, which is kept. The others have none: a tenth of the training images is held out, drawn per class with
-a fixed seed. VPT's own splits (linked from its README) are as large, but other images: where you have those files, keep
-them. Existing files that differ are never replaced without --force.
+Each file is one JSON dict of image path -> class number of the release. Oxford Flowers has an official validation
+split, which is kept. The others have none: a tenth of the training images is held out, drawn per class with a fixed
+seed. VPT's splits (linked from its README) have the same sizes, but other images: if you have those files, keep them.
+Existing files that differ are never replaced without --force.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ Images = Mapping[str, int]
 
 
 def hold_out(images: Images, seed: int) -> tuple[dict[str, int], dict[str, int]]:
-    """Split a tenth off, in every class alike; a class of one image stays where it is trained.
+    """Hold out a tenth of the images of every class; a class with a single image stays in training.
 
-    The tenth is rounded up, which gives VPT's numbers of images (arXiv 2203.12119). The order in which the
-    release lists its images has no influence.
+    The tenth is rounded up, which gives VPT's numbers of images (arXiv 2203.12119). The order in the release's lists
+    has no influence.
 
     Args:
-        images: path -> class number.
-        seed: of the draw.
+        images: class number by path.
+        seed: seed of the draw.
 
     Raises:
-        DataError: too few images for every class to be held out.
+        DataError: there are too few images to hold out some of every class.
     """
     members = Counter(images.values())
     alone = [path for path in images if members[images[path]] == 1]
@@ -57,16 +57,16 @@ def hold_out(images: Images, seed: int) -> tuple[dict[str, int], dict[str, int]]
 
 
 def make_splits(release: Release, seed: int) -> dict[str, Images]:
-    """Return train, val and test; val is the release's own where it has one."""
+    """Return train, val and test; val is that of the release if it has one."""
     train, val = hold_out(release.train, seed) if release.val is None else (release.train, release.val)
     return {"train": train, "val": val, "test": release.test}
 
 
 def report(dataset: str, splits: Mapping[str, Images]) -> list[str]:
-    """Print what was found beside what was published.
+    """Print the numbers of images next to the published ones.
 
     Returns:
-        What differs.
+        Descriptions of the differences.
     """
     published = FGVC_SETS[dataset]
     train, val, test = (splits[split] for split in ("train", "val", "test"))
@@ -84,24 +84,22 @@ def report(dataset: str, splits: Mapping[str, Images]) -> list[str]:
 
 
 def write_splits(root: Path, splits: Mapping[str, Images], force: bool) -> None:
-    """Write the three files, each whole or not at all; equal ones are left alone.
+    """Write the three files atomically; equal ones are kept.
 
     Raises:
-        DataError: a file that holds something else, unless ``force``.
+        DataError: a file has other content, unless ``force``.
     """
     texts = {root / f"{split}.json": json.dumps(images, indent=0) + "\n" for split, images in splits.items()}
     unlike = [path for path, text in texts.items() if path.is_file() and not _holds(path, text)]
     if unlike and not force:
         names = ", ".join(path.name for path in unlike)
-        raise DataError(
-            f"{root}: {names} hold(s) other splits, perhaps VPT's own: keep them, or replace them with --force"
-        )
+        raise DataError(f"{root}: {names} hold(s) other splits, perhaps VPT's: keep them, or replace them with --force")
     for path, text in texts.items():
         if not path.is_file() or path in unlike:
             AtomicLocalBackend().put_text(text, path)
             print(f"  {path}")
         else:
-            print(f"  {path} (was there)")
+            print(f"  {path} (unchanged)")
 
 
 def _holds(path: Path, text: str) -> bool:
@@ -113,16 +111,16 @@ def _holds(path: Path, text: str) -> bool:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line; ``argv`` defaults to ``sys.argv[1:]``."""
-    sources = "where they come from:\n" + "".join(f"  {name}: {p.source}\n" for name, p in RELEASES.items())
+    sources = "sources:\n" + "".join(f"  {name}: {p.source}\n" for name, p in RELEASES.items())
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=sources, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("dataset", choices=RELEASES, help="which of the five")
+    parser.add_argument("dataset", choices=RELEASES, help="one of the five")
     parser.add_argument("root", type=Path, help="folder that the archives were unpacked to")
-    parser.add_argument("--seed", type=int, default=0, help="of the held-out tenth; default: %(default)s")
-    parser.add_argument("--dry-run", action="store_true", help="read the release, say what would be written, and stop")
-    parser.add_argument("--allow-counts", action="store_true", help="go on if the release is not as large as published")
-    parser.add_argument("--force", action="store_true", help="replace splits that are there")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the held-out tenth; default: %(default)s")
+    parser.add_argument("--dry-run", action="store_true", help="read the release, report the output, and stop")
+    parser.add_argument("--allow-counts", action="store_true", help="accept a release with other sizes than published")
+    parser.add_argument("--force", action="store_true", help="replace existing splits")
     args = parser.parse_args(argv)
     try:
         run(args)
@@ -131,10 +129,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Convert as the command line says.
+    """Convert a release.
 
     Raises:
-        DataError: whatever is missing, broken, or in the way, named.
+        DataError: something is missing, broken, or in the way; the message names it.
     """
     release = read_release(args.dataset, args.root)
     splits = make_splits(release, args.seed)
@@ -142,8 +140,8 @@ def run(args: argparse.Namespace) -> None:
     differences = report(args.dataset, splits)
     if differences and not args.allow_counts:
         raise DataError(
-            f"{args.root} is not the release that was published ({'; '.join(differences)}); unpack it again, or go on "
-            f"with --allow-counts.\n{RELEASES[args.dataset].source}"
+            f"{args.root} is not the release that was published ({'; '.join(differences)}); unpack it again, or "
+            f"continue with --allow-counts.\n{RELEASES[args.dataset].source}"
         )
     if args.dry_run:
         print("Dry run: nothing was written.")

@@ -1,14 +1,14 @@
-"""Turn PASCAL Context, as it was released, into the masks and lists that mmseg reads. Needs no ``detail`` package.
+"""Convert the releases of PASCAL Context into masks and lists for mmseg, without the ``detail`` package.
 
 Give VOC2010 (VOCtrainval_03-May-2010.tar) and one of the two releases of the labels:
 
-  --json trainval_merged.json    what mmseg's own converter reads, so what its published results stand on:
+  --json trainval_merged.json    read by mmseg's converter, so used by its published results:
                                  4,996 training and 5,104 validation images
   --mat FOLDER                   the original trainval.tar.gz, with labels.txt: 4,998 and 5,105 images, and masks that
                                  differ from the others in places
 
 It writes VOC2010/SegmentationClassContext/*.png (0 background, 1 to 59 classes) and
-VOC2010/ImageSets/SegmentationContext/{train,val}.txt. Interrupted, it goes on where it stopped when run again.
+VOC2010/ImageSets/SegmentationContext/{train,val}.txt. After an interruption it resumes when run again.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ MARKER = "converted_from.json"
 
 
 def convert(name: str, release: Release, images: Path, masks: Path) -> None:
-    """Write the mask of one image, whole or not at all.
+    """Write the mask of one image atomically.
 
     Raises:
-        DataError: an annotation that cannot be read, or of another size than the JPEG.
+        DataError: the annotation cannot be read, or its size differs from the JPEG's.
     """
     mask = Image.fromarray(release.mask(name))
     with Image.open(images / f"{name}.jpg") as image:
@@ -47,7 +47,7 @@ def convert(name: str, release: Release, images: Path, masks: Path) -> None:
 
 
 def check_source(masks: Path, source: str, force: bool) -> None:
-    """Refuse to go on with masks of the other release, and note down which one these are.
+    """Record the release of the masks, and refuse masks of the other release.
 
     Raises:
         DataError: ``masks`` holds masks of the other release, or of unknown origin.
@@ -62,7 +62,7 @@ def check_source(masks: Path, source: str, force: bool) -> None:
 
 
 def write_lists(voc: Path, splits: dict[str, list[str]]) -> None:
-    """Write the lists of images, each whole or not at all."""
+    """Write the lists of images atomically."""
     folder = voc / "ImageSets" / "SegmentationContext"
     folder.mkdir(parents=True, exist_ok=True)
     for split, names in splits.items():
@@ -71,23 +71,23 @@ def write_lists(voc: Path, splits: dict[str, list[str]]) -> None:
 
 
 def check_missing(release: Release, voc: Path, allow: bool) -> None:
-    """Take out images that lack an annotation, if that is allowed.
+    """Remove images without annotation, if that is allowed.
 
     Raises:
-        DataError: images without JPEG, or without annotation where that is not allowed.
+        DataError: images without JPEG, or images without annotation if that is not allowed.
     """
     images = voc / "JPEGImages"
     jpegs = {path.stem for path in images.glob("*.jpg")}
     lost = [str(images / f"{n}.jpg") for names in release.splits.values() for n in names if n not in jpegs]
     if lost:
         raise DataError(
-            f"{len(lost):,} images are missing, for instance {lost[0]}; unpack VOCtrainval_03-May-2010.tar whole, and "
-            "give its VOC2010 folder"
+            f"{len(lost):,} images are missing, for instance {lost[0]}; unpack VOCtrainval_03-May-2010.tar completely, "
+            "and give its VOC2010 folder"
         )
     if release.missing and not allow:
         raise DataError(
             f"{len(release.missing):,} annotations are missing, for instance {next(iter(release.missing.values()))}; "
-            "unpack the release again, or leave those images out with --allow-missing"
+            "unpack the release again, or omit those images with --allow-missing"
         )
     release.splits = {s: [name for name in names if name not in release.missing] for s, names in release.splits.items()}
 
@@ -98,12 +98,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("voc", type=Path, metavar="VOC2010", help="folder with JPEGImages and ImageSets")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--json", type=Path, metavar="FILE", help="trainval_merged.json")
-    source.add_argument("--mat", type=Path, metavar="FOLDER", help="where trainval.tar.gz was unpacked")
+    source.add_argument("--mat", type=Path, metavar="FOLDER", help="folder that trainval.tar.gz was unpacked to")
     parser.add_argument("--labels", type=Path, metavar="FILE", help="labels.txt, if not beside the .mat files")
     parser.add_argument("--workers", type=int, default=4, help="threads; default: %(default)s")
-    parser.add_argument("--dry-run", action="store_true", help="read the release, say what would be written, and stop")
-    parser.add_argument("--allow-missing", action="store_true", help="leave images without annotation out of the lists")
-    parser.add_argument("--force", action="store_true", help="write every mask anew")
+    parser.add_argument("--dry-run", action="store_true", help="read the release, report the output, and stop")
+    parser.add_argument("--allow-missing", action="store_true", help="omit images without annotation from the lists")
+    parser.add_argument("--force", action="store_true", help="write every mask again")
     args = parser.parse_args(argv)
     if args.workers < 1:
         parser.error(f"--workers must be at least 1, got {args.workers}")
@@ -114,10 +114,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Convert as the command line says.
+    """Convert a release.
 
     Raises:
-        DataError: whatever is missing or broken, named.
+        DataError: something is missing or broken; the message names it.
     """
     release: Release = MergedJson(args.json) if args.json else MatRelease(args.mat, args.voc, args.labels)
     check_missing(release, args.voc, args.allow_missing)
@@ -130,7 +130,7 @@ def run(args: argparse.Namespace) -> None:
             "as published" if len(members) in published else "published: " + " or ".join(map("{:,}".format, published))
         )
         print(f"{split}: {len(members):,} images ({note})")
-    print(f"{masks}: {len(names) - len(todo):,} masks are there, {len(todo):,} to write")
+    print(f"{masks}: {len(names) - len(todo):,} masks exist, {len(todo):,} to write")
     if args.dry_run:
         print("Dry run: nothing was written.")
         return

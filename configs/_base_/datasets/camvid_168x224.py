@@ -20,7 +20,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=(224, 168), keep_ratio=False),
-    dict(type="LoadLabelMap"),  # after Resize: predictions are compared at the masks' own 360 x 480
+    dict(type="LoadLabelMap"),  # after Resize: predictions are compared at the masks' 360 x 480
     dict(type="CheckLabels", num_classes=11),
     dict(type="PackSegInputs"),
 ]

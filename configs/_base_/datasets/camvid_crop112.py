@@ -1,4 +1,4 @@
-# CamVid at 168 x 224, seen through crops of 112 x 112 in training and in testing: a third of the whole image's cost.
+# CamVid at 168 x 224, in crops of 112 x 112 for training and testing: a third of the cost of complete images.
 _base_ = ["camvid_168x224.py"]
 crop_size = (112, 112)
 train_pipeline = [

@@ -1,4 +1,4 @@
-# PASCAL Context, 59 classes and background: 4,996 training and 5,104 validation images. README says where to get it.
+# PASCAL Context, 59 classes and background: 4,996 training and 5,104 validation images. README has its address.
 data_root = "{{$PASCAL_CONTEXT_ROOT:data/VOCdevkit/VOC2010}}"
 train_pipeline = [
     dict(type="LoadImageFromFile"),
@@ -13,7 +13,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=(2048, 512), keep_ratio=True),
-    dict(type="LoadLabelMap"),  # after Resize: predictions are compared at the masks' own size
+    dict(type="LoadLabelMap"),  # after Resize: predictions are compared at the masks' size
     dict(type="CheckLabels", num_classes=60),
     dict(type="PackSegInputs"),
 ]

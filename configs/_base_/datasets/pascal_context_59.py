@@ -1,4 +1,4 @@
-# PASCAL Context, 59 classes: the masks of pascal_context.py, their background (0) read as void (reduce_zero_label).
+# PASCAL Context, 59 classes: the masks of pascal_context.py, with background (0) as void (reduce_zero_label).
 _base_ = ["pascal_context.py"]
 train_pipeline = _base_.train_pipeline
 train_pipeline[2].num_classes = 59  # CheckLabels, after LoadLabelMap has shifted the labels to 0 to 58

@@ -1,4 +1,4 @@
-# Bias (BitFit, arXiv 2106.10199): every bias of the ViT is trained, but for its last norm's, which makes no map.
+# Bias (BitFit, arXiv 2106.10199): every bias of the ViT is trained, except the last norm's, which no map uses.
 model = dict(
     backbone=dict(
         tuned=[

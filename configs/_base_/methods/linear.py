@@ -1,1 +1,1 @@
-# Linear probing: nothing of the ViT is trained.
+# Linear probing: the ViT is not trained.

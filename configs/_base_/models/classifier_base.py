@@ -1,4 +1,4 @@
-# A linear classifier of a frozen ViT's class token, images normalised as ImageNet's. Each trunk says what differs.
+# A linear classifier of a frozen ViT's class token, with ImageNet's normalisation. Each trunk sets differences.
 model = dict(
     type="ImageClassifier",
     data_preprocessor=dict(

@@ -3,7 +3,7 @@
 norm_cfg = dict(type="SyncBN", requires_grad=True)  # plain BN on CPU or one process (tools/train.py says so)
 data_preprocessor = dict(
     type="SegDataPreProcessor",
-    # augreg weights see images in [-1, 1], not ImageNet's mean and deviation
+    # augreg weights need images in [-1, 1], not ImageNet's mean and standard deviation
     mean=[127.5, 127.5, 127.5],
     std=[127.5, 127.5, 127.5],
     bgr_to_rgb=True,

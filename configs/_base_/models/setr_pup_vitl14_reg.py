@@ -1,5 +1,5 @@
-# SETR-PUP on a frozen ViT-L/14 with four registers, DINOv2. It sees images with ImageNet's mean and deviation, in
-# crops of whole patches: 504 = 36 x 14.
+# SETR-PUP on a frozen ViT-L/14 with four registers, DINOv2. Images have ImageNet's mean and standard deviation, in
+# crops of complete patches: 504 = 36 x 14.
 _base_ = "setr_pup_vitl.py"
 data_preprocessor = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], size=(504, 504))
 model = dict(

@@ -1,4 +1,4 @@
-# What every experiment shares: registration, logging, seeds. Hooks stand with the schedule, whose unit they count in.
+# Settings of every experiment: registration, logging, seeds. Hooks are in the schedule, whose unit they count in.
 custom_imports = dict(imports=["davpt_seg"], allow_failed_imports=False)
 default_scope = "mmseg"
 env_cfg = dict(

@@ -1,4 +1,4 @@
-# What every mmpretrain experiment shares.
+# Settings of every mmpretrain experiment.
 custom_imports = dict(imports=["davpt_seg"], allow_failed_imports=False)
 default_scope = "mmpretrain"
 env_cfg = dict(

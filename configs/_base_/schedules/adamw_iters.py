@@ -1,5 +1,5 @@
-# AdamW for 400 iterations (iters=... for more) with 20 of warm-up, cosine, one rate for all that learns: lr=..., and
-# head_lr=... where the head shall have another. For benchmarks: it can be resumed, and validates only at the end.
+# AdamW for 400 iterations (iters=... for more) with 20 of warm-up, cosine, one rate for all parameters: lr=..., and
+# head_lr=... for another rate of the head. For benchmarks: it can be resumed, and validates only at the end.
 optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-3, weight_decay=1e-4))
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.01, begin=0, end=20, by_epoch=False),

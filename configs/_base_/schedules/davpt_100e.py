@@ -1,5 +1,5 @@
-# DA-VPT's released recipe for recognition (arXiv 2505.23694): AdamW, 100 epochs with 10 of warm-up, cosine to 1e-9,
-# values clipped at 10, batches of 16 classes x 2 images. Rates and decays come from _base_/hyperparameters.csv.
+# DA-VPT's released recipe for image classification (arXiv 2505.23694): AdamW, 100 epochs with 10 of warm-up, cosine to
+# 1e-9, values clipped at 10, batches of 16 classes x 2 images. Rates and decays come from _base_/hyperparameters.csv.
 train_dataloader = dict(
     batch_size=32, sampler=dict(_delete_=True, type="PKSampler", batch_size=32, classes_per_batch=16)
 )

@@ -1,4 +1,4 @@
-# AdamW for some two minutes on two CPU cores; prompts learn at five times the head's rate.
+# AdamW for about two minutes on two CPU cores; prompts learn at five times the head's rate.
 optim_wrapper = dict(
     type="OptimWrapper",
     optimizer=dict(type="AdamW", lr=1e-3, weight_decay=1e-4),

@@ -1,4 +1,4 @@
-# The released segmentation schedule, as far as it was released: SGD, head at ten times the prompts' rate, no decay.
+# The released part of the segmentation schedule: SGD, head at ten times the prompts' rate, no decay.
 optim_wrapper = dict(
     type="OptimWrapper",
     optimizer=dict(type="SGD", lr=1e-3, momentum=0.9, weight_decay=0.0),

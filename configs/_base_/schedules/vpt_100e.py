@@ -1,5 +1,5 @@
 # The recipe of VPT (arXiv 2203.12119): SGD with momentum, 100 epochs with 10 of warm-up, cosine, batches of 128.
-# The rate is yours to say (lr=...): VPT searches for it, task by task.
+# Set the rate yourself (lr=...): VPT searches for it, task by task.
 _base_ = "davpt_100e.py"
 train_dataloader = dict(batch_size=128, sampler=dict(_delete_=True, type="DefaultSampler", shuffle=True))
 optim_wrapper = dict(

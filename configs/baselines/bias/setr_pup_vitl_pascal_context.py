@@ -1,4 +1,4 @@
-# Bias (BitFit): every bias of the ViT is trained, but for its last norm's, which makes no map;
+# Bias (BitFit): every bias of the ViT is trained, except the last norm's, which no map uses;
 # SETR-PUP on ViT-L/16, PASCAL Context (59 classes and background).
 _base_ = ["../linear/setr_pup_vitl_pascal_context.py"]
 model = dict(

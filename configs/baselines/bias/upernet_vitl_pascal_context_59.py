@@ -1,4 +1,4 @@
-# Bias (BitFit): every bias of the ViT is trained, but for its last norm's, which makes no map;
+# Bias (BitFit): every bias of the ViT is trained, except the last norm's, which no map uses;
 # UPerNet on ViT-L/16, PASCAL Context (59 classes).
 _base_ = ["../linear/upernet_vitl_pascal_context_59.py"]
 model = dict(

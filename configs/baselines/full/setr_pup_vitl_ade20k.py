@@ -1,3 +1,3 @@
-# Full fine-tuning: the whole ViT is trained; SETR-PUP on ViT-L/16, ADE20K.
+# Full fine-tuning: the complete ViT is trained; SETR-PUP on ViT-L/16, ADE20K.
 _base_ = ["../linear/setr_pup_vitl_ade20k.py"]
 model = dict(backbone=dict(frozen=False, trunk_mode="train", drop_path_rate=0.1))

@@ -1,1 +1,1 @@
-"""Plans: a typed schema of what they may say, and the studies that they mean. Nothing here imports torch."""
+"""Plans: a typed schema, and the studies that a plan describes. Nothing here imports torch."""

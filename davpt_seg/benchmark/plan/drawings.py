@@ -35,7 +35,7 @@ VariantName = Annotated[str, PlainValidator(_variant)]
 
 
 class Figure(Part):
-    """The form of DA-VPT's Fig. 4: a line for each series, and variants without the axis as horizontal lines."""
+    """Figure as DA-VPT's Fig. 4: a line for each series, and variants without the axis as horizontal lines."""
 
     series: Many[Annotated[Series, PlainValidator(_series)]] = Field(description="lines: names of entries with `over`")
     baselines: Many[VariantName] = Field(default=(), description="horizontal lines: names of methods or variants")
@@ -51,7 +51,7 @@ class Figure(Part):
 
 
 class Table(Part):
-    """The form of DA-VPT's Table 4: check marks for the components of each variant, what they bring and cost."""
+    """Table as DA-VPT's Table 4: check marks for the components of each variant, scores and costs."""
 
     rows: dict[VariantName, Many[StrictStr]] = Field(
         description="components by variant; the others are compared with the first"
@@ -66,5 +66,5 @@ class Table(Part):
         return rows
 
     def components(self) -> tuple[str, ...]:
-        """List all components, in the order in which they come."""
+        """List all components, in order of appearance."""
         return tuple(dict.fromkeys(each for row in self.rows.values() for each in row))

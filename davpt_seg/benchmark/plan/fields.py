@@ -15,29 +15,28 @@ from .parts import LONGEST, check_keys, shortened
 
 Value = Union[int, float, str]
 WORDS = tuple(dict.fromkeys(word.name for word in EXPERIMENT_WORDS if not word.by_runner))
-LONGEST_FILE = 100  # bytes of a figure's name, beside which its file has a trunk's
+LONGEST_FILE = 100  # bytes of a figure's name; its file's name has a trunk's name, too
 SEEDS = dict(vtab=5, fgvc=1, segmentation=3)
 MOST_SEEDS = 10_000
-MOST_SEED = 2**32 - 1  # of NumPy
-# What an option must not touch, or the search could see test images.
+MOST_SEED = 2**32 - 1  # NumPy's limit
+# Keys that options must not change, or the search could see test images.
 PROTECTED = (
     *("val_dataloader.dataset", "test_dataloader", "val_evaluator", "test_evaluator"),
     *("train_dataloader.dataset", "randomness.seed"),
 )
-ALLOWED = "train_dataloader.dataset.pipeline"  # how images are augmented is not which images they are
+ALLOWED = "train_dataloader.dataset.pipeline"  # augmentation does not choose images
 T = TypeVar("T")
 
 
 def check_folder(name: str) -> str:
-    """Return a name whose folder lies below the work dir: not ``../x``, ``/x``.
+    """Return a name after a check that its folder is below the work dir: not ``../x``, ``/x``.
 
     Raises:
-        InputError: another.
+        InputError: the folder is not below the work dir.
     """
     for part in name.split("/"):
         if not re.fullmatch(r"[\w+.-]*[\w+-][\w+.-]*", part) or len(part.encode()) > LONGEST:
-            told = shortened(name)
-            raise InputError(f"{told} is no name; a name becomes a folder: use letters, digits and _ - + .")
+            raise InputError(f"{shortened(name)} is no name; a name becomes a folder: use letters, digits and _ - + .")
     return name
 
 
@@ -54,10 +53,10 @@ def _check_file_name(name: str) -> str:
 
 
 def check_option(option: Any) -> str:
-    """Return a ``KEY=VALUE`` of the config that does not change which images are seen.
+    """Return a ``KEY=VALUE`` of the config after a check that it does not change which images are seen.
 
     Raises:
-        InputError: another.
+        InputError: the option does, or is no ``KEY=VALUE``.
     """
     if not isinstance(option, str) or "=" not in option:
         raise InputError(f"{shortened(option)} is no KEY=VALUE")
@@ -65,12 +64,12 @@ def check_option(option: Any) -> str:
     if not f"{key}.".startswith(f"{ALLOWED}.") and any(
         f"{key}.".startswith(f"{name}.") or name.startswith(f"{key}.") for name in PROTECTED
     ):
-        raise InputError(f"{key} decides which images or seeds a run sees, which is the protocol's to set")
+        raise InputError(f"{key} chooses images or seeds of a run, which only the protocol sets; remove it")
     return option
 
 
 def number(value: Any) -> Value:
-    """Return a number or a word; YAML takes ``1e-3`` for a string, and requires ``1.0e-3``."""
+    """Return a number or a text; YAML reads ``1e-3`` as text, and requires ``1.0e-3``."""
     for kind in (int, float) if isinstance(value, str) else ():
         try:
             value = kind(value)
@@ -79,7 +78,7 @@ def number(value: Any) -> Value:
             continue
     endless = value >> 63 not in (0, -1) if type(value) is int else type(value) is float and not math.isfinite(value)
     if type(value) not in (int, float, str) or endless:
-        raise InputError(f"must be a number or a word, got {shortened(value)}")
+        raise InputError(f"must be a number or a text, got {shortened(value)}")
     return value
 
 
@@ -92,7 +91,7 @@ def real(value: Any) -> float:
 
 
 def value_of(key: str, value: Any) -> Value:
-    """Return the value of a word, which must not bring further words (``1e-3,split=final``); of a config's key, any."""
+    """Return the value of a word, which must hold no further words (``1e-3,split=final``), or of a config's key."""
     try:
         found = number(value)
     except InputError as error:
@@ -108,7 +107,7 @@ def _words(content: Any) -> dict[str, Value]:
 
 
 def check_words_and_keys(content: Any) -> Any:
-    """Return a mapping by words and by keys of the config, which have a dot."""
+    """Return a mapping with words and keys of the config (with a dot) as keys."""
     dotted = [key for key in content if isinstance(key, str) and "." in key] if isinstance(content, Mapping) else []
     check_keys(content, (*WORDS, *dotted))
     for key in dotted:
@@ -149,15 +148,15 @@ def _seeds_of(seeds: Any) -> tuple[int, ...]:
         and all(type(seed) is int and 0 <= seed <= MOST_SEED for seed in seeds)
     ):
         return tuple(dict.fromkeys(seeds))
-    raise InputError(f"must be a list of numbers, or how many (5 means 0 to 4), got {shortened(seeds)}")
+    raise InputError(f"must be a list of numbers, or their count (5 means 0 to 4), got {shortened(seeds)}")
 
 
 def within(low: int, high: int) -> AfterValidator:
-    """Return a check of a number's size."""
+    """Return a check of a number's range."""
 
     def check(number: int) -> int:
         if not low <= number <= high:
-            raise InputError(f"must be a whole number from {low} to {high}, got {shortened(number)}")
+            raise InputError(f"must be an integer from {low} to {high}, got {shortened(number)}")
         return number
 
     return AfterValidator(check)

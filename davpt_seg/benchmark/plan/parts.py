@@ -1,4 +1,4 @@
-"""Mappings of a plan, and messages about keys and values that do not fit."""
+"""Mappings of a plan, and messages about wrong keys and values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...errors import InputError, nearest
 from ...experiments.words import BY_RUNNER
 
 EXPECTED = {
-    "int_type": "a whole number",
+    "int_type": "an integer",
     "bool_type": "true or false",
     "string_type": "a text",
     "dict_type": "a mapping",
@@ -26,7 +26,7 @@ _REPR.maxlevel, _REPR.maxdict, _REPR.maxlist, _REPR.maxstring, _REPR.maxother = 
 
 
 class Part(BaseModel):
-    """A mapping in a plan. Unknown keys are refused; a key without a value counts as absent."""
+    """Mapping in a plan. Unknown keys are refused; a key without a value counts as absent."""
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, allow_inf_nan=False, defer_build=True)
 
@@ -41,13 +41,13 @@ def read(model: type[M], content: Any, name: str = "", searched: Collection[str]
     """Read a mapping of a plan.
 
     Args:
-        model: its type.
-        content: mapping as YAML has it.
-        name: what messages call it; a plan by default.
-        searched: keys that the command line searches, which methods then neither fix nor search.
+        model: type of the mapping.
+        content: mapping as YAML reads it.
+        name: name for messages; a plan by default.
+        searched: keys that the command line searches; methods then neither fix nor search them.
 
     Raises:
-        InputError: a key or value does not fit; the message names the first such.
+        InputError: a key or value is wrong; the message names the first one.
     """
     try:
         return model.model_validate(content, context={"searched": searched})
@@ -95,10 +95,10 @@ def shortened(value: Any) -> str:
 
 
 def check_keys(content: Any, known: Collection[str]) -> None:
-    """Refuse what is no mapping, and unknown keys.
+    """Refuse content that is no mapping, and unknown keys.
 
     Raises:
-        InputError: such; the message holds the nearest known key.
+        InputError: no mapping, or an unknown key; the message holds the nearest known key.
     """
     if not isinstance(content, Mapping):
         raise InputError(f"must be a mapping, got {shortened(content)}")

@@ -1,4 +1,4 @@
-"""The studies of a plan, and what is drawn of them."""
+"""Studies of a plan, and their figures and tables."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from .study import Study
 from .tasks import benchmark_of, expand
 from .variants import Series
 
-# Learning rates where a plan names none: ours, around those of the released configs. A whole trunk bears a hundredth.
+# Default learning rates: ours, around those of the released configs. A fully tuned trunk needs a hundredth.
 RATES = (5e-4, 1e-3, 5e-3, 1e-2)
 FULL_RATES = (5e-6, 1e-5, 5e-5, 1e-4)
-COUNTS = ("prompts", "guided_prompts", "model.backbone.prompts.num_prompts")  # numbers of the prompts that are measured
+COUNTS = ("prompts", "guided_prompts", "model.backbone.prompts.num_prompts")  # numbers of the measured prompts
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class Drawings:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a plan asks for.
+    """Studies and drawings of a plan.
 
     Args:
-        studies: all tasks, of each all trunks, of each all methods and variants.
-        series: of variants, by name.
-        drawings: figures and tables of them.
+        studies: studies, ordered by task, then trunk, then method or variant.
+        series: series of variants, by name.
+        drawings: figures and tables of the studies.
     """
 
     studies: list[Study]
@@ -48,18 +48,18 @@ class Plan:
     drawings: Drawings
 
     def narrowed(self, tasks: Sequence[str], trunks: Sequence[str], names: Sequence[str]) -> Plan:
-        """Return the part that the command line names: tasks or groups, trunks, and methods, variants or series.
+        """Return the part of the plan with these tasks or groups, trunks, and methods, variants or series.
 
         Raises:
-            InputError: the plan has no such.
+            InputError: the plan lacks one of them.
         """
         found = self.studies
         series = {name: tuple(each.points.values()) for name, each in self.series.items()}
         groups = {name: expand([name]) for name in tasks}
-        for key, wanted, means in (("task", tasks, groups), ("trunk", trunks, {}), ("name", names, series)):
+        for key, names_given, means in (("task", tasks, groups), ("trunk", trunks, {}), ("name", names, series)):
             there = dict.fromkeys(getattr(study, key) for study in found)
             chosen: set[str] = set()
-            for name in wanted or there:
+            for name in names_given or there:
                 meant = there.keys() & means.get(name, (name,))
                 if not meant:
                     known = (*there, *(series if key == "name" else ()))
@@ -70,10 +70,10 @@ class Plan:
 
 
 def plan_of(content: Union[PlanFile, Mapping[str, Any]]) -> Plan:
-    """Turn a plan into its studies.
+    """Return the studies of a plan.
 
     Raises:
-        InputError: an unknown key or name, or a value that does not fit; the message says where and what was meant.
+        InputError: an unknown key or name, or a wrong value; the message names the place and similar names.
     """
     file = content if isinstance(content, PlanFile) else read(PlanFile, content)
     for key in ("tasks", "trunks", "methods"):
@@ -92,13 +92,13 @@ def plan_of(content: Union[PlanFile, Mapping[str, Any]]) -> Plan:
 def _method(name: str, method: Method, file: PlanFile) -> dict[str, Any]:
     """Return what the studies of a method or variant have in common."""
     where = f"method {name!r}"
-    own = method.grid or {}  # searched by this method alone, so that the plan may fix it for the others
+    own = method.grid or {}  # searched only by this method, so that the plan may fix it for the others
     words = {**{key: value for key, value in file.common.items() if key not in own}, **method.words}
     grid = file.grid if method.grid is None else method.grid
     if grid is None:
         grid = {} if "lr" in words else {"lr": FULL_RATES if method.method == "full" else RATES}
     if both := sorted(grid.keys() & words.keys()):
-        raise InputError(f"{where}: {', '.join(both)} both fixed and searched; take it out of one of them")
+        raise InputError(f"{where}: {', '.join(both)} both fixed and searched; remove it from one of them")
     check_importance(where, method.importance, (*words, *grid), tuple(grid))
     return dict(
         method=method.method,
@@ -119,7 +119,7 @@ def _sha256(path: str) -> str:
 def check_importance(
     where: str, importance: Optional[Mapping[str, Value]], named: Sequence[str], searched: Sequence[str]
 ) -> None:
-    """See that prompts are pruned by importances, and that the run that measures them has a value of each word."""
+    """Check that pruning has importances, and that the run that measures them has a value of each word."""
     if importance is None:
         if asked := [key for key in named if key in PRUNING]:
             raise InputError(
@@ -135,8 +135,8 @@ def check_importance(
         )
     if counts := [key for key in (*importance, *searched) if key in COUNTS]:
         raise InputError(
-            f"{where}: {counts[0]} must be the same in the run that measures importance and in those that are pruned "
-            "by it; fix it among the words of the method"
+            f"{where}: {counts[0]} must be the same in the run that measures importance and in the pruned runs; fix it "
+            "among the words of the method"
         )
     if shares := [key for key in importance if key in PRUNING]:
-        raise InputError(f"{where}, importance: take out {', '.join(shares)}; that run has all prompts")
+        raise InputError(f"{where}, importance: remove {', '.join(shares)}; that run has all prompts")

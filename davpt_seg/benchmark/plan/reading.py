@@ -1,4 +1,4 @@
-"""Files of plans and of settings: on what (tasks, trunks, seeds, words) a plan of variants is run."""
+"""Reading of plan files, and of settings: tasks, trunks, seeds and words for a plan of variants."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .schema import PlanFile, Setting
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads YAML, but neither a key that is there twice, which hides a value, nor a list that holds itself."""
+    """YAML loader that refuses a key that appears twice, which hides a value, and a list that holds itself."""
 
     def construct_document(self, node: yaml.Node) -> Any:
         return self.construct_object(node, deep=True)  # refuses recursive nodes
@@ -26,7 +26,7 @@ class _Loader(yaml.SafeLoader):
         keys = Counter((key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode))
         for (tag, key), count in keys.items():
             if count > 1 and tag != "tag:yaml.org,2002:merge":
-                raise yaml.constructor.ConstructorError(None, None, f"{key!r} is there twice", node.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, f"{key!r} appears twice", node.start_mark)
         return super().construct_mapping(node, deep)
 
 
@@ -34,7 +34,7 @@ def read_yaml(path: Path) -> Any:
     """Read a file of a plan or a setting.
 
     Raises:
-        InputError: it cannot be read, or is no mapping.
+        InputError: the file cannot be read, or is no mapping.
     """
     name = f"plan {str(path)!r}"
     try:
@@ -49,24 +49,26 @@ def read_yaml(path: Path) -> Any:
 
 
 def read_plan(path: Path, setting: Optional[str] = None, typed: Optional[PlanFile] = None) -> PlanFile:
-    """Read a plan, put it over its setting if it has any, and what is typed over both.
+    """Read a plan and merge it with its setting, if it has any, and the command line.
+
+    The command line takes precedence over the plan, and the plan over the setting.
 
     Args:
-        path: of the plan.
-        setting: one of those that the plan lists; by default the first.
-        typed: what the command line says.
+        path: path of the plan.
+        setting: one of the plan's settings; by default the first.
+        typed: content of the command line.
 
     Returns:
-        The plan, whose ``settings`` are the one that was taken.
+        The plan, whose ``settings`` hold only the chosen one.
 
     Raises:
-        InputError: either cannot be read, or the plan does not list that setting.
+        InputError: a file cannot be read, or the plan does not list that setting.
     """
     typed = PlanFile() if typed is None else typed
     plan = read(PlanFile, read_yaml(path), searched=tuple(typed.grid or ()))
     if setting is not None and setting not in plan.settings:
-        told = nearest(setting, plan.settings) if plan.settings else "it lists none under settings"
-        raise InputError(f"plan {path.stem!r} has no setting {setting!r}; {told}")
+        known = nearest(setting, plan.settings) if plan.settings else "it lists none under settings"
+        raise InputError(f"plan {path.stem!r} has no setting {setting!r}; {known}")
     chosen = plan.settings[:1] if setting is None else (setting,)
     for name in chosen:
         plan = plan.over(_read_setting(path, name))
@@ -83,14 +85,14 @@ def _read_setting(plan: Path, name: str) -> Setting:
 
 
 def known_plans() -> dict[str, Path]:
-    """Return the plans that come with us, by name."""
+    """Return the plans of this package, by name."""
     folder = config_root() / "benchmarks"
     paths = [*sorted(folder.glob("*.yaml")), *sorted(folder.glob("ablations/*.yaml"))]
     return {path.relative_to(folder).with_suffix("").as_posix(): path for path in paths}
 
 
 def find_plan(path_or_name: str) -> Path:
-    """Find a plan: a file, or the name of one that comes with us."""
+    """Find a plan: a file, or the name of one of ours."""
     if osp.isfile(path_or_name):  # Path.is_file raises on a name that is too long
         return Path(path_or_name)
     known = known_plans()

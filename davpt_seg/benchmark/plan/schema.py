@@ -1,4 +1,4 @@
-"""What a plan may say: one class for each mapping in its file."""
+"""Schema of a plan: one class for each mapping in its file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SEARCH_SEED = 100  # no reported run has it
 
 
 def _method(method: str) -> str:
-    """See that each of the methods that are joined by ``+`` is one of ours, or the path of a file that exists."""
+    """Check that each of the methods joined by ``+`` is one of ours, or the path of a file that exists."""
     known = sorted(path.stem for path in (config_root() / "_base_" / "methods").glob("*.py"))
     for part in method.split("+"):
         if re.search("[,=]", part):
@@ -35,7 +35,7 @@ def _method(method: str) -> str:
 
 
 class Setting(Part):
-    """Keys of a plan, and of the file of a setting: tasks, trunks, and what holds for all runs."""
+    """Keys of a plan and of a setting's file: tasks, trunks, and options of all runs."""
 
     tasks: Names = Field(default=(), description="tasks, or groups of tasks")
     trunks: Names = Field(default=(), description="ViTs")
@@ -52,7 +52,7 @@ class Setting(Part):
 
 
 class Method(Part):
-    """A method or variant: its words beside the keys below."""
+    """Method or variant, with its words in addition to the keys below."""
 
     method: Annotated[StrictStr, AfterValidator(_method)] = Field(
         description="name or `.py` file of a method, or several joined by `+`; by default the entry's name"
@@ -75,7 +75,7 @@ class Method(Part):
 
 
 class PlanFile(Setting):
-    """A plan as its file or the command line has it."""
+    """Plan as read from its file or the command line."""
 
     settings: Names = Field(default=(), description="settings to run on; `--setting` chooses, by default the first")
     methods: dict[FolderName, Method] = Field(default={}, description="list of methods: `name`, or `name: {settings}`")
@@ -102,7 +102,7 @@ class PlanFile(Setting):
         return given
 
     def over(self, other: Setting) -> PlanFile:
-        """Return this plan with what another one says and this one does not; words and options of both are joined."""
+        """Return this plan, completed by another one's keys; words and options of both are joined."""
         kept = {key: getattr(other, key) for key in other.model_fields_set - self.model_fields_set}
         both = dict(
             common={**other.common, **self.common},

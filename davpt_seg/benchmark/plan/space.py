@@ -1,4 +1,4 @@
-"""What a search tries: a grid of values, or ranges."""
+"""Search space: a grid of values, or ranges."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MOST_TRIALS = 100_000
 
 
 class Trial(NamedTuple):
-    """Hyper-parameters that are tried or were: number in the order of trying, and score where it is known."""
+    """Trial of hyper-parameters: its number in the order of trying, and its score if known."""
 
     number: int
     parameters: dict[str, Value]
@@ -39,7 +39,7 @@ class Trial(NamedTuple):
 
 
 class Range(Part):
-    """Numbers between two ends, uniform on a logarithmic scale or on a linear one."""
+    """Range of numbers, uniform on a logarithmic or a linear scale."""
 
     low: Annotated[float, PlainValidator(real)] = Field(description="lower end")
     high: Annotated[float, PlainValidator(real)] = Field(description="upper end")
@@ -84,15 +84,15 @@ Axes = Annotated[dict[str, Axis], BeforeValidator(check_words_and_keys), AfterVa
 
 @dataclass(frozen=True)
 class Space:
-    """The hyper-parameters of a search, each with its values or its range.
+    """Hyper-parameters of a search, each with its values or its range.
 
     Args:
         axes: values or range by name: a word of an experiment (``lr``), or a key of its config, which has a dot.
         sampler: ``grid`` tries every combination, in order; ``tpe`` is Optuna's tree-structured Parzen estimator.
-        trials: how many are tried; for a grid, all.
+        trials: number of trials; for a grid, all.
 
     Raises:
-        InputError: the sampler is unknown or does not fit.
+        InputError: the sampler is unknown or does not fit the axes.
     """
 
     axes: Mapping[str, Union[tuple[Value, ...], Range]]
@@ -120,7 +120,7 @@ class Space:
 
     @property
     def searched(self) -> bool:
-        """Whether there is anything to choose from: no axis, or one value each, needs no trial."""
+        """Return whether there is anything to choose; no axis, or one value each, needs no trial."""
         return any(isinstance(axis, Range) or len(axis) > 1 for axis in self.axes.values())
 
     def points(self) -> list[dict[str, Value]]:
@@ -129,11 +129,11 @@ class Space:
         return [dict(zip(self.axes, point)) for point in itertools.product(*values)]
 
     def example(self) -> dict[str, Value]:
-        """Return a point of it."""
+        """Return a point of the space."""
         return {name: axis.low if isinstance(axis, Range) else axis[0] for name, axis in self.axes.items()}
 
     def edges(self, parameters: Parameters) -> tuple[str, ...]:
-        """Name the parameters that stand at an end of their values, so that better ones may lie beyond."""
+        """Return the parameters at an end of their values, where better ones may lie beyond."""
         ends = {}
         for name, axis in self.axes.items():
             numbers = [] if isinstance(axis, Range) else [value for value in axis if not isinstance(value, str)]
@@ -141,11 +141,11 @@ class Space:
         return tuple(name for name, value in parameters.items() if value in ends.get(name, ()))
 
     def as_json(self) -> dict[str, Any]:
-        """Describe it for the files of a work dir."""
+        """Describe the space for the files of a work dir."""
         axes = {name: axis.model_dump() if isinstance(axis, Range) else list(axis) for name, axis in self.axes.items()}
         return dict(sampler=self.sampler, axes=axes, trials=self.count)
 
     def digest(self) -> str:
-        """Tell spaces apart in a few letters; how many trials does not matter."""
+        """Return a few letters that identify the space, whatever its number of trials."""
         content = json.dumps([self.sampler, list(self.as_json()["axes"].items())])
         return hashlib.sha256(content.encode()).hexdigest()[:8]

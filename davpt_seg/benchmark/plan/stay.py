@@ -1,4 +1,4 @@
-"""The prompts that stay in a run with pruning, as an option of its config."""
+"""Config option with the prompts that stay in a run with pruning."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .fields import Value
 def stay(file: Path, words: Mapping[str, Value]) -> str:
     """Return the option of a run whose least important prompts and segments are removed.
 
-    It has the prompts themselves, not the file's name, so that a run needs no file, and is known by what it trains.
+    The option lists the prompts, not the file's name, so that a run needs no file and is identified by what it trains.
 
     Args:
-        file: importances, as ``davpt-seg train --importance`` writes them.
-        words: ``prompt_share``, ``segment_share`` and ``rank_by``, each by default as in an experiment.
+        file: importances that ``davpt-seg train --importance`` wrote.
+        words: values of ``prompt_share``, ``segment_share`` and ``rank_by``; defaults are those of an experiment.
 
     Raises:
         InputError: the file cannot be read or is incomplete, or a share leaves nothing.

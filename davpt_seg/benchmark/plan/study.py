@@ -1,4 +1,4 @@
-"""A study: one method on one task and trunk; and its runs."""
+"""Study of one method on one task and trunk, and its runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .fields import Value
 from .space import Parameters, Space
 from .tasks import benchmark_of
 
-# Of a run's config by stage. No run before the final ones can see the test images: split=choose has none.
+# Split of a run's config by stage. No run before the final ones can see test images: split=choose has none.
 SPLITS = dict(whole="choose", search="choose", final="final")
 
 
@@ -22,18 +22,18 @@ class Study:
     """One method on one task and trunk: searched on the validation split, then trained once per seed and tested.
 
     Args:
-        task: ``vtab/dtd``, ``ade20k``.
-        trunk: ``vitb_in21k``.
-        name: of the method or of a variant of it; a row of tables and a folder.
-        method: the ``method=`` word.
-        words: further words that hold for all runs.
-        cfg_options: ``KEY=VALUE`` that hold for all runs.
-        amp: mixed precision.
-        space: what the search tries.
-        seeds: of the final runs.
-        search_seed: of the search's runs.
-        importance: words of the run before the search that measures the importance of its prompts; None for none.
-        method_files: SHA-256 of the method's files by path, where it is not one of ours.
+        task: name such as ``vtab/dtd``, ``ade20k``.
+        trunk: name such as ``vitb_in21k``.
+        name: name of the method or of a variant of it; a row of tables and a folder.
+        method: value of the word ``method``.
+        words: further words of all runs.
+        cfg_options: ``KEY=VALUE`` options of all runs.
+        amp: whether to use mixed precision.
+        space: values that the search tries.
+        seeds: seeds of the final runs.
+        search_seed: seed of the search's runs.
+        importance: words of a run before the search, which measures the importance of its prompts; None for none.
+        method_files: SHA-256 of the method's files by path, for methods that are not ours.
     """
 
     task: str
@@ -51,12 +51,12 @@ class Study:
 
     @property
     def key(self) -> str:
-        """Its folder below the work dir."""
+        """Return the study's folder below the work dir."""
         return f"{self.task}/{self.trunk}/{self.name}"
 
     @property
     def head(self) -> str:
-        """What reads the trunk: ``classifier``, or segmentation's ``upernet``, ``setr_pup``, ``linear``."""
+        """Return the head on the trunk: ``classifier``, or segmentation's ``upernet``, ``setr_pup``, ``linear``."""
         task = SEGMENTATION if benchmark_of(self.task) == SEGMENTATION else CLASSIFICATION
         return str(self.words.get("head", words_of(task)["head"].default))
 
@@ -65,7 +65,7 @@ class Study:
         return Run(self, "whole", dict(self.importance or {}), self.search_seed)
 
     def search_run(self, parameters: Parameters) -> Run:
-        """Return the run that tries some hyper-parameters: trained and scored on the validation protocol."""
+        """Return the run that tries hyper-parameters: trained and scored on the validation protocol."""
         return Run(self, "search", dict(parameters), self.search_seed)
 
     def final_run(self, parameters: Parameters, seed: int) -> Run:
@@ -73,7 +73,7 @@ class Study:
         return Run(self, "final", dict(parameters), seed)
 
     def definition(self) -> dict[str, Any]:
-        """Describe all that its figures depend on, but for the seeds."""
+        """Describe all that the study's results depend on, except seeds."""
         return dict(
             method=self.method,
             words=dict(self.words),
@@ -88,14 +88,14 @@ class Study:
 
 @dataclass(frozen=True)
 class Run:
-    """One training run of a study.
+    """Training run of a study.
 
     Args:
-        study: what it belongs to.
+        study: study of the run.
         stage: ``whole``, ``search`` or ``final``.
-        parameters: values by word, or by key of the config, beside the study's.
-        seed: seed of its random numbers.
-        stay: option of the config with the prompts that stay, in place of the words of pruning; empty before their
+        parameters: values by word, or by key of the config, in addition to the study's.
+        seed: random seed.
+        stay: option of the config with the prompts that stay, in place of the words of pruning; empty before
             importance is measured, and in studies without pruning.
     """
 
@@ -107,17 +107,17 @@ class Run:
 
     @property
     def key(self) -> str:
-        """Its folder below the work dir: STUDY/whole, STUDY/search/PARAMETERS, or STUDY/final/seed=SEED."""
+        """Return the folder below the work dir: STUDY/whole, STUDY/search/PARAMETERS, or STUDY/final/seed=SEED."""
         if self.stage == "whole":
             return f"{self.study.key}/whole"
         name = f"seed={self.seed}" if self.stage == "final" else folder_name(self.parameters)
         return f"{self.study.key}/{self.stage}/{name}"
 
     def words(self, pruned: bool = True) -> str:
-        """Return its experiment in words, as tools/train.py takes them; with those of pruning, if it has them."""
+        """Return the words of the run's experiment, for tools/train.py; with those of pruning, if it has them."""
         study, named = self.study, self.named()
         words = dict(method=study.method, trunk=study.trunk, data=study.task, split=SPLITS[self.stage])
-        if "train_images" in named:  # each seed draws images of its own, the same for all methods
+        if "train_images" in named:  # each seed draws other images, the same for all methods
             words["subset_seed"] = str(self.seed)
         omitted = PRUNING if self.stay or not pruned else ()
         return ",".join(f"{name}={value}" for name, value in {**words, **named}.items() if name not in omitted)
@@ -129,19 +129,19 @@ class Run:
         return {name: named[name] for name in named if self.stage != "whole" or name not in PRUNING}
 
     def options(self) -> list[str]:
-        """Return its ``--cfg-options``."""
+        """Return the run's ``--cfg-options``."""
         searched = [f"{name}={value}" for name, value in self.parameters.items() if "." in name]
-        # No final run validates, so options of validation have nothing to change in it.
+        # No final run validates, so it has no options of validation.
         fixed = [each for each in self.study.cfg_options if self.stage != "final" or not each.startswith("val_")]
         return [f"randomness.seed={self.seed}", *fixed, *searched, *filter(None, [self.stay])]
 
     def definition(self) -> dict[str, Any]:
-        """Describe it for its folder."""
+        """Describe the run for its folder."""
         return dict(stage=self.stage, words=self.words(), cfg_options=self.options(), amp=self.study.amp)
 
 
 def folder_name(parameters: Parameters, limit: Optional[int] = 150) -> str:
-    """Name a folder after hyper-parameters, readable and different for different ones."""
+    """Return a readable folder name for hyper-parameters, different for different ones."""
     name = ",".join(f"{key}={value}" for key, value in parameters.items()) or "default"
     plain = re.sub(r"[^\w=,.+-]", "_", name)[:limit]
     return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -1,4 +1,4 @@
-"""Tasks: the 24 of VTAB-1k and FGVC with their groups, and those of segmentation; and where their images lie."""
+"""Tasks: the 24 of VTAB-1k and FGVC with their groups, and those of segmentation; and the folders of their images."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ BASE = re.compile(r'^_base_ = \[?"([\w./]+)"', re.MULTILINE)
 
 
 class DataRoot(NamedTuple):
-    """A folder of images: the variable that says where it is, if there is one, and the default."""
+    """Folder of images: the variable that sets it, if there is one, and the default."""
 
     variable: Optional[str]
     default: str
 
 
 class Metric(NamedTuple):
-    """What a test is scored by, in percent: its key in ``scores.json``, and its name in tables."""
+    """Score of a test, in percent: its key in ``scores.json``, and its name in tables."""
 
     key: str
     name: str
@@ -68,14 +68,14 @@ def benchmark_of(task: str) -> str:
 
 
 def score_of_task(task: str) -> Metric:
-    """Return what a task's test is scored by."""
+    """Return the metric of a task's test."""
     return MIOU if benchmark_of(task) == SEGMENTATION else ACCURACY
 
 
 def expand(names: Iterable[str]) -> tuple[str, ...]:
-    """Turn groups and tasks into tasks, each once, in the order given.
+    """Expand groups into tasks, each once, in the order given.
 
-    A task of VTAB's or FGVC's layout that is none of the 24 is taken where its data are there: a data set of one's own.
+    A custom data set in VTAB's or FGVC's layout is a task, too, if its data exist.
 
     Raises:
         InputError: an unknown name; the message holds the closest known one.
@@ -97,7 +97,7 @@ def _checked(name: str) -> str:
 
 
 def data_variable(task: str) -> Optional[str]:
-    """Return the variable that says where a task's images are; None where its config has none."""
+    """Return the variable that sets the folder of a task's images; None if its config has none."""
     benchmark = benchmark_of(task)
     if benchmark in ROOTS:
         return ROOTS[benchmark].variable
@@ -106,7 +106,7 @@ def data_variable(task: str) -> Optional[str]:
 
 
 def data_folder(task: str) -> Optional[Path]:
-    """Return where a task's images are looked for; None where its config does not say so in a form that is known."""
+    """Return the folder of a task's images; None if its config does not set it in a known form."""
     benchmark, _, name = task.partition("/")
     root = ROOTS.get(benchmark) or data_root(task)
     if root is None:
@@ -118,28 +118,28 @@ def data_folder(task: str) -> Optional[Path]:
 
 
 def missing_data(tasks: Iterable[str], others: str = "--tasks") -> Iterator[str]:
-    """Look for the folder of each task; of those that are not there, say which, and how to say where they are.
+    """Yield a message for tasks whose folder is missing, with the variable to set.
 
     Args:
-        tasks: of a plan.
-        others: what a user names other tasks by.
+        tasks: tasks of a plan.
+        others: option that chooses other tasks.
     """
     folders = {task: data_folder(task) for task in tasks}
     missing = {task: folder for task, folder in folders.items() if folder is not None and not osp.isdir(folder)}
     if missing:
         variables = dict.fromkeys(filter(None, map(data_variable, missing)))
-        how = f"Say where they are by {', '.join(variables)}" if variables else "Put them there"
+        how = f"Set {', '.join(variables)} to their folder" if variables else "Put them there"
         named = ", ".join(f"{task} ({folder})" for task, folder in missing.items())
         yield f"no data of {named}. {how}, or choose others by {others}"
 
 
 def segmentation_tasks() -> tuple[str, ...]:
-    """List them, those that a user has put there included."""
+    """List the tasks of segmentation, with those that a user added."""
     return tuple(sorted(path.stem for path in _folder().glob("*.py") if not path.stem.endswith("base")))
 
 
 def data_root(task: str) -> Optional[DataRoot]:
-    """Return where a task's config says that its images are; None where it says so in no form that is known."""
+    """Return the folder that a task's config sets for its images; None if it has no known form."""
     path = _folder() / f"{task}.py"
     while path.is_file():
         text = path.read_text()

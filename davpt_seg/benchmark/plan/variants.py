@@ -1,4 +1,4 @@
-"""The methods of a plan: its entries, each with the variants that it has along an axis."""
+"""Methods of a plan: its entries, each with its variants along an axis."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...errors import InputError
 from .fields import number
 from .parts import shortened
 
-MOST_VARIANTS = 1_000  # of an entry
+MOST_VARIANTS = 1_000  # per entry
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,9 @@ class Series:
     """Variants of one method along an axis.
 
     Args:
-        name: of the entry.
-        axis: what differs: ``block``.
-        points: the variants' names, by label on the axis.
+        name: name of the entry.
+        axis: name of the key that differs, such as ``block``.
+        points: names of the variants, by label on the axis.
     """
 
     name: str
@@ -33,11 +33,11 @@ def methods_of(content: Any, searched: Collection[str]) -> tuple[dict[str, Any],
 
     Args:
         content: value of ``methods``: a list whose entries are a name or ``name: {settings}``, or a mapping.
-        searched: words that the command line searches. Where there are any, an entry's own values of them and its own
-            grid are left out.
+        searched: words that the command line searches. If there are any, an entry's values of them and its grid are
+            ignored.
 
     Raises:
-        InputError: an entry of another form, a name that is there twice, or variants that are all the same.
+        InputError: an entry of another form, a name that appears twice, or variants that are all the same.
     """
     if isinstance(content, Mapping):
         content = [{name: settings} for name, settings in content.items()]
@@ -55,7 +55,7 @@ def methods_of(content: Any, searched: Collection[str]) -> tuple[dict[str, Any],
         variants = _variants(name, settings) if "over" in settings else {name: {"method": name, **settings}}
         for each in dict.fromkeys([name, *variants]):
             if each in methods or each in found:
-                raise InputError(f"methods: {each!r} is there twice; give the variant a name of its own")
+                raise InputError(f"methods: {each!r} appears twice; give the variant another name")
         methods.update(variants)
         if "over" in settings:
             ((axis, labels),) = settings["over"].items()
@@ -66,8 +66,8 @@ def methods_of(content: Any, searched: Collection[str]) -> tuple[dict[str, Any],
 def _variants(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of an entry's variants by name.
 
-    A label has either text, which takes the place of ``{AXIS}`` in the entry's settings, or settings, which take
-    precedence over the entry's.
+    A label has either text, which replaces ``{AXIS}`` in the entry's settings, or settings, which take precedence over
+    the entry's.
 
     Raises:
         InputError: ``over`` is not one axis with different values, or all variants are the same.

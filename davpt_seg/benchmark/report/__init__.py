@@ -1,1 +1,1 @@
-"""Tables and figures of what has ended in a work dir."""
+"""Tables and figures of the finished runs in a work dir."""

@@ -1,4 +1,4 @@
-"""Tables that a plan declares: components in the form of DA-VPT's Table 4, and the numbers of its figures."""
+"""Tables that a plan declares: components, as in DA-VPT's Table 4, and the values of its figures."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from .table import COSTS, PER_IMAGE, Column, score_at
 CHECK = "✓"
 NOTE = """\
 Mean ± sample standard deviation over seeds. Differences are to the first row, seed by seed, over the seeds that both
-have: their mean ± deviation, and the 95 % interval of that mean (paired t). Parameters are those tuned, without the
-head; ms per image is training, on one device, and depends on what else the machine did."""
+have: their mean ± standard deviation, and the 95 % interval of the mean (paired t). Parameters are the tuned ones
+without the head; ms per image is training time on one device, and depends on the machine's other load."""
 
 
 def difference_text(column: Column, first: Column, row: str) -> str:
-    """Write the difference to another column's score of a task or mean, over the seeds that both have, if any."""
+    """Format the difference to another column's score of a task or mean, over the seeds that both have, if any."""
     own, other = column.seed_scores(row), first.seed_scores(row)
     if not own.keys() & other.keys():
         return MISSING
-    mean, deviation, half, pairs = paired(own, other)
+    mean, std, half, pairs = paired(own, other)
     if pairs == 1:
         return f"{mean:+.2f}"
-    return f"{mean:+.2f} ± {deviation:.2f} ({mean - half:+.1f} to {mean + half:+.1f}; {pairs} pairs)"
+    return f"{mean:+.2f} ± {std:.2f} ({mean - half:+.1f} to {mean + half:+.1f}; {pairs} pairs)"
 
 
 def component_table(spec: Table, columns: Sequence[Column]) -> str:
     """Write the table of one trunk.
 
     Args:
-        spec: what stands in it.
-        columns: of one trunk.
+        spec: content of the table.
+        columns: columns of one trunk.
 
     Returns:
-        A row for each variant that is there. Columns are its name, a check mark for each component, score and
-        difference for each task and mean of which something has ended, and the costs that are known.
+        A row for each variant with results. Columns are its name, a check mark for each component, score and
+        difference for each task and mean with results, and the known costs.
     """
     by_name = {column.name: column for column in columns}
     here = [by_name[name] for name in spec.rows if name in by_name]
@@ -58,7 +58,7 @@ def component_table(spec: Table, columns: Sequence[Column]) -> str:
 
 
 def _scored(columns: Sequence[Column]) -> list[tuple[str, str]]:
-    """List key and label of the tasks and means of which something has ended."""
+    """List key and label of the tasks and means that have results."""
     return [
         (row, label)
         for row, label in rows(columns)
@@ -81,20 +81,20 @@ def _cost(value: Optional[float], cost: str) -> str:
 
 
 def labels_of(spec: Figure) -> list[str]:
-    """List the places on the axis: numbers by size, words as they come."""
+    """List the places on the axis: numbers by size, text in the order given."""
     labels = list(dict.fromkeys(label for series in spec.series for label in series.points))
     return sorted(labels, key=float) if all(map(_is_number, labels)) else labels
 
 
 def panels_of(spec: Figure, columns: Sequence[Column]) -> list[tuple[str, str]]:
-    """List key and label of the tasks and means of which something in a figure has ended."""
+    """List key and label of the tasks and means that have results in a figure."""
     shown = {name for series in spec.series for name in series.points.values()} | set(spec.baselines)
     here = [column for column in columns if column.name in shown]
     return _scored(here)
 
 
 def figure_text(spec: Figure, columns: Sequence[Column]) -> str:
-    """Write a figure's numbers: a table for each task and mean, a row for each place on the axis and each baseline."""
+    """Write a figure's values: a table for each task and mean, a row for each place on the axis and each baseline."""
     by_name = {column.name: column for column in columns}
     parts = [f"# {spec.title}"] if spec.title else []
     for row, label in panels_of(spec, columns):

@@ -1,4 +1,4 @@
-"""Figures of a work dir, by Matplotlib: the table as dots, and lines along an axis as in DA-VPT's Fig. 4."""
+"""Figures of a work dir: the table as dots, and lines along an axis as in DA-VPT's Fig. 4."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ MARKERS = "osD^vP"
 def panel_grid(
     count: int, most: int, size: Callable[[int, int], tuple[float, float]], sharey: bool = False
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure and its panels, at most some in a row, and at least one.
+    """Return a figure and its panels, at least one.
 
     Args:
         count: number of panels.
-        most: number of panels in a row.
-        size: width and height in inches of a figure by its panels across and down.
+        most: largest number of panels in a row.
+        size: function from the numbers of panels across and down to width and height in inches.
         sharey: whether panels share their vertical axis.
     """
     across = min(most, max(count, 1))
@@ -41,10 +41,10 @@ def panel_grid(
     return figure, grid
 
 
-def picture(columns: Sequence[Column]) -> Figure:
-    """Draw a panel for each task and mean, and in it a dot for each method, with its deviation over seeds.
+def table_figure(columns: Sequence[Column]) -> Figure:
+    """Draw a panel for each task and mean, with a dot for each method and its standard deviation over seeds.
 
-    Trunks are told apart by colour; a panel has its own range.
+    Each trunk has a colour; each panel has its own range.
     """
     scored = [(row, label) for row, label in rows(columns) if row not in COSTS]
     panels = [panel for panel in scored if any(column.value(panel[0]) is not None for column in columns)]
@@ -73,7 +73,7 @@ def _dots(axes: Axes, columns: Sequence[Column], row: str, methods: Sequence[str
         score = column.scores.get(row)
         mean = column.value(row)
         if mean is not None:
-            axes.errorbar(mean, place, xerr=(score and score.deviation) or 0, fmt="o", color=color, ms=4.5, capsize=2)
+            axes.errorbar(mean, place, xerr=(score and score.std) or 0, fmt="o", color=color, ms=4.5, capsize=2)
         figure = published_figure(column, row)
         if figure is not None:
             axes.plot(figure, place, "D", markerfacecolor="none", markeredgecolor=color, ms=5)
@@ -86,7 +86,7 @@ def _dots(axes: Axes, columns: Sequence[Column], row: str, methods: Sequence[str
 def _legend(
     axes: Axes, trunks: Sequence[str], columns: Sequence[Column], shown: Sequence[str]
 ) -> tuple[list[Line2D], list[str]]:
-    """Return handles and labels: a colour for each trunk, and the published figures' sign where any is shown."""
+    """Return handles and labels: a colour for each trunk, and the sign of published values if any is shown."""
     handles = [axes.plot([], [], "o", color=f"C{i}", ms=4.5)[0] for i in range(len(trunks))]
     if any(published_figure(column, row) is not None for column in columns for row in shown):
         handles += axes.plot([], [], "D", markerfacecolor="none", markeredgecolor="gray", ms=5)
@@ -95,11 +95,11 @@ def _legend(
 
 
 def figure_of(spec: PlanFigure, columns: Sequence[Column]) -> Figure:
-    """Draw a panel for each task and mean: a line with deviations for each series, a horizontal one for each baseline.
+    """Draw a panel for each task and mean: a line with standard deviations for each series, a level for each baseline.
 
     Args:
-        spec: what is drawn.
-        columns: of one trunk.
+        spec: content of the figure.
+        columns: columns of one trunk.
     """
     by_name = {column.name: column for column in columns}
     panels = panels_of(spec, columns)
@@ -121,11 +121,11 @@ def _lines(axes: Axes, spec: PlanFigure, by_name: Mapping[str, Column], row: str
         found = {label: score_at(by_name.get(name), row) for label, name in series.points.items()}
         there = [(labels.index(label), score) for label, score in found.items() if score is not None]
         there.sort(key=lambda point: point[0])
-        shift = 0.12 * (i - (len(spec.series) - 1) / 2)  # so that deviations stand side by side
+        shift = 0.12 * (i - (len(spec.series) - 1) / 2)  # so that error bars are side by side
         axes.errorbar(
             [place + shift for place, _ in there],
             [score.mean for _, score in there],
-            yerr=[score.deviation or 0 for _, score in there],
+            yerr=[score.std or 0 for _, score in there],
             fmt=f"{MARKERS[i % len(MARKERS)]}-",
             color=f"C{i}",
             ms=4,
@@ -137,8 +137,8 @@ def _lines(axes: Axes, spec: PlanFigure, by_name: Mapping[str, Column], row: str
         score = score_at(by_name.get(name), row)
         if score is not None:
             axes.axhline(score.mean, color=f"C{i}", ls="--", lw=1.3, label=name.replace("_", " "))
-            deviation = score.deviation or 0
-            axes.axhspan(score.mean - deviation, score.mean + deviation, color=f"C{i}", alpha=0.12, lw=0)
+            std = score.std or 0
+            axes.axhspan(score.mean - std, score.mean + std, color=f"C{i}", alpha=0.12, lw=0)
     axes.set_xticks(range(len(labels)), labels, fontsize=8)
     axes.set_xlim(-0.4, len(labels) - 0.6)
     axes.tick_params(axis="y", labelsize=8)

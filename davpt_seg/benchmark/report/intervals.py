@@ -1,4 +1,4 @@
-"""Two methods compared seed by seed: the mean of the differences, and how well it is known."""
+"""Comparison of two methods seed by seed: the mean difference and its confidence interval."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 
 class Interval(NamedTuple):
-    """Mean and sample deviation of paired differences, and half the width of the mean's 95 % interval (t distribution).
+    """Mean and sample standard deviation of paired differences, and half the width of the mean's 95 % interval.
 
-    Deviation and half width are NaN for a single pair.
+    The interval is by the t distribution. Standard deviation and half width are NaN for a single pair.
     """
 
     mean: float
@@ -34,6 +34,6 @@ def paired(scores: Mapping[int, float], reference: Mapping[int, float]) -> Inter
     from scipy.special import stdtrit  # quantiles of t; a table without differences needs no scipy
 
     number = len(differences)
-    deviation = statistics.stdev(differences) if number > 1 else float("nan")
-    half = float(stdtrit(number - 1, 0.975)) * deviation / number**0.5 if number > 1 else float("nan")
-    return Interval(statistics.mean(differences), deviation, half, number)
+    std = statistics.stdev(differences) if number > 1 else float("nan")
+    half = float(stdtrit(number - 1, 0.975)) * std / number**0.5 if number > 1 else float("nan")
+    return Interval(statistics.mean(differences), std, half, number)

@@ -1,4 +1,4 @@
-"""Learning curves: the task's loss over training steps, read from the logs of final runs."""
+"""Learning curves: task loss over training steps, from the logs of final runs."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ...visualization.curves import read_rows
 from ..run.protocol import Protocol
 from .figures import panel_grid
 
-METRIC = "loss_metric_"  # what guidance adds to the loss; methods are compared in the task's own
+METRIC = "loss_metric_"  # losses of guidance; methods are compared by the task's loss
 
 
 def curve(run: Path) -> dict[int, float]:
-    """Read the task's loss by training step from a run's logs; where it was resumed, the later log counts.
+    """Read the task's loss by training step from a run's logs; after a resume, the later log counts.
 
-    It is the sum of the heads' losses. A classification head calls its only loss ``loss``, and MMEngine logs that one
-    in place of the total.
+    The task's loss is the sum of the heads' losses. A classification head calls its only loss ``loss``, and MMEngine
+    logs it in place of the total.
 
     Args:
-        run: its work dir, with MMEngine's ``TIME/vis_data/scalars.json``.
+        run: work dir of the run, with MMEngine's ``TIME/vis_data/scalars.json``.
     """
     losses = {}
     for log in sorted(run.glob("*/vis_data/scalars.json")):
@@ -39,12 +39,12 @@ def mean_curve(curves: Sequence[Mapping[int, float]]) -> tuple[list[int], list[f
     """Average curves over the steps that all of them have.
 
     Returns:
-        Steps, mean losses, and sample deviations (0 of a single curve).
+        Steps, mean losses, and sample standard deviations (0 for a single curve).
     """
     steps = sorted(set(curves[0]).intersection(*curves[1:]))
     losses = np.array([[each[step] for step in steps] for each in curves])
-    deviation = losses.std(0, ddof=1) if len(curves) > 1 else np.zeros(len(steps))
-    return steps, losses.mean(0).tolist(), deviation.tolist()
+    std = losses.std(0, ddof=1) if len(curves) > 1 else np.zeros(len(steps))
+    return steps, losses.mean(0).tolist(), std.tolist()
 
 
 def curves_of(protocols: Sequence[Protocol]) -> dict[str, dict[str, list[dict[int, float]]]]:
@@ -60,10 +60,10 @@ def curves_of(protocols: Sequence[Protocol]) -> dict[str, dict[str, list[dict[in
 
 
 def draw_curves(found: Mapping[str, Mapping[str, Sequence[Mapping[int, float]]]]) -> Figure:
-    """Draw a panel for each task and trunk, with a line for each method: the mean over seeds, and its deviation.
+    """Draw a panel for each task and trunk, with a line for each method: mean and standard deviation over seeds.
 
     Args:
-        found: as :func:`curves_of` returns it, not empty.
+        found: result of :func:`curves_of`, not empty.
     """
     figure, grid = panel_grid(len(found), 2, lambda across, down: (7 * across, 4.2 * down))
     for axes, (title, methods) in zip(grid, found.items()):
@@ -76,8 +76,8 @@ def draw_curves(found: Mapping[str, Mapping[str, Sequence[Mapping[int, float]]]]
 
 def _panel(axes: Axes, methods: Mapping[str, Sequence[Mapping[int, float]]]) -> None:
     for i, (name, curves) in enumerate(methods.items()):
-        steps, means, deviations = mean_curve(curves)
-        low, high = np.subtract(means, deviations), np.add(means, deviations)
+        steps, means, stds = mean_curve(curves)
+        low, high = np.subtract(means, stds), np.add(means, stds)
         axes.plot(steps, means, color=f"C{i % 10}", ls="-" if i < 10 else "--", lw=1.3, label=name.replace("_", " "))
         axes.fill_between(steps, low, high, color=f"C{i % 10}", alpha=0.12, lw=0)
     axes.legend(fontsize=7, frameon=False)

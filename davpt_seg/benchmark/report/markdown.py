@@ -1,4 +1,4 @@
-"""The table as Markdown and as CSV."""
+"""Export of the table as Markdown and as CSV."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .table import COSTS, MEANS, Choice, Column, Score
 MISSING = "-"
 PUBLISHED_NOTE = f"Rows in italics are {LABEL}, not ours."
 NOTE = """\
-Mean ± sample standard deviation over seeds, "(2 of 5)" where seeds are missing. What was searched for was chosen on the
-validation split before any test image was seen. Parameters and seconds are means over the tasks that ended; seconds
-depend on what else the machine did."""
-MEANS_NOTE = "A mean is there only if all its tasks are."
+Mean ± sample standard deviation over seeds, "(2 of 5)" where seeds are missing. Searched values were chosen on the
+validation split before any test image was seen. Parameters and seconds are means over the finished tasks; seconds
+depend on the machine's other load."""
+MEANS_NOTE = "A mean is given only if all its tasks have a score."
 
 
 def markdown(columns: Sequence[Column]) -> str:
@@ -29,14 +29,14 @@ def markdown(columns: Sequence[Column]) -> str:
 
 
 def note(columns: Sequence[Column]) -> str:
-    """Say what the figures are, as far as there are any."""
+    """Describe the values of the table, as far as there are any."""
     listed = [row for row, _ in rows(columns)]
-    said = [f"Test {scores_named(listed)} in percent.", NOTE]
+    notes = [f"Test {scores_named(listed)} in percent.", NOTE]
     if any(row in MEANS for row in listed):
-        said.append(MEANS_NOTE)
+        notes.append(MEANS_NOTE)
     if any(published_figure(column, row) is not None for column in columns for row in listed):
-        said.append(PUBLISHED_NOTE)
-    return "\n".join(said)
+        notes.append(PUBLISHED_NOTE)
+    return "\n".join(notes)
 
 
 def scores_named(rows: Iterable[str]) -> str:
@@ -54,14 +54,14 @@ def trunk_table(trunk: str, columns: Sequence[Column]) -> str:
     lines = []
     for row, label in rows(columns):
         lines.append([label, *(cell(column, row) for column in columns)])
-        told = [published_figure(column, row) for column in columns]
-        if any(figure is not None for figure in told):
-            lines.append([f"*{label}, published*", *(f"*{_number(figure, row)}*" for figure in told)])
+        values = [published_figure(column, row) for column in columns]
+        if any(value is not None for value in values):
+            lines.append([f"*{label}, published*", *(f"*{_number(value, row)}*" for value in values)])
     return as_table([trunk, *(column.name for column in columns)], lines)
 
 
 def choices(trunk: str, columns: Sequence[Column]) -> str:
-    """Write what was chosen for one trunk, with its score on the validation split; nothing before any choice."""
+    """Write the choices for one trunk, with their scores on the validation split; empty before any choice."""
     tasks = [task for task, _ in rows(columns) if any(task in column.chosen for column in columns)]
     if not tasks:
         return ""
@@ -74,8 +74,8 @@ def choices(trunk: str, columns: Sequence[Column]) -> str:
 def _choice(choice: Optional[Choice]) -> str:
     if choice is None:
         return MISSING
-    told = " ".join(f"{key}={value}{'^' * (key in choice.edges)}" for key, value in choice.parameters.items())
-    return told if choice.score is None else f"{told} ({choice.score:.2f})"
+    values = " ".join(f"{key}={value}{'^' * (key in choice.edges)}" for key, value in choice.parameters.items())
+    return values if choice.score is None else f"{values} ({choice.score:.2f})"
 
 
 def rows(columns: Sequence[Column]) -> Iterator[tuple[str, str]]:
@@ -95,25 +95,25 @@ def rows(columns: Sequence[Column]) -> Iterator[tuple[str, str]]:
 
 
 def cell(column: Column, row: str) -> str:
-    """Write one figure of ours."""
+    """Write one of our values."""
     if row in COSTS or row in MEANS:
         return _number(column.value(row), row)
     return score_text(column.scores.get(row))
 
 
 def published_figure(column: Column, row: str) -> Optional[float]:
-    """Return the published figure of a method, where trunk and head are the published ones; a variant has none."""
+    """Return the published value of a method, if trunk and head are the published ones; a variant has none."""
     if column.name != column.method or column.head is None:
         return None
     return published().get(Cell(column.trunk, column.head, column.method, row))
 
 
 def score_text(score: Optional[Score]) -> str:
-    """Write mean, deviation, and how many seeds of how many if some are missing."""
+    """Write mean and standard deviation, and the number of seeds if some are missing."""
     if score is None:
         return MISSING
-    text = f"{score.mean:.2f}" + ("" if score.deviation is None else f" ± {score.deviation:.2f}")
-    return text if score.seeds == score.wanted else f"{text} ({score.seeds} of {score.wanted})"
+    text = f"{score.mean:.2f}" + ("" if score.std is None else f" ± {score.std:.2f}")
+    return text if score.seeds == score.expected else f"{text} ({score.seeds} of {score.expected})"
 
 
 def _number(value: Optional[float], row: str) -> str:
@@ -123,7 +123,7 @@ def _number(value: Optional[float], row: str) -> str:
 
 
 def as_csv(columns: Sequence[Column]) -> str:
-    """Write one line for each trunk, method and row, unrounded; what is missing is empty."""
+    """Write one line for each trunk, method and row, unrounded; missing values are empty."""
     text = io.StringIO()
     names = ("trunk", "method", "benchmark", "row", "mean", "deviation", "seeds", "published", "chosen")
     writer = csv.writer(text, lineterminator="\n")
@@ -133,10 +133,10 @@ def as_csv(columns: Sequence[Column]) -> str:
             score = column.scores.get(row)
             benchmark = "" if row in COSTS else benchmark_of(row)
             mean = column.value(row)
-            line = (column.trunk, column.name, benchmark, row, mean, score and score.deviation, score and score.seeds)
-            writer.writerow([*line, published_figure(column, row), _told(column.chosen.get(row))])
+            line = (column.trunk, column.name, benchmark, row, mean, score and score.std, score and score.seeds)
+            writer.writerow([*line, published_figure(column, row), _chosen_text(column.chosen.get(row))])
     return text.getvalue()
 
 
-def _told(choice: Optional[Choice]) -> str:
+def _chosen_text(choice: Optional[Choice]) -> str:
     return " ".join(f"{name}={value}" for name, value in choice.parameters.items()) if choice else ""

@@ -1,4 +1,4 @@
-"""Figures that the paper published, for tables to stand beside ours; never presented as ours."""
+"""Values that the paper published, for tables that compare them with ours; never presented as ours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LABEL = "published (DA-VPT, arXiv 2505.23694)"
 
 
 class Cell(NamedTuple):
-    """Where a figure stands: trunk, head, method, and row of our table."""
+    """Place of a value: trunk, head, method, and row of our table."""
 
     trunk: str
     head: str

@@ -1,4 +1,4 @@
-"""Tables and pictures of a work dir, of whatever has ended in it."""
+"""Tables and figures of the finished runs in a work dir."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from .table import Column, columns
 
 
 def write_report(protocols: Sequence[Protocol], root: Path, drawings: Drawings) -> str:
-    """Write ``table.md``, its CSV and pictures into the work dir, and the plan's drawings into ``figures``.
+    """Write ``table.md``, its CSV and figures into the work dir, and the plan's figures and tables into ``figures``.
 
     Returns:
-        The Markdown, and where the files are.
+        The Markdown, and the paths of the files.
     """
     found = columns(protocols)
     text = "\n".join([markdown(found), *filter(None, map(shares_table, protocols))])
     write_text(root / "table.md", text)
     write_text(root / "table.csv", as_csv(found))
-    from .figures import picture  # matplotlib takes half a second to import
+    from .figures import table_figure  # matplotlib takes half a second to import
     from .learning_curves import curves_of, draw_curves
 
-    picture(found).savefig(root / "table.png")
+    table_figure(found).savefig(root / "table.png")
     files = ["table.csv", "table.png"]
     curves = curves_of(protocols)
     if curves:
@@ -38,7 +38,7 @@ def write_report(protocols: Sequence[Protocol], root: Path, drawings: Drawings) 
 
 
 def draw(found: Sequence[Column], drawings: Drawings, folder: Path) -> list[Path]:
-    """Write the figures, ``NAME_TRUNK.png`` and ``.md``, and the tables, ``NAME.md``, of which something has ended.
+    """Write the figures, ``NAME_TRUNK.png`` and ``.md``, and the tables, ``NAME.md``, that have a result.
 
     Returns:
         The files.

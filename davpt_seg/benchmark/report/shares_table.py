@@ -1,4 +1,4 @@
-"""The table of a study's pruning: validation scores of all prompts and of each share."""
+"""Table of a study's pruning: validation scores of all prompts and of each share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .markdown import MISSING, as_table
 
 
 def shares_table(protocol: Protocol) -> str:
-    """Return a study's table in Markdown; empty without pruning, or before its first run has ended."""
+    """Return a study's table in Markdown; empty without pruning or before the first result."""
     study, chosen = protocol.study, protocol.chosen() or {}
     if study.importance is None or not protocol.measured():
         return ""

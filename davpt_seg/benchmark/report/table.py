@@ -1,4 +1,4 @@
-"""The table of a benchmark: what each row means, and how its figures are computed."""
+"""Table of a benchmark: meaning of each row, and computation of its values."""
 
 from __future__ import annotations
 
@@ -32,29 +32,29 @@ MILLION = 1e6
 
 @dataclass(frozen=True)
 class Score:
-    """Test accuracy or mIoU in percent over seeds: mean, sample deviation of several, how many of how many."""
+    """Test accuracy or mIoU in percent over seeds: mean, sample standard deviation of several, numbers of seeds."""
 
     mean: float
-    deviation: Optional[float]
+    std: Optional[float]
     seeds: int
-    wanted: int
+    expected: int
 
 
-def score_of(scores: Sequence[float], wanted: int) -> Optional[Score]:
-    """Return mean and deviation over seeds; None where no seed has ended."""
+def score_of(scores: Sequence[float], expected: int) -> Optional[Score]:
+    """Return mean and standard deviation over seeds; None if no seed has ended."""
     if not scores:
         return None
-    return Score(statistics.mean(scores), statistics.stdev(scores) if len(scores) > 1 else None, len(scores), wanted)
+    return Score(statistics.mean(scores), statistics.stdev(scores) if len(scores) > 1 else None, len(scores), expected)
 
 
 def mean_over(tasks: Sequence[str], by_task: Mapping[str, Optional[float]]) -> Optional[float]:
-    """Average tasks, all with the same weight; None where one is missing."""
+    """Average tasks with equal weights; None if one is missing."""
     values = [by_task.get(task) for task in tasks]
     return None if not values or None in values else statistics.mean(value for value in values if value is not None)
 
 
 def means(by_task: Mapping[str, Optional[float]]) -> dict[str, Optional[float]]:
-    """Compute the groups' means, both means of VTAB, and FGVC's, each None where a task of it is missing."""
+    """Compute the groups' means, both means of VTAB, and FGVC's, each None if one of its tasks is missing."""
     found = {group: mean_over(tasks_of(group), by_task) for group in GROUPS}
     found["vtab/mean_of_tasks"] = mean_over(tasks_of("vtab"), by_task)
     found["vtab/mean_of_groups"] = mean_over(VTAB_GROUPS, found)
@@ -63,7 +63,7 @@ def means(by_task: Mapping[str, Optional[float]]) -> dict[str, Optional[float]]:
 
 @dataclass(frozen=True)
 class Choice:
-    """Hyper-parameters that a search chose, their score in validation, and which stand at an end of their grid."""
+    """Hyper-parameters that a search chose, their validation score, and those at an end of their grid."""
 
     parameters: Mapping[str, Value]
     score: Optional[float]
@@ -72,14 +72,14 @@ class Choice:
 
 @dataclass(frozen=True)
 class Column:
-    """What one method did on one trunk.
+    """Results of one method on one trunk.
 
     Args:
-        trunk, name, method: of its studies; ``method`` differs from ``name`` for a variant.
-        scores: by task.
-        costs: by row of ``COSTS``, each the mean over tasks and seeds that have it.
-        chosen: what was chosen, by task.
-        head: what reads the trunk; None where tasks have different ones.
+        trunk, name, method: attributes of its studies; ``method`` differs from ``name`` for a variant.
+        scores: scores by task.
+        costs: costs by row of ``COSTS``, each the mean over tasks and seeds that have it.
+        chosen: choices by task.
+        head: head on the trunk; None if tasks have different ones.
         by_seed: scores by task and seed.
     """
 
@@ -93,7 +93,7 @@ class Column:
     by_seed: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
 
     def seed_scores(self, row: str) -> dict[int, float]:
-        """Return scores by seed: of a task, or of a mean over tasks that all have the seed."""
+        """Return scores by seed, of a task or of a mean over tasks; a mean needs the seed in all its tasks."""
         if row == "vtab/mean_of_groups":
             parts = [self.seed_scores(group) for group in VTAB_GROUPS]
         else:
@@ -103,17 +103,17 @@ class Column:
         return {seed: statistics.mean(part[seed] for part in parts) for seed in sorted(common)}
 
     def value(self, row: str) -> Optional[float]:
-        """Return the figure of a row, a task, a mean over tasks or a cost; None where there is none yet."""
+        """Return the value of a row: a task, a mean over tasks or a cost; None if there is none yet."""
         score = self.scores.get(row)
         return score.mean if score else {**self.costs, **self.means()}.get(row)
 
     def means(self) -> dict[str, Optional[float]]:
-        """Compute its means."""
+        """Return the means of the method's scores."""
         return means({task: score.mean if score else None for task, score in self.scores.items()})
 
 
 def score_at(column: Optional[Column], row: str) -> Optional[Score]:
-    """Return the score of a task, or of a mean over tasks: then over the seeds that all of them have."""
+    """Return the score of a task, or of a mean over tasks, with the seeds that all tasks have."""
     if column is None:
         return None
     if row in column.scores:
@@ -123,7 +123,7 @@ def score_at(column: Optional[Column], row: str) -> Optional[Score]:
 
 
 def columns(protocols: Sequence[Protocol]) -> list[Column]:
-    """Read what is there of all studies, finished or not, in the plan's order."""
+    """Read the results of all studies, finished or not, in the plan's order."""
     methods: dict[tuple[str, str], list[Protocol]] = {}
     for protocol in protocols:
         methods.setdefault((protocol.study.trunk, protocol.study.name), []).append(protocol)
@@ -132,14 +132,14 @@ def columns(protocols: Sequence[Protocol]) -> list[Column]:
 
 def _column(trunk: str, name: str, protocols: Sequence[Protocol]) -> Column:
     results = {protocol.study.task: final_results(protocol) for protocol in protocols}
-    wanted = {protocol.study.task: len({*protocol.study.seeds, *seeds_there(protocol)}) for protocol in protocols}
+    expected = {protocol.study.task: len({*protocol.study.seeds, *seeds_there(protocol)}) for protocol in protocols}
     heads = {protocol.study.head for protocol in protocols}
     scores = {task: {seed: each["score"] for seed, each in found.items()} for task, found in results.items()}
     return Column(
         trunk=trunk,
         name=name,
         method=protocols[0].study.method,
-        scores={task: score_of(list(found.values()), wanted[task]) for task, found in scores.items()},
+        scores={task: score_of(list(found.values()), expected[task]) for task, found in scores.items()},
         costs={row: _cost(row, [list(found.values()) for found in results.values()]) for row in (*COSTS, PER_IMAGE)},
         chosen={protocol.study.task: choice for protocol in protocols if (choice := _choice(protocol))},
         head=heads.pop() if len(heads) == 1 else None,
@@ -155,7 +155,7 @@ def _choice(protocol: Protocol) -> Optional[Choice]:
 
 
 def final_results(protocol: Protocol) -> dict[int, dict[str, Any]]:
-    """Return the results of all final runs that ended, by seed, also of seeds that the plan has no more."""
+    """Return the results of all final runs that ended, by seed, also of seeds that the plan no longer has."""
     found = {seed: result(protocol.folder / "final" / f"seed={seed}") for seed in seeds_there(protocol)}
     return {seed: each for seed, each in found.items() if each is not None}
 
@@ -166,7 +166,7 @@ def seeds_there(protocol: Protocol) -> list[int]:
 
 
 def _cost(row: str, results: Sequence[Sequence[Mapping[str, Any]]]) -> Optional[float]:
-    """Average a cost over the tasks that have it, of each the mean over seeds; parameters in millions."""
+    """Average a cost over seeds, then over the tasks that have it; parameters in millions."""
     known = [[each[row] for each in task if each.get(row) is not None] for task in results]
     by_task = [statistics.mean(values) for values in known if values]
     return statistics.mean(by_task) / (MILLION if row.startswith("tuned") else 1) if by_task else None

@@ -1,1 +1,1 @@
-"""The runs of a plan: which one is next, and where it trains: on this machine, or on a Ray cluster."""
+"""Runs of a plan: their order, and where they train, on this machine or on a Ray cluster."""

@@ -1,4 +1,4 @@
-"""Which run is next: of all studies in order, each at most once in a command."""
+"""Order of the runs of all studies; a command starts each run at most once."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from ..plan.tasks import score_of_task
 from .progress import Progress
 from .protocol import Protocol
 
-KEEP = ("first", "all", "none")  # whose checkpoints outlive their run: the first seed's final one, all final ones
+KEEP = ("first", "all", "none")  # final runs whose checkpoints are kept; "first" is the first seed's
 
 
 class Job(NamedTuple):
-    """A run in progress.
+    """Run in progress.
 
     Args:
-        run: of a study.
-        training: the same, as a process.
-        folder: in the work dir.
-        attempt: at it.
+        run: run of a study.
+        training: training process of the run.
+        folder: folder of the run in the work dir.
+        attempt: current attempt at the run.
     """
 
     run: Run
@@ -38,17 +38,17 @@ class Job(NamedTuple):
 
 
 class Engine(Interface):
-    """What trains: the slots of this machine, or a cluster."""
+    """Interface of engines: slots of this machine, or a cluster."""
 
     def check(self, function: Callable[..., None], *args: Any, **kwargs: Any) -> None:
-        """Call a check where runs train; it raises an InputError."""
+        """Call a check where runs train; it may raise an InputError."""
 
     def capacity(self) -> int:
-        """Count the runs that it has room for at a time."""
+        """Return how many runs fit at a time."""
 
     @property
     def running(self) -> Sequence[Job]:
-        """The runs in progress."""
+        """Return the runs in progress."""
 
     def free(self) -> bool:
         """Return whether another run can start."""
@@ -57,22 +57,22 @@ class Engine(Interface):
         """Start a run."""
 
     def wait(self) -> Iterable[tuple[Job, str]]:
-        """Wait for runs to end, and return how; perhaps for none, after a while."""
+        """Wait for runs to end, and return how they ended; after a while, perhaps none."""
 
     def stop(self) -> Iterable[tuple[Job, str]]:
         """End all runs gracefully, and return how they ended."""
 
     def close(self) -> None:
-        """Release what it holds, after its runs have ended."""
+        """Release resources, after all runs have ended."""
 
 
 class Agenda:
-    """The runs that are left to do.
+    """Runs that are left to do.
 
     Args:
-        protocols: of all studies, in the order in which they are run.
-        keep: of :data:`KEEP`.
-        slots: number of runs at a time, by which the time left is estimated.
+        protocols: protocols of all studies, in the order of running.
+        keep: one of :data:`KEEP`.
+        slots: number of runs at a time, to estimate the time left.
     """
 
     def __init__(self, protocols: Sequence[Protocol], keep: str, slots: int) -> None:
@@ -84,10 +84,10 @@ class Agenda:
         self._failed: set[str] = set()
 
     def next(self) -> Optional[Job]:
-        """Begin the next run; None where others must end first, or nothing is left.
+        """Begin the next run; None if others must end first, or nothing is left.
 
         Raises:
-            InputError: the run's folder was made for another run.
+            InputError: the run's folder belongs to another run.
         """
         for protocol in list(self._open):
             for run in protocol.next_runs():
@@ -98,7 +98,7 @@ class Agenda:
         return None
 
     def ended(self, job: Job, how: str) -> None:
-        """Take note of how a run ended, and report it."""
+        """Record and report how a run ended."""
         self._running.remove(job.run.key)
         if how == "failed":
             self._failed.add(job.run.key)
@@ -116,8 +116,8 @@ def training_of(run: Run, keep: str) -> Training:
     """Return a run as a training.
 
     Args:
-        run: of a study.
-        keep: of :data:`KEEP`.
+        run: run of a study.
+        keep: one of :data:`KEEP`.
     """
     final = run.stage == "final"
     measure = ["--importance"] if run.stage == "whole" else []
@@ -136,12 +136,12 @@ def training_of(run: Run, keep: str) -> Training:
 
 
 def work(agenda: Agenda, engine: Engine, launch: Launch) -> list[str]:
-    """Run what is left, until nothing more can be run.
+    """Run everything that can be run.
 
     Args:
-        agenda: what is left.
-        engine: where.
-        launch: how trainings are started.
+        agenda: runs that are left.
+        engine: place of the runs.
+        launch: way to start trainings.
 
     Returns:
         The runs that failed.
@@ -167,11 +167,11 @@ def work(agenda: Agenda, engine: Engine, launch: Launch) -> list[str]:
 
 @contextmanager
 def _signals_interrupt() -> Iterator[None]:
-    """Take SIGTERM and SIGHUP for Ctrl-C, and only the first of them; what is ignored, as by nohup, stays ignored."""
+    """Treat the first SIGTERM or SIGHUP as Ctrl-C; ignored signals (nohup) stay ignored."""
 
     def interrupt(signal_number: int, frame: Optional[FrameType]) -> None:
         for sign in previous:
-            signal.signal(sign, signal.SIG_IGN)  # trainings are ended now, and their attempts written down
+            signal.signal(sign, signal.SIG_IGN)  # trainings are ended now, and their attempts recorded
         raise KeyboardInterrupt
 
     ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -1,4 +1,4 @@
-"""Runs on a Ray cluster: a task each, and the results by value, so that nodes need no common file system."""
+"""Runs on a Ray cluster: one task each, with results by value, so that nodes need no common file system."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ HEAD = {"node:__internal_head__": 0.001}  # Ray's name for the head node, which 
 CONNECT = 10  # seconds
 TRIES = 3  # a Ray Client's server has 30 s to start, which may be too short on a busy host
 QUIET: dict[str, Any] = dict(log_to_driver=False, logging_level="ERROR")
-ENDING = PATIENCE + 10  # seconds that all runs get to end
+ENDING = PATIENCE + 10  # seconds in which all runs must end
 
 
 class _Task(NamedTuple):
-    """A run in progress: its log, and the placement group of one on several nodes."""
+    """Run in progress: its log, and the placement group of a run on several nodes."""
 
     job: Job
     log: IO[bytes]
@@ -42,19 +42,19 @@ class _Task(NamedTuple):
 
 
 class Cluster:
-    """A connection to a Ray cluster.
+    """Connection to a Ray cluster.
 
     Args:
         address: ``auto``, ``ray://HOST:PORT``, or ``local:N``, a Ray of N CPUs on this host.
-        root: the work dir.
+        root: work dir.
         nodes: number of nodes of a run.
         cpus: number of CPUs of a run on each of its nodes.
-        gpus: number of GPUs of a run on each, or the share of one; None is 1 where the cluster has GPUs.
-        jobs: largest number of runs at a time; None is what the cluster has room for.
+        gpus: number of GPUs of a run on each node, or the share of one; None is 1 if the cluster has GPUs.
+        jobs: largest number of runs at a time; None is the number that fits into the cluster.
         node_dir: see :class:`~davpt_seg.benchmark.run.node.Place`.
 
     Raises:
-        InputError: it cannot be reached, or has no node with room for a run.
+        InputError: the cluster cannot be reached, or no node has room for a run.
     """
 
     def __init__(
@@ -91,23 +91,23 @@ class Cluster:
             print("The runs ask the cluster for no GPU: they train on CPUs.", flush=True)
 
     def close(self) -> None:
-        """Disconnect; a Ray of ``local:N`` ends."""
+        """Disconnect; a Ray of ``local:N`` is stopped."""
         ray.shutdown()
 
     @property
     def running(self) -> Sequence[Job]:
-        """The runs in progress."""
+        """Return the runs in progress."""
         return [task.job for task in self._running.values()]
 
     def capacity(self) -> int:
-        """Count the runs that the nodes have room for at a time."""
+        """Return how many runs fit on the nodes at a time."""
         rooms, runs = self._rooms(), 0
         while sum(min(room, runs + 1) for room in rooms) >= self._nodes * (runs + 1):  # a run's nodes differ
             runs += 1
         return runs if self._jobs is None else min(runs, self._jobs)
 
     def _rooms(self) -> list[int]:
-        """Count the runs for which each node has room; those without any are omitted."""
+        """Return how many runs fit on each node, without nodes where none fits."""
         alive = (each["Resources"] for each in ray.nodes() if each["Alive"])
         cpus = ((has, has.get("CPU", 0) // self._cpus) for has in alive)
         rooms = [min(room, has.get("GPU", 0) // self._gpus) if self._gpus else room for has, room in cpus]
@@ -117,7 +117,7 @@ class Cluster:
         """Call a check on a node.
 
         Raises:
-            InputError: what is wrong there.
+            InputError: the check failed.
         """
         task = ray.remote(num_cpus=self._cpus, num_gpus=self._gpus)(node.check)
         try:
@@ -132,7 +132,7 @@ class Cluster:
         return len(self._running) < max(self.capacity(), 1)
 
     def start(self, job: Job, launch: Launch) -> None:
-        """Submit a run as a task, which is tried again on another node when its own dies."""
+        """Submit a run as a task, which is retried on another node when its node dies."""
         define(job.training, job.folder)
         here = replace(launch, inherited=())  # the lock of the work dir is this host's
         place = node.Place(self._place.node_dir, self._name(), self._place.current)
@@ -149,11 +149,11 @@ class Cluster:
         self._running[task] = _Task(job, job.attempt.open_log(), group)
 
     def wait(self) -> Iterator[tuple[Job, str]]:
-        """Wait until runs end, and yield how; or for a while.
+        """Wait until runs end, or for a while, and yield how they ended.
 
         Raises:
-            InputError: a node cannot run what it was given.
-            ConnectionError: the cluster is gone.
+            InputError: a node cannot run its task.
+            ConnectionError: the connection to the cluster is lost.
         """
         done, _ = ray.wait(list(self._running), timeout=LOOK)
         self._write_logs()
@@ -162,7 +162,7 @@ class Cluster:
 
     def stop(self) -> Iterator[tuple[Job, str]]:
         """End all runs gracefully, and yield how they ended."""
-        with suppress(ConnectionError):  # then nothing can be ended, and Ray does so itself
+        with suppress(ConnectionError):  # then Ray itself ends all tasks
             for reference in self._running:
                 ray.cancel(reference, force=False)
             end = time.monotonic() + ENDING
@@ -189,7 +189,7 @@ class Cluster:
                         part.write_bytes(outcome.files[name])
             except ray.exceptions.TaskCancelledError:
                 pass  # by stop()
-            except ray.exceptions.RayError as error:  # too many nodes died, or ours is broken
+            except ray.exceptions.RayError as error:  # too many nodes died, or our code has an error
                 log.write(f"{error}\n".encode())
                 how = "failed"
             finally:
@@ -199,7 +199,7 @@ class Cluster:
         yield job, how
 
     def _write_logs(self) -> None:
-        """Write what trainings printed into the logs of the work dir; further nodes of a run have logs beside its."""
+        """Write the output of trainings into the logs of the work dir; further nodes of a run have separate logs."""
         tasks = {task.job.run.key: task for task in self._running.values()}
         for (key, number), lines in ray.get(self._mailbox.take.remote()).items():
             if (task := tasks.get(key)) is None:  # it has ended
@@ -211,7 +211,7 @@ class Cluster:
                     log.write(lines)
 
     def _name(self) -> str:
-        """Return the name of the work dir's folder on nodes; one that was removed and made again has another name."""
+        """Return the name of the work dir's folder on nodes, which changes if the work dir is created again."""
         file = self._root / "cluster.json"
         name = (read_json(file) or {}).get("name")
         if name is None:
@@ -224,10 +224,10 @@ def _connect(address: str) -> None:
     """Connect to a cluster, or start one.
 
     Raises:
-        InputError: there is none.
+        InputError: the cluster cannot be reached or started.
     """
     kind, _, number = address.partition(":")
-    found = os.environ.pop("RAY_ADDRESS", "")  # which Ray would prefer to what it is given
+    found = os.environ.pop("RAY_ADDRESS", "")  # Ray would prefer it to its argument
     try:
         if kind == "local":
             ray.init("local", num_cpus=int(number), include_dashboard=False, **QUIET)
@@ -243,10 +243,10 @@ def _connect(address: str) -> None:
 
 
 def _join(address: str) -> None:
-    """Connect to a running Ray, again where it answers and is late.
+    """Connect to a running Ray, with retries if it answers late.
 
     Raises:
-        OSError, RuntimeError, ValueError: it cannot be reached.
+        OSError, RuntimeError, ValueError: Ray cannot be reached.
     """
     host, _, port = address.rpartition("/")[2].rpartition(":")
     with socket.create_connection((host, int(port)), timeout=CONNECT):
@@ -259,7 +259,7 @@ def _join(address: str) -> None:
 
 
 def _last_started() -> str:
-    """Return the address of the Ray that was last started on this host, as Ray writes it down."""
+    """Return the address that Ray recorded when it was last started on this host."""
     file = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")
     if not file.is_file():
         raise ConnectionError("none runs on this host, and RAY_ADDRESS names none")

@@ -1,4 +1,4 @@
-"""GPUs that a benchmark is asked to train on, looked for before the first run."""
+"""Check of the GPUs that a benchmark uses, before the first run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ...errors import InputError
 
-NAME = re.compile(r"\d+|(GPU|MIG)-[\w/-]+", re.ASCII)  # as CUDA_VISIBLE_DEVICES takes them
+NAME = re.compile(r"\d+|(GPU|MIG)-[\w/-]+", re.ASCII)  # as in CUDA_VISIBLE_DEVICES
 COUNT = "import torch; print(torch.cuda.device_count())"
 ON_CPUS = "to train on the CPU, use --jobs and --threads instead"
 
@@ -28,13 +28,13 @@ def gpu_names(gpus: str) -> list[str]:
 
 
 def check_gpus(names: Sequence[str]) -> None:
-    """Ask torch for GPUs, in a process of its own, since a training would run on the CPU without them.
+    """Check in a separate process that torch finds GPUs, because a training without them would run on the CPU.
 
     Args:
-        names: of ``--gpus``; without any, those of ``CUDA_VISIBLE_DEVICES``, which slurm sets.
+        names: names from ``--gpus``; if empty, those of ``CUDA_VISIBLE_DEVICES``, which slurm sets.
 
     Raises:
-        InputError: one of them is not there, or is hidden from this process.
+        InputError: one of them does not exist, or is hidden from this process.
     """
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     visible = [name.strip() for name in given.split(",")] if given else []
@@ -44,26 +44,26 @@ def check_gpus(names: Sequence[str]) -> None:
             f"--gpus: CUDA_VISIBLE_DEVICES={given!r} hides GPU {', '.join(hidden)}; name GPUs that it lists, or unset "
             f"it; {ON_CPUS}"
         )
-    wanted = list(dict.fromkeys(names or visible))
-    found = gpu_count(wanted) if wanted else 0
-    if found < len(wanted):
+    used = list(dict.fromkeys(names or visible))
+    found = gpu_count(used) if used else 0
+    if found < len(used):
         what = "--gpus" if names else "CUDA_VISIBLE_DEVICES"
         undo = ON_CPUS if names else "to train on the CPU, set CUDA_VISIBLE_DEVICES= to nothing"
         raise InputError(
-            f"{what} {','.join(wanted)}: torch finds no GPU {wanted[found]} on this host, and a run would train on the "
+            f"{what} {','.join(used)}: torch finds no GPU {used[found]} on this host, and a run would train on the "
             f"CPU. Name GPUs that 'nvidia-smi -L' lists ('davpt-seg info' shows what torch finds); {undo}"
         )
 
 
 def gpus_found() -> int:
-    """Count the GPUs that torch finds in this process."""
-    import torch  # a second or more; check_plan has imported it
+    """Return the number of GPUs that torch finds in this process."""
+    import torch  # takes a second or more; check_plan has imported it
 
     return torch.cuda.device_count()
 
 
 def gpu_count(names: Sequence[str]) -> int:
-    """Count the GPUs that torch finds when it may see these; it stops at the first that is not there."""
+    """Return the number of GPUs that torch finds if only these are visible; it stops at the first missing one."""
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(names)}
     asked = subprocess.run([sys.executable, "-c", COUNT], env=environment, capture_output=True, text=True)
     if asked.returncode:

@@ -1,4 +1,4 @@
-"""How long runs will take: estimates by runs that resemble them, and a schedule of those that are left."""
+"""Time that the remaining runs take: estimates from similar runs, and a schedule."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def stage_of(run: Run) -> str:
 
 
 class Durations:
-    """Mean seconds of runs, by what they have in common."""
+    """Mean seconds of runs, by group."""
 
     def __init__(self) -> None:
         self._sums: dict[tuple[str, ...], list[float]] = defaultdict(lambda: [0.0, 0.0])
@@ -32,17 +32,17 @@ class Durations:
             self._sums[group][1] += 1
 
     def mean(self, group: tuple[str, ...]) -> Optional[float]:
-        """Return the mean of a group; None without runs."""
+        """Return the mean of a group; None if it is empty."""
         seconds, count = self._sums.get(group, (0.0, 0.0))
         return seconds / count if count else None
 
 
 class InProgress(NamedTuple):
-    """A run in progress.
+    """Run in progress.
 
     Args:
-        study, stage: of the run.
-        position: by its log; None before its first step.
+        study, stage: study and stage of the run.
+        position: position from its log; None before its first step.
         elapsed: seconds since it began.
     """
 
@@ -53,7 +53,7 @@ class InProgress(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """Runs of one stage of a study: seconds that those in progress still need, number of those that wait, of each."""
+    """Runs of one stage of a study: seconds left of those in progress, number of waiting ones, seconds of each."""
 
     running: tuple[float, ...] = ()
     waiting: int = 0
@@ -69,10 +69,10 @@ def eta(
     """Estimate the seconds until all runs have ended.
 
     A run takes as long as others of its study and stage; else of its study, of its method, or of all. Runs that
-    finished count, and where a group has none, those in progress by their own logs.
+    finished count or, in a group without any, those in progress, by their logs.
 
     Args:
-        waiting: number of runs by stage, of each study, also of those with 0, in the order in which they are run.
+        waiting: number of runs by study and stage, zeros included, in the order of running.
         running: runs in progress.
         finished: durations of runs that ended.
         workers: number of runs at a time.
@@ -106,7 +106,7 @@ def schedule(studies: Sequence[tuple[Stage, Stage]], workers: int) -> float:
     """Return when the last run ends if a free worker always takes the first run that may start.
 
     Args:
-        studies: search and final runs of each, in order. Final runs start when the search of their study is over.
+        studies: search and final runs of each study, in order. Final runs start when the study's search is over.
         workers: number of runs at a time; those in progress have one each.
     """
     running = [seconds for stages in studies for stage in stages for seconds in stage.running]
@@ -130,7 +130,7 @@ def schedule(studies: Sequence[tuple[Stage, Stage]], workers: int) -> float:
 
 @dataclass(eq=False)
 class _Left:
-    """Runs of a study that wait, and when its search is over."""
+    """Waiting runs of a study, and the end of its search."""
 
     search: Stage
     final: Stage
@@ -150,7 +150,7 @@ class _Left:
 
 
 def _groups(study: Study, stage: str) -> Iterator[tuple[str, ...]]:
-    """Yield what a run belongs to, the runs that resemble it most first."""
+    """Yield the groups of a run, the most similar first."""
     yield study.key, stage
     yield (study.key,)
     yield ("method", study.name)

@@ -1,4 +1,4 @@
-"""One run on a node of a Ray cluster: in a folder of the node's disk, with its log sent and its results returned."""
+"""Run on a node of a Ray cluster: in a folder on the node's disk, with its log sent and its results returned."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Place:
 
     Args:
         node_dir: folder of all runs on a node's disk; None is ``~/.cache/davpt_seg/runs`` there.
-        name: of the work dir's folder in it.
-        current: current folder of the driver, which is a node's too where the node has it.
+        name: name of the work dir's folder in it.
+        current: current folder of the driver, also used on nodes that have it.
     """
 
     node_dir: Optional[str]
@@ -46,17 +46,17 @@ class Place:
         return (Path(self.node_dir).expanduser() if self.node_dir else cache) / self.name / key
 
     def enter(self) -> None:
-        """Change to the driver's current folder, where it is on this node."""
+        """Change to the driver's current folder, if this node has it."""
         if os.path.isdir(self.current):
             os.chdir(self.current)
 
 
 class Outcome(NamedTuple):
-    """What comes back of a run.
+    """Outcome of a run.
 
     Args:
-        how: it ended, as :func:`~davpt_seg.runs.execution.execute` returns.
-        host: where it ran.
+        how: ending, as :func:`~davpt_seg.runs.execution.execute` returns it.
+        host: host of the run.
         files: content by path in the run's folder.
         error: reason why it cannot be run at all; the other parts are empty then.
     """
@@ -68,23 +68,23 @@ class Outcome(NamedTuple):
 
 
 class Mailbox:
-    """What trainings print, until the driver takes it. One actor on the head node."""
+    """Buffer of the output of trainings, until the driver takes it: one actor on the head node."""
 
     def __init__(self) -> None:
         self._lines: dict[tuple[str, int], bytes] = {}
 
     def put(self, key: str, node: int, lines: bytes) -> None:
-        """Add what a run printed on a node, whose number is 0 where it has one."""
+        """Add output of a run on a node; the node's number is 0 for a run on one node."""
         self._lines[key, node] = self._lines.get((key, node), b"") + lines
 
     def take(self) -> dict[tuple[str, int], bytes]:
-        """Return what was printed since the last call, by run and node."""
+        """Return the output since the last call, by run and node."""
         lines, self._lines = self._lines, {}
         return lines
 
 
 class Sender:
-    """Sends what a log has gained; execute calls it five times a second, and is never asked to stop by it."""
+    """Sender of new log lines; execute calls it five times a second, and it never asks execute to stop."""
 
     def __init__(self, mailbox: Any, key: str, log: Path, node: int = 0) -> None:
         self._mailbox = mailbox
@@ -120,14 +120,14 @@ def train(
     mailbox: Any,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Outcome:
-    """Train on this node, or resume what was stopped here, and return the results by value.
+    """Train on this node, or resume a stopped training, and return the results by value.
 
     Args:
-        training, launch: as for :func:`~davpt_seg.runs.execution.execute`.
-        place: where.
-        version: of the driver's davpt_seg.
+        training, launch: see :func:`~davpt_seg.runs.execution.execute`.
+        place: folder of the run.
+        version: version of the driver's davpt_seg.
         mailbox: actor that takes the log.
-        stopping: asked five times a second whether the training should end early.
+        stopping: function that returns whether the training should end early, called five times a second.
     """
     host = socket.gethostname()
     if error := another_version(version):
@@ -148,7 +148,7 @@ def train(
 
 
 def another_version(version: str) -> Optional[str]:
-    """Say what is wrong where this node's davpt_seg is not the driver's."""
+    """Describe a difference between this node's and the driver's davpt_seg; None if there is none."""
     if version == __version__:
         return None
     host = socket.gethostname()
@@ -156,13 +156,13 @@ def another_version(version: str) -> Optional[str]:
 
 
 def wait_until_free(folder: Path) -> None:
-    """Wait until a training has ended that outlived the Ray process which started it."""
+    """Wait for the end of a training that outlived the Ray process that started it."""
     while (last := last_attempt(folder)) is not None and last.state() == "running":
         time.sleep(EVERY)
 
 
 def check(function: Callable[..., None], place: Place, *args: Any, **kwargs: Any) -> Optional[str]:
-    """Call a check on this node, and return what is wrong."""
+    """Call a check on this node, and return its error; None if there is none."""
     place.enter()
     try:
         function(*args, **kwargs)
@@ -172,7 +172,7 @@ def check(function: Callable[..., None], place: Place, *args: Any, **kwargs: Any
 
 
 def _name_checkpoint(training: Training, folder: Path, host: str) -> None:
-    """Write into ``result.json`` where a checkpoint that is kept lies."""
+    """Write the place of a kept checkpoint into ``result.json``."""
     found = result(folder)
     checkpoints = sorted(folder.glob("*.pth"), key=lambda path: path.stat().st_mtime)
     if training.keep and found is not None and checkpoints:

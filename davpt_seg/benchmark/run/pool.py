@@ -13,7 +13,7 @@ from .agenda import Job
 
 
 class Pool:
-    """Slots of this machine. A thread for each mostly waits for its training.
+    """Slots of this machine, with a thread for each, which mostly waits for its training.
 
     Args:
         slots: environment variables of each slot.
@@ -26,7 +26,7 @@ class Pool:
         self._futures: dict[Future[str], tuple[Job, Mapping[str, str]]] = {}
 
     def check(self, function: Callable[..., None], *args: Any, **kwargs: Any) -> None:
-        """Call a check; it raises an InputError."""
+        """Call a check, which may raise an InputError."""
         function(*args, **kwargs)
 
     def capacity(self) -> int:
@@ -35,7 +35,7 @@ class Pool:
 
     @property
     def running(self) -> Sequence[Job]:
-        """The runs in progress."""
+        """Return the runs in progress."""
         return [job for job, _ in self._futures.values()]
 
     def free(self) -> bool:
@@ -53,7 +53,7 @@ class Pool:
         """Wait until runs end, and yield how.
 
         Raises:
-            InputError: a run's folder, or its scores, are another run's.
+            InputError: a run's folder, or its scores, belong to another run.
         """
         done, _ = wait(self._futures, return_when=FIRST_COMPLETED)
         for future in done:

@@ -1,4 +1,4 @@
-"""What is printed while a benchmark runs: a line for each run that ended, what is in progress, and the time left."""
+"""Output while a benchmark runs: a line for each run that ended, the runs in progress, and the time left."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ class _Started(NamedTuple):
 
 
 class Progress:
-    """Counts runs, and prints what happens.
+    """Counter of runs that prints their progress.
 
     As a context, it also reports the runs in progress: on a terminal in lines that are redrawn below all others,
     elsewhere every five minutes. Its methods may be called from any thread.
 
     Args:
-        protocols: all that the plan asks for.
+        protocols: protocols of all studies.
         workers: number of runs at a time.
-        console: a terminal; by default standard output, if it is one.
+        console: terminal; by default standard output, if it is one.
     """
 
     def __init__(self, protocols: Sequence[Protocol], workers: int, console: Optional[Console] = None) -> None:
@@ -99,11 +99,11 @@ class Progress:
         return sum(sum(left.values()) for left in self._left.values())
 
     def started(self, run: Run, folder: Path) -> None:
-        """Take note of a run that starts.
+        """Record a run that starts.
 
         Args:
-            run: of a study.
-            folder: its own, whose log is read while it is in progress.
+            run: run of a study.
+            folder: folder of the run, whose log is read while it is in progress.
         """
         with self._lock:
             self._running[run.key] = _Started(run, folder, time.monotonic())
@@ -127,7 +127,7 @@ class Progress:
             self._draw()
 
     def refresh(self) -> None:
-        """Look at the logs of the runs in progress: redraw the terminal, or report if it is time."""
+        """Read the logs of the runs in progress, and redraw the terminal, or report if it is time."""
         with self._lock:
             self._draw()
             if self._live is None and time.monotonic() - self._reported >= EVERY:
@@ -170,7 +170,7 @@ class Progress:
         }
 
     def _in_progress(self, height: Optional[int] = None) -> list[str]:
-        """List the runs in progress, up to the room of a terminal, and a summary."""
+        """List the runs in progress, as many as fit on a terminal, and a summary."""
         runs = self._look()
         lines = [f"{key}: {run.position or 'running'}" for key, run in runs.items()]
         if height is not None and len(lines) > height - 2:
@@ -183,7 +183,7 @@ class Progress:
         ]
 
     def _eta(self, runs: dict[str, InProgress]) -> str:
-        """Estimate the time until the last run ends; of a study with a failed trial, no final run will start."""
+        """Estimate the time until the last run ends; a study with a failed trial starts no final run."""
         busy = Counter((run.study.key, run.stage) for run in runs.values())
         waiting = []
         for study in self._studies:

@@ -1,9 +1,9 @@
-"""The protocol: hyper-parameters are chosen on validation images and written down before a test image is seen.
+"""Protocol: hyper-parameters are chosen on validation images and recorded before a test image is seen.
 
-- Where prompts are pruned, a run before the search trains all of them and measures their importance, once.
-- A run of the search is ``split=choose``, whose validation and test images are the validation split.
+- If prompts are pruned, a run before the search trains all of them and measures their importance, once.
+- A run of the search has ``split=choose``: its validation and test images are the validation split.
 - ``chosen.json`` is written when the search is over, and no final run starts before.
-- A final run that ended is never run again, and a study whose final runs have begun can't be changed.
+- A final run that ended is never repeated, and a study whose final runs have begun cannot be changed.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 
 class Protocol:
-    """What may be run next in a study.
+    """Protocol of a study: its choice, and the runs that may start next.
 
     Args:
-        study: of the plan.
-        root: the work dir of all studies.
+        study: study of the plan.
+        root: work dir of all studies.
     """
 
     def __init__(self, study: Study, root: Path) -> None:
@@ -42,7 +42,7 @@ class Protocol:
 
     @property
     def trials(self) -> int:
-        """Number of runs of its search; of pruned prompts, one value has a run, too."""
+        """Return the number of runs of the search; with pruning, a single value has a run, too."""
         space, prunes = self.study.space, self.study.importance is not None
         return space.count if space.searched or (prunes and space.axes) else 0
 
@@ -53,10 +53,10 @@ class Protocol:
         return Search(self.folder, self.study.space, self.study.search_seed)
 
     def check(self) -> None:
-        """See whether the plan, and the choice, still are those that the work dir's runs were made for.
+        """Check that the plan and the choice are still those of the work dir's runs.
 
         Raises:
-            InputError: they changed after final runs began, or the plan in something that finished trials depend on.
+            InputError: they changed after final runs began, or the plan changed in what finished trials depend on.
         """
         self._check_plan()
         if self.study.importance is not None:
@@ -68,11 +68,11 @@ class Protocol:
                 check_same(run.definition(), self.root / run.key)
 
     def _changes(self) -> dict[str, str]:
-        """Describe what differs from what the work dir was made for, by key."""
+        """Describe the differences to the study of the work dir, by key."""
         old, new = read_json(self.folder / "study.json"), self.study.definition()
         if old is None:
             return {}
-        old = {"method_files": new.get("method_files"), **old}  # work dirs of earlier versions do not know them
+        old = {"method_files": new.get("method_files"), **old}  # work dirs of earlier versions lack them
         return {
             key: f"{key} was {old.get(key)} and is {new.get(key)}"
             for key in {**old, **new}
@@ -83,20 +83,20 @@ class Protocol:
         changed = self._changes()
         if not changed:
             return
-        told = "; ".join(changed.values())
-        advice = "Give another --work-dir to the changed plan, or take the change back"
+        changes = "; ".join(changed.values())
+        advice = "Give the changed plan another --work-dir, or undo the change"
         if any(self.folder.glob("final/*/attempts/*")):
             raise InputError(
                 f"{self.study.key}: the plan changed after its final runs had begun, which would be choosing on test "
-                f"images: {told}. {advice}"
+                f"images: {changes}. {advice}"
             )
         if [*changed] != ["search"] and any(self.folder.glob("search/*/attempts/*")):
             raise InputError(
-                f"{self.study.key}: the plan changed, and trials were run for the old one: {told}. {advice}"
+                f"{self.study.key}: the plan changed, and trials were run for the old one: {changes}. {advice}"
             )
 
     def register(self) -> None:
-        """Write down what the study is; a choice that was made for another search, and not used yet, is forgotten."""
+        """Record the study; an unused choice of another search is removed."""
         self.check()
         if self._changes():
             (self.folder / "chosen.json").unlink(missing_ok=True)
@@ -104,14 +104,14 @@ class Protocol:
             write_json(self.folder / "study.json", self.study.definition())
 
     def chosen(self) -> Optional[dict[str, Any]]:
-        """Return what was chosen: ``parameters``, their ``score``, and all ``trials``; None before."""
+        """Return the choice: ``parameters``, their ``score``, and all ``trials``; None before it."""
         found = read_json(self.folder / "chosen.json")
         return found if found and found.keys() >= {"parameters", "score", "trials"} else None
 
     def next_runs(self) -> Iterator[Run]:
         """Yield the runs that may be started now, in order; final runs that have ended are among them.
 
-        A search by TPE draws a trial for each further run, so the caller takes no more than it starts.
+        A search by TPE draws a trial for each further run, so the caller must take only runs that it starts.
         """
         if not self.measured():
             yield self.study.whole_run()
@@ -134,7 +134,7 @@ class Protocol:
             yield from self.final_runs(chosen["parameters"])
 
     def final_runs(self, parameters: Parameters) -> list[Run]:
-        """List the runs that are reported."""
+        """List the final runs."""
         return [self._pruned(self.study.final_run(parameters, seed)) for seed in self.study.seeds]
 
     def measured(self) -> bool:
@@ -148,14 +148,14 @@ class Protocol:
         return replace(run, stay=stay(self.folder / "whole" / "importance.json", run.named()))
 
     def hopeless(self) -> bool:
-        """Return whether every trial has ended and none scored more than 0, so that nothing can be chosen."""
+        """Return whether every trial has ended with a score of 0, so that nothing can be chosen."""
         if not self.trials or not self.measured() or (self.chosen() or self._choose()) is not None:
             return False
         scores = [trial.score for trial in self._tried()]
         return len(scores) == self.trials and all(score == 0 for score in scores)
 
     def _tried(self) -> list[Trial]:
-        """List the trials, with the scores of those that ended: all of a grid, or those that TPE asked for."""
+        """List the trials, with scores of those that ended: all of a grid, or those that TPE requested."""
         space = self.study.space
         if space.sampler == "grid":
             return [Trial(i, point, self._score(point)) for i, point in enumerate(space.points())]
@@ -165,14 +165,14 @@ class Protocol:
         return self._tpe.trials()
 
     def _score(self, parameters: Parameters) -> Optional[float]:
-        """Return the score of a trial from its folder; None where it has not ended."""
+        """Return the score of a trial from its folder; None if it has not ended."""
         key = self.study.search_run(parameters).key
         if key not in self._scores and (found := result(self.root / key)) is not None:
             self._scores[key] = found["score"]
         return self._scores.get(key)
 
     def _choose(self) -> Optional[dict[str, Any]]:
-        """Choose when every trial has its score; None as long as one has not, or where none scored more than 0."""
+        """Choose when every trial has a score; None as long as one has not, or if none is above 0."""
         trials = self._tried() if self.trials else []
         scored = [trial for trial in trials if trial.score is not None]
         if len(scored) < self.trials or (self.trials and not any(trial.score for trial in scored)):
@@ -181,13 +181,13 @@ class Protocol:
         return self.chosen()
 
     def _size(self, trial: Trial) -> int:
-        """Count the parameters that pruning leaves a trial; 0 where nothing is pruned."""
+        """Count a trial's parameters after pruning; 0 without pruning."""
         found = self.study.importance is not None and result(self.root / self.study.search_run(trial.parameters).key)
         return found.get("tuned", 0) if found else 0
 
 
 def choice(trials: Sequence[Trial], size: Callable[[Trial], int] = lambda trial: 0) -> dict[str, Any]:
-    """Choose the trial with the best score, of equals the smallest one, and of those the one that was tried first."""
+    """Choose the trial with the best score; among equals the smallest, then the first."""
     best = min(trials, key=lambda trial: (-(trial.score or 0), size(trial), trial.number))
     return dict(
         parameters=best.parameters,

@@ -1,6 +1,6 @@
-"""The search of a study by Optuna's TPE, which suggests the next trial and keeps a journal of what was tried.
+"""Search of a study by Optuna's TPE, which suggests the next trial and keeps a journal of trials.
 
-A search that was stopped continues as it would have: each trial's draw depends on the trials before it alone.
+A stopped search continues as if it had not been stopped: a trial's draw depends only on the trials before it.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 class Search:
-    """The trials of one study.
+    """Trials of one study.
 
     Args:
         folder: folder of the study; the journal ``optuna.journal`` is in it.
-        space: what is searched. Another space is another study in the same journal.
+        space: search space. Another space is another study in the same journal.
         seed: seed of the sampler.
     """
 
@@ -49,10 +49,10 @@ class Search:
         return study
 
     def _check_journal(self) -> None:
-        """See that the journal is complete; Optuna's own error names no file, and it would append to a cut line.
+        """Check that the journal is complete; Optuna's error names no file, and it would append to an incomplete line.
 
         Raises:
-            InputError: it is not, for instance since the disk was full.
+            InputError: the journal is incomplete, for instance because the disk was full.
         """
         try:
             *lines, rest = self.path.read_text().split("\n") if self.path.exists() else [""]
@@ -67,7 +67,7 @@ class Search:
             )
 
     def trials(self) -> list[Trial]:
-        """List the trials in the order of trying; those that have not ended are without a score."""
+        """List the trials in the order of trying; those that have not ended have no score."""
         states = (TrialState.RUNNING, TrialState.COMPLETE)
         return [self._named(trial) for trial in self._study.get_trials(deepcopy=False, states=states)]
 
@@ -82,7 +82,7 @@ class Search:
         self._study.tell(trial.number, score, skip_if_finished=True)
 
     def _named(self, trial: Union[optuna.Trial, FrozenTrial]) -> Trial:
-        """Put parameters into the order of the space, which names folders."""
+        """Return a trial with parameters in the order of the space, which folder names have."""
         parameters = {name: trial.params[name] for name in self.space.axes}
         return Trial(trial.number, parameters, trial.value if isinstance(trial, FrozenTrial) else None)
 

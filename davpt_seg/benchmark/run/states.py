@@ -1,4 +1,4 @@
-"""The runs of a study, with the state of each by its folder."""
+"""Runs of a study, with their states by folder."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from .protocol import Protocol
 
 
 class Listed(NamedTuple):
-    """A run of a plan.
+    """Run of a plan.
 
     Args:
-        study, stage: of the run.
-        what: its description.
+        study, stage: study and stage of the run.
+        what: description of the run.
         state: ``finished``, ``running``, ``failed``, ``stopped`` or ``to do``.
-        result: of a run that ended.
-        position: of a run in progress, by its log.
-        chosen: whether its study has its choice.
+        result: result of a run that ended.
+        position: progress of a running run, from its log.
+        chosen: whether the study has chosen.
     """
 
     study: Study
@@ -36,12 +36,12 @@ class Listed(NamedTuple):
 
     @property
     def done(self) -> bool:
-        """Whether nothing of it is left to do, as of a trial after the choice."""
+        """Return whether the run needs no more work; a trial needs none after the choice."""
         return self.state == "finished" or (self.chosen and self.stage == "search")
 
     @property
     def seconds(self) -> Optional[float]:
-        """How long it took; None where that is unknown, or where it diverged."""
+        """Return the run's duration; None if it is unknown, or if the run diverged."""
         return None if self.result is None or self.result.get("diverged") else self.result.get("seconds")
 
     def __str__(self) -> str:

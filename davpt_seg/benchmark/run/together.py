@@ -1,4 +1,4 @@
-"""One run on several nodes of a Ray cluster: torchrun on each, and the result of the first one."""
+"""Run on several nodes of a Ray cluster: torchrun on each, and the result from the first."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from ...runs.execution import PATIENCE
 from ...runs.training import Launch, Meeting, Training
 from .node import RETRIES, Outcome, Place, Sender, another_version, train, wait_until_free
 
-LATE = 60.0  # seconds after a training failed in which a node's death may come out
+LATE = 60.0  # seconds in which a node's death may become known after a training failed
 ENDED = ("finished", "diverged")
 
 
 def train_together(training: Training, launch: Launch, place: Place, version: str, mailbox: Any, nodes: int) -> Outcome:
-    """Train on this node and on the placement group's others; if one of them dies, all begin again.
+    """Train on this node and on the others of its placement group; if one dies, all start again.
 
     Args:
         nodes: number of nodes.
@@ -51,7 +51,7 @@ def train_together(training: Training, launch: Launch, place: Place, version: st
             return helpers.failed
         if helpers.died is None:
             break
-        lost = f"davpt-seg: another node of this run is lost ({helpers.died}); it starts again\n"
+        lost = f"davpt-seg: another node of this run is lost ({helpers.died}); the run starts again\n"
         ray.get(mailbox.put.remote(training.key, 0, lost.encode()))
     return outcome._replace(how="failed")
 
@@ -69,15 +69,15 @@ class Helpers:
         self.failed: Optional[Outcome] = None
 
     def lost(self) -> bool:
-        """Return whether one of them is lost or failed, so that the run cannot end well."""
+        """Return whether a task is lost or failed, so that the run cannot succeed."""
         self._look(0)
         return self.died is not None or self.failed is not None
 
     def end(self, seconds: float) -> None:
-        """Wait for them, unless one is lost, and end those that take longer.
+        """Wait for the tasks, unless one is lost, and end those that take too long.
 
         Args:
-            seconds: that they may take.
+            seconds: time limit.
         """
         end = time.monotonic() + seconds
         while self._open and self.died is None and time.monotonic() < end:
@@ -112,8 +112,8 @@ def assist(
     """Train on a further node of a run, in a folder below the run's, and return how it ended.
 
     Args:
-        checkpoints: of the first node, by name.
-        launch: with this node's number.
+        checkpoints: checkpoints of the first node, by name.
+        launch: way to start the training, with this node's number.
         training, place, version, mailbox: see :func:`~davpt_seg.benchmark.run.node.train`.
     """
     assert launch.meeting is not None
@@ -131,7 +131,7 @@ def assist(
 
 
 def _start(launch: Launch, *given: Any) -> Any:
-    """Submit what a further node does; Ray does not try it again, since all nodes must begin together."""
+    """Submit the task of a further node; Ray does not retry it, because all nodes must begin together."""
     group = ray.util.get_current_placement_group()
     assert launch.meeting is not None and group is not None
     node = launch.meeting.node
@@ -142,14 +142,14 @@ def _start(launch: Launch, *given: Any) -> Any:
 
 
 def _checkpoints(folder: Path) -> dict[str, bytes]:
-    """Read what a training resumes from, the oldest first."""
+    """Read the checkpoints that a training resumes from, the oldest first."""
     files = [*folder.glob("*.pth"), *folder.glob("last_checkpoint")]
     return {path.name: path.read_bytes() for path in sorted(files, key=lambda path: path.stat().st_mtime)}
 
 
 @contextmanager
 def _copied(checkpoints: Mapping[str, bytes], folder: Path) -> Iterator[None]:
-    """Give a folder the first node's checkpoints, and no others, while the block runs; it resumes from the same one."""
+    """Put the first node's checkpoints, and no others, into a folder, so that all nodes resume from the same one."""
     for path in folder.glob("*.pth"):
         path.unlink()
     (folder / "last_checkpoint").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Where runs train: the options, and what they mean."""
+"""Options for where runs train, and their meaning."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ ADDRESS = re.compile(r"auto|ray://[^/\s]+:\d+|local:[1-9]\d*")
 
 
 def add_options(group: argparse._ArgumentGroup) -> None:
-    """Add the options that say how runs are started."""
+    """Add the options for starting runs."""
     add = group.add_argument
-    add("--gpus", metavar="0,1,...", help="GPUs, a run on each at a time")
-    add("--jobs", type=int, metavar="N", help="runs at a time; default 1, or all that a cluster has room for")
+    add("--gpus", metavar="0,1,...", help="GPUs, with one run at a time on each")
+    add("--jobs", type=int, metavar="N", help="runs at a time; default: 1, or all that fit into the cluster")
     add("--threads", type=int, metavar="N", help="CPU threads of each run (OMP_NUM_THREADS); on a cluster, its CPUs")
-    add("--cluster", metavar="ADDRESS", help="of Ray: auto, ray://HOST:10001, or local:N for N CPUs of this host")
-    add("--gpus-per-run", type=float, metavar="N", help="on a cluster; default 1 on each node where it has GPUs")
-    add("--nodes", type=int, default=1, metavar="N", help="on a cluster, nodes of each run, by torchrun; default 1")
-    add("--node-dir", metavar="DIR", help="folder on a node's disk for its runs; default ~/.cache/davpt_seg/runs")
-    add("--slurm", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)  # of older versions; refused by name
+    add("--cluster", metavar="ADDRESS", help="Ray's: auto, ray://HOST:10001, or local:N for N CPUs of this host")
+    add("--gpus-per-run", type=float, metavar="N", help="on a cluster; default: 1 on each node, if it has GPUs")
+    add("--nodes", type=int, default=1, metavar="N", help="nodes of each run on a cluster, by torchrun; default: 1")
+    add("--node-dir", metavar="DIR", help="folder on a node's disk for its runs; default: ~/.cache/davpt_seg/runs")
+    add("--slurm", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)  # an option of older versions, refused by name
     add(
         "--keep-checkpoints",
         choices=KEEP,
         default="first",
-        help="of final runs; those of the search are removed when it has its score. Default: the first seed's",
+        help="checkpoints of final runs to keep; search runs lose theirs after scoring. Default: the first seed's",
     )
-    add("--command", metavar="PROGRAM", help="what trains, instead of 'python -m davpt_seg train'")
+    add("--command", metavar="PROGRAM", help="program that trains, instead of 'python -m davpt_seg train'")
 
 
 def launch_of(args: argparse.Namespace) -> Launch:
-    """Return how trainings are started.
+    """Return the way to start trainings.
 
     Raises:
         InputError: options that do not fit together, or a program that does not exist.
     """
     if args.slurm is not None:
         raise InputError(
-            "--slurm is gone: a Ray cluster inside of a Slurm job does the same, without a common file system. Submit "
+            "--slurm was removed: a Ray cluster inside a Slurm job does the same, without a common file system. Submit "
             "tools/slurm_benchmark.sh with sbatch, which runs this command with --cluster auto; see docs/benchmark.md"
         )
     for option, value in (("--jobs", args.jobs), ("--threads", args.threads), ("--nodes", args.nodes)):
@@ -63,7 +63,7 @@ def launch_of(args: argparse.Namespace) -> Launch:
 
 
 def engine_of(args: argparse.Namespace, root: Path) -> Engine:
-    """Return what trains: this machine, or a cluster.
+    """Return the engine: this machine, or a cluster.
 
     Raises:
         InputError: the cluster cannot be reached, or Ray is not installed.
@@ -90,7 +90,7 @@ def _gpus_per_node(args: argparse.Namespace) -> Optional[float]:
 
 
 def slots(args: argparse.Namespace) -> Sequence[dict[str, str]]:
-    """Return the environment variables of each run that this machine has at a time.
+    """Return the environment variables of each slot of this machine.
 
     Raises:
         InputError: both GPUs and a number of runs are given.
@@ -98,12 +98,12 @@ def slots(args: argparse.Namespace) -> Sequence[dict[str, str]]:
     if args.gpus is None:
         return [{} for _ in range(args.jobs or 1)]
     if args.jobs is not None:
-        raise InputError("--gpus says how many runs there are at a time; omit --jobs (0,0,1,1 is two on each)")
+        raise InputError("--gpus sets the number of runs at a time; omit --jobs (0,0,1,1 is two on each GPU)")
     return [{"CUDA_VISIBLE_DEVICES": name} for name in gpu_names(args.gpus)]
 
 
 def own_gpus(args: argparse.Namespace) -> Optional[list[str]]:
-    """Return the GPUs of this host that runs are given; None where a cluster gives them, or another program trains."""
+    """Return the GPUs of this host that runs use; None if a cluster assigns them, or another program trains."""
     if args.cluster is not None or args.command is not None:
         return None
     return [slot["CUDA_VISIBLE_DEVICES"] for slot in slots(args) if slot]
@@ -126,7 +126,7 @@ def _check_cluster(args: argparse.Namespace) -> None:
         raise InputError("--gpus is for this host; a cluster gives GPUs to runs itself: --gpus-per-run 1")
     share = args.gpus_per_run
     if share is not None and not (0 <= share <= 1 or (share > 1 and share % 1 == 0)):  # nor nan
-        raise InputError(f"--gpus-per-run {share:g}: give a whole number, or a share of one GPU such as 0.5")
+        raise InputError(f"--gpus-per-run {share:g}: give an integer, or a share of one GPU such as 0.5")
     if share is not None and args.nodes > 1 and share % args.nodes:
         raise InputError(
             f"--gpus-per-run {share:g} --nodes {args.nodes}: each node gives a run the same number of GPUs; give a "

@@ -1,4 +1,4 @@
-"""Guidance: labels of patches, classes of prompts, and a metric loss between the two."""
+"""Guidance: labels of patches, classes of prompts, and metric losses between them."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Boxes as label maps."""
+"""Conversion of boxes to label maps."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from ...errors import InputError
 
 
 def paint_boxes(boxes: Tensor, labels: Tensor, size: tuple[int, int], ignore_index: int = 255) -> Tensor:
-    """Paint boxes into a label map, small ones over large ones, so that patches can be labelled as by masks.
+    """Paint boxes into a label map, small ones over large ones, to label patches as masks do.
 
     Args:
-        boxes: (n, 4): left, top, right and bottom edges in pixels of the image. A pixel is in a box if its centre is.
-        labels: (n,) integers.
+        boxes: left, top, right and bottom edges (n, 4), in pixels. A pixel is in a box if its centre is.
+        labels: labels of the boxes, (n,) integers.
         size: (height, width) of the image.
-        ignore_index: label of what lies in no box.
+        ignore_index: label of pixels outside all boxes.
 
     Returns:
-        (height, width), integers.
+        The label map (height, width), integers.
 
     Raises:
-        ValueError: boxes that are not (n, 4), or not as many as labels.
+        ValueError: boxes that are not (n, 4), or a different number of boxes and labels.
     """
     if boxes.ndim != 2 or boxes.shape[1] != 4 or len(boxes) != len(labels):
         raise InputError(f"boxes {tuple(boxes.shape)} with {len(labels)} labels, expected (n, 4) boxes with n labels")

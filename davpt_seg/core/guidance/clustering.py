@@ -1,4 +1,4 @@
-"""K-means of class means whose clusters keep their identity: warm start, no empty cluster, matching to old clusters."""
+"""K-means of class means with persistent clusters: warm start, no empty cluster, matching to old clusters."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ def directions(means: np.ndarray, center: np.ndarray) -> np.ndarray:
 def cluster(
     points: np.ndarray, num_clusters: int, start: Optional[np.ndarray] = None, max_iter: int = 20, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cluster points by k-means so that no cluster is empty.
+    """Cluster points by k-means without empty clusters.
 
     Args:
-        points: (n, D), n >= num_clusters.
-        num_clusters: k.
-        start: (n,) the cluster of each point to start from, each of the k clusters with a point; k-means++ without it.
-        max_iter: rounds of k-means.
-        seed: of k-means++.
+        points: vectors (n, D), n >= num_clusters.
+        num_clusters: number of clusters k.
+        start: initial cluster of each point, (n,), where each of the k clusters has a point; None: k-means++.
+        max_iter: largest number of k-means iterations.
+        seed: seed of k-means++.
 
     Returns:
         The cluster of each point, (n,), and the centers of the clusters, (k, D).
     """
     init = "k-means++" if start is None else _centers(points, start, num_clusters)
     if len(np.unique(points, axis=0)) > num_clusters:
-        from sklearn.cluster import KMeans  # a second or more, and many trainings never cluster
+        from sklearn.cluster import KMeans  # takes a second or more, and many trainings never cluster
 
         kmeans = KMeans(num_clusters, init=init, n_init=1, max_iter=max_iter, random_state=seed)
         clusters = kmeans.fit_predict(points)
@@ -41,12 +41,12 @@ def cluster(
 
 
 def fill_empty(points: np.ndarray, clusters: np.ndarray, num_clusters: int) -> np.ndarray:
-    """Give each empty cluster the point (of a cluster of two or more) that is farthest from its cluster's center.
+    """Give each empty cluster the point of a larger cluster that is farthest from its cluster's center.
 
     Args:
-        points: (n, D), n >= num_clusters.
-        clusters: (n,) in 0 to num_clusters - 1.
-        num_clusters: k.
+        points: vectors (n, D), n >= num_clusters.
+        clusters: cluster of each point, (n,), from 0 to num_clusters - 1.
+        num_clusters: number of clusters k.
     """
     clusters = clusters.copy()
     for empty in np.setdiff1d(np.arange(num_clusters), clusters):
@@ -65,15 +65,15 @@ def match(shared: np.ndarray, similarity: np.ndarray) -> np.ndarray:
     """Match each new cluster to one old cluster so that most members stay; ties go to the most similar centers.
 
     Args:
-        shared: (k, m) the number of members that a new and an old cluster share, k <= m.
-        similarity: (k, m) of their centers, in -1 to 1.
+        shared: number of members that a new and an old cluster share, (k, m), k <= m.
+        similarity: similarity of their centers, (k, m), from -1 to 1.
 
     Returns:
-        The old cluster of each new one, (k,), all different.
+        The old cluster of each new cluster, (k,), all different.
     """
     from scipy.optimize import linear_sum_assignment
 
-    tie_break = similarity / (2 * len(shared) + 1)  # all of them together weigh less than one member
+    tie_break = similarity / (2 * len(shared) + 1)  # in total less than one member
     return linear_sum_assignment(shared + tie_break, maximize=True)[1]
 
 

@@ -1,4 +1,4 @@
-"""What several processes hold, brought together; in one process, every function here hands back what it was given."""
+"""Exchange of tensors between processes; in a single process, every function here returns its argument."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import Tensor
 
 
 def world_size() -> int:
-    """Return how many processes train together."""
+    """Return the number of processes."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 class _AllGather(torch.autograd.Function):
-    """Equal shapes, (...) -> (processes, ...). torch's own differentiable forms changed names between its versions."""
+    """Gather of equal shapes, (...) -> (processes, ...). torch's differentiable gather changed names over versions."""
 
     @staticmethod
     def forward(ctx: Any, tensor: Tensor) -> Tensor:
@@ -25,7 +25,7 @@ class _AllGather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        # What each process's loss wants of this process's rows, added up.
+        # Sum over processes of their losses' gradients for this process's rows.
         gradient = gradient.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(gradient)
         return gradient[dist.get_rank()]
@@ -34,10 +34,10 @@ class _AllGather(torch.autograd.Function):
 def gather_rows(tensor: Tensor) -> Tensor:
     """Join the rows (T, ...) of all processes, (T_0 + T_1 + ..., ...), in the order of their ranks; T may differ.
 
-    Differentiable. Where every process computes one and the same loss of the joined rows, the gradient that comes back
-    is that loss's, times the number of processes: DistributedDataParallel's mean over processes takes that factor out.
+    It is differentiable. If every process computes the same loss of the joined rows, the gradient is that of the loss
+    times the number of processes; DistributedDataParallel's mean over processes removes this factor.
 
-    Every process must call it, equally often and in the same order.
+    Every process must call it equally often and in the same order.
     """
     if world_size() == 1:
         return tensor
@@ -46,7 +46,7 @@ def gather_rows(tensor: Tensor) -> Tensor:
     lengths = [int(count) for count in counts]
     padding = tensor.new_zeros(max(lengths) - len(tensor), *tensor.shape[1:])
     padded = torch.cat([tensor, padding]).contiguous()
-    if tensor.dtype == torch.bool:  # which not every backend knows
+    if tensor.dtype == torch.bool:  # some backends lack bool
         gathered = _AllGather.apply(padded.to(torch.uint8)).bool()
     else:
         gathered = _AllGather.apply(padded)
@@ -55,7 +55,7 @@ def gather_rows(tensor: Tensor) -> Tensor:
 
 @torch.no_grad()
 def sum_over_processes(tensor: Tensor) -> Tensor:
-    """Add up what all processes have, without gradients."""
+    """Return the sum of a tensor over all processes, without gradients."""
     if world_size() == 1:
         return tensor
     total = tensor.clone()

@@ -1,4 +1,4 @@
-"""Metric guidance: what the guided blocks did, plus labels, gives the two metric losses.
+"""Metric guidance: two metric losses, from the guided blocks' records and labels.
 
 DA-VPT (arXiv 2505.23694), Sec. 3.2-3.4: L = L_task + beta * L_ML(X, P) + lambda * L_ML(P, x_cls).
 """
@@ -26,28 +26,28 @@ from .targets import Labelling, Targets
 class Guidance(nn.Module):
     """Guide the prompts of some blocks towards the classes that they are assigned to.
 
-    Where those blocks have no prompts, proxies take their place: learned vectors of each guided block, which the metric
-    losses alone read. What those losses then move is the tokens, through whatever else is tuned (LoRA, say).
+    If those blocks have no prompts, proxies replace them: learned vectors of each guided block, which only the metric
+    losses read. The losses then train the tokens, through other tuned parameters (LoRA's, for instance).
 
-    In a config, ``labelling``, ``mapping`` and ``metric`` are dicts, and ``num_classes`` is an argument beside them.
+    In a config, ``labelling``, ``mapping`` and ``metric`` are dicts, and ``num_classes`` is a separate argument.
 
     Args:
-        blocks: guided blocks, counted from 0; negative ones count from the last. Losses are the mean over them.
+        blocks: guided blocks, counted from 0; negative ones count from the last. Losses are means over blocks.
         num_prompts: M, prompts or proxies in each guided block. A config sets it for proxies only.
         embed_dim: width D of the tokens.
-        labelling: how labels become the classes of patches and images, and the number of classes C.
-        mapping: how classes share prompts where they outnumber them.
-        metric: what is compared, and the loss.
+        labelling: conversion of labels into classes of patches and images, with the number of classes C.
+        mapping: sharing of prompts among more classes than prompts.
+        metric: the sides that are compared, and the loss.
         patch_weight: beta, weight of the loss between prompts and patch tokens (``loss_metric_patch``); 0 omits it.
         cls_weight: lambda, weight of the loss between image tokens and prompts (``loss_metric_cls``); 0 omits it.
-        gather: where several processes train together, take the losses over the patches and images of all of them,
-            as one process with the complete batch would. They are no sums over images, so the means of each process's
-            own would be other losses. Costs the guided tokens' exchange; False leaves each process its own batch.
-        learned_proxies: the guided blocks have no prompts, so make proxies. Each represents itself: it has no query.
-            They start normally distributed, as Proxy-Anchor's do.
+        gather: whether several processes compute the losses over the patches and images of all processes, as one
+            process with the complete batch would. The losses are no sums over images, so a mean over processes would
+            differ. It costs an exchange of the guided tokens. With False, each process uses its batch only.
+        learned_proxies: whether to create proxies, because the guided blocks have no prompts. A proxy represents
+            itself: it has no query. Initial values are normally distributed, as Proxy-Anchor's.
 
     Raises:
-        InputError: an unknown choice, an argument that is not the metric's, or a value out of range.
+        InputError: an unknown choice, an argument that the metric lacks, or a value out of range.
     """
 
     @checked("guidance")
@@ -82,7 +82,7 @@ class Guidance(nn.Module):
         self.proxies = nn.ParameterDict()
         for block in self.blocks if learned_proxies else ():
             values = nn.init.kaiming_normal_(torch.empty(num_prompts, embed_dim), mode="fan_out")
-            learns = bool(patch_weight or cls_weight)  # DistributedDataParallel wants no parameter that nothing reads
+            learns = bool(patch_weight or cls_weight)  # DistributedDataParallel refuses unused parameters
             self.proxies[str(block)] = nn.Parameter(values, requires_grad=learns)
 
     def record(
@@ -94,12 +94,12 @@ class Guidance(nn.Module):
         trunk: Trunk,
         grid: tuple[int, int],
     ) -> GuidedRecord:
-        """Pick what is compared out of what a guided block did, see :meth:`Metric.record`."""
+        """Select what the metric compares from a guided block's activations, see :meth:`Metric.record`."""
         found = self.metric.record(entered, attended, prompts, trunk, grid)
         return found._replace(prompts=self.proxies[str(block)]) if self.proxies else found
 
     def needs_class_token(self) -> bool:
-        """Return whether a trunk without class token could not be guided so."""
+        """Return whether guidance reads a class token, so that a trunk without one cannot be used."""
         return self.metric.image_token == "class" and bool(self.cls_weight or self.class_means == "image")
 
     def forward(
@@ -110,22 +110,22 @@ class Guidance(nn.Module):
         parts: bool = False,
         counts: bool = True,
     ) -> dict[str, Tensor]:
-        """Compute the weighted metric losses of a batch, and gather its class means.
+        """Compute the weighted metric losses of a batch, and update the class means.
 
         Args:
             records: one per guided block.
-            labels: of the images that made the records: label maps (B, H, W), integers, or the classes of each
-                image (B, C), bool.
-            statistics: measure, too, how prompts and patches of a class meet.
-            parts: return the parts of each loss beside it, without gradients.
-            counts: compute the losses; otherwise they are zero, with gradients of zero for all that they would read,
-                even if it is infinite.
+            labels: labels of the same images: label maps (B, H, W), integers, or the classes of each image (B, C),
+                bool.
+            statistics: whether to return statistics of prompts and patches, too.
+            parts: whether to return the parts of each loss, too, without gradients.
+            counts: whether to compute the losses; otherwise they are zero, with zero gradients for all their inputs,
+                even infinite ones.
 
         Returns:
-            ``loss_metric_patch`` and ``loss_metric_cls``, scalars; without those whose weight is 0. With statistics,
-            also those of :func:`~davpt_seg.core.guidance.pair_statistics.pair_statistics`, as ``patch_...``: means over
-            blocks. With parts, also ``metric_patch_pull`` and ``metric_patch_push``, whose sum is
-            ``loss_metric_patch``, and likewise of ``cls``.
+            ``loss_metric_patch`` and ``loss_metric_cls``, scalars; a loss with weight 0 is omitted. With statistics,
+            also the results of :func:`~davpt_seg.core.guidance.pair_statistics.pair_statistics`, as ``patch_...``:
+            means over blocks. With parts, also ``metric_patch_pull`` and ``metric_patch_push``, whose sum is
+            ``loss_metric_patch``, and the same for ``cls``.
 
         Raises:
             ValueError: labels that do not fit the images, or that are unknown.
@@ -149,14 +149,14 @@ class Guidance(nn.Module):
         return losses
 
     def targets(self, records: Sequence[GuidedRecord], labels: Tensor) -> Targets:
-        """Make the targets of a batch from label maps (B, H, W) or the classes of each image (B, C)."""
+        """Return the targets of a batch from label maps (B, H, W) or the classes of each image (B, C)."""
         targets = self.labelling(labels, len(records[-1].tokens), records[-1].grid)
         if self.metric.patch_tokens == "mean":  # all patches of an image have its label, and so has their mean
             return targets._replace(patches=targets.patches[:, :1])
         return targets
 
     def observe(self, records: Sequence[GuidedRecord], labels: Tensor) -> None:
-        """Add the last guided block's patch tokens, or images' tokens, to the class means; labels are (B, N)."""
+        """Add the last guided block's patch tokens, or the images' tokens, to the class means; labels are (B, N)."""
         if self.class_means == "patch":
             self.mapping.observe(records[-1].tokens.flatten(0, 1), labels.flatten())
         else:
@@ -165,7 +165,7 @@ class Guidance(nn.Module):
             self.mapping.observe(tokens, labels[:, 0])
 
     def read(self, record: GuidedRecord) -> list[Tensor]:
-        """Return what the metric losses read of a guided block."""
+        """Return the tensors of a guided block that the metric losses read."""
         assert record.prompts is not None
         read = [record.prompts, record.tokens] if self.patch_weight else []
         if self.cls_weight:
@@ -174,24 +174,24 @@ class Guidance(nn.Module):
         return read
 
     def _nothing(self, record: GuidedRecord) -> Parts:
-        """Return zeros that depend on all that the metric losses read, which DistributedDataParallel requires."""
+        """Return zeros that depend on all inputs of the metric losses, as DistributedDataParallel requires."""
         zero = torch.stack([read.flatten()[:0].sum(dtype=torch.float32) for read in self.read(record)]).sum()
         return Parts(zero, zero)
 
     def patch_loss(self, record: GuidedRecord, labels: Tensor) -> Parts:
-        """L_ML(X, P) of Eq. 4: prompts are the proxies of patch tokens; labels are (B, N)."""
-        assert record.prompts is not None  # only a pass without prompts leaves them out
+        """Compute L_ML(X, P) of Eq. 4, with prompts as proxies of patch tokens; labels are (B, N)."""
+        assert record.prompts is not None  # only a pass without prompts omits them
         return self.metric.loss(record.prompts, record.tokens.flatten(0, 1), *self.patch_pairs(labels))
 
     def patch_pairs(self, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Tell which patches and prompts are of the same class, and which of different ones, each (B * N, M) bool."""
+        """Return the pairs of patch and prompt of the same class, and of different classes, each (B * N, M) bool."""
         labels = labels.flatten()
         labelled = (labels != self.labelling.ignore_index)[:, None]
         same = self.mapping.speaks_for().T[labels.masked_fill(~labelled[:, 0], 0)]  # (B * N, M)
         return same & labelled, ~same & labelled
 
     def statistics(self, records: Sequence[GuidedRecord], labels: Tensor) -> dict[str, Tensor]:
-        """Measure how prompts and patches of a class meet, a mean over guided blocks; labels are (B, N)."""
+        """Return statistics of prompts and patches, means over guided blocks; labels are (B, N)."""
         positive, negative = self.patch_pairs(labels)
         each = []
         for record in records:
@@ -200,10 +200,10 @@ class Guidance(nn.Module):
         return {f"patch_{name}": torch.stack([one[name] for one in each]).mean() for name in each[0]}
 
     def class_token_loss(self, record: GuidedRecord, present: Tensor) -> Parts:
-        """L_ML(P, x_cls) of Eq. 5: image tokens are the proxies of prompts; present classes are (B, C) bool.
+        """Compute L_ML(P, x_cls) of Eq. 5, with image tokens as proxies of prompts; present classes are (B, C) bool.
 
         With ``cls_proxies="prompt"`` prompts are the proxies of image tokens, as in the released code. The positives of
-        an image are the prompts of all classes it holds. An image of nothing but void counts nowhere.
+        an image are the prompts of all its classes. An image without any class is ignored.
         """
         assert record.prompts is not None
         assert record.image_token is not None  # PromptedViT refuses a CLS loss on a trunk without class token

@@ -1,4 +1,4 @@
-"""Pixel labels to labels of patches and of images, without a one-hot map."""
+"""Conversion of pixel labels to labels of patches and images, without a one-hot map."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ def pixel_counts(labels: Tensor, patch_size: tuple[int, int], num_classes: int, 
     """Count the pixels of each class in each patch.
 
     Args:
-        labels: (B, H, W), integers; sides that the patch does not divide are padded right and below with void, as
-            the images are.
-        patch_size: (height, width).
-        num_classes: C.
-        ignore_index: the label of void pixels, which are counted nowhere.
+        labels: label maps (B, H, W), integers. They are padded with void, right and below, to multiples of the patch,
+            as images are.
+        patch_size: (height, width) of a patch.
+        num_classes: number of classes C.
+        ignore_index: label of void pixels, which are not counted.
 
     Returns:
-        (B, ceil(H / height), ceil(W / width), C), integers.
+        Counts (B, ceil(H / height), ceil(W / width), C), integers.
 
     Raises:
         ValueError: labels that are neither below ``num_classes`` nor void.
@@ -44,35 +44,35 @@ def pixel_counts(labels: Tensor, patch_size: tuple[int, int], num_classes: int, 
 
 
 def majority_labels(counts: Tensor, num_pixels: int, purity: float = 0.5, ignore_index: int = 255) -> Tensor:
-    """Label each patch by the class most of its pixels have (the lowest, on a tie).
+    """Label each patch by the class of most of its pixels (the lowest, on a tie).
 
     Args:
         counts: pixels of each class, (B, h, w, C).
         num_pixels: pixels in a patch, void ones included.
-        purity: least share of a patch's pixels that the class must hold; others are void. Above 0, at most 1.
-        ignore_index: what void patches are labelled.
+        purity: smallest share of a patch's pixels that its class must hold, in (0, 1]; other patches are void.
+        ignore_index: label of void patches.
 
     Returns:
-        (B, h, w), integers.
+        Labels (B, h, w), integers.
     """
     most, label = counts.max(dim=-1)
     return label.masked_fill(most < purity * num_pixels, ignore_index)
 
 
 def class_amounts(counts: Tensor) -> Tensor:
-    """Count the pixels that each image has of each class: (B, h, w, C) -> (B, C)."""
+    """Count the pixels of each class in each image: (B, h, w, C) -> (B, C)."""
     return counts.flatten(1, 2).sum(dim=1)
 
 
 def dominant_class(amounts: Tensor, ignore_index: int = 255) -> Tensor:
-    """Find the class that each image holds most of (the lowest, on a tie).
+    """Return the most frequent class of each image (the lowest, on a tie).
 
     Args:
-        amounts: how much of each class there is, (B, C).
-        ignore_index: what an image of nothing but void is labelled.
+        amounts: amount of each class, (B, C).
+        ignore_index: label of an image without any class.
 
     Returns:
-        (B,), integers.
+        Classes (B,), integers.
     """
     most, label = amounts.max(dim=-1)
     return label.masked_fill(most == 0, ignore_index)

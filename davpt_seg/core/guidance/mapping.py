@@ -1,6 +1,6 @@
-"""The class-to-prompt mapping: running class means, clustered by k-means.
+"""Class-to-prompt mapping: running class means, clustered by k-means.
 
-DA-VPT (arXiv 2505.23694), Sec. 3.4. All state is buffers, so that it is saved, resumed and moved with the model.
+DA-VPT (arXiv 2505.23694), Sec. 3.4. All state is in buffers, so that it is saved, resumed and moved with the model.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ CLASS_MEANS = ("patch", "image", "final")
 
 @dataclass(frozen=True)
 class Sharing(Arguments):
-    """How classes share prompts where they outnumber them: guidance's ``mapping`` in a config.
+    """Sharing of prompts among more classes than prompts: guidance's ``mapping`` in a config.
 
     Args:
         kind: ``dynamic``, ``static`` or ``random``, see :class:`ClassPromptMapping`.
         seed: seed of the first clustering or the random mapping.
         class_means: tokens whose means are clustered: ``patch`` tokens, ``image`` tokens (the paper's classification),
-            both of the last guided block, or the ``final`` token that a classifier reads, after the last norm (the
+            both of the last guided block, or the ``final`` token, which a classifier reads, after the last norm (the
             released code).
     """
 
@@ -47,42 +47,42 @@ class Sharing(Arguments):
 class ClassPromptMapping(nn.Module):
     """Map C classes to M prompts.
 
-    With C <= M, prompt m is assigned to class m mod C, permanently: every class has its own prompt and the prompts
-    are distributed evenly. With C > M, classes share prompts in one of three ways:
+    With C <= M, prompt m is assigned to class m mod C, permanently: every class has its own prompts, and they are
+    distributed evenly. With C > M, classes share prompts in one of three ways:
 
-    - ``dynamic``: by repeated k-means over the class means, started from the last clusters. Class c starts at prompt
+    - ``dynamic``: repeated k-means over the class means, started from the last clusters. Class c starts at prompt
       c mod M and stays there until it is first seen.
-    - ``static``: the same, but clustered once only.
+    - ``static``: the same, but clustered only once.
     - ``random``: drawn by the seed, permanently, as evenly as possible, so that every prompt has a class.
 
     A prompt keeps its classes from clustering to clustering unless the classes themselves move. Class means are nearly
-    parallel, and all shift when prompts change what the ViT computes, so three things differ from plain k-means with
-    the last centroids (the paper's), which permutes or collapses the mapping:
+    parallel, and all shift when prompts change the ViT's features, so plain k-means from the last centroids (the
+    paper's) permutes or collapses the mapping. There are three differences:
 
-    - Directions are taken from the center of all known classes, after the shift that the seen classes share is removed.
-    - New clusters are matched to prompts by the classes they share, an assignment problem.
+    - Directions are taken from the center of all known classes, after the common shift of the seen classes is removed.
+    - New clusters are matched to prompts by the classes that they share, an assignment problem.
     - A class that is not seen between two clusterings keeps its prompt, no seen class joins a prompt whose classes are
-      all absent, and no other prompt is left without a class while there are classes enough.
+      all absent, and no other prompt loses all its classes while there are enough classes.
 
     Args:
-        num_classes: C.
-        num_prompts: M.
+        num_classes: number of classes C.
+        num_prompts: number of prompts M.
         embed_dim: width of the tokens whose class means are clustered.
-        seed: of the first k-means, which has no centroids to start from, or of the draw.
-        max_iter: rounds of k-means.
+        seed: seed of the first k-means, which has no centroids to start from, or of the random mapping.
+        max_iter: largest number of k-means iterations.
         kind: ``dynamic``, ``static`` or ``random``.
 
     Raises:
-        ValueError: another kind.
+        ValueError: an unknown kind.
 
     Attributes (buffers):
-        prompt_of_class: (C,) the cluster of each class; the mapping where C > M.
-        class_means: (C, D) mean token of each class since the last clustering.
-        class_counts: (C,) how many tokens that mean is of.
-        known_means: (C, D) the last class means, moved by every shift since; zeros for a class never seen.
-        ever_seen: (C,) bool.
-        centroids: (M, D) the center of each cluster's directions.
-        clustered: scalar bool, whether the centroids are there.
+        prompt_of_class: cluster of each class, (C,); the mapping if C > M.
+        class_means: mean token of each class since the last clustering, (C, D).
+        class_counts: number of tokens in each mean, (C,).
+        known_means: last class means, moved by every shift since, (C, D); zeros for a class never seen.
+        ever_seen: whether a class was seen, (C,) bool.
+        centroids: center of each cluster's directions, (M, D).
+        clustered: whether there are centroids, scalar bool.
     """
 
     prompt_of_class: Tensor
@@ -122,7 +122,7 @@ class ClassPromptMapping(nn.Module):
 
     @torch.no_grad()
     def reset(self) -> None:
-        """Forget everything, as before the first clustering."""
+        """Reset all state to that before the first clustering."""
         self.prompt_of_class.copy_(self._first_prompts())
         for buffer in (self.known_means, self.ever_seen, self.centroids, self.clustered):
             buffer.zero_()
@@ -130,21 +130,21 @@ class ClassPromptMapping(nn.Module):
 
     @property
     def shared(self) -> bool:
-        """Whether classes outnumber prompts, and so share them."""
+        """Return whether classes outnumber prompts, and so share them."""
         return self.num_classes > self.num_prompts
 
     @property
     def needs_clustering(self) -> bool:
-        """Whether classes are clustered, once at least."""
+        """Return whether classes are clustered at least once."""
         return self.shared and self.kind != "random"
 
     @property
     def needs_reclustering(self) -> bool:
-        """Whether classes are clustered again and again, so that training's tokens are to be observed."""
+        """Return whether classes are clustered repeatedly, so that the tokens of training must be observed."""
         return self.shared and self.kind == "dynamic"
 
     def speaks_for(self) -> Tensor:
-        """Return whether prompt m speaks for class c, (M, C) bool."""
+        """Return whether prompt m is assigned to class c, (M, C) bool."""
         prompts = torch.arange(self.num_prompts, device=self.prompt_of_class.device)[:, None]
         if self.shared:
             return prompts == self.prompt_of_class
@@ -152,37 +152,37 @@ class ClassPromptMapping(nn.Module):
 
     @torch.no_grad()
     def observe(self, tokens: Tensor, labels: Tensor) -> None:
-        """Add tokens (T, D) of labels (T,) to the class means; in training, those of all processes, which go in step.
+        """Add tokens (T, D) with labels (T,) to the class means; in training, those of all processes, in step.
 
-        Labels that are no class are void, and so are tokens that overflowed (a float16 step that the scaler skips).
+        Labels that are no class, and tokens that overflowed (in a float16 step that the scaler skips), are void.
         """
         finite = tokens.sum(dim=1, dtype=self.class_means.dtype).isfinite()
         seen = (labels >= 0) & (labels < self.num_classes) & finite
         index = labels.masked_fill(~seen, self.num_classes)
         rows = self.num_classes + 1  # the last one is for void
         counts = self.class_counts.new_zeros(rows).index_add_(0, index, torch.ones_like(index))[:-1]
-        # A mean moved by a weighted difference loses less in float32 than a sum of millions of tokens.
+        # A running mean loses less precision in float32 than a sum of millions of tokens.
         tokens = tokens.to(self.class_means.dtype)
         sums = tokens.new_zeros(rows, tokens.shape[1]).index_add_(0, index, tokens)[:-1]
-        if self.training:  # each process keeps the means of all, so that the checkpoint of one loses nothing
+        if self.training:  # each process keeps the means of all, so that one checkpoint is complete
             sums, counts = sum_over_processes(sums), sum_over_processes(counts)
         self.class_counts += counts
         total = self.class_counts.clamp(min=1)[:, None]
         self.class_means += (sums - counts[:, None] * self.class_means) / total
 
     def sums(self) -> Tensor:
-        """Return the sum of each class's tokens, (C, D), for adding up what several processes saw."""
+        """Return the sum of each class's tokens, (C, D), to add up over processes."""
         return self.class_means * self.class_counts[:, None]
 
     @torch.no_grad()
     def set_means(self, sums: Tensor, counts: Tensor) -> None:
-        """Replace the class means by sums (C, D) over counts (C,) tokens."""
+        """Set the class means from sums (C, D) and counts (C,)."""
         self.class_counts.copy_(counts)
         self.class_means.copy_(sums / counts.clamp(min=1)[:, None])
 
     @torch.no_grad()
     def load_means(self, means: Tensor, counts: Tensor) -> None:
-        """Replace the class means by kept ones, (C, D), of counts (C,) tokens."""
+        """Set the class means (C, D) and counts (C,)."""
         self.class_means.copy_(means)
         self.class_counts.copy_(counts)
 
@@ -194,32 +194,32 @@ class ClassPromptMapping(nn.Module):
 
     @torch.no_grad()
     def recluster(self) -> None:
-        """Replace the mapping by k-means over the class means gathered since the last call, and forget those."""
+        """Replace the mapping by k-means over the class means since the last call, and reset the means."""
         seen = (self.class_counts > 0).cpu().numpy()
         if not seen.any():
             logger.warning("No class was seen since the last clustering: the class-to-prompt mapping stays as it is.")
             return
         before = self.prompt_of_class.cpu().numpy()
-        settled = self.ever_seen.cpu().numpy() & bool(self.clustered)  # classes whose prompt is more than c mod M
+        placed = self.ever_seen.cpu().numpy() & bool(self.clustered)  # classes whose prompt comes from a clustering
         self.ever_seen |= self.class_counts > 0
         points = self._directions(seen)
-        absent = np.unique(before[settled & ~seen])
-        held = before[settled & seen]
+        absent = np.unique(before[placed & ~seen])
+        held = before[placed & seen]
         free = np.setdiff1d(np.arange(self.num_prompts), np.setdiff1d(absent, held))  # open to the seen classes
         if len(free):
-            self._share(points, seen, before, settled, free)
+            self._share(points, seen, before, placed, free)
         self.clustered.fill_(True)
         self.forget_means()
         never = (~self.ever_seen).nonzero().flatten().tolist()
         if never:
             logger.warning(
-                "Classes %s were never seen; class c goes to prompt c mod %d.", some(never), self.num_prompts
+                "Classes %s were never seen; class c stays at prompt c mod %d.", some(never), self.num_prompts
             )
 
     def _directions(self, seen: np.ndarray) -> np.ndarray:
-        """Take the shift that the seen classes share out of the known means; return the seen ones' directions (n, D).
+        """Add the common shift of the seen classes to the known means; return the seen classes' directions (n, D).
 
-        Without a class that was seen before, the center is that of the seen classes.
+        If no class was seen before, the center is that of the seen classes.
         """
         means, known = self.class_means.cpu().double().numpy(), self.known_means.cpu().double().numpy()
         was_known = known.any(axis=1)
@@ -232,24 +232,24 @@ class ClassPromptMapping(nn.Module):
         return clustering.directions(known[seen], center)
 
     def _share(
-        self, points: np.ndarray, seen: np.ndarray, before: np.ndarray, settled: np.ndarray, free: np.ndarray
+        self, points: np.ndarray, seen: np.ndarray, before: np.ndarray, placed: np.ndarray, free: np.ndarray
     ) -> None:
         """Cluster the seen classes and give each cluster the free prompt that holds most of its classes.
 
         Args:
-            points: (n, D) directions of the seen classes.
-            seen: (C,) bool.
-            before: (C,) the prompts so far.
-            settled: (C,) bool, classes that were clustered before.
-            free: (m,) prompts that these classes may have.
+            points: directions of the seen classes, (n, D).
+            seen: whether each class is seen, (C,) bool.
+            before: prompt of each class so far, (C,).
+            placed: whether each class was clustered before, (C,) bool.
+            free: prompts that the seen classes may have, (m,).
         """
         number = min(len(free), len(points))
         old = before[seen]  # (n,)
-        had = settled[seen]
+        had = placed[seen]
         held = np.unique(old[had])
         start = None
         if len(held):
-            groups = np.searchsorted(held, old)  # of those that had one
+            groups = np.searchsorted(held, old)  # of those with one
             centers = np.stack([points[had & (old == prompt)].mean(axis=0) for prompt in held])
             groups = np.where(had, groups, clustering.nearest(points, centers))
             start = clustering.fill_empty(points, groups, number)
@@ -264,14 +264,14 @@ class ClassPromptMapping(nn.Module):
         self.prompt_of_class.copy_(after)
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        """Load a checkpoint; one from before ``known_means`` existed leaves them zero."""
+        """Load a checkpoint; an old one without ``known_means`` leaves them zero."""
         known = f"{prefix}known_means"
         if f"{prefix}prompt_of_class" in state_dict and known not in state_dict:
             state_dict = {**state_dict, known: torch.zeros_like(self.known_means)}
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def in_words(self, class_names: Sequence[str]) -> str:
-        """Say which classes each prompt speaks for, a line a prompt."""
+        """Describe the classes of each prompt, one line per prompt."""
         lines = []
         for prompt, classes in enumerate(self.speaks_for().cpu()):
             names = ", ".join(class_names[c] for c in classes.nonzero().flatten().tolist())
@@ -280,6 +280,6 @@ class ClassPromptMapping(nn.Module):
 
 
 def _cosines(some: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return the cosines (k, m) of vectors (k, D) and (m, D); 0 where one of them is zero."""
+    """Return the cosines (k, m) of vectors (k, D) and (m, D); 0 for zero vectors."""
     some, others = clustering.directions(some, np.zeros(1)), clustering.directions(others, np.zeros(1))
     return some @ others.T

@@ -1,4 +1,4 @@
-"""What each clustering of classes gave, a line of JSON each: ``mapping.jsonl`` in a run's folder."""
+"""Log of the clusterings of classes, one line of JSON each: ``mapping.jsonl`` in a run's folder."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Clustering(NamedTuple):
     Attributes:
         iter: iterations trained before it; 0 is before training.
         epoch: epochs trained before it; None in iteration-based training.
-        seconds: that k-means took.
-        moved: how many classes changed their prompt. Before the first clustering, class c is at prompt c mod M.
-        num_prompts: M.
-        prompt_of_class: C prompts.
-        classes: C names.
+        seconds: time of k-means.
+        moved: number of classes whose prompt changed. Before the first clustering, class c is at prompt c mod M.
+        num_prompts: number of prompts M.
+        prompt_of_class: prompt of each of the C classes.
+        classes: names of the C classes.
     """
 
     iter: int
@@ -37,7 +37,7 @@ class Clustering(NamedTuple):
     classes: list[str]
 
     def groups(self) -> list[list[str]]:
-        """Return the names of the classes that each prompt speaks for, M lists."""
+        """Return the names of the classes of each prompt, M lists."""
         return [
             [name for name, own in zip(self.classes, self.prompt_of_class) if own == prompt]
             for prompt in range(self.num_prompts)
@@ -45,18 +45,18 @@ class Clustering(NamedTuple):
 
 
 def read_clusterings(path: Union[str, Path]) -> list[Clustering]:
-    """Read the clusterings of a run, in their order.
+    """Read the clusterings of a run, in order.
 
-    A last line that the end of a run cut off is left out, with a warning.
+    An incomplete last line, after a killed run, is skipped with a warning.
 
     Raises:
-        InputError: no such file, or a line that is no clustering.
+        InputError: the file does not exist, or a line is no clustering.
     """
     if not Path(path).is_file():
         raise InputError(f"{str(path)!r} does not exist; PromptMappingHook writes it when it clusters classes")
     *lines, unfinished = Path(path).read_text(encoding="utf-8").split("\n")
     if unfinished:
-        logger.warning("%s: the last line is cut off and left out", path)
+        logger.warning("%s: the last line is incomplete and is skipped", path)
     clusterings = []
     for number, line in enumerate(lines, start=1):
         try:
@@ -67,12 +67,12 @@ def read_clusterings(path: Union[str, Path]) -> list[Clustering]:
 
 
 class MappingLog:
-    """Writes a run's clusterings, and goes on with those of a run that is resumed.
+    """Writer of a run's clusterings, which appends to those of a resumed run.
 
     Args:
-        path: the file. Its lines of later iterations are removed, for a resumed run does them again; a run that starts
-            anew, at iteration 0, begins an empty one.
-        iterations: trained so far.
+        path: log file. Lines of later iterations are removed, because a resumed run repeats them; a run that starts
+            at iteration 0 begins an empty file.
+        iterations: number of iterations trained so far.
 
     Raises:
         InputError: the file to resume is broken.
@@ -84,8 +84,8 @@ class MappingLog:
         self._begun = False
 
     def write(self, clustering: Clustering) -> None:
-        """Append a line; it is in the file when this returns."""
-        if not self._begun:  # a run that stopped between its last iteration and its clustering does that one again
+        """Append a line and flush it."""
+        if not self._begun:  # a run that stopped between its last iteration and its clustering repeats the clustering
             self._keep(before=clustering.iter)
             self._begun = True
         with self.path.open("a", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Metric guidance's comparison: what represents prompts, patches and images, and the loss between them."""
+"""Comparison of metric guidance: sides that represent prompts, patches and images, and the loss between them."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ CLS_PROXIES = ("image", "prompt")
 
 
 class GuidedRecord(NamedTuple):
-    """What one guided block returns: prompts (M, D), patch tokens (B, N, D), image token (B, D); None where none.
+    """Record of one guided block: prompts (M, D), patch tokens (B, N, D), image token (B, D), or None.
 
-    ``grid`` is (h, w), with h * w = N; of images' mean patches (B, 1, D) too. ``final`` is the token that a classifier
-    reads, after the last norm (B, D), where class means are of it.
+    ``grid`` is (h, w), with h * w = N, also if the patch tokens are one mean per image, (B, 1, D). ``final`` is the
+    token that a classifier reads, after the last norm (B, D), if class means are taken of it.
     """
 
     prompts: Optional[Tensor]
@@ -40,7 +40,7 @@ class GuidedRecord(NamedTuple):
 def gather_batch(
     records: Sequence[GuidedRecord], labels: Tensor, present: Tensor
 ) -> tuple[list[GuidedRecord], Tensor, Tensor]:
-    """Join the batches of all processes; images may differ in size, so that patches come as one row: (1, B * N, D)."""
+    """Join the batches of all processes; images may differ in size, so patches are one row: (1, B * N, D)."""
     joined = [
         record._replace(
             tokens=gather_rows(record.tokens.flatten(0, 1))[None],
@@ -53,23 +53,23 @@ def gather_batch(
 
 @dataclass(frozen=True)
 class Metric(Arguments):
-    """The metric losses' comparison. A config has the ``kind`` of the loss and its arguments in place of ``loss``.
+    """Comparison of the metric losses. A config has the loss's ``kind`` and arguments in place of ``loss``.
 
     Args:
-        loss: L_ML: ``proxy_anchor`` (the paper's), ``proxy_nca`` or ``triplet``; or ``attention``, on the scores of
-            attention themselves, which requires ``prompt_side="key"`` and ``token_side="query"``, and with a CLS loss
-            ``cls_side="query"`` and ``cls_proxies="prompt"``. See :mod:`davpt_seg.core.guidance.losses`.
-        prompt_side: what represents a prompt: its ``query`` projection (the paper), ``key``, ``value``, or the raw
+        loss: L_ML: ``proxy_anchor`` (the paper's), ``proxy_nca`` or ``triplet``; or ``attention``, on attention scores,
+            which requires ``prompt_side="key"`` and ``token_side="query"``, and with a CLS loss ``cls_side="query"``
+            and ``cls_proxies="prompt"``. See :mod:`davpt_seg.core.guidance.losses`.
+        prompt_side: side that represents a prompt: its ``query`` projection (the paper), ``key``, ``value``, or the raw
             ``prompt`` (the released code).
-        token_side: what represents a patch: its ``attn_output``, heads concatenated, before the output projection
+        token_side: side that represents a patch: its ``attn_output``, heads concatenated, before the output projection
             (the paper), its ``query``, ``key``, ``value``, the block's normalised ``input``, or the raw
             ``block_input``, before ``norm1`` (the released code, with ``patch_tokens="mean"``). In trunks with rotary
-            positions (RoPE), queries and keys are those before the rotation, since a prompt has no place; the loss
-            ``attention`` alone compares queries after it, as attention's scores do.
-        cls_side: what represents the image token, named as the token side is.
-        patch_tokens: ``each`` patch token is a sample of the patch loss, or an image's ``mean`` of them.
-        image_token: token that represents the image: the ``class`` token, or the ``mean`` of the patches', for a ViT
-            whose head reads that (MAE).
+            positions (RoPE), queries and keys are taken before the rotation, because a prompt has no position; only
+            the loss ``attention`` compares queries after it, as attention's scores do.
+        cls_side: side that represents the image token, with the same names as the token side.
+        patch_tokens: samples of the patch loss: ``each`` patch token, or the ``mean`` of an image's.
+        image_token: token that represents the image: the ``class`` token, or the ``mean`` of the patch tokens, for a
+            ViT whose head reads their mean (MAE).
         cls_proxies: proxies of the CLS loss: ``image`` tokens, whose samples are the prompts (Eq. 5), or each
             ``prompt``, whose samples are the image tokens (the released code).
     """
@@ -85,26 +85,26 @@ class Metric(Arguments):
 
     @classmethod
     def of(cls, config: Any, **given: Any) -> Metric:
-        """Make it from a dict of a config, see :meth:`Arguments.of`."""
+        """Build the metric from a dict of a config, see :meth:`Arguments.of`."""
         of_losses = dict.fromkeys(name for loss in METRICS.values() for name in loss.names())
         check_names(cls, require_dict(config, cls.what), cls.what, ("loss",), ("kind", *of_losses))
         loss = metric_loss(config.get("kind", "proxy_anchor"), _only(config, of_losses))
         return cls(loss, **_only(config, cls.names()), **given)
 
     def check_attention(self, cls_loss: bool) -> None:
-        """Refuse other sides than those whose products attention's softmax reads, where the loss is of its scores.
+        """Check the sides for the loss on attention scores: they must be those that attention multiplies.
 
         Args:
-            cls_loss: there is a CLS loss.
+            cls_loss: whether there is a CLS loss.
 
         Raises:
-            InputError: such sides.
+            InputError: other sides.
         """
         of_cls = (self.cls_side, self.cls_proxies) if cls_loss else ("query", "prompt")
         scores = (self.prompt_side, self.token_side, of_cls) == ("key", "query", ("query", "prompt"))
         if type(self.loss) is METRICS["attention"] and not scores:
             raise InputError(
-                "guidance metric='attention' is of the scores of attention: set prompt_side='key', token_side='query', "
+                "guidance metric='attention' compares attention scores: set prompt_side='key', token_side='query', "
                 "and either cls_weight=0 or cls_side='query' and cls_proxies='prompt'"
             )
 
@@ -116,17 +116,17 @@ class Metric(Arguments):
         trunk: Trunk,
         grid: tuple[int, int],
     ) -> GuidedRecord:
-        """Pick the named sides out of what a guided block of the trunk did on a grid of (h, w) patches.
+        """Select the named sides from the activations of a guided block.
 
         Args:
             entered: tokens that entered the block, (B, prefix + N, D), before ``norm1``.
-            attended: what its attention did.
-            prompts: the block's prompts, (M, D), or None.
-            trunk: the ViT.
-            grid: (h, w), with h * w = N.
+            attended: record of the block's attention.
+            prompts: prompts of the block, (M, D), or None.
+            trunk: ViT.
+            grid: patches (h, w), with h * w = N.
         """
         prefix = trunk.num_prefix_tokens
-        if type(self.loss) is METRICS["attention"]:  # which compares what attention compares
+        if type(self.loss) is METRICS["attention"]:  # compares what attention compares
             attended = attended._replace(tokens=attended.placed)
         patches = slice(prefix, prefix + grid[0] * grid[1])  # persistent prompts follow them
         tokens = _token_side(entered, attended, self.token_side, patches)

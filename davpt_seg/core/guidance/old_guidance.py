@@ -1,4 +1,4 @@
-"""Arguments of guidance in configs up to version 0.3, where all of them were on one level."""
+"""Arguments of guidance in configs up to version 0.3, which were all on one level."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...errors import InputError
 logger = logging.getLogger("davpt_seg")
 
 GROUPS = ("mapping", "metric")
-#: The current place of each old argument. ``mapping`` and ``metric`` were strings, the kinds of what they are now.
+#: Current place of each old argument. ``mapping`` and ``metric`` were strings, which are now their ``kind``.
 PLACES = {
     "mapping": ("mapping", "kind"),
     "metric": ("metric", "kind"),
@@ -29,9 +29,9 @@ PLACES = {
 
 
 def current_guidance(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config of guidance with old arguments in their current places; one without any stays as it is.
+    """Return a config of guidance with old arguments in their current places.
 
-    Warns of old arguments, once per process and set of them.
+    Old arguments give a warning, once per process and set of arguments.
 
     Raises:
         InputError: an old argument and the current one are both set.
@@ -82,5 +82,5 @@ def _warn(names: tuple[str, ...]) -> None:
         "Write guidance=dict(%s).%s",
         ", ".join(names),
         current,
-        strings and f" Tools other than davpt-seg's let {strings} replace all that _base_ files set there.",
+        strings and f" In tools other than davpt-seg's, {strings} replace all that _base_ files set there.",
     )

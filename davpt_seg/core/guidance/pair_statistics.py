@@ -1,4 +1,4 @@
-"""What guidance does to the space that prompts and patches share, in four numbers."""
+"""Four statistics of prompts and patches in the space that guidance shapes."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from .losses import cosines
 
 @torch.no_grad()
 def pair_statistics(proxies: Tensor, tokens: Tensor, positive: Tensor, negative: Tensor) -> dict[str, Tensor]:
-    """Measure how well proxies and tokens of a class meet, without gradient and in float32 or wider.
+    """Measure how well proxies and tokens of a class match, without gradient and in float32 or wider.
 
     Args:
-        proxies: (P, D).
-        tokens: (T, D).
-        positive: (T, P) bool, token and proxy are of the same class.
-        negative: (T, P) bool, they are of different classes. A void token is in neither.
+        proxies: vectors (P, D).
+        tokens: vectors (T, D).
+        positive: pairs of the same class, (T, P) bool.
+        negative: pairs of different classes, (T, P) bool. Neither holds void tokens.
 
     Returns:
-        Scalars, each left out where it would be of nothing:
+        Scalars; one without any pair or token is omitted:
 
         - ``cos_positive``, ``cos_negative``: mean cosine of the pairs of the same and of different classes.
-        - ``nearest_right``: share of the labelled tokens whose nearest proxy, by cosine, is of their class.
+        - ``nearest_right``: share of labelled tokens whose nearest proxy, by cosine, is of their class.
         - ``labelled``: share of tokens that are not void.
     """
     cosine = cosines(proxies, tokens)  # (T, P)

@@ -1,4 +1,4 @@
-"""What guidance is told of a batch: the class of each patch and the classes of each image."""
+"""Targets of guidance: the class of each patch and the classes of each image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LABELS = ("patch", "image")
 
 
 class Targets(NamedTuple):
-    """The class of each patch, (B, N), void where it has none, and which classes each image holds, (B, C) bool."""
+    """Class of each patch, (B, N), or void, and the classes that each image holds, (B, C) bool."""
 
     patches: Tensor
     present: Tensor
@@ -25,19 +25,18 @@ class Targets(NamedTuple):
 
 @dataclass(frozen=True)
 class Labelling(Arguments):
-    """Turn the labels of a batch into targets.
+    """Conversion of a batch's labels into targets.
 
     Args:
-        patch_size: (height, width), of the trunk.
-        num_classes: C. In a config, an argument of guidance itself.
-        labels: ``patch``: each patch has its own label where labels tell that much. ``image`` (the released code of
-            DA-VPT, arXiv 2505.23694): an image is collapsed to the one class that it holds most of, of which all its
-            patches are.
-        purity: least share of a patch's pixels that its class must hold; other patches are void.
+        patch_size: (height, width) of the trunk's patches.
+        num_classes: number of classes C. In a config, it is an argument of guidance itself.
+        labels: ``patch`` gives each patch its own label where labels are that detailed. ``image`` (the released code of
+            DA-VPT, arXiv 2505.23694) gives an image and all its patches the class that most of its pixels have.
+        purity: smallest share of a patch's pixels that its class must hold; other patches are void.
         ignore_index: label of void pixels and patches.
 
     Raises:
-        ValueError: other ``labels``, a purity outside (0, 1], an ignore_index that is a class.
+        ValueError: unknown ``labels``, a purity outside (0, 1], or an ignore_index that is a class.
     """
 
     what = "guidance labelling"
@@ -57,10 +56,9 @@ class Labelling(Arguments):
             )
 
     def __call__(self, labels: Tensor, batch_size: int, grid: tuple[int, int]) -> Targets:
-        """Make the targets of a batch of images of (h, w) patches, from pixels (B, H, W) or images (B, C) bool.
+        """Return the targets of images of (h, w) patches, from label maps (B, H, W) or classes (B, C) bool.
 
-        An image labelled as a whole lends its patches that label; if it holds several classes, which patch is of which
-        is unknown, so they are void.
+        Patches take the label of an image with a single class. If an image holds several classes, its patches are void.
 
         Raises:
             ValueError: labels that do not fit the images, or that are unknown.

@@ -1,4 +1,4 @@
-"""Prompts: what is learned, where it starts, and what of it matters."""
+"""Prompts: learned values, initial values, and importance."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""GateVPT: gates between the blocks, and a temperature in each."""
+"""Gates between the blocks and a temperature in each block (GateVPT)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ COLDEST, HOTTEST = 0.01, 10.0
 class Gates(nn.Module):
     """Gates of shallow prompts and attention temperatures (GateVPT, arXiv 2306.05067).
 
-    After each block but the last, a prompt P that entered it as P_in and left it as P_out goes on as
-    sigmoid(g) P_out + (1 - sigmoid(g)) P_in, with one learned g a block. In each block, attention scores are divided by
-    one learned temperature.
+    After each block but the last, a prompt that entered it as P_in and left it as P_out becomes
+    sigmoid(g) P_out + (1 - sigmoid(g)) P_in, with one learned g per block. In each block, attention scores are divided
+    by a learned temperature.
 
     Args:
         depth: number of blocks L.
-        start: of each g, below 0: the prompts change little from block to block at first. The released code starts at
-            -10 by default and at -5 in its example. Temperatures start at 1.
+        start: initial value of each g; below 0, prompts first change little from block to block. The released code has
+            -10 by default and -5 in its example. Temperatures start at 1.
     """
 
     @checked("gates")
@@ -33,19 +33,19 @@ class Gates(nn.Module):
     def temperature(self, block: int) -> Tensor:
         """Return a block's temperature, a scalar within [0.01, 10].
 
-        Its gradient passes through the bounds, or a temperature that once left them would never learn again. (The
-        released code moves such a one back to its bound before each pass.)
+        Its gradient passes through the bounds, because a temperature outside them would otherwise not be trained any
+        more. (The released code moves it back to its bound before each pass.)
         """
         free = self.temperatures[block]
         return free + (free.clamp(COLDEST, HOTTEST) - free).detach()
 
     def forward(self, block: int, entered: Tensor, tokens: Tensor) -> Tensor:
-        """Let the prompts at the end of a block's output, (B, N + M, D), through its gate.
+        """Apply a block's gate to the prompts at the end of its output, (B, N + M, D).
 
         Args:
-            block: counted from 0.
-            entered: the prompts as they entered that block, (B, M, D) or (M, D).
-            tokens: what left it.
+            block: index of the block, counted from 0.
+            entered: prompts that entered the block, (B, M, D) or (M, D).
+            tokens: output of the block.
         """
         if block == len(self.gates):
             return tokens

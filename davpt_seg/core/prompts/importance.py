@@ -38,19 +38,19 @@ def prompt_importance(
 ) -> Importance:
     """Measure the importance of trained prompts on held-out data (E2VPT, arXiv 2307.13770, Sec. 3.3).
 
-    Importance is the mean over batches of the absolute gradient of the loss with respect to a mask that multiplies a
-    prompt (or a segment) in all blocks, and is 1. This gradient is the sum of the products of the prompt and its own
-    gradient, so no mask is needed. With ``start="offset"`` the mask multiplies the initial prompts as well, so that 0
-    removes the prompt there too. In the released code the masks are trained along with the prompts (which they only
-    rescale), gradients are of training data and added up with their signs, and segments are interleaved (every S-th
-    channel); here segments are contiguous.
+    Importance is the mean over batches of the absolute gradient of the loss with respect to a mask of 1 that multiplies
+    a prompt (or a segment) in all blocks. This gradient is the sum of the products of the prompt and its gradient, so
+    no mask is needed. With ``start="offset"`` the mask multiplies the initial prompts, too, so that 0 removes the
+    prompt. In the released code the masks are trained with the prompts (which they only rescale), gradients are taken
+    on training data and summed with their signs, and segments are interleaved (every S-th channel); here segments are
+    contiguous.
 
     Args:
         prompts: prompts of the model, the same number M in each block that has any.
         batches: held-out data with labels. The caller chooses the model's mode (eval mode, say).
         loss: function from a batch to the model's loss, a scalar with gradients.
         segments: number S of segments of a prompt.
-        signed: whether to keep the signs, as the released code does; the least important are then the most negative.
+        signed: whether to keep the signs, as the released code does; the most negative are then the least important.
 
     Raises:
         InputError: blocks with different numbers of prompts, pruned prompts, segments that do not divide the width, or
@@ -58,7 +58,7 @@ def prompt_importance(
     """
     learned = [*prompts.values.values(), *(prompts.initial.buffers() if prompts.initial is not None else ())]
     if len({len(values) for values in learned}) != 1 or prompts.segments is not None:
-        raise InputError(f"pruning needs prompts that were not pruned, as many in each block, got {prompts.counts}")
+        raise InputError(f"pruning needs complete prompts, the same number in each block; got {prompts.counts}")
     count, width = learned[0].shape
     if width % segments:
         raise InputError(f"pruning: {segments} segments do not divide the width {width}")
@@ -80,7 +80,7 @@ def prompt_importance(
 
 @contextmanager
 def _with_gradients(tensors: Sequence[Tensor]) -> Iterator[None]:
-    """Let tensors have gradients within a context, initial values of prompts too."""
+    """Enable gradients of tensors within a context, also for initial values of prompts."""
     before = [tensor.requires_grad for tensor in tensors]
     for tensor in tensors:
         tensor.requires_grad_(True)
@@ -92,20 +92,20 @@ def _with_gradients(tensors: Sequence[Tensor]) -> Iterator[None]:
 
 
 def pruned(importance: Importance, prompt_share: float, segment_share: float) -> dict[str, Any]:
-    """Return the config of the prompts that stay, to be trained again from fresh values.
+    """Return the config of the prompts that stay, to be trained again from new initial values.
 
     Args:
         importance: importance of the trained prompts.
-        prompt_share: share of the prompts to remove, the least important. The released code tries 0.1 to 0.9.
-        segment_share: share of the segments to remove of each prompt that stays. The released code tries 0.1 to 0.9,
-            but leaves at least 4 of 16.
+        prompt_share: share of the least important prompts to remove. The released code tries 0.1 to 0.9.
+        segment_share: share of the segments to remove from each prompt that stays. The released code tries 0.1 to 0.9,
+            but keeps at least 4 of 16.
 
     Returns:
         ``num_prompts`` and ``segments`` of :class:`~davpt_seg.core.prompts.Prompts`, as literals, so that a config
         (and with it a checkpoint) holds them.
 
     Raises:
-        InputError: a share outside [0, 1), or one that leaves nothing.
+        InputError: a share outside [0, 1), or one that removes everything.
     """
     kept = staying(importance, prompt_share, segment_share)
     rows = kept[kept.any(dim=1)]
@@ -114,7 +114,7 @@ def pruned(importance: Importance, prompt_share: float, segment_share: float) ->
 
 @checked("pruning")
 def staying(importance: Importance, prompt_share: float, segment_share: float) -> Tensor:
-    """Mark the segments that :func:`pruned` keeps, (M, S) bool; arguments and errors are the same."""
+    """Return which segments :func:`pruned` keeps, (M, S) bool; arguments and errors are the same."""
     for what, share, number in (
         ("prompt_share", prompt_share, len(importance.prompts)),
         ("segment_share", segment_share, importance.segments.shape[1]),
@@ -129,6 +129,6 @@ def staying(importance: Importance, prompt_share: float, segment_share: float) -
 
 
 def _most_important(scores: Tensor, removed_share: float) -> Tensor:
-    """Mark all but the least important."""
+    """Return a mask of all but the least important."""
     removed = scores.argsort(stable=True)[: round(removed_share * len(scores))]
     return torch.ones_like(scores, dtype=torch.bool).index_fill(0, removed, False)

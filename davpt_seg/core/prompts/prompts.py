@@ -1,4 +1,4 @@
-"""The learned prompts: a block's own in every block (VPT-Deep), or one set for all of them (VPT-Shallow)."""
+"""Learned prompts: separate ones in every block (VPT-Deep), or one set for all blocks (VPT-Shallow)."""
 
 from __future__ import annotations
 
@@ -24,45 +24,44 @@ INITS = ("vpt", "xavier", "release", "prototypes")
 
 
 class Prompts(nn.Module):
-    """The prompts of all blocks (VPT, arXiv 2203.12119), and how they enter.
+    """Prompts of all blocks (VPT, arXiv 2203.12119).
 
-    Deep prompts join their own block as keys and values, and are gone after it. Prompts of the ``carry`` block join the
-    sequence instead and stay in it: they attend, and later blocks read what they gathered. Shallow prompts are carried
-    ones of the first block, and the only ones. Gated prompts (GateVPT, arXiv 2306.05067) are shallow ones that pass a
-    learned gate between blocks, while each block's attention has a learned temperature.
+    Deep prompts join their block as keys and values, and are dropped after it. Prompts of the ``carry`` block are
+    persistent: they join the sequence and stay in it, so that they attend, and later blocks read their outputs. Shallow
+    prompts are persistent prompts of the first block, and the only ones. Gated prompts (GateVPT, arXiv 2306.05067) are
+    shallow prompts that pass a learned gate between blocks, while each block's attention has a learned temperature.
 
     Args:
-        num_prompts: prompts in each block: one number for all, or one per block; 0 leaves a block bare. Of shallow or
+        num_prompts: prompts in each block: one number for all, or one per block; 0 for no prompts. For shallow or
             gated prompts, their number.
         depth: number of blocks.
         embed_dim: width D.
         patch_size: (height, width) of a patch, which sets the range of VPT's initial values.
         kind: ``deep``, ``shallow`` or ``gated``.
-        carry: the block, counted from 0, whose prompts stay in the sequence; None for none.
-        start: how prompts join the tokens' attention: in its softmax from the start (``joint``, VPT), or beside it by a
-            softmax of their own, so that the first step changes nothing: values as differences to the initial ones
-            (``offset``), or behind a learned gate that starts at 0 (``gate``). See
-            :mod:`davpt_seg.core.prompts.zero_start`.
-        init: of the values, uniform within +-sqrt(6 / (3 * patch area + D)), as VPT does (``vpt``), or within
+        carry: block of the persistent prompts, counted from 0; None for no persistent prompts.
+        start: way to join the tokens' attention: in its softmax (``joint``, VPT), or in a separate softmax whose output
+            starts at zero, with values as differences to the initial ones (``offset``) or with a learned gate that
+            starts at 0 (``gate``). See :mod:`davpt_seg.core.prompts.zero_start`.
+        init: initial values: uniform within +-sqrt(6 / (3 * patch area + D)), as in VPT (``vpt``), within
             +-sqrt(6 / (M + D)) (``xavier``), or within +-sqrt(6 / ((M + layers) D)) (``release``): the released code of
             DA-VPT (arXiv 2505.23694) draws one tensor (layers, M, D) for the guided blocks and one for the others by
-            ``xavier_uniform_``, whose fans are M D and layers D. Blocks with another number of prompts are drawn apart,
-            too. Or prototypes of the data (``prototypes``): as ``vpt`` until
-            :func:`davpt_seg.core.prototypes.prototypes` has filled them, before which a model refuses to train.
+            ``xavier_uniform_``, whose fans are M D and layers D. Blocks with another number of prompts are drawn
+            separately, too. ``prototypes`` are prototypes of the data: values are as for ``vpt`` until
+            :func:`davpt_seg.core.prototypes.prototypes` has replaced them, and a model refuses to train before.
         init_scale: factor on the initial values of ``release``, at most 1; 1/8 in most released configs.
-        dropout: prompt dropout. It is drawn once a batch, since a batch shares its prompts.
-        norm: what is done to the prompts before they enter a block: ``none``, ``l2`` (unit length) or ``layer``
+        dropout: prompt dropout, drawn once per batch, because a batch shares its prompts.
+        norm: normalisation of the prompts before they enter a block: ``none``, ``l2`` (unit length) or ``layer``
             (zero mean, unit variance).
-        gate_start: where the gates of gated prompts start, see :class:`~davpt_seg.core.prompts.gates.Gates`.
-        segments: which segments of pruned prompts are left, see
+        gate_start: initial gates of gated prompts, see :class:`~davpt_seg.core.prompts.gates.Gates`.
+        segments: segments of pruned prompts that stay, see
             :class:`~davpt_seg.core.prompts.segments.Segments`; None: all.
-        num_heads: heads of a block's attention; the gates of ``start="gate"`` are one per head.
-        last: the last block that is run, counted from 0; later ones get no prompts. By default the last of all.
-        guided: guided blocks, counted from 0; read by ``release`` only.
+        num_heads: heads of a block's attention; ``start="gate"`` has one gate per head.
+        last: last block that is run, counted from 0; later ones get no prompts. Default: the last of all.
+        guided: guided blocks, counted from 0; used by ``release`` only.
 
     Raises:
         ValueError: a count that is negative or not one per block, a carry block without prompts, segments of another
-            number of prompts, an unknown kind, start, init or norm, or prompts in the sequence that start at zero.
+            number of prompts, an unknown kind, start, init or norm, or persistent prompts that start at zero.
     """
 
     @checked("prompts")
@@ -121,7 +120,7 @@ class Prompts(nn.Module):
     def reset_parameters(
         self, patch_size: tuple[int, int], init: str = "vpt", scale: float = 1.0, guided: Sequence[int] = ()
     ) -> None:
-        """Draw the initial values again."""
+        """Draw new initial values."""
         kinds = [(i in guided, count) for i, count in enumerate(self.counts)]
         for block, values in self.values.items():
             count = self.counts[int(block)]
@@ -135,7 +134,7 @@ class Prompts(nn.Module):
         self.keep_initial()
 
     def keep_initial(self) -> None:
-        """Take the present values for the initial ones, which ``start="offset"`` subtracts."""
+        """Store the current values as the initial ones, which ``start="offset"`` subtracts."""
         self.awaits_prototypes = False
         if self.initial is not None:
             for block, values in self.values.items():
@@ -148,11 +147,11 @@ class Prompts(nn.Module):
             self.awaits_prototypes = False
 
     def forward(self, block: int) -> Optional[Tensor]:
-        """Return the prompts of a block, (M, D), or None where it has none."""
+        """Return the prompts of a block, (M, D), or None if it has none."""
         return self.entering(block)[0]
 
     def entering(self, block: int) -> tuple[Optional[Tensor], Optional[Tensor]]:
-        """Return the prompts of a block, (M, D), and with ``start="offset"`` the initial ones; None where none are.
+        """Return the prompts of a block, (M, D), and with ``start="offset"`` the initial ones; None if there are none.
 
         Both have the same dropout.
         """
@@ -165,12 +164,12 @@ class Prompts(nn.Module):
         return values * mask, self._shaped(self.initial(str(block))) * mask
 
     def gate(self, block: int) -> Optional[Tensor]:
-        """Return tanh(g) of a block, (heads,), or None where it has no gates."""
+        """Return tanh(g) of a block, (heads,), or None if it has no gates."""
         key = str(block)
         return self.head_gates[key].tanh() if key in self.head_gates else None
 
     def _shaped(self, values: Tensor) -> Tensor:
-        """Turn what is stored into prompts (M, D)."""
+        """Return the prompts (M, D) of stored values."""
         if self.segments:
             values = self.segments(values)
         if self.norm == "l2":
@@ -180,7 +179,7 @@ class Prompts(nn.Module):
         return values
 
     def keep_only(self, block: Optional[int]) -> Optional[Prompts]:
-        """Forget the prompts of all blocks but one, or None to forget all; return what is left."""
+        """Remove the prompts of all blocks but one, or of all for None; return the rest."""
         if block is None:
             return None
         for other in set(self.values) - {str(block)}:

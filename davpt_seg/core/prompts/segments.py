@@ -1,4 +1,4 @@
-"""Prompts of which segments were pruned: only what is left is stored and learned."""
+"""Segments of pruned prompts: only the segments that stay are stored and learned."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ...errors import InputError
 
 
 class Segments(nn.Module):
-    """Which segments of M prompts are left (E2VPT, arXiv 2307.13770, Sec. 3.3), the same in every block.
+    """Segments of M prompts that stay (E2VPT, arXiv 2307.13770, Sec. 3.3), the same in every block.
 
     Args:
-        kept: for each prompt, a text of one ``1`` (left) or ``0`` (removed) a segment: ``"1101..."``.
+        kept: text for each prompt, with a ``1`` (stays) or ``0`` (removed) per segment: ``"1101..."``.
         embed_dim: width D; a segment is D / segments wide.
 
     Raises:
-        ValueError: texts of unequal lengths or other letters, a prompt of which nothing is left, or a number of
-            segments that does not divide D.
+        ValueError: texts of unequal lengths or other letters, a prompt without any segment, or a number of segments
+            that does not divide D.
     """
 
     kept: Tensor
@@ -38,9 +38,9 @@ class Segments(nn.Module):
         mask = torch.tensor([[letter == "1" for letter in row] for row in kept])
         self.register_buffer("kept", mask[..., None], persistent=False)  # (M, segments, 1)
         self.num_prompts = len(kept)
-        self.shape = (sum(row.count("1") for row in kept), embed_dim // segments)  # of what is learned
+        self.shape = (sum(row.count("1") for row in kept), embed_dim // segments)  # of the learned values
 
     def forward(self, values: Tensor) -> Tensor:
-        """Put the segments that are left, (kept, D / segments), into prompts (M, D), with zeros elsewhere."""
+        """Put the stored segments, (kept, D / segments), into prompts (M, D), with zeros elsewhere."""
         empty = values.new_zeros(*self.kept.shape[:2], values.shape[1])
         return empty.masked_scatter(self.kept, values).flatten(1)

@@ -1,15 +1,15 @@
-"""Zero-start prompts: a softmax of their own beside the tokens' attention, whose values start at zero.
+"""Zero-start prompts: a second softmax next to the tokens' attention, whose output starts at zero.
 
 Random prompts that join the tokens' softmax take attention from the tokens before the first step, so that training
-starts from another model than the pre-trained one. Here the tokens' attention stays as it is, and with
+does not start from the pre-trained model. Here the tokens' attention is unchanged, and with
 K_p = W_k norm1(P) and V_p = W_v norm1(P) a block's prompts P add::
 
     offset:  softmax(q K_p^T) (V_p - V_p0)     V_p - V_p0 = W_v (norm1(P) - norm1(P0)), P0 the initial prompts, fixed
     gate:    tanh(g) softmax(q K_p^T) V_p      g = 0 at the start, one parameter per head
 
-Both are zero at the first step, and no image changes their keys and values. ``gate`` is the zero-initialised attention
-of LLaMA-Adapter (arXiv 2303.16199). He et al. (arXiv 2110.04366) show that keys and values of this form are a parallel
-adapter whose bottleneck is a softmax over M.
+Both are zero at the first step, and their keys and values do not depend on the image. ``gate`` is the zero-initialised
+attention of LLaMA-Adapter (arXiv 2303.16199). He et al. (arXiv 2110.04366) show that keys and values of this form are a
+parallel adapter whose bottleneck is a softmax over M.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ STARTS = ("joint", "offset", "gate")
 
 
 def check_start(start: str, kind: str, carry: Optional[int]) -> None:
-    """Refuse a start at zero of prompts that stay in the sequence.
+    """Refuse a zero start of persistent prompts.
 
     Raises:
-        ValueError: such prompts, which are tokens of each later block's softmax.
+        ValueError: the prompts stay in the sequence, so they are tokens of each later block's softmax.
     """
     if start != "joint" and (kind != "deep" or carry is not None):
         own = f"kind={kind!r}" if kind != "deep" else f"carry={carry}"
@@ -41,12 +41,12 @@ def check_start(start: str, kind: str, carry: Optional[int]) -> None:
 
 
 class Beside(NamedTuple):
-    """How prompts and extra keys of a block join beside the tokens' attention.
+    """Inputs of the second softmax, next to the tokens' attention.
 
     Attributes:
-        initial: prompts at the start, (M, D), whose values are subtracted; None to subtract nothing.
-        initial_extra: extra values at the start, (n, heads, head_dim), likewise.
-        gate: factor of all values, (heads,); None for 1.
+        initial: initial prompts, (M, D), whose values are subtracted; None to subtract nothing.
+        initial_extra: initial extra values, (n, heads, head_dim), which are subtracted, too.
+        gate: factor on all values, (heads,); None for 1.
     """
 
     initial: Optional[Tensor] = None
@@ -55,41 +55,41 @@ class Beside(NamedTuple):
 
 
 class InitialValues(nn.Module):
-    """Copies of learned tensors as they were at the start: buffers, so that checkpoints hold them."""
+    """Copies of the initial values of learned tensors, as buffers, so that checkpoints hold them."""
 
     def keep(self, name: str, values: Tensor) -> None:
-        """Copy a tensor, in place of an earlier copy of that name."""
+        """Store a copy of a tensor, replacing an earlier one of that name."""
         self.register_buffer(name, values.detach().clone())
 
     def forward(self, name: str) -> Tensor:
-        """Return a copy."""
+        """Return the copy of that name."""
         return self.get_buffer(name)
 
 
 def project_prompts(
     project: Callable[[Tensor], Projected], prompts: Tensor, initial: Optional[Tensor]
 ) -> tuple[Projected, KeyValue]:
-    """Project prompts as they enter a block, (M, D), and find the keys and values that they add.
+    """Project prompts (M, D) as they enter a block, and return the keys and values that they add.
 
-    A projection is affine, so the difference of two values is the projection of the inputs' difference, less that of
-    zero. Thus it is exactly zero for equal inputs in every type, loses no digits in a low one, and has one mask of
-    LoRA's dropout.
+    A projection is affine, so the difference of two values is the projection of the inputs' difference minus that of
+    zero. In this form it is exactly zero for equal inputs in every type, loses no precision in 16 bits, and has one
+    mask of LoRA's dropout.
 
     Returns:
-        The projections of the prompts; and their keys, with values from which those of ``initial`` are subtracted.
+        The projections of the prompts; and their keys with their values, minus the values of ``initial``.
     """
     if initial is None:
-        theirs = project(prompts)
-        return theirs, KeyValue(theirs.key, theirs.value)
+        projected = project(prompts)
+        return projected, KeyValue(projected.key, projected.value)
     count = prompts.shape[0]
     rows = torch.cat([prompts, prompts - initial, torch.zeros_like(prompts[:1])])  # (2 * M + 1, D)
     all_rows = project(rows)
-    theirs = Projected(*(side[:count] for side in all_rows))
-    return theirs, KeyValue(theirs.key, all_rows.value[count:-1] - all_rows.value[-1:])
+    projected = Projected(*(side[:count] for side in all_rows))
+    return projected, KeyValue(projected.key, all_rows.value[count:-1] - all_rows.value[-1:])
 
 
 def joined_beside(prompts: Optional[KeyValue], extra: Optional[KeyValue], beside: Beside) -> Optional[KeyValue]:
-    """Join prompts and extra keys for one softmax, with the values that they add, or None where there are none."""
+    """Join prompts and extra keys for one softmax, with the values that they add; None if there are none."""
     if extra is not None and beside.initial_extra is not None:
         extra = extra._replace(value=extra.value - beside.initial_extra)
     sides = [side[:2] for side in (prompts, extra) if side is not None]

@@ -103,6 +103,8 @@ class TaskBank:
                 task = self._task(model, head)
             except InputError as error:
                 raise InputError(f"task {name!r}: {error}") from error
+            if isinstance(head, nn.Module):
+                head.eval()
             self._walk.hook(task.places)
             self._tasks[name] = task
 
@@ -181,8 +183,6 @@ class TaskBank:
         if model.folded is not None:
             raise InputError("the model is folded, and a bank folds by itself; add it before fold()")
         require_complete(model.trunk.blocks)
-        if isinstance(head, nn.Module):
-            head.eval()
         own = self._same_trunk.own_parameters(model)
         with _in_eval_mode(model):
             return task_of(model, own, head, self._device)

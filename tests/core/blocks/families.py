@@ -1,4 +1,4 @@
-"""One small timm ViT of each family that prompts can join."""
+"""Small timm ViTs, one of each family that prompts can join."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from davpt_seg.core import PromptedViT
 SMALL: dict[str, Any] = dict(img_size=32, patch_size=8, embed_dim=64, depth=2, num_heads=4)
 VIT = "vit_tiny_patch16_224"
 
-#: A name of timm, and what of it is changed besides its size.
+#: Name in timm, and changes besides the size.
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "vit": (VIT, {}),
     "vit gated, with inner norms": (VIT, dict(qk_norm=True, scale_attn_norm=True, scale_mlp_norm=True)),
@@ -50,7 +50,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def family_vit(name: str, **kwargs: Any) -> PromptedViT:
-    """A float64 ViT of a family, of two blocks on 32-pixel images, with weights large enough to matter."""
+    """Return a float64 ViT of a family with two blocks for 32-pixel images, with large enough weights."""
     model_name, changes = FAMILIES[name]
     timm_kwargs = {**SMALL, **changes, **kwargs.pop("timm_kwargs", {})}
     model = PromptedViT(model_name, timm_kwargs=timm_kwargs, **kwargs).double()

@@ -1,4 +1,4 @@
-"""timm's BEiT as an oracle: of the images' size, and with its biases by relative position as masks."""
+"""timm's BEiT as an oracle: at the images' size, with its relative position biases as masks."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from davpt_seg.core.blocks.beit import resampled
 
 
 def of_size(trunk: Any, images: Tensor) -> Any:
-    """A copy that timm set to the images' size, which BEiT alone needs; other ViTs as they are.
+    """Return a copy that timm set to the images' size, which only BEiT needs; other ViTs are returned as is.
 
-    timm resamples tables in float32, to which ``test_relative.py`` compares; here they are resampled in float64.
+    timm resamples tables in float32, with which ``test_relative.py`` compares; here they are resampled in float64.
     """
     if not isinstance(trunk, Beit):
         return trunk
@@ -30,7 +30,7 @@ def of_size(trunk: Any, images: Tensor) -> Any:
 
 
 def relative_biases(trunk: Any) -> list[Tensor]:
-    """Each block's biases (heads, 1 + N, 1 + N), which are taken from its attention; none for other ViTs."""
+    """Remove each block's biases (heads, 1 + N, 1 + N) from its attention and return them; none for other ViTs."""
     if not isinstance(trunk, Beit):
         return []
     shared = 0.0 if trunk.rel_pos_bias is None else trunk.rel_pos_bias()
@@ -41,7 +41,7 @@ def relative_biases(trunk: Any) -> list[Tensor]:
 
 
 def with_places(bias: Tensor, prefix: int, number: int) -> Tensor:
-    """Biases with zeros for prompts that follow the prefix."""
+    """Return biases with zeros for prompts that follow the prefix."""
     sides = (slice(0, prefix), slice(prefix, None))
     for dim in (1, 2):
         before, after = (bias.movedim(dim, 0)[side].movedim(0, dim) for side in sides)

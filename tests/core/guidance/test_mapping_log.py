@@ -73,7 +73,7 @@ def test_a_line_that_was_cut_off_is_left_out_and_a_broken_one_is_named(
     whole = path.read_text()
     path.write_text(whole[:-20])
     assert [each.iter for each in read_clusterings(path)] == [0]
-    assert "the last line is cut off" in caplog.text
+    assert "the last line is incomplete" in caplog.text
     MappingLog(path, 5).write(clustering(10))
     assert path.read_text() == whole
     path.write_text('{"iter": 0}\n' + whole)

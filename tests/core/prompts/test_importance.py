@@ -134,7 +134,7 @@ def test_what_cannot_be_pruned_is_refused() -> None:
         return prompt_importance(model.prompts, batches, lambda batch: task_loss(model, batch), number)
 
     for prompts in (dict(num_prompts=[2, 3]), dict(num_prompts=1, segments=["10"])):
-        with pytest.raises(ValueError, match="pruning needs prompts that were not pruned, as many in each block"):
+        with pytest.raises(ValueError, match="pruning needs complete prompts, the same number in each block"):
             importance([images()], **prompts)
     with pytest.raises(ValueError, match="5 segments do not divide the width 32"):
         importance([images()], number=5, num_prompts=2)

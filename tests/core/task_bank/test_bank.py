@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from davpt_seg.core import Features, PromptedViT
+from davpt_seg.core.adapters.base import Joined
 from davpt_seg.core.task_bank import TaskBank
 from davpt_seg.errors import InputError
 
@@ -296,6 +297,31 @@ def test_a_bank_needs_the_pre_trained_weights() -> None:
         TaskBank(tiny_vit().fold())
     with pytest.raises(InputError, match="got a Linear"):
         TaskBank(nn.Linear(2, 2))  # type: ignore[arg-type]
+
+
+def test_a_model_that_still_waits_for_its_weights_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = tiny_vit()
+    bank = TaskBank(owner)
+    monkeypatch.setattr(PromptedViT, "has_weights", False)
+    for refused in (lambda: TaskBank(owner), lambda: bank.add("x", owner)):
+        with pytest.raises(InputError, match="weights were not read yet, so it cannot join a task bank"):
+            refused()
+
+
+def test_an_adapter_that_a_bank_does_not_know_is_refused() -> None:
+    class Doubled(Joined):
+        def forward(self, entering: torch.Tensor, leaving: torch.Tensor) -> torch.Tensor:
+            return 2 * leaving
+
+    tasks = Tasks()
+    for where, kind in (("trunk", "adapter of type Doubled"), ("ffn", "change of an FFN of type Doubled")):
+        model = tasks.model(adapters=[dict(type="adapter", width=2)])
+        if where == "trunk":
+            Doubled().join(model.trunk.blocks[0].norm1)
+        else:
+            model.adapters["adapter"].blocks[1] = Doubled()
+        with pytest.raises(InputError, match=f"task 'x': a task bank knows .* and no {kind}"):
+            tasks.bank.add("x", model)
 
 
 def test_prompts_and_adapters_of_the_trunks_owner_play_no_role() -> None:

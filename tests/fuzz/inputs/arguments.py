@@ -52,7 +52,7 @@ ADAPTERS: list[list[dict[str, Any]]] = [
 
 
 def config_of(draw: random.Random) -> dict[str, Any]:
-    """Draw a config that is right."""
+    """Return a random valid config."""
     config: dict[str, Any] = dict(
         model_name="vit_tiny_patch16_224",
         timm_kwargs=dict(img_size=16, patch_size=8, embed_dim=16, depth=2, num_heads=2),
@@ -77,10 +77,10 @@ def config_of(draw: random.Random) -> dict[str, Any]:
 
 
 def use(config: dict[str, Any]) -> None:
-    """Build the backbone and train it for a step, on image labels that are right for three classes.
+    """Build the backbone and train it for a step, on valid image labels of three classes.
 
     Raises:
-        Wrong: maps, losses or gradients that cannot be.
+        Wrong: impossible maps, losses or gradients.
     """
     torch.manual_seed(0)
     backbone = PromptedViTBackbone(**config).train()
@@ -104,7 +104,7 @@ def use(config: dict[str, Any]) -> None:
 
 
 def fuzz(fuzz: Fuzz, folder: Path) -> None:
-    """Judge random configs, a quarter of which are right."""
+    """Judge random configs; a quarter of them are right."""
     for draw in fuzz.draws():
         config = config_of(draw)
         names: set[str] = set()
@@ -113,7 +113,7 @@ def fuzz(fuzz: Fuzz, folder: Path) -> None:
         for _ in range(changes):
             config, more, how = changed_config(config, draw)
             names |= more
-            if "timm_kwargs" in more:  # a ViT of another depth is met where something counts its blocks
+            if "timm_kwargs" in more:  # another depth is found where blocks are counted
                 names |= {"num_prompts", "blocks"}
             shown.append(how)
         fuzz.judge(f"{shown} in {config}", lambda config=config: use(config), names, (OSError,), must_work=not changes)

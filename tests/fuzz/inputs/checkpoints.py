@@ -1,7 +1,7 @@
-"""Bytes of checkpoints and weights files, changed: the tensors are those that were saved, or the file is refused.
+"""Changed bytes of checkpoints and weights files: the tensors are those that were saved, or the file is refused.
 
-A safetensors file and torch's legacy format have no checksums, so that nothing tells a changed tensor of theirs from
-another one: of these, what describes the tensors is changed, or the length.
+Safetensors files and torch's legacy format have no checksums, so changed values cannot be detected. Only the
+descriptions of their tensors, or their lengths, are changed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ VIT = dict(img_size=16, patch_size=8, embed_dim=16, depth=1, num_heads=2)
 
 
 class File(NamedTuple):
-    """A file as it was saved: its name and bytes, which of them are changed, and who reads it."""
+    """Saved file: its name and bytes, the range to change, and its reader."""
 
     name: str
     data: bytes
@@ -108,7 +108,7 @@ def _digest(content: Any) -> Any:
 
 
 def _changed_members(data: bytes, draw: random.Random) -> bytes:
-    """Write a zip file again, its checksums right: members dropped, exchanged, cut, added or doubled."""
+    """Write a zip file again with right checksums: members dropped, exchanged, cut, added or doubled."""
     source = zipfile.ZipFile(io.BytesIO(data))
     members = {info.filename: source.read(info) for info in source.infolist()}
     names = list(members)

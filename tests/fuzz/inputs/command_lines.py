@@ -30,7 +30,7 @@ OPTIONS = [
     "model.decode_head.loss_decode={'type': 'CrossEntropyLoss', 'loss_weight': 0.5}",
     "randomness.seed=3",
 ]
-# What is typed and may change, and what stays, so that nothing is trained.
+# Arguments that may change, and those that stay, so that nothing is trained.
 COMMANDS: list[tuple[list[str], list[str]]] = [
     (["train", WORDS, "--work-dir", "w", "--amp", "--cfg-options", *OPTIONS], ["--print-config"]),
     (["train", WORDS, "--cfg-options", *OPTIONS[:3]], ["--print-config"]),
@@ -54,11 +54,11 @@ COMMANDS: list[tuple[list[str], list[str]]] = [
 
 
 def use(arguments: Sequence[str]) -> None:
-    """Give a command line to ``davpt-seg``; where it prints a config, look for the options in it.
+    """Pass a command line to ``davpt-seg``; if it prints a config, look for the options in it.
 
     Raises:
-        Wrong: an option that was taken is not in the config.
-        ValueError: the command says that something is wrong, and ends with status 1.
+        Wrong: an accepted option is not in the config.
+        ValueError: the command reports an error, and ends with status 1.
     """
     said = io.StringIO()
     status: Any = 0
@@ -93,7 +93,7 @@ def _check_options(printed: str, arguments: Sequence[str]) -> None:
 
 
 def fuzz(fuzz: Fuzz, folder: Path) -> None:
-    """Judge changed command lines, and a few right ones, in a folder of their own."""
+    """Judge changed command lines, and a few right ones, in a separate folder."""
     write_vtab(folder / "vtab", "dmlab")
     (folder / "vtab" / "cifar10_1k").mkdir()
     before = Path.cwd()

@@ -22,10 +22,10 @@ RIGHT = [
 
 
 def use(words: str) -> None:
-    """Compose the experiment, and look for its numbers in the config.
+    """Compose the experiment, and look for its values in the config.
 
     Raises:
-        Wrong: a number of the words is not in the config, or none that can be.
+        Wrong: a value of the words is not in the config, or is impossible.
     """
     cfg = compose_from_words(words)
     read = dict(word.split("=", 1) for word in words.split(","))
@@ -60,6 +60,6 @@ def fuzz(fuzz: Fuzz, folder: Path) -> None:
 
 
 def _names(words: str) -> set[str]:
-    """The pieces that a message may name; of long ones their first letters."""
+    """Return the pieces that a message may name, long ones shortened."""
     pieces = {piece for word in words.split(",") for piece in (word, *word.partition("=")[::2])}
     return {text for piece in pieces for text in (piece[:60], repr(piece)[1:60])} | {"''", "WORD=VALUE"}

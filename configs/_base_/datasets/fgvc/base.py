@@ -1,5 +1,5 @@
 # FGVC, the five fine-grained sets in VPT's splits (arXiv 2203.12119) and with its augmentation: a crop and a flip.
-# FGVC_ROOT may say where the sets' folders are. Choose on val; compose's split=final trains on both and tests.
+# FGVC_ROOT may name the folder of the sets' folders. Choose on val; split=final trains on both and tests.
 splits = dict(
     choose=dict(train="train", val="val", test="val"),
     final=dict(train="trainval", val=None, test="test"),

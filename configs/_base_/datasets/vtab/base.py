@@ -1,5 +1,5 @@
 # VTAB-1k (arXiv 1910.04867): images resized straight to a square, without augmentation, as VPT does (arXiv 2203.12119).
-# VTAB_ROOT may say where the sets' folders are. Choose on val200; compose's split=final trains on both and tests.
+# VTAB_ROOT may name the folder of the sets' folders. Choose on val200; split=final trains on both and tests.
 splits = dict(
     choose=dict(train="train800", val="val200", test="val200"),
     final=dict(train="train800val200", val=None, test="test"),

@@ -34,10 +34,10 @@ METRICS: dict[str, type[MetricLoss]] = {
 
 
 def metric_loss(kind: str, arguments: Mapping[str, Any]) -> MetricLoss:
-    """Make the metric loss of a name from a config's arguments; None is an argument's default.
+    """Build the metric loss of a name from a config's arguments; None is an argument's default.
 
     Raises:
-        InputError: an unknown name, an argument of another metric, or a value that does not fit.
+        InputError: an unknown name, an argument of another metric, or a wrong value.
     """
     if not isinstance(kind, str) or kind not in METRICS:
         raise InputError(f"guidance metric kind must be one of {tuple(METRICS)}, got {kind!r}")

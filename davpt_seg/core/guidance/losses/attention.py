@@ -1,4 +1,4 @@
-"""The scores of attention themselves: each token is classified by its attention to the prompts, in every head."""
+"""Loss on attention scores: each token is classified by its attention to the prompts, in every head."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from .proxy_nca import missing_share
 class AttentionScores(MetricLoss):
     """Cross-entropy of a token's attention over the prompts of its block, towards those of its class.
 
-    Where proxies are the prompts' keys and tokens the patches' queries, heads concatenated, the logits are the scores
-    that the softmax of attention reads, scale and length of keys included, which a metric on cosines is not. Ours;
-    Proxy-NCA with scores for distances.
+    Proxies are the prompts' keys and tokens the patches' queries, heads concatenated. The logits are the scores that
+    the softmax of attention reads, with the keys' length and the scale, unlike a metric on cosines. The loss is ours:
+    Proxy-NCA with scores in place of distances.
 
     Args:
-        scale: factor on the scores, beside the 1 / sqrt(head_dim) of attention.
-        heads: heads of the block, which must divide the width. The loss is the mean over them. A config leaves this to
-            the trunk.
+        scale: factor on the scores, in addition to attention's 1 / sqrt(head_dim).
+        heads: number of the block's heads, which must divide the width. The loss is the mean over them. The trunk sets
+            it, not a config.
     """
 
     what = "guidance metric 'attention'"

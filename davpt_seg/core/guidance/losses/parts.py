@@ -1,4 +1,4 @@
-"""What every metric loss takes and returns."""
+"""Interface of the metric losses: arguments and results."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ...arguments import Arguments
 
 
 class Parts(NamedTuple):
-    """The parts of a metric loss, scalars whose sum is the loss; one alone may be negative.
+    """Parts of a metric loss, scalars whose sum is the loss; a single part may be negative.
 
     Attributes:
-        pull: a part that falls as tokens and proxies of the same class come closer.
-        push: a part that falls as tokens and proxies of different classes move apart.
+        pull: part that decreases as tokens and proxies of the same class come closer.
+        push: part that decreases as tokens and proxies of different classes move apart.
     """
 
     pull: Tensor
@@ -22,12 +22,12 @@ class Parts(NamedTuple):
 
     @property
     def total(self) -> Tensor:
-        """The loss, a scalar."""
+        """Return the loss, a scalar."""
         return self.pull + self.push
 
 
 class MetricLoss(Arguments):
-    """A loss between proxies (here: prompts or class tokens) and tokens: a frozen dataclass of its arguments.
+    """Loss between proxies (here: prompts or class tokens) and tokens: a frozen dataclass of its arguments.
 
     It is computed in float32 or wider, also under autocast.
     """
@@ -36,12 +36,12 @@ class MetricLoss(Arguments):
         """Compute the loss.
 
         Args:
-            proxies: (P, D).
-            tokens: (T, D).
-            positive: (T, P) bool, token and proxy are of the same class.
-            negative: (T, P) bool, they are of different classes. Default: not positive. A void token is in neither.
+            proxies: vectors (P, D).
+            tokens: vectors (T, D).
+            positive: pairs of the same class, (T, P) bool.
+            negative: pairs of different classes, (T, P) bool. Default: not positive. Neither holds void tokens.
 
         Returns:
-            The parts of the loss; zero, with zero gradients, where no pair counts.
+            The parts of the loss; zero, with zero gradients, if there is no pair.
         """
         raise NotImplementedError

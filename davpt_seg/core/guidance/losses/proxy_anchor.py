@@ -19,16 +19,15 @@ DIVISORS = ("positive", "all")
 class ProxyAnchor(MetricLoss):
     """Proxy-Anchor loss (Kim et al., CVPR 2020, arXiv 2003.13911) as in DA-VPT (arXiv 2505.23694), Eq. 4.
 
-    Every proxy pulls the tokens of its class and pushes all others, each by a smooth maximum, so that the worst pairs
-    count most.
+    Pull and push are smooth maxima, so that the worst pairs count most.
 
     Args:
-        scale: alpha = 1 / tau. The paper's text swaps the names of this and of the margin; 32 and 0.1 are
-            Proxy-Anchor's defaults and the released code's values.
+        scale: alpha = 1 / tau. The paper's text swaps the names of scale and margin; 32 and 0.1 are Proxy-Anchor's
+            defaults and the released code's values.
         margin: delta.
         prompt_scale: factor on the cosines (the released code's s, 1 to 60 there).
-        divisor: number that divides the positive part: that of proxies with a ``positive`` token (Eq. 4), or of
-            ``all`` proxies (the released code).
+        divisor: divisor of the positive part: the number of proxies with a ``positive`` token (Eq. 4), or of ``all``
+            proxies (the released code).
     """
 
     what = "guidance metric 'proxy_anchor'"
@@ -50,7 +49,7 @@ class ProxyAnchor(MetricLoss):
 
 
 def log_one_plus_sum_exp(scores: Tensor, mask: Tensor) -> Tensor:
-    """log(1 + sum of exp(scores) over the masked rows), for each column: (T, P), (T, P) -> (P,)."""
+    """Return log(1 + sum of exp(scores) over the masked rows) of each column: (T, P), (T, P) -> (P,)."""
     masked = scores.masked_fill(~mask, float("-inf"))
     # The row of zeros is the 1; it also keeps the gradient of a column without any masked row at zero, not NaN.
     return torch.cat([masked.new_zeros(1, masked.shape[1]), masked]).logsumexp(dim=0)

@@ -16,10 +16,9 @@ from .similarity import cosines
 class ProxyNCA(MetricLoss):
     """Proxy-NCA loss (Movshovitz-Attias et al., ICCV 2017, arXiv 1703.07464), an alternative in DA-VPT's Sec. 4.3.
 
-    Every token has a distribution over its proxies, the softmax of ``-scale`` times the squared Euclidean distance of
-    unit vectors; the loss is the mean over tokens of minus the log of what the proxies of the token's class hold
-    together. As in pytorch-metric-learning, those are in the denominator too. Proxies push no token that has no proxy
-    of its class: it counts nowhere.
+    Every token has a distribution over its proxies: the softmax of ``-scale`` times the squared Euclidean distance of
+    unit vectors. The loss is the mean over tokens of minus the log of the total probability of the class's proxies. As
+    in pytorch-metric-learning, these are in the denominator, too. A token without proxy of its class is ignored.
 
     Args:
         scale: factor on the distances; 1 in the article, around 10 in its successors.
@@ -35,21 +34,21 @@ class ProxyNCA(MetricLoss):
 
 
 def missing_share(logits: Tensor, positive: Tensor, negative: Optional[Tensor] = None) -> Parts:
-    """Mean over tokens of minus the log of what the proxies of a token's class hold of a softmax over its proxies.
+    """Return the mean over tokens of minus the log of the probability of a token's class, a softmax over its proxies.
 
-    A token's own proxies pull by minus the smooth maximum of their logits; all of its proxies push by theirs.
+    Proxies of a token's class pull by minus the smooth maximum of their logits; all of its proxies push by theirs.
 
     Args:
-        logits: (..., T, P).
-        positive, negative: (T, P) bool, as a :class:`MetricLoss` takes them.
+        logits: logits (..., T, P).
+        positive, negative: pairs (T, P) bool, see :class:`MetricLoss`.
 
     Returns:
-        The parts of the loss, means over the dimensions before T as well.
+        The parts of the loss, averaged over the dimensions before T, too.
     """
     if not logits.shape[-1]:
         return Parts(logits.sum(), logits.sum())  # zero, and part of the graph
     counted = positive.any(dim=1)
-    # A token that does not count takes every proxy on both sides, so that its zero has a gradient of zero, not NaN.
+    # An ignored token takes every proxy on both sides, so that its gradient is zero, not NaN.
     own = positive | ~counted[:, None]
     every = own | (~positive if negative is None else negative)
     pull = -logits.masked_fill(~own, float("-inf")).logsumexp(dim=-1) * counted

@@ -1,4 +1,4 @@
-"""The space that all metric losses measure in."""
+"""Similarity that the metric losses use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def cosines(proxies: Tensor, tokens: Tensor) -> Tensor:
-    """Cosine of each token (T, D) and proxy (P, D), (T, P), in float32 or wider, whatever autocast says."""
+    """Return the cosines (T, P) of tokens (T, D) and proxies (P, D), in float32 or wider, also under autocast."""
     dtype = torch.promote_types(tokens.dtype, torch.float32)
     with torch.autocast(tokens.device.type, enabled=False):
         return F.normalize(tokens.to(dtype), dim=-1) @ F.normalize(proxies.to(dtype), dim=-1).T

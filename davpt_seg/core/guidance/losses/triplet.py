@@ -1,4 +1,4 @@
-"""Triplet loss over all triplets of a batch, none of which is ever formed."""
+"""Triplet loss over all triplets of a batch, computed without forming them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from .similarity import cosines
 class Triplet(MetricLoss):
     """Triplet margin loss with proxies as anchors (Schroff et al., CVPR 2015, arXiv 1503.03832), DA-VPT's Sec. 4.3.
 
-    For every proxy p, token i of its class and token j of another: ``max(0, cos(p, j) - cos(p, i) + margin)``, which is
-    half of what squared Euclidean distances and twice the margin give. The loss is the mean over those triplets, of
-    all proxies together, that are above zero: the few that are left in the end weigh as much as all did.
+    A proxy p, a token i of its class and a token j of another give ``max(0, cos(p, j) - cos(p, i) + margin)``, half of
+    the value with squared Euclidean distances and twice the margin. The loss is the mean over the triplets of all
+    proxies that are above zero, so that the few active ones late in training weigh as much as all did.
 
-    All triplets count, exactly, though a batch of 10,000 patches has 25 million for a proxy: where i is in n_i triplets
+    The result is exact, though a batch of 10,000 patches has 25 million triplets per proxy: if i is in n_i triplets
     above zero and j in n_j, their sum is ``sum_i n_i (margin - cos(p, i)) + sum_j n_j cos(p, j)``, and sorting gives
-    the n. Time is T log T and memory T for each proxy. The two parts are what tokens add as positives and as negatives.
+    the n. Each proxy takes time T log T and memory T. The two parts are the sums over positives and over negatives.
 
     Args:
-        margin: by how much a token of a proxy's class is to be nearer than others, in cosine; 0.1 is FaceNet's 0.2.
+        margin: difference of cosines by which tokens of a proxy's class are required to be nearer; 0.1 is FaceNet's
+            0.2.
     """
 
     what = "guidance metric 'triplet'"
@@ -36,7 +37,7 @@ class Triplet(MetricLoss):
         """Compute the loss, see :class:`MetricLoss`."""
         cosine = cosines(proxies, tokens).T.contiguous()  # (P, T)
         positive, negative = positive.T, (~positive if negative is None else negative).T
-        with torch.no_grad():  # how many triplets a token is in changes in steps, so it has no gradient
+        with torch.no_grad():  # the number of triplets of a token changes in steps, so it has no gradient
             lacking = (self.margin - cosine).masked_fill(~positive, float("-inf"))
             excess = (-cosine).masked_fill(~negative, float("inf"))
             as_positive = torch.searchsorted(excess.sort(dim=1).values, lacking)  # negatives that are too near for it

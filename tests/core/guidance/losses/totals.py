@@ -1,4 +1,4 @@
-"""The metric losses as one number each, the sum of their parts."""
+"""Metric losses as one number each, the sum of their parts."""
 
 from __future__ import annotations
 
