@@ -33,7 +33,7 @@ CONFIG may be omitted: a checkpoint of tools/train.py contains its config.
 
 Examples:
   davpt-seg export epoch_15.pth --onnx model.onnx                                   # images of any size
-  davpt-seg export epoch_15.pth --onnx model.onnx --pt2 model.pt2 --size 512x512    # of one size: faster
+  davpt-seg export epoch_15.pth --onnx model.onnx --pt2 model.pt2 --size 512x512    # of one size
   davpt-seg export epoch_15.pth --onnx model.onnx --half --classes-out logits       # float16 inside
   davpt-seg export iter_160000.pth --onnx window.onnx --size 512x512 --mode whole   # tested by windows: one at a time
   davpt-seg export method_lora.pth --timm vit.safetensors"""
@@ -104,8 +104,12 @@ def main_export(argv: Optional[Sequence[str]] = None) -> None:
                 print(f"{parser.prog}: {path} is not written: {error}", file=sys.stderr)
                 sys.exit(1)
             print(f"{path}: {path.stat().st_size / 1e6:.1f} MB. {line}", flush=True)
+    except OSError as error:
+        parser.error(f"{error.filename or 'a file'} cannot be read or written: {error.strerror or error}")
     except InputError as error:
         parser.error(str(error))
+    if job.steps_before and any(output.is_program for output, _ in wanted):
+        print(f"Do first, as the test does: {job.steps_before}")
     size = Path(args.checkpoint).stat().st_size / 1e6
     print(f"{args.checkpoint}, from which this was exported: {size:.1f} MB")
 
@@ -152,7 +156,7 @@ def _check(args: argparse.Namespace, wanted: Sequence[tuple[Output, Path]]) -> N
             raise InputError(f"{output.option} {path} must end in {output.ending}")
         if path.is_dir():
             raise InputError(f"{output.option} {path} is a folder; name a file")
-        if path.exists() and path.samefile(args.checkpoint):
+        if path.resolve() == Path(args.checkpoint).resolve():
             raise InputError(f"{output.option} {path} would replace CHECKPOINT; name another file")
     unused = [option for option in ("size", "classes_out", "half", "uint8", "mode") if getattr(args, option)]
     if unused and not any(output.is_program for output, _ in wanted):

@@ -289,12 +289,17 @@ def same_trunk(model: Adapted, state: Mapping[str, Any], prefix: str = "") -> bo
 
 
 def _same(name: str, value: Tensor, own: Tensor) -> bool:
-    if value.shape != own.shape or value.is_meta or own.is_meta:
+    if value.shape != own.shape or not _has_values(value) or not _has_values(own):
         return False
     if value.is_floating_point() != own.is_floating_point():  # an int8 layer and the weight before rounding
         return False
     value = value.to(own.device, own.dtype)
     return torch.allclose(value, own, rtol=1e-4, atol=1e-5) if POSITIONS.fullmatch(name) else torch.equal(value, own)
+
+
+def _has_values(tensor: Tensor) -> bool:
+    """Return whether this process has a tensor's values: FSDP2 shards some, and the meta device has none."""
+    return not (tensor.is_meta or hasattr(tensor, "device_mesh"))
 
 
 def _below(prefix: str, state: Mapping[str, Any]) -> set[str]:

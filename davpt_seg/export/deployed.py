@@ -27,6 +27,8 @@ class Padding(NamedTuple):
     def __call__(self, images: Tensor) -> Tensor:
         """Pad images (B, 3, H, W)."""
         (height, width), divisor = images.shape[2:], self.divisor
+        down: Any
+        across: Any
         down, across = (torch.sym_max(side, least) for side, least in zip((height, width), self.least))
         down, across = ((side + divisor - 1) // divisor * divisor for side in (down, across))
         return F.pad(images, (0, across - width, 0, down - height), value=self.value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 from mmengine.model import BaseModel
@@ -35,8 +35,9 @@ class ExportableRotations(RotaryEmbeddingDinoV3):
         swapped = self.grid_indexing == "xy"
         sides = list(reversed(feat_shape)) if swapped else list(feat_shape)
         of_all = {"max": torch.sym_max, "min": torch.sym_min}.get(self.normalize_coords)
-        spans = [of_all(*sides)] * 2 if of_all else sides
-        places = [(torch.arange(side).float() + 0.5 + self.grid_offset) / span for side, span in zip(sides, spans)]
+        spans: list[Any] = [of_all(*sides)] * 2 if of_all else sides
+        cells = [torch.arange(side).float() + 0.5 for side in sides]
+        places: list[Tensor] = [(each + self.grid_offset) / span for each, span in zip(cells, spans)]
         grid = torch.stack(torch.meshgrid(places, indexing=self.grid_indexing), dim=-1)
         return torch.cat(self._get_pos_embed_from_coords(2 * grid.flatten(0, -2) - 1), dim=-1)
 

@@ -8,21 +8,26 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from time import perf_counter
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 import torch
 from mmengine.model import BaseModel
+from timm.models.beit import Beit
 from torch.export import ExportedProgram
 
 from .. import __version__
 from ..errors import InputError
 from ..training.testing import is_recognition
 from ..training.trained_model import TrainedModel
+from ..trust.config_parts import innermost
 from .comparison import Case, cases
 from .deployed import DeployedModel, deployed
 from .exportable import in_float32, prompted_vit
 from .program import exported
+
+#: Beginnings of the names of transforms that leave the pixels of an image as they are.
+NOT_PIXELS = ("Load", "Check", "Pack")
 
 
 class Choices(NamedTuple):
@@ -96,10 +101,23 @@ class ExportJob:
         with reported(f"the model's own test of {_list(sizes)}"):
             return cases(self.model, sizes, self.choices.images)
 
+    @property
+    def steps_before(self) -> str:
+        """What the test pipeline does to the pixels of an image before the model, which no program does; or ''."""
+        cfg = self.trained.cfg
+        loader = cfg.get("test_dataloader") or cfg.get("val_dataloader")
+        steps = innermost(loader.get("dataset") if isinstance(loader, dict) else None).get("pipeline") or ()
+        names = [str(step.get("type")) for step in steps if isinstance(step, dict)]
+        return ", ".join(
+            f"{name}({', '.join(f'{key}={value!r}' for key, value in step.items() if key != 'type')})"
+            for name, step in zip(names, steps)
+            if not name.startswith(NOT_PIXELS)
+        )
+
     @cached_property
     def threshold(self) -> Optional[float]:
         """Threshold of a segmentor with a single logit, or None."""
-        head = getattr(self.model, "decode_head", None)
+        head: Any = getattr(self.model, "decode_head", None)
         return head.threshold if getattr(head, "out_channels", None) == 1 else None
 
     @cached_property
@@ -109,6 +127,8 @@ class ExportJob:
         found = meta.get("dataset_meta") if isinstance(meta, dict) else None
         found = found if isinstance(found, dict) else {}
         said = {"source": Path(self.trained.path).name, "davpt_seg": __version__}
+        if self.steps_before:
+            said["before"] = self.steps_before
         said["task"] = "classification" if is_recognition(self.trained.cfg) else "segmentation"
         for key in ("classes", "palette"):
             if isinstance(found.get(key), (list, tuple)):
@@ -119,7 +139,7 @@ class ExportJob:
 def _one_size_only(model: BaseModel) -> Optional[str]:
     """Return why a model is exported for one size only, or None."""
     vit = prompted_vit(model)
-    if vit is not None and type(vit.trunk).__name__ == "Beit":
+    if vit is not None and isinstance(vit.trunk, Beit):
         return "BEiT's biases by relative position are resampled by a search that depends on the size"
     return None
 

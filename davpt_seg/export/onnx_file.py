@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -43,6 +44,9 @@ def save_onnx(program: ExportedProgram, path: Path, output: str, about: Mapping[
     Raises:
         InputError: ONNX lacks an operation of the model.
     """
+    logger = logging.getLogger("onnxscript")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # it warns of constants that it does not fold
     try:
         converted = torch.onnx.export(
             program,
@@ -56,6 +60,8 @@ def save_onnx(program: ExportedProgram, path: Path, output: str, about: Mapping[
     except RuntimeError as error:  # OnnxExporterError is one
         reason = str(error.__cause__ or error).strip().partition("\n")[0]
         raise InputError(f"ONNX cannot hold this model: {reason}; --pt2 may") from error
+    finally:
+        logger.setLevel(level)
     assert converted is not None  # it is None without dynamo
     converted.model.metadata_props.update(about)
     converted.save(path, external_data=False)

@@ -71,7 +71,7 @@ def _normalisation(job: ExportJob) -> dict[str, str]:
     """Return mean and standard deviation that the trunk's images have, of values in 0..255."""
     preprocessor = job.model.data_preprocessor
     return {
-        name: str(getattr(preprocessor, name).flatten().tolist())
+        name: str([round(value, 4) for value in getattr(preprocessor, name).flatten().tolist()])
         for name in ("mean", "std")
         if isinstance(getattr(preprocessor, name, None), torch.Tensor)
     }

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-Size = Union[int, torch.SymInt]
+#: An ``int`` or a ``torch.SymInt``, whose operators type checkers do not know.
+Size = Any
 #: Weights (new, old) along an axis of an old and a new size, on a device.
 Weights = Callable[[Size, Size, torch.device], Tensor]
 A = -0.5  # of Keys' cubic (IEEE TASSP 29, 1981), which PyTorch takes where it antialiases

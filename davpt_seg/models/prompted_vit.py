@@ -108,8 +108,8 @@ class PromptedViTBackbone(PromptedViT):
             self.init_weights()
         except InputError as error:
             raise InputError(
-                f"this was saved without its frozen ViT and needs {record}, which cannot be read: {error}. "
-                f"{record.advice}"
+                f"this was saved without its frozen ViT and needs {record}. {record.advice}. What is named here cannot "
+                f"be read: {error}"
             ) from error
 
     def can_be_read_again(self) -> bool:

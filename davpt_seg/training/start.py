@@ -15,6 +15,7 @@ from ..engine import FiniteLossHook
 from ..engine.resumed_rates_hook import ResumedRatesHook
 from ..errors import InputError
 from ..experiments.normalisation import contradiction
+from ..trust.trunk_source import is_prompted_vit
 from .load_from import check_load_from
 from .resume import checkpoint_to_resume
 from .resume_changes import check_resume
@@ -58,7 +59,7 @@ def stop_where_diverged(cfg: Config) -> None:
     if checkpoint and checkpoint.get("type") in ("CheckpointHook", CheckpointHook):
         checkpoint.type = "AtomicCheckpointHook"
         backbone = (cfg.get("model") or {}).get("backbone") or {}
-        if backbone.get("type") == "PromptedViT" and (backbone.get("weights") or backbone.get("pretrained")):
+        if is_prompted_vit(backbone) and (backbone.get("weights") or backbone.get("pretrained")):
             checkpoint.setdefault("frozen", False)
     if "finite_loss" in hooks and hooks.finite_loss is None:
         del hooks["finite_loss"]  # MMEngine knows None only for its default hooks

@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.runner import Runner
 from safetensors.torch import load_file, save_file
 
 from davpt_seg.apis import Predictor, load_trained
 from davpt_seg.commands.predict import main_predict
 from davpt_seg.commands.prune import main_prune
 from davpt_seg.commands.test import main_test
+from davpt_seg.compat import replace_sync_bn
 from davpt_seg.errors import InputError
 
 from ..checkpoints import Trained, with_model
@@ -98,6 +100,10 @@ def test_scores_importances_and_figures_are_those_of_the_complete_checkpoint(
         importance = json.loads((folder / "pruned.importance.json").read_text())
         found.append((json.loads(json_file.read_text())["metrics"], importance["prompts"], importance["segments"]))
     assert found[0] == found[1]
+    cfg = Config.fromfile(slim.config)  # as MMSegmentation's own script and mim do
+    cfg.merge_from_dict(dict(work_dir=str(tmp_path), load_from=slim.checkpoint, experiment_name=f"mim_{tmp_path.name}"))
+    replace_sync_bn(cfg.model)
+    assert Runner.from_cfg(cfg).test()["mIoU"] == pytest.approx(found[0][0]["mIoU"], abs=0.01)
     load_script(ROOT / "tools" / "demo_pictures.py").main(
         [slim.config, slim.checkpoint, "--out", str(tmp_path / "figures")]
     )
@@ -134,8 +140,16 @@ REFUSING: dict[str, Callable[[Trained, Path], Any]] = {
 }
 
 
-@pytest.mark.parametrize("how", REFUSING)
-@pytest.mark.parametrize("source", ["another", "a missing file", "none"])
+OTHER_SOURCES = ["predict", "MMSegInferencer", "MMSegInferencer without a config", "load_trained"]
+
+
+@pytest.mark.parametrize(
+    ("how", "source"),
+    [
+        *((how, "another") for how in REFUSING),
+        *((how, source) for how in OTHER_SOURCES for source in ("a missing file", "none")),
+    ],
+)
 def test_without_its_own_vit_nothing_is_predicted(
     how: str, source: str, slim: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

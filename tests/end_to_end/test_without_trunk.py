@@ -6,7 +6,7 @@ import copy
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import mmengine.runner.runner
 import pytest
@@ -19,7 +19,8 @@ from safetensors.torch import save_file
 from davpt_seg.apis import load_trained
 from davpt_seg.commands.train import main_train
 from davpt_seg.core.delta import Source, records_in
-from davpt_seg.engine.frozen_trunk import size_of
+from davpt_seg.engine.frozen_trunk import size_of, take_out_trunks
+from davpt_seg.training.model import build_model
 from davpt_seg.training.start import stop_where_diverged
 
 from ..checkpoints import Trained
@@ -104,8 +105,7 @@ def test_a_file_has_the_size_of_what_it_holds_and_the_log_says_it_once(runs: dic
     assert "frozen ViT" not in log_of(runs[True])
 
 
-@pytest.mark.parametrize("first", [True, False])
-@pytest.mark.parametrize("then", [True, False])
+@pytest.mark.parametrize(("first", "then"), [(True, False), (False, True), (False, False)])
 def test_a_resumed_run_ends_as_the_uninterrupted_one_whichever_checkpoints_there_are(
     first: bool, then: bool, camvid: Path, vits: list[str], runs: dict[bool, Path], tmp_path: Path
 ) -> None:
@@ -133,13 +133,13 @@ def test_a_run_is_not_resumed_on_another_vit(
 def test_load_from_fills_the_same_as_from_a_complete_checkpoint(
     camvid: Path, vits: list[str], runs: dict[bool, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    states = []
-    for frozen in (True, False):
-        cfg = experiment(camvid, tmp_path / str(frozen), vits[0], False, load_from=str(runs[frozen] / "iter_4.pth"))
-        with caplog.at_level(logging.INFO):
-            main_train([config_file(cfg, tmp_path / "config.py"), "--work-dir", str(tmp_path / str(frozen))])
-        states.append(torch.load(tmp_path / str(frozen) / "iter_4.pth"))
-    assert differences(*states) == []
+    options = {"optim_wrapper.optimizer.lr": 0.0, "load_from": str(runs[False] / "iter_4.pth")}
+    cfg = experiment(camvid, tmp_path, vits[0], True, **options)
+    with caplog.at_level(logging.INFO):
+        main_train([config_file(cfg, tmp_path / "config.py"), "--work-dir", str(tmp_path)])
+    found, expected = (torch.load(folder / "iter_4.pth")["state_dict"] for folder in (tmp_path, runs[True]))
+    buffers = {name for name in found if "guidance" in name or "running" in name or "num_batches" in name}
+    assert [name for name in found if not torch.equal(found[name], expected[name]) and name not in buffers] == []
     assert "tensors are taken, its frozen ViT from the weights of the file 'vit_0.safetensors'" in caplog.text
 
 
@@ -153,35 +153,56 @@ def test_load_from_is_refused_where_the_vit_is_another(
     assert f"load_from '{path}': this was saved without its frozen ViT and needs" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("weights", "loaded", "reason"),
+    [
+        (None, None, "its config names no weights of it"),
+        (None, 0, "its config names no weights of it"),
+        (1, 0, "it has other weights than those that its config names"),
+        (0, 0, ""),
+        (0, None, ""),
+    ],
+)
 def test_a_vit_that_cannot_be_read_again_stays_in_its_checkpoints(
-    camvid: Path, vits: list[str], runs: dict[bool, Path], tmp_path: Path
+    weights: Optional[int], loaded: Optional[int], reason: str, camvid: Path, vits: list[str], runs: dict[bool, Path]
 ) -> None:
-    """It has the weights of ``load_from`` alone, or these in the place of its config's."""
-    cases = {
-        "loaded": (None, dict(load_from=str(runs[True] / "iter_4.pth")), "its config names no weights of it"),
-        "other": (vits[1], dict(load_from=str(runs[True] / "iter_4.pth")), "other weights than those that its config"),
-    }
-    for name, (weights, options, reason) in cases.items():
-        runner = train(experiment(camvid, tmp_path / name, weights, False, **options))
-        state = torch.load(tmp_path / name / "iter_4.pth")
-        runner.model.load_state_dict(state["state_dict"])
-        assert state["state_dict"].keys() == runner.model.state_dict().keys()
-        assert log_of(tmp_path / name).count("checkpoints hold the frozen ViT") == 1
-        assert reason in log_of(tmp_path / name)
+    """It has random weights, those of ``load_from`` alone, or these in the place of its config's."""
+    cfg = experiment(camvid, runs[True], None if weights is None else vits[weights], False)
+    model = build_model(cfg)
+    if loaded is None:
+        model.init_weights()
+    else:
+        model.load_state_dict(torch.load(runs[True] / "iter_4.pth")["state_dict"])
+    checkpoint = dict(state_dict=model.state_dict())
+    report = take_out_trunks(model, checkpoint)
+    assert ("hold the frozen ViT (0.2 MB) too, because" in report) == bool(reason) and reason in report
+    assert (checkpoint["state_dict"].keys() == model.state_dict().keys()) == bool(reason)
+    build_model(cfg).load_state_dict(checkpoint["state_dict"])
+
+
+def test_an_average_of_another_vit_stays_in_its_checkpoint(camvid: Path, vits: list[str]) -> None:
+    model = build_model(experiment(camvid, Path(), vits[0], False))
+    model.init_weights()
+    averaged = {f"module.{name}": value.clone() for name, value in model.state_dict().items()}
+    averaged[f"module.{TRUNK}blocks.0.norm1.bias"] += 1
+    checkpoint = dict(state_dict=model.state_dict(), ema_state_dict=averaged)
+    assert "because its average (EMAHook) is not that of the ViT" in take_out_trunks(model, checkpoint)
+    assert TRUNK + "cls_token" in checkpoint["state_dict"] and f"module.{TRUNK}cls_token" in averaged
 
 
 def test_a_half_precision_vit_is_that_of_its_float32_file_in_the_best_checkpoint_too(
     camvid: Path, vits: list[str], tmp_path: Path
 ) -> None:
-    for frozen in (True, False):
-        options = {"model.backbone.trunk_dtype": "bfloat16", "train_cfg.val_interval": 4}
-        cfg = experiment(camvid, tmp_path / str(frozen), vits[0], frozen, **options)
-        cfg.default_hooks.checkpoint.save_best = "mIoU"
-        train(cfg)
-    for path in (tmp_path / "False").glob("*_4.pth"):
-        assert RECORD in torch.load(path)["state_dict"]
-    first, second = (load_trained(cfg, tmp_path / name / "iter_4.pth").state_dict() for name in ("True", "False"))
-    assert differences(first, second) == []
+    options = {"model.backbone.trunk_dtype": "bfloat16", "train_cfg.val_interval": 4}
+    cfg = experiment(camvid, tmp_path, vits[0], False, **options)
+    cfg.default_hooks.checkpoint.save_best = "mIoU"
+    expected = train(cfg).model.state_dict()
+    for path in tmp_path.glob("*_4.pth"):
+        content = torch.load(path)
+        assert RECORD in content["state_dict"]
+        found = load_trained(cfg, path).state_dict()
+        swapped = {name.removeprefix("module."): value for name, value in content["ema_state_dict"].items()}
+        assert [name for name in expected if not torch.equal(swapped.get(name, found[name]), expected[name])] == []
 
 
 @pytest.mark.parametrize("kind", ["CheckpointHook", CheckpointHook])

@@ -15,12 +15,14 @@ from mmengine.model import BaseModule
 from mmengine.runner import load_checkpoint
 
 from davpt_seg.apis.predictor import Predictor
+from davpt_seg.commands.export import main_export
 from davpt_seg.commands.predict import main_predict
 from davpt_seg.commands.prune import main_prune
 from davpt_seg.commands.test import main_test
 from davpt_seg.commands.train import main_train
 from davpt_seg.core.weights import open_checkpoint
 from davpt_seg.errors import InputError
+from davpt_seg.training.trained_model import TrainedModel
 from davpt_seg.trust.config_text import evaluate
 
 from ..checkpoints import Trained
@@ -81,6 +83,7 @@ READERS: dict[str, Callable[[Trained, str, Path], Any]] = {
         [trained.config, checkpoint, trained.images[0], "--device", "cpu"]
     ),
     "Predictor": lambda trained, checkpoint, folder: Predictor(checkpoint, device="cpu"),
+    "export": lambda trained, checkpoint, folder: main_export([checkpoint, "--timm", str(folder / "out.safetensors")]),
     "test": lambda trained, checkpoint, folder: main_test(
         [trained.config, checkpoint, "--work-dir", str(folder / "work")]
     ),
@@ -149,6 +152,8 @@ def test_an_embedded_config_that_reaches_further_is_refused(
             said = r"checkpoint '.*evil.pth' is a classifier's"
         with pytest.raises(InputError, match=said):
             Predictor(evil, device="cpu")
+        with pytest.raises(InputError, match="holds code, or more than"):  # as export reads classifiers, too
+            TrainedModel(evil, classifiers=True)
 
 
 @pytest.mark.parametrize("attack", DROPPED)
