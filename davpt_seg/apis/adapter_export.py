@@ -25,7 +25,6 @@ from ..trust.config_text import evaluate
 from .adapter_card import Run, Scores, task_card
 from .adapters import LATER, PREFIX, adapter_of, write_folder
 
-UNCHECKED = "as its config says"  # a format of weights that were not read
 MOST_SCORES = 2**24  # bytes of a JSON of scores
 
 
@@ -110,7 +109,7 @@ def _claimed(cfg: Config) -> Optional[Source]:
     file = weights.get("path") if isinstance(weights, Mapping) else weights
     if isinstance(file, str) and file:
         network = weights.get("which") if isinstance(weights, Mapping) else None
-        return Source(backbone.model_name, re.split(r"[/\\]", file)[-1], UNCHECKED, network or "")
+        return Source(backbone.model_name, re.split(r"[/\\]", file)[-1], network=network or "")
     return Source(backbone.model_name) if backbone.get("pretrained") else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -189,7 +190,7 @@ class OpenedAdapter:
             if trust_config:
                 import_named(self.config.config.pop("custom_imports", None))
             self.meta = self._classes_and_colours()
-            self.content = {"meta": {"dataset_meta": self.meta}}
+            self.content: Mapping[str, Any] = {"meta": {"dataset_meta": self.meta}}
             self.cfg = self._as_config()
 
     def _classes_and_colours(self) -> dict[str, Any]:

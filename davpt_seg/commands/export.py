@@ -11,27 +11,33 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
 
+from ..core.adapter_folder.places import is_folder
 from ..errors import InputError
 from .config_argument import add_cfg_options, read_config
+from .export_adapter import OF_ADAPTERS, add_adapter_arguments, run_export_adapter
 
 if TYPE_CHECKING:
-    from ..export.job import Choices, ExportJob
-    from ..training.trained_model import TrainedModel
+    from mmengine.config import Config
+
+    from ..export.job import Choices, ExportJob, Trained
 
 HELP = """\
-Export a trained segmentor or classifier, folded, in one or several of these forms:
+Export a trained segmentor or classifier in one or several of these forms:
+  --out DIR                 an adapter folder: what was trained, without the frozen ViT, to send to others who have that
   --onnx FILE.onnx          for ONNX Runtime and others
   --pt2 FILE.pt2            for PyTorch without this package: torch.export.load(FILE).module()(images)
   --timm FILE.safetensors   the trunk alone as a plain timm ViT, where folding leaves one (LoRA, SSF, bias)
 
-The first two are complete models. They take images (B, 3, H, W), float32, RGB in 0..255, any number at once, and return
-labels (B, H, W) or logits (B, C, H, W) in the images' size; of a classifier (B,) or (B, C). Normalisation is inside;
-resizing and cropping are not, and no windows slide. Each file is read again and compared with the model's own test: it
-only takes its place if the differences are rounding.
+Those of --onnx and --pt2 are complete, folded models. They take images (B, 3, H, W), float32, RGB in 0..255, any number
+at once, and return labels (B, H, W) or logits (B, C, H, W) in the images' size; of a classifier (B,) or (B, C).
+Normalisation is inside; resizing and cropping are not, and no windows slide. Each file is read again and compared with
+the model's own test: it only takes its place if the differences are rounding.
 
-CONFIG may be omitted: a checkpoint of tools/train.py contains its config.
+CONFIG may be omitted: a checkpoint of tools/train.py contains its config. CHECKPOINT may be an adapter folder.
 
 Examples:
+  davpt-seg export epoch_15.pth --out street                                        # a few MB; then, elsewhere:
+  davpt-seg predict street photo.jpg --trunk vit.safetensors
   davpt-seg export epoch_15.pth --onnx model.onnx                                   # images of any size
   davpt-seg export epoch_15.pth --onnx model.onnx --pt2 model.pt2 --size 512x512    # of one size
   davpt-seg export epoch_15.pth --onnx model.onnx --half --classes-out logits       # float16 inside
@@ -90,11 +96,15 @@ def main_export(argv: Optional[Sequence[str]] = None) -> None:
         _check(args, wanted)
         for package in {package for output, _ in wanted for package in output.packages}:
             import_module(package)  # before anything long starts
+        warnings.filterwarnings("ignore", module="mmseg|mmengine|torch")  # meant for their developers
         config = read_config(parser, args.config, args.cfg_options) if args.config else None
+        if args.out:
+            run_export_adapter(args, args.checkpoint, config, args.trust_config)
+        if not wanted:
+            return
         from ..export.comparison import DiffersError
         from ..export.job import ExportJob
 
-        warnings.filterwarnings("ignore", module="mmseg|mmengine|torch")  # meant for their developers
         trained = _trained(args, config)
         job = ExportJob(trained, _choices(args))
         for output, path in wanted:
@@ -110,18 +120,25 @@ def main_export(argv: Optional[Sequence[str]] = None) -> None:
         parser.error(str(error))
     if job.steps_before and any(output.is_program for output, _ in wanted):
         print(f"Do first, as the test does: {job.steps_before}")
-    size = Path(args.checkpoint).stat().st_size / 1e6
-    print(f"{args.checkpoint}, from which this was exported: {size:.1f} MB")
+    if Path(args.checkpoint).is_file():
+        size = Path(args.checkpoint).stat().st_size / 1e6
+        print(f"{args.checkpoint}, from which this was exported: {size:.1f} MB")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="%(prog)s [CONFIG] CHECKPOINT [--onnx FILE] [--pt2 FILE] [--timm FILE] [options]",
+        usage="%(prog)s [CONFIG] CHECKPOINT [--out DIR] [--onnx FILE] [--pt2 FILE] [--timm FILE] [options]",
     )
     parser.add_argument("config", nargs="?", help="the config that was trained; default: the one in the checkpoint")
-    parser.add_argument("checkpoint", help="a .pth file that tools/train.py wrote")
+    parser.add_argument("checkpoint", help="a .pth file that tools/train.py wrote, or an adapter folder")
+    parser.add_argument(
+        "--trunk",
+        metavar="FILE|pretrained",
+        help="weights of the frozen ViT, where CHECKPOINT is without it; default: what the config names",
+    )
+    add_adapter_arguments(parser)
     for output in OUTPUTS:
         parser.add_argument(output.option, metavar=f"FILE{output.ending}", help=output.help)
     of_programs = parser.add_argument_group("of --onnx and --pt2")
@@ -148,9 +165,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check(args: argparse.Namespace, wanted: Sequence[tuple[Output, Path]]) -> None:
     """Refuse options that do not go together and files that could not be written, before anything is read."""
-    if not wanted:
+    if not wanted and not args.out:
         given = ", ".join(f"{output.option} FILE{output.ending}" for output in OUTPUTS)
-        raise InputError(f"there is nothing to write; give one or several of {given}")
+        raise InputError(f"there is nothing to write; give one or several of --out DIR, {given}")
+    of_adapters = [option for option in OF_ADAPTERS if getattr(args, option)]
+    if of_adapters and not args.out:
+        raise InputError(f"--{of_adapters[0].replace('_', '-')} is of --out DIR, which is not given")
+    if args.out and is_folder(args.checkpoint):
+        raise InputError(f"{args.checkpoint} is an adapter folder already, so --out has nothing to do; omit it")
     for output, path in wanted:
         if path.suffix != output.ending:
             raise InputError(f"{output.option} {path} must end in {output.ending}")
@@ -174,12 +196,18 @@ def _size(text: Optional[str]) -> Optional[tuple[int, int]]:
     return int(found[1]), int(found[2])
 
 
-def _trained(args: argparse.Namespace, config: Optional[object]) -> TrainedModel:
+def _trained(args: argparse.Namespace, config: Optional[Config]) -> Trained:
     from ..experiments.options import put_options
     from ..training.testing import is_recognition, set_mode
     from ..training.trained_model import TrainedModel
 
-    trained = TrainedModel(args.checkpoint, config, args.trust_config, classifiers=True)
+    trained: Trained
+    if is_folder(args.checkpoint):
+        from ..apis.predictor import opened
+
+        trained = opened(args.checkpoint, config, args.trunk, args.trust_config)
+    else:
+        trained = TrainedModel(args.checkpoint, config, args.trust_config, classifiers=True, trunk=args.trunk)
     if config is None:  # read_config has put them over it
         put_options(trained.cfg, args.cfg_options or {})
     if args.mode and is_recognition(trained.cfg):

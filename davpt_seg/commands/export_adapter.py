@@ -7,12 +7,14 @@ from typing import Any, Optional
 
 from ..errors import InputError
 
+#: Options that need ``--out``.
+OF_ADAPTERS = ("mapping", "scores", "image", "push_to_hub", "private")
+
 
 def add_adapter_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of an adapter folder to a command's."""
     add = parser.add_argument_group("adapter folder (docs/adapters.md)").add_argument
     add("--out", metavar="DIR", help="write what was trained, without the frozen ViT, into this folder")
-    add("--trunk", metavar="FILE|pretrained", help="weights of the frozen ViT, to compare and to record by name")
     add("--mapping", action="store_true", help="also write guidance's state, with which training can continue")
     add("--scores", metavar="FILE", help="for the model card: what davpt-seg test --json FILE wrote of CHECKPOINT")
     add("--image", metavar="FILE", help="for the model card: predict this image (segmentation; needs --trunk)")
@@ -26,7 +28,8 @@ def run_export_adapter(
     """Write the adapter folder that the arguments ask for, print its size, and upload it.
 
     Args:
-        args: of :func:`add_adapter_arguments`, with ``out``.
+        args: of :func:`add_adapter_arguments`, with ``out``, and ``trunk``: weights of the frozen ViT, to compare and
+            to record by name.
         checkpoint: the file.
         config: what was trained; by default the one inside the checkpoint.
         trust_config: run that one as Python.

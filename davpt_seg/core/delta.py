@@ -30,7 +30,7 @@ class Source:
     Attributes:
         model_name: timm's, with its tag where the weights are timm's.
         file: name of the weights file, without folders; empty for timm's own weights.
-        format: name of the file's format, see :data:`~davpt_seg.core.weights.FORMATS`.
+        format: name of the file's format, see :data:`~davpt_seg.core.weights.FORMATS`; empty where the file was not read.
         network: of a file with several networks, the one that was taken; otherwise empty.
     """
 
@@ -43,7 +43,8 @@ class Source:
         if not self.file:
             return f"timm's own of {self.model_name!r} (pretrained=True)"
         network = f", network {self.network!r}" if self.network else ""
-        return f"of the file {self.file!r} (format {self.format}{network}) for model_name={self.model_name!r}"
+        kind = f" (format {self.format}{network})" if self.format else ""
+        return f"of the file {self.file!r}{kind} for model_name={self.model_name!r}"
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, Protocol
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.model import BaseModel
 from timm.models.beit import Beit
 from torch.export import ExportedProgram
@@ -19,7 +20,6 @@ from torch.export import ExportedProgram
 from .. import __version__
 from ..errors import InputError
 from ..training.testing import is_recognition
-from ..training.trained_model import TrainedModel
 from ..trust.config_parts import innermost
 from .comparison import Case, cases
 from .deployed import DeployedModel, deployed
@@ -51,6 +51,17 @@ class Choices(NamedTuple):
         return torch.uint8 if self.uint8 else torch.float32
 
 
+class Trained(Protocol):
+    """A trained model before it is built: a checkpoint's, or an adapter folder's."""
+
+    path: str
+    content: Mapping[str, Any]
+    cfg: Config
+
+    def build(self) -> BaseModel:
+        """Return the model, on the CPU and in eval mode."""
+
+
 class ExportJob:
     """A trained model and what is exported of it.
 
@@ -65,7 +76,7 @@ class ExportJob:
         InputError: the model cannot be built, or is in int8.
     """
 
-    def __init__(self, trained: TrainedModel, choices: Choices) -> None:
+    def __init__(self, trained: Trained, choices: Choices) -> None:
         self.trained = trained
         self.choices = choices
         with reported("building the model"):

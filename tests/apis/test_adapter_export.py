@@ -36,6 +36,7 @@ def trunk(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> str:
 def arguments(*given: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     add_adapter_arguments(parser)
+    parser.add_argument("--trunk")
     return parser.parse_args(given)
 
 
@@ -83,7 +84,7 @@ def test_without_a_trunk_the_source_is_what_the_config_says(trained: Trained, tr
     torch.save(content, tmp_path / "epoch_1.pth")
     done = export_adapter(tmp_path / "epoch_1.pth", tmp_path / "folder")
     assert done.record.source is not None and done.record.source.file == "vit.pth"
-    assert "as its config says" in (tmp_path / "folder" / CARD).read_text()
+    assert "the weights of the file 'vit.pth' for model_name" in (tmp_path / "folder" / CARD).read_text()
     assert "secret" not in "".join(path.read_text(errors="ignore") for path in (tmp_path / "folder").iterdir())
     assert done.size < done.checkpoint_size
     Predictor(done.folder, trunk=trunk, device="cpu")
