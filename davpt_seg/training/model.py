@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from ..compat import replace_sync_bn
 from ..errors import InputError
@@ -63,8 +64,17 @@ def build_on_meta(cfg: Config, backbone: Optional[Mapping[str, Any]] = None) -> 
         cfg: see :func:`build_model`.
         backbone: see there.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), _WithoutValues():
         return build_model(cfg, backbone)
+
+
+class _WithoutValues(TorchFunctionMode):
+    """Skips steps of timm's initial values, which change nothing on the meta device and cost a third of the time."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.Tensor.clamp_ or func is torch.Tensor.erfinv_:
+            return args[0]
+        return func(*args, **(kwargs or {}))
 
 
 def count_parameters(model: nn.Module) -> ParameterCounts:

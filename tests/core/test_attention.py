@@ -80,3 +80,12 @@ def test_a_key_bias_has_zero_gradient_without_qk_norm() -> None:
     walked(model, torch.randn(2, 3, 32, 32, dtype=torch.float64)).square().sum().backward()
     assert max(p.grad.abs().max() for p in model.biases.parameters()) < 1e-10
     assert max(p.grad.abs().max() for p in model.prompts.parameters()) > 1e-3
+
+
+@pytest.mark.parametrize("trait", TRAITS)
+def test_outputs_without_gradients_are_bit_for_bit_those_with_them(trait: str) -> None:
+    model = tiny_vit(timm_kwargs=TRAITS[trait], prompts=dict(num_prompts=4)).float().eval()
+    images = torch.randn(2, 3, 24, 40)
+    with torch.no_grad():
+        found = walked(model, images)
+    assert torch.equal(found, walked(model, images))

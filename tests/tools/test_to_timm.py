@@ -57,7 +57,7 @@ def test_the_written_file_loads_into_timm_as_it_is(
     assert [path.name for path in target.parent.iterdir()] == ["vit.safetensors"]
     said = capsys.readouterr().out
     assert "vit.pth.tar: format MoCo-v3\nnetwork: state_dict.module.base_encoder\n" in said
-    assert "left out: network which='momentum_encoder', " in said
+    assert "omitted: network which='momentum_encoder', " in said
     numbers = sum(value.numel() for value in state.values())
     assert said.split("\nall ")[1].split("\n")[0].split() == [str(len(state)), f"{numbers:,}"]
     assert f"written: {target}" in said
