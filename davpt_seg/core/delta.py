@@ -30,7 +30,7 @@ class Source:
     Attributes:
         model_name: timm's, with its tag where the weights are timm's.
         file: name of the weights file, without folders; empty for timm's own weights.
-        format: name of the file's format, see :data:`~davpt_seg.core.weights.FORMATS`; empty where the file was not read.
+        format: name of its format, see :data:`~davpt_seg.core.weights.FORMATS`; empty where the file was not read.
         network: of a file with several networks, the one that was taken; otherwise empty.
     """
 
