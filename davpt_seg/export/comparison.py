@@ -19,7 +19,10 @@ TOLERANCES = {torch.float32: 1e-3, torch.float16: 5e-2}
 
 
 class DiffersError(Exception):
-    """A file whose outputs are not the model's."""
+    """A file whose outputs are not the model's.
+
+    Apart from other errors because the input is fine: the command ends with status 1 and keeps no file.
+    """
 
 
 class Case(NamedTuple):

@@ -118,11 +118,11 @@ class ExportJob:
         cfg = self.trained.cfg
         loader = cfg.get("test_dataloader") or cfg.get("val_dataloader")
         steps = innermost(loader.get("dataset") if isinstance(loader, dict) else None).get("pipeline") or ()
-        names = [str(step.get("type")) for step in steps if isinstance(step, dict)]
+        steps = [step for step in steps if isinstance(step, dict) and "type" in step]
         return ", ".join(
-            f"{name}({', '.join(f'{key}={value!r}' for key, value in step.items() if key != 'type')})"
-            for name, step in zip(names, steps)
-            if not name.startswith(NOT_PIXELS)
+            f"{step['type']}({', '.join(f'{key}={value!r}' for key, value in step.items() if key != 'type')})"
+            for step in steps
+            if not str(step["type"]).startswith(NOT_PIXELS)
         )
 
     @cached_property
@@ -143,7 +143,7 @@ class ExportJob:
         said["task"] = "classification" if is_recognition(self.trained.cfg) else "segmentation"
         for key in ("classes", "palette"):
             if isinstance(found.get(key), (list, tuple)):
-                said[key] = json.dumps(np.asarray(found[key]).tolist())
+                said[key] = json.dumps(found[key], default=_plain)
         return said
 
 
@@ -153,6 +153,11 @@ def _one_size_only(model: BaseModel) -> Optional[str]:
     if vit is not None and isinstance(vit.trunk, Beit):
         return "BEiT's biases by relative position are resampled by a search that depends on the size"
     return None
+
+
+def _plain(value: Any) -> Any:
+    """Return numbers of NumPy, in which colours may be, as Python's; anything else as text."""
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else str(value)
 
 
 def _list(sizes: list[tuple[int, int]]) -> str:
