@@ -58,7 +58,7 @@ demo: $(DEMO_DIR)/done
 	$(BIN)/python tools/test.py $(DEMO_CONFIG) $(DEMO_DIR)/adapter --trunk $(WEIGHTS) --work-dir $(DEMO_DIR)/test_adapter
 	@echo
 	@echo "Pictures: $(DEMO_DIR)/pictures (predictions.png, loss.png). Next:"
-	@echo "  make clean-demo demo            train it again, after a change of its config, say"
+	@echo "  make clean-demo demo            train it again, for example with another config"
 	@echo "  $(BIN)/python tools/train.py $(DEMO_CONFIG) --amp --cfg-options model.backbone.guidance.patch_weight=0 \\"
 	@echo "      model.backbone.guidance.cls_weight=0 --work-dir work_dirs/without_guidance    compare without guidance"
 	@echo "  README.md: ADE20K and PASCAL Context with ViT-L, and the backbone in your own config"

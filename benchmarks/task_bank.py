@@ -7,7 +7,7 @@ Tasks of random prompts are added to a :class:`davpt_seg.core.task_bank.TaskBank
 weights. Two arms run on the same random images, without gradients:
 
 - **trunk**: timm's own ``forward_features``: no prompts.
-- **bank**: each image with another task, as far as there are so many; class token, mean token and last map of each
+- **bank**: each image with another task, if there are enough; class token, mean token and last map of each
   image, no heads.
 
 A round runs each arm once, in turns; a ratio is the median (and interquartile range) of those within rounds. Memory is
@@ -36,7 +36,7 @@ from davpt_seg.core.task_bank import TaskBank
 ARGUMENTS: dict[str, Any] = {
     "davpt": lambda n: dict(prompts=dict(num_prompts=n)),
     "davpt+": lambda n: dict(prompts=dict(num_prompts=n), tuned=["blocks.*.attn.key_bias", "blocks.*.attn.value_bias"]),
-    "different": lambda n: dict(prompts=dict(num_prompts=n)),  # half of the tasks have half as many
+    "different": lambda n: dict(prompts=dict(num_prompts=n)),  # half of the tasks have half of the prompts
     "zero_start": lambda n: dict(prompts=dict(num_prompts=n, start="offset")),
     "lora": lambda n: dict(adapters=[dict(type="lora", rank=8)]),
     "adaptformer": lambda n: dict(adapters=[dict(type="adaptformer", width=8)]),
@@ -45,7 +45,7 @@ ARGUMENTS: dict[str, Any] = {
 
 
 def resident() -> float:
-    """Return the MiB of memory that this process has, or NaN where /proc does not tell."""
+    """Return the MiB of memory that this process has, or NaN without /proc."""
     status = Path("/proc/self/status")
     if not status.is_file():
         return float("nan")
@@ -54,7 +54,7 @@ def resident() -> float:
 
 
 def add_tasks(bank: TaskBank, number: int, options: argparse.Namespace) -> dict[str, list[float]]:
-    """Add tasks of random values until there are so many; return the seconds of building and adding each."""
+    """Add tasks of random values until the bank has ``number``; return the seconds of building and adding each."""
     seconds: dict[str, list[float]] = {"build": [], "add": []}
     for i in range(len(bank.tasks), number):
         prompts = options.num_prompts // 2 if options.arguments == "different" and i % 2 else options.num_prompts

@@ -23,7 +23,7 @@ COMMANDS = {
     "train": Command("davpt_seg.commands.train:main_train", "train a config, resume a training, or only check it"),
     "test": Command("davpt_seg.commands.test:main_test", "test a checkpoint: IoU per class, optionally with --tta"),
     "predict": Command("davpt_seg.commands.predict:main_predict", "paint images with a trained model"),
-    "export": Command("davpt_seg.commands.export:main_export", "write a trained model as ONNX, .pt2 or a timm ViT"),
+    "export": Command("davpt_seg.commands.export:main_export", "write an adapter folder, ONNX, .pt2 or a timm ViT"),
     "check-dataset": Command(
         "davpt_seg.commands.check_dataset:main_check_dataset", "check that a data set is complete and intact"
     ),

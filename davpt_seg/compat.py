@@ -117,7 +117,11 @@ def log_through_mmengine() -> None:
 
 
 def format_assignments_once() -> None:
-    """Let MMEngine format each assignment of a config once in a process; the text of a config stays the same."""
+    """Let MMEngine format each assignment of a config once in a process; the text of a config stays the same.
+
+    The formatter (yapf) treats top-level assignments one by one. MMEngine writes each with its strings as ``repr``, so
+    that no line of a value starts with a letter.
+    """
     from mmengine.config import config
 
     original = getattr(config, "FormatCode", None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import hashlib
 import os
@@ -89,16 +90,21 @@ def _replace(part: Path, path: Path) -> None:
     if not part.is_dir():
         os.replace(part, path)
         return
-    old = path.with_name(f"{_short(path.name)}.old{UNFINISHED}")  # a folder with content cannot be renamed over
-    if path.is_dir() or path.is_symlink():
-        _remove(old)
-        os.replace(path, old)
-    try:
-        os.replace(part, path)
-    except OSError:
-        if os.path.lexists(old):
-            os.replace(old, path)
-        raise
+    old = part.with_name(f"{part.name.removesuffix(UNFINISHED)}.old{UNFINISHED}")
+    while True:  # a folder with content cannot be renamed over
+        if path.is_dir() or path.is_symlink():
+            _remove(old)
+            with contextlib.suppress(FileNotFoundError):  # another process replaces it at this moment
+                os.replace(path, old)
+        try:
+            os.replace(part, path)
+            break
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # another process was faster
+                continue
+            if os.path.lexists(old):
+                os.replace(old, path)
+            raise
     _remove(old)
 
 

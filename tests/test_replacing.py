@@ -9,6 +9,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,20 @@ def test_a_folder_that_cannot_be_replaced_is_put_back(tmp_path: Path, monkeypatc
     with replacing(path) as part:
         fill_folder(part, b"c")
     assert content(path) == dict(first=b"c", second=b"c") and os.listdir(tmp_path) == ["x"]
+
+
+def test_several_writers_of_one_folder_leave_the_content_of_one_of_them(tmp_path: Path) -> None:
+    path, letters = tmp_path / "x", [bytes([letter]) for letter in b"abcdefgh"]
+
+    def write(letter: bytes) -> None:
+        for _ in range(20):
+            with replacing(path, shared=True) as part:
+                fill_folder(part, letter)
+
+    with ThreadPoolExecutor(len(letters)) as pool:
+        list(pool.map(write, letters))
+    assert content(path) in [dict(first=letter, second=letter) for letter in letters]
+    assert os.listdir(tmp_path) == ["x"]
 
 
 @pytest.mark.parametrize(("fill", "way"), KINDS)

@@ -8,9 +8,9 @@ fail() {
     exit 2
 }
 
-# require_count NAME VALUE: VALUE is a whole number of at least 1.
+# require_count NAME VALUE: VALUE is an integer of at least 1.
 require_count() {
-    [[ $2 =~ ^[1-9][0-9]*$ ]] || fail "$1 must be a whole number of at least 1, got '$2'"
+    [[ $2 =~ ^[1-9][0-9]*$ ]] || fail "$1 must be an integer of at least 1, got '$2'"
 }
 
 # by_torchrun PROCESSES SCRIPT ARGUMENT...: start them on this node, as one of NNODES.

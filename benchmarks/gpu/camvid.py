@@ -87,7 +87,7 @@ def normalised(images: Tensor) -> Tensor:
 
 
 def augmented(split: Split, size: tuple[int, int], generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Scale each image by 0.5 to 2, mirror half of them, and cut out ``size``; what lies outside is void.
+    """Scale each image by 0.5 to 2, mirror half of them, and crop to ``size``; pixels outside of the image are void.
 
     Args:
         split: a batch.

@@ -1,4 +1,4 @@
-"""Part one: every line is OK, or says what differs and by how much."""
+"""Part one: each line is OK, or names what differs and by how much."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def train(report: Report, setup: Setup, schedule: Schedule, seconds: Mapping[str
 
 
 def plan(seconds: float, epoch: float, once: float, most: int) -> int:
-    """Return how many epochs fit into the seconds, when one of all runs takes ``epoch``, and all else ``once``."""
+    """Return the number of epochs for ``seconds``: an epoch of all runs takes ``epoch``, and the rest ``once``."""
     return max(1, min(most, int((seconds - once) / epoch)))
 
 

@@ -118,7 +118,7 @@ def check_model(method: str, scale: Scale) -> Found:
 def check_compiled(method: str, scale: Scale) -> Found:
     """Compare a compiled ViT with the eager one in float32: logits, losses, gradients, and logits in eval mode."""
     model, batch = build(method, scale, depth=2), draw(scale)
-    backend = "aot_eager" if scale.smoke else "inductor"  # which would need minutes and a C++ compiler on a CPU
+    backend = "aot_eager" if scale.smoke else "inductor"  # inductor needs minutes and a C++ compiler on a CPU
 
     def run() -> dict[str, dict[str, Tensor]]:
         losses = {name: loss.detach() for name, loss in model.train()(*batch).items()}

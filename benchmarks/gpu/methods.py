@@ -21,7 +21,7 @@ METHODS: dict[str, dict[str, Any]] = {
 
 
 def arguments(method: str, num_classes: int) -> dict[str, Any]:
-    """Return the arguments of a method for labels of so many classes."""
+    """Return the arguments of a method for a number of classes."""
     given = dict(METHODS[method])
     if "guidance" in given:
         given["guidance"] = dict(num_classes=num_classes)

@@ -21,7 +21,7 @@ from .task import total
 PART = "speed"
 CONFIGS = Path(__file__).parents[2] / "configs" / "davpt"
 NAMES = ("upernet_vitl_ade20k", "setr_pup_vitl_ade20k")
-SIZE, BATCH, NUM_CLASSES = 512, 2, 150  # images a GPU, as in the released schedule
+SIZE, BATCH, NUM_CLASSES = 512, 2, 150  # images per GPU, as in the released schedule
 
 
 def config(name: str, scale: Scale) -> Any:

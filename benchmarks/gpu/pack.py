@@ -58,7 +58,7 @@ exec "$python" "$here/code/benchmarks/gpu_check.py" "${{given[@]}}" "$@"
 
 
 class PackError(Exception):
-    """What to pack is wrong; the message says what to do."""
+    """Error for files that cannot be packed; the message contains advice."""
 
 
 class Packed(NamedTuple):

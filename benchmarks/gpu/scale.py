@@ -1,4 +1,4 @@
-"""Sizes of everything: on a GPU, and in the smoke form that a CPU runs in seconds."""
+"""Sizes of models and data: for a GPU, and for the smoke form, which a CPU runs in seconds."""
 
 from __future__ import annotations
 

@@ -77,15 +77,13 @@ def load(saved: bytes, model: nn.Module, optimizer: torch.optim.Optimizer, scale
 
 
 def check_resume(method: str, scale: Scale) -> Found:
-    """Compare an interrupted training with an uninterrupted one; bit for bit where the machine repeats itself so."""
+    """Compare an interrupted training with an uninterrupted one; bit for bit if the machine is deterministic."""
     with repeatable():
         uninterrupted, again = (run(method, scale, interrupted=False) for _ in range(2))
         resumed = run(method, scale, interrupted=True)
     noise = error(again, uninterrupted)
     found = within({"parameters": (error(resumed, uninterrupted), 10 * noise)}, dict(noise=noise))
-    found.detail += (
-        "; this machine repeats itself bit for bit" if noise == 0 else f"; two equal runs differ {noise:.1e}"
-    )
+    found.detail += "; this machine is deterministic" if noise == 0 else f"; two equal runs differ {noise:.1e}"
     return found
 
 

@@ -12,9 +12,12 @@ from typing import Any, Optional, Union
 from mmengine.config import Config
 
 from ..core.adapter_folder.backbone import PRETRAINED, source_arguments
+from ..core.adapter_folder.loading import OF_TRUNK
 from ..core.adapter_folder.places import MOST, TENSORS
 from ..core.adapter_folder.strict_json import parse
-from ..core.delta import Record, Source, fingerprint, frozen_names, origin_of, records_in
+from ..core.adapters.old_lora import current_name
+from ..core.delta import RECORD, Record, Source, fingerprint, frozen_names, origin_of, records_in, same_trunk
+from ..core.quantization import is_quantized
 from ..core.vit import PromptedViT
 from ..errors import InputError, some
 from ..training.model import build_model
@@ -25,6 +28,8 @@ from ..trust.config_text import evaluate
 from .adapter_card import Run, Scores, task_card
 from .adapters import LATER, PREFIX, adapter_of, write_folder
 
+#: What a model trains with, and an adapter folder omits.
+OF_TRAINING = ("backbone.guidance.", "auxiliary_head.")
 MOST_SCORES = 2**24  # bytes of a JSON of scores
 
 
@@ -81,15 +86,22 @@ def export_adapter(
         raise InputError(f"checkpoint {path!r} has no backbone PromptedViT, so no adapter can be made of it")
     meta: Any = loaded.get("meta")
     model.dataset_meta = meta.get("dataset_meta") if isinstance(meta, Mapping) else None
-    record = records_in(loaded["state_dict"]).get(PREFIX)
+    state, record = loaded["state_dict"], records_in(loaded["state_dict"]).get(PREFIX)
+    is_complete = record is None
     if record is None:
         load_strictly(model, loaded, path, "the config inside it" if config is None else "this config")
         names = {name.removeprefix("trunk.") for name in frozen_names(model.backbone)}
         record = Record(fingerprint(model.backbone.trunk, names), _claimed(cfg))
+    else:
+        _check_names(model, state, path)
     if trunk is not None:
-        record = _checked(model.backbone, record, trunk, path)
+        record = _checked(model.backbone, record, trunk, path, is_complete)
+    elif is_complete and _is_rounded(model.backbone):
+        raise InputError(
+            f"checkpoint {path!r} holds its ViT in half precision or int8, and only the file of its weights "
+            "says which these were: give it by --trunk FILE"
+        )
     tensors, described = adapter_of(model, mapping, record)
-    state = loaded["state_dict"]
     if missing := sorted(name for name in tensors if name not in state or state[name].shape != tensors[name].shape):
         raise InputError(f"checkpoint {path!r} is not of its config: it lacks {some(missing)}, or has other shapes")
     tensors = {name: state[name] for name in tensors}
@@ -113,13 +125,46 @@ def _claimed(cfg: Config) -> Optional[Source]:
     return Source(backbone.model_name) if backbone.get("pretrained") else None
 
 
-def _checked(backbone: PromptedViT, record: Record, trunk: Any, path: str) -> Record:
-    """Return the record with the source of the weights that were given, which must be those of the checkpoint."""
+def _check_names(model: Any, state: Mapping[str, Any], path: str) -> None:
+    """Refuse a checkpoint without its frozen ViT that holds what its config's model has not, or does not train.
+
+    Raises:
+        InputError: such a checkpoint, of which something would be lost.
+    """
+    frozen = {PREFIX + name for name in frozen_names(model.backbone)}
+    own = model.state_dict().keys() - frozen
+    further = sorted(name for name in {current_name(name) for name in state} - own if name != PREFIX + RECORD)
+    if further := [name for name in further if not name.startswith(OF_TRAINING)]:
+        raise InputError(
+            f"checkpoint {path!r} is not of its config: {some(further)} would be lost, as the config's model has no "
+            "such parameters, or does not train them (model.backbone.tuned); give the config that was trained"
+        )
+
+
+def _is_rounded(backbone: PromptedViT) -> bool:
+    """Return whether a ViT is stored in another type than its weights file."""
+    return backbone.precision.half is not None or is_quantized(backbone.trunk)
+
+
+def _checked(backbone: PromptedViT, record: Record, trunk: Any, path: str, is_complete: bool) -> Record:
+    """Return the record of the weights that were given, which must be those of the checkpoint.
+
+    Args:
+        backbone: built by the checkpoint's config, with the checkpoint's ViT if it is complete.
+        record: of the checkpoint's ViT.
+        trunk: weights that were given.
+        path: the checkpoint.
+        is_complete: whether the checkpoint holds its ViT.
+    """
     arguments = backbone.arguments
-    kwargs = {name: arguments[name] for name in ("model_name", "timm_kwargs", "drop_path_rate", "trunk_mode")}
+    kwargs = {name: arguments[name] for name in ("drop_path_rate", "trunk_mode", *OF_TRUNK)}
     read = PromptedViT(**kwargs, **source_arguments(trunk))
-    names = {name.removeprefix("trunk.") for name in frozen_names(backbone)}
-    found = fingerprint(read.trunk, names)
+    frozen = frozen_names(backbone)
+    found = fingerprint(read.trunk, (name.removeprefix("trunk.") for name in frozen))
+    if is_complete and _is_rounded(backbone):
+        own = backbone.state_dict()
+        if same_trunk(read, {name: own[name] for name in frozen}):  # after the same rounding
+            return Record(found, origin_of(read.trunk).source)
     if found != record.fingerprint:
         what = "timm's own weights" if trunk == PRETRAINED else repr(trunk)
         raise InputError(

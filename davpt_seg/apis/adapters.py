@@ -41,6 +41,7 @@ from ..training.testing import is_recognition
 from ..training.trained_checkpoint import class_names_and_colours
 from ..trust.adapter_parts import check_adapter_parts
 from ..trust.config_check import without_sources
+from ..trust.config_parts import innermost
 from .adapter_card import task_card
 from .adapter_config import adapter_part, as_mmengine_reads
 
@@ -212,7 +213,9 @@ class OpenedAdapter:
         if out_type is None:
             raise InputError(f"{CONFIG}: backbone outputs must be one of {list(OUT_TYPES.values())}, got {outputs}")
         parts["model"]["backbone"] = dict(type="PromptedViT", out_type=out_type, **arguments)
-        parts["test_pipeline"] = (parts.get("test_dataloader") or {}).get("dataset", {}).get("pipeline")
+        loader = parts.get("test_dataloader")
+        dataset = innermost(loader.get("dataset") if isinstance(loader, Mapping) else None)
+        parts["test_pipeline"] = dataset.get("pipeline")
         try:
             cfg = Config(parts)
         except KeyError as error:  # of keys that MMEngine reserves
@@ -243,7 +246,8 @@ class OpenedAdapter:
         expected.update({name: value for name, value in plan.state_dict().items() if _is_of_task(name)})
         state: dict[str, Any] = read_tensors(self.place, expected, False, self.config.checksum)
         with naming(self.place):
-            model: Any = build_model(cfg, {**backbone, **source_arguments(source)})
+            with step(f"the model of {self.origin} cannot be built (model)"):
+                model: Any = build_model(cfg, {**backbone, **source_arguments(source)})
             if not self.config.mapping:
                 drop_guidance(model.backbone, self.config)
             if frozen:

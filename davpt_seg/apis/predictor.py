@@ -21,11 +21,13 @@ from ..errors import InputError
 from ..experiments.options import put_options
 from ..training.refusals import step
 from ..training.testing import set_mode, use_tta
-from ..training.trained_checkpoint import class_names_and_colours, refuse_classifier
+from ..training.trained_checkpoint import class_names_and_colours
 from ..training.trained_model import TrainedModel
 from ..trust.config_parts import innermost
 from .adapters import OpenedAdapter
 from .pixels import ImageReader
+
+PREDICTS = "model, test_dataloader.dataset.pipeline"
 
 
 class Predictor:
@@ -72,11 +74,7 @@ class Predictor:
         trunk: TrunkSource = None,
     ) -> None:
         _check_device(device)
-        if is_folder(checkpoint):
-            trained: Union[OpenedAdapter, TrainedModel] = opened(os.fspath(checkpoint), config, trunk, trust_config)
-            refuse_classifier(trained.cfg, trained.path)
-        else:
-            trained = TrainedModel(checkpoint, config, trust_config, trunk=trunk)
+        trained = opened(checkpoint, config, trunk, trust_config)
         cfg = trained.cfg
         self.classes, self.palette = class_names_and_colours(trained.content, trained.path)
         put_options(cfg, options or {})
@@ -89,7 +87,7 @@ class Predictor:
             use_tta(cfg)
             with step(f"the test-time augmentation of {trained.origin} cannot be built (tta_model)"):
                 model = MODELS.build(dict(cfg.tta_model, module=model)).eval()
-        self.model = model
+        self.model, self._origin = model, trained.origin
         init_default_scope(cfg.get("default_scope") or "mmseg")
         self.steps = steps = test_steps(cfg)
         with step(f"the test pipeline of {trained.origin} cannot be built (test_dataloader.dataset.pipeline)"):
@@ -118,20 +116,47 @@ class Predictor:
 
     @torch.no_grad()
     def label(self, pixels: np.ndarray) -> np.ndarray:
-        """Return the class of every pixel, (H, W), of what ``read`` returned."""
-        (sample,) = self.model.test_step(pseudo_collate([self.pipeline(dict(img=pixels))]))
-        return sample.pred_sem_seg.data.reshape(pixels.shape[:2]).cpu().numpy().astype(np.int64)
+        """Return the class of every pixel, (H, W), of what ``read`` returned.
+
+        Raises:
+            InputError: the config describes a model or test pipeline that fails, or the GPU's memory is too small.
+        """
+        with step(f"{self._origin} does not predict this image ({PREDICTS})", "predict by windows (mode='slide')"):
+            (sample,) = self.model.test_step(pseudo_collate([self.pipeline(dict(img=pixels))]))
+            return sample.pred_sem_seg.data.reshape(pixels.shape[:2]).cpu().numpy().astype(np.int64)
 
 
-def opened(folder: str, config: Any, trunk: TrunkSource, trust_config: bool) -> OpenedAdapter:
-    """Open an adapter folder, which has its config.
+def opened(
+    checkpoint: Union[str, os.PathLike[str]],
+    config: Optional[Union[str, os.PathLike[str], Config]],
+    trunk: TrunkSource,
+    trust_config: bool,
+    classifiers: bool = False,
+) -> Union[OpenedAdapter, TrainedModel]:
+    """Open a checkpoint or an adapter folder, of which nothing is built yet.
+
+    Args:
+        checkpoint: see :class:`Predictor`.
+        config: see there; a folder takes none, because it holds its own.
+        trunk: see there.
+        trust_config: see there.
+        classifiers: take classifiers too; otherwise they are refused.
 
     Raises:
-        InputError: a config is given besides, or the folder is damaged.
+        InputError: see :class:`~davpt_seg.training.trained_model.TrainedModel` and :class:`OpenedAdapter`.
     """
+    if not is_folder(checkpoint):
+        return TrainedModel(checkpoint, config, trust_config, classifiers, trunk)
     if config is not None:
-        raise InputError(f"adapter folder {folder!r} holds its config; omit CONFIG, and change it by options")
-    return OpenedAdapter(folder, trunk, trust_config)
+        raise InputError(f"adapter folder {os.fspath(checkpoint)!r} holds its config: omit CONFIG; options change it")
+    folder = OpenedAdapter(checkpoint, trunk, trust_config)
+    if not classifiers and folder.config.task == "classification":
+        raise InputError(
+            f"adapter folder {folder.path!r} is a classifier's, and this labels every pixel. For the class of an "
+            "image: mmpretrain.ImageClassificationInferencer(load_adapter(FOLDER, trunk=FILE))(IMAGES), with "
+            "davpt_seg.apis.load_adapter"
+        )
+    return folder
 
 
 def _check_device(device: Optional[str]) -> None:

@@ -50,8 +50,8 @@ class TaskPredictor:
         device: Optional[str] = None,
         trust_config: bool = False,
     ) -> None:
-        if not adapters:
-            raise InputError("adapters must name at least one adapter folder, got none")
+        if not adapters or not isinstance(adapters, Mapping):
+            raise InputError(f"adapters must be a dict of at least one adapter folder by name, got {adapters!r:.80}")
         self._mode, self._device, self._trust = mode, device or str(get_device()), trust_config
         for folder in adapters.values():
             _require_folder(folder)

@@ -23,17 +23,18 @@ if TYPE_CHECKING:
 
 HELP = """\
 Export a trained segmentor or classifier in one or several of these forms:
-  --out DIR                 an adapter folder: what was trained, without the frozen ViT, to send to others who have that
-  --onnx FILE.onnx          for ONNX Runtime and others
-  --pt2 FILE.pt2            for PyTorch without this package: torch.export.load(FILE).module()(images)
-  --timm FILE.safetensors   the trunk alone as a plain timm ViT, where folding leaves one (LoRA, SSF, bias)
+  --out DIR                 an adapter folder: what was trained, without the frozen ViT, to send to others
+  --onnx FILE.onnx          the complete model for ONNX Runtime and others
+  --pt2 FILE.pt2            the complete model for PyTorch alone: torch.export.load(FILE).module()(images)
+  --timm FILE.safetensors   only the tuned trunk, as a plain timm ViT, where folding leaves one (LoRA, SSF, bias)
 
-Those of --onnx and --pt2 are complete, folded models. They take images (B, 3, H, W), float32, RGB in 0..255, any number
-at once, and return labels (B, H, W) or logits (B, C, H, W) in the images' size; of a classifier (B,) or (B, C).
-Normalisation is inside; resizing and cropping are not, and no windows slide. Each file is read again and compared with
-the model's own test: it only takes its place if the differences are rounding.
+The models of --onnx and --pt2 are folded. They take images (B, 3, H, W), float32, RGB in 0..255, any number at once,
+and return labels (B, H, W) or logits (B, C, H, W) in the images' size; a classifier returns (B,) or (B, C).
+Normalisation is inside. Resizing, cropping and sliding windows are not. Each file is read again and compared with the
+model's own test. A file that differs by more than rounding is not kept.
 
-CONFIG may be omitted: a checkpoint of tools/train.py contains its config. CHECKPOINT may be an adapter folder.
+CONFIG may be omitted: a checkpoint of tools/train.py contains its config. CHECKPOINT may be an adapter folder, too,
+except for --out. docs/adapters.md and docs/export.md have more.
 
 Examples:
   davpt-seg export epoch_15.pth --out street                                        # a few MB; then, elsewhere:
@@ -46,14 +47,14 @@ Examples:
 
 
 class Output(NamedTuple):
-    """A form of export.
+    """A file that export writes.
 
     Attributes:
-        name: of its option.
-        ending: of its file.
-        help: what it is.
-        packages: what it needs besides.
-        is_program: whether ``--size`` and the like are for it.
+        name: name of the option, without dashes.
+        ending: suffix of the file.
+        help: text of ``--help``.
+        packages: optional packages that writing needs.
+        is_program: whether ``--size`` and similar options apply.
     """
 
     name: str
@@ -136,22 +137,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--trunk",
         metavar="FILE|pretrained",
-        help="weights of the frozen ViT, where CHECKPOINT is without it; default: what the config names",
+        help="weights of the frozen ViT, if CHECKPOINT does not hold them; default: what the config names",
     )
     add_adapter_arguments(parser)
     for output in OUTPUTS:
         parser.add_argument(output.option, metavar=f"FILE{output.ending}", help=output.help)
-    of_programs = parser.add_argument_group("of --onnx and --pt2")
+    of_programs = parser.add_argument_group("options of --onnx and --pt2")
     of_programs.add_argument(
         "--size", metavar="HxW|dynamic", help="height and width of all images, or dynamic for any; default: dynamic"
     )
     of_programs.add_argument(
-        "--classes-out", choices=["labels", "logits"], help="what is returned; default: labels, int64"
+        "--classes-out", choices=["labels", "logits"], help="what the model returns; default: labels, int64"
     )
     of_programs.add_argument("--half", action="store_true", help="float16 weights and arithmetic; images stay float32")
     of_programs.add_argument("--uint8", action="store_true", help="take images as uint8: a quarter of the bytes")
     of_programs.add_argument(
-        "--mode", choices=["whole"], help="export a model that is tested by sliding windows for an image at once"
+        "--mode", choices=["whole"], help="of a model that is tested by sliding windows: export it for one window"
     )
     add_cfg_options(parser, "model.test_cfg...")
     parser.add_argument(
@@ -170,7 +171,7 @@ def _check(args: argparse.Namespace, wanted: Sequence[tuple[Output, Path]]) -> N
         raise InputError(f"there is nothing to write; give one or several of --out DIR, {given}")
     of_adapters = [option for option in OF_ADAPTERS if getattr(args, option)]
     if of_adapters and not args.out:
-        raise InputError(f"--{of_adapters[0].replace('_', '-')} is of --out DIR, which is not given")
+        raise InputError(f"--{of_adapters[0].replace('_', '-')} needs --out DIR")
     if args.out and is_folder(args.checkpoint):
         raise InputError(f"{args.checkpoint} is an adapter folder already, so --out has nothing to do; omit it")
     for output, path in wanted:
@@ -182,7 +183,7 @@ def _check(args: argparse.Namespace, wanted: Sequence[tuple[Output, Path]]) -> N
             raise InputError(f"{output.option} {path} would replace CHECKPOINT; name another file")
     unused = [option for option in ("size", "classes_out", "half", "uint8", "mode") if getattr(args, option)]
     if unused and not any(output.is_program for output, _ in wanted):
-        raise InputError(f"--{unused[0].replace('_', '-')} is of --onnx and --pt2, and neither is given")
+        raise InputError(f"--{unused[0].replace('_', '-')} needs --onnx or --pt2")
     _size(args.size)
 
 
@@ -197,17 +198,11 @@ def _size(text: Optional[str]) -> Optional[tuple[int, int]]:
 
 
 def _trained(args: argparse.Namespace, config: Optional[Config]) -> Trained:
+    from ..apis.predictor import opened
     from ..experiments.options import put_options
     from ..training.testing import is_recognition, set_mode
-    from ..training.trained_model import TrainedModel
 
-    trained: Trained
-    if is_folder(args.checkpoint):
-        from ..apis.predictor import opened
-
-        trained = opened(args.checkpoint, config, args.trunk, args.trust_config)
-    else:
-        trained = TrainedModel(args.checkpoint, config, args.trust_config, classifiers=True, trunk=args.trunk)
+    trained = opened(args.checkpoint, config, args.trunk, args.trust_config, classifiers=True)
     if config is None:  # read_config has put them over it
         put_options(trained.cfg, args.cfg_options or {})
     if args.mode and is_recognition(trained.cfg):

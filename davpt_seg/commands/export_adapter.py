@@ -15,11 +15,11 @@ def add_adapter_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of an adapter folder to a command's."""
     add = parser.add_argument_group("adapter folder (docs/adapters.md)").add_argument
     add("--out", metavar="DIR", help="write what was trained, without the frozen ViT, into this folder")
-    add("--mapping", action="store_true", help="also write guidance's state, with which training can continue")
-    add("--scores", metavar="FILE", help="for the model card: what davpt-seg test --json FILE wrote of CHECKPOINT")
-    add("--image", metavar="FILE", help="for the model card: predict this image (segmentation; needs --trunk)")
+    add("--mapping", action="store_true", help="also write guidance's state (class means, class-to-prompt mapping)")
+    add("--scores", metavar="FILE", help="for the model card: what davpt-seg test --json FILE wrote about CHECKPOINT")
+    add("--image", metavar="FILE", help="for the model card: an image to predict (segmentation; needs --trunk)")
     add("--push-to-hub", metavar="USER/NAME", help="upload the folder to the Hugging Face hub; needs hf auth login")
-    add("--private", action="store_true", help="make the hub's repository a private one")
+    add("--private", action="store_true", help="make the repository private")
 
 
 def run_export_adapter(
@@ -40,13 +40,15 @@ def run_export_adapter(
     if args.image and not args.trunk:
         raise InputError("--image predicts, for which the frozen ViT is needed: give --trunk FILE")
     from ..apis.adapter_export import export_adapter
+    from ..core.adapter_folder.hub import HubPlace, push
+    from ..core.adapter_folder.places import HUB
 
+    if args.push_to_hub:
+        HubPlace(HUB + args.push_to_hub)  # refuses a wrong name before anything is written
     done = export_adapter(checkpoint, args.out, config, args.trunk, args.mapping, args.scores, args.image, trust_config)
     print(f"{done.folder}: {megabytes(done.size)} of tensors; the checkpoint has {megabytes(done.checkpoint_size)}.")
     print(f"Needs {done.record}.")
     if args.push_to_hub:
-        from ..core.adapter_folder.hub import push
-
         print(f"Uploaded: {push(done.folder, args.push_to_hub, args.private)}")
 
 

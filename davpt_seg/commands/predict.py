@@ -25,7 +25,7 @@ Segment images with a trained model. For each image NAME.jpg, in DIR:
   NAME_labels.png    the class of every pixel (0 is the first class), in the classes' colours
 
 CONFIG may be omitted: a checkpoint of tools/train.py contains its config, and so does an adapter folder.
-With --adapter, several adapters on one ViT label each image in one pass: NAME_ADAPTER_picture.png, ...
+With --adapter, several adapters on one ViT label each image in one pass. The files are NAME_ADAPTER_picture.png, ...
 
 Examples:
   python tools/predict.py configs/davpt/linear_vits14_camvid.py epoch_15.pth street.jpg --show
@@ -52,7 +52,10 @@ def main_predict(argv: Optional[Sequence[str]] = None) -> None:
     args.config = given.pop(0) if not args.adapter and _is_config(given[0]) else None
     args.checkpoint = None if args.adapter or not given else given.pop(0)
     if not given:
-        parser.error("no IMAGE is given: [CONFIG] CHECKPOINT IMAGE..., or IMAGE... --adapter DIR")
+        parser.error(
+            f"no IMAGE is given after {args.checkpoint or args.config!r}: [CONFIG] CHECKPOINT IMAGE..., or IMAGE... "
+            "--adapter DIR"
+        )
     try:
         _check_options(args)
         images = find_images(given)
@@ -158,8 +161,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--trunk",
         metavar="FILE|pretrained",
-        help="weights of the frozen ViT, for an adapter folder or a CHECKPOINT without them: a file, or 'pretrained' "
-        "for timm's own; default: what the config names",
+        help="weights of the frozen ViT, for an adapter folder or a CHECKPOINT that does not hold them: a file, or "
+        "'pretrained' for timm's own; default: what the config names, or a file of the recorded name next to the "
+        "folder",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...; default: %(default)s")
     add_cfg_options(parser, "model.test_cfg...")
@@ -186,6 +190,8 @@ def _is_config(argument: str) -> bool:
 def _check_options(args: argparse.Namespace) -> None:
     if not 0 <= args.opacity <= 1:
         raise InputError(f"--opacity {args.opacity}: must be from 0 (only the image) to 1 (only paint)")
+    if args.adapter and (model := next((each for each in args.given if each.endswith(".pth")), None)):
+        raise InputError(f"--adapter takes the place of CHECKPOINT: omit {model}, or --adapter")
     if args.adapter and (args.tta or args.cfg_options):
         option = "--tta" if args.tta else "--cfg-options"
         raise InputError(f"--adapter and {option} exclude each other; give one adapter folder as CHECKPOINT instead")

@@ -30,18 +30,18 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
     from mmengine.runner import Runner
 
     from ..training.build_training import build_evaluation
-    from ..training.classes import check_one_class
+    from ..training.classes import check_one_class, check_order
     from ..training.first_process import disconnect
     from ..training.refusals import advise_check, step
     from ..training.scores import draw_matrix, write_scores
     from ..training.testing import is_recognition
     from ..training.trained_checkpoint import mismatch, named
+    from ..trust.trunk_source import set_source
 
     cfg = load_config(parser, args)
     backbone = cfg.model.get("backbone") or {}  # which test-time augmentation moves
     if args.trunk:
-        pretrained = args.trunk == "pretrained"
-        backbone.update(weights=None if pretrained else args.trunk, pretrained=pretrained)
+        set_source(backbone, args.trunk)
     try:
         _change_test(cfg, args)
         # Before the model is built; it is read again, with the hooks' part in it.
@@ -58,6 +58,7 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
         if is_folder(args.checkpoint):
             _put_adapter(runner, args.checkpoint, backbone)
         else:
+            check_order(runner, trained.get("dataset_meta"), f"checkpoint {args.checkpoint!r}")
             with named(args.checkpoint):
                 runner.load_checkpoint(args.checkpoint, strict=True)  # MMEngine's own load_from forgives missing keys
     except InputError as error:
@@ -83,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--trunk",
         metavar="FILE|pretrained",
-        help="weights of the frozen ViT, where CHECKPOINT is without it; default: what the config names",
+        help="weights of the frozen ViT, if CHECKPOINT does not hold them; default: what CONFIG names",
     )
     parser.add_argument("--tta", action="store_true", help="test-time augmentation: several scales and flips")
     parser.add_argument("--out", metavar="DIR", help="write predicted label maps (PNG) here")
@@ -149,13 +150,21 @@ def _put_adapter(runner: Runner, folder: str, backbone: Mapping[str, Any]) -> No
     """
     from ..apis.adapters import load_adapter
     from ..engine.guided import bare_model
+    from ..training.alike import difference
+    from ..training.classes import check_order
 
     model = bare_model(runner)
     model = getattr(model, "module", model)  # of test-time augmentation
     loaded = load_adapter(folder, "pretrained" if backbone.get("pretrained") else backbone.get("weights"))
+    check_order(runner, loaded.dataset_meta, f"adapter folder {folder!r}")
     found = model.load_state_dict(loaded.state_dict(), strict=False)
     missing = [name for name in found.missing_keys if not name.startswith(OF_TRAINING)]
     if missing or found.unexpected_keys:
         raise InputError(
             f"adapter folder {folder!r} is not of this config; not in both: {some([*missing, *found.unexpected_keys])}"
+        )
+    if reason := difference(model, loaded):
+        raise InputError(
+            f"adapter folder {folder!r} is not of this config: with the same parameters, {reason}; give the config "
+            "that was trained"
         )

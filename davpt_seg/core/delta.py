@@ -119,25 +119,29 @@ class Origin:
 
     Attributes:
         source: where they came from; None where that is unknown.
-        pinned: digests by name of a trunk that is stored in another type than its weights came in, else None.
     """
 
     def __init__(self, source: Optional[Source] = None) -> None:
         self.source = source
-        self.pinned: Optional[dict[str, str]] = None
         self._known: dict[str, tuple[Any, str]] = {}
+        self._given: dict[str, str] = {}  # digests by name of values that are stored in another type
+        self._stored: dict[str, str] = {}  # digests of these as they are stored
 
     def pin(self, trunk: nn.Module) -> None:
         """Keep the digests of a trunk's present tensors, before they are stored in another type; not on meta."""
         state = trunk.state_dict()
         if not any(value.is_meta for value in state.values()):
-            self.pinned = {name: self._digest(name, value) for name, value in state.items()}
+            self._given = {name: self.digest(name, value) for name, value in _by_original(state)}
+
+    def stored(self, trunk: nn.Module) -> None:
+        """Keep the digests of the tensors that :meth:`pin` saw as they are stored now; other values are others."""
+        named = _by_original(trunk.state_dict())
+        self._stored = {name: self._digest(name, value) for name, value in named if name in self._given}
 
     def digest(self, name: str, value: Tensor) -> str:
-        """Return the SHA-256 of a tensor's type, shape and bytes, by its name in the trunk."""
-        if self.pinned is not None and name in self.pinned:
-            return self.pinned[name]
-        return self._digest(name, value)
+        """Return the SHA-256 of a tensor's type, shape and bytes, by its name in the trunk, before it was stored."""
+        found = self._digest(name, value)
+        return self._given[name] if name in self._given and self._stored.get(name) == found else found
 
     def _digest(self, name: str, value: Tensor) -> str:
         version = None if value.is_inference() else value._version
@@ -188,15 +192,21 @@ def fingerprint(trunk: Trunk, names: Iterable[str]) -> str:
         trunk: the ViT.
         names: names in its state dict.
     """
-    origin, own = origin_of(trunk), trunk.state_dict()
-    lines = []
-    for name in sorted(names):
-        if name.endswith(".weight_scale") and name.removesuffix("scale") + "int8" in own:
+    origin, state = origin_of(trunk), trunk.state_dict()
+    wanted = {name: state[name] for name in names}
+    lines = [f"{name} {origin.digest(name, value)}" for name, value in _by_original(wanted)]
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
+def _by_original(state: Mapping[str, Tensor]) -> list[tuple[str, Tensor]]:
+    """Return a trunk's tensors, without positions, by the names that they have where no layer is int8."""
+    found = []
+    for name, value in state.items():
+        if name.endswith(".weight_scale") and name.removesuffix("scale") + "int8" in state:
             continue
         if not POSITIONS.fullmatch(name):
-            original = name.removesuffix("_int8") if name.endswith(".weight_int8") else name
-            lines.append(f"{original} {origin.digest(original, own[name])}")
-    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+            found.append((name.removesuffix("_int8") if name.endswith(".weight_int8") else name, value))
+    return found
 
 
 def record_of(model: Adapted) -> Record:
@@ -287,6 +297,20 @@ def same_trunk(model: Adapted, state: Mapping[str, Any], prefix: str = "") -> bo
     trained = {f"trunk.{name}" for name in model.learned_in_trunk}
     names = [name for name in own if name.startswith("trunk.") and name in given and name not in trained]
     return all(_same(name, state[prefix + name], own[name]) for name in names)
+
+
+def changed_by(model: Adapted, state: Mapping[str, Any], prefix: str = "") -> set[str]:
+    """Return the names of a trunk's tensors that a state dict would change, also in their last digits.
+
+    Args:
+        model: the prompted ViT.
+        state: tensors by name.
+        prefix: of the model's names in ``state``.
+    """
+    given = _below(prefix, state)
+    own = names_as_in(given, model.state_dict())
+    names = [name for name in own if name.startswith("trunk.") and name in given]
+    return {name.removeprefix("trunk.") for name in names if not _same("", state[prefix + name], own[name])}
 
 
 def _same(name: str, value: Tensor, own: Tensor) -> bool:

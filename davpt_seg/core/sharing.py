@@ -1,8 +1,9 @@
-"""One trunk for several models: each has modules of its own, and all have the same tensors."""
+"""One trunk for several models: each has its own modules, and all have the same tensors."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Set
 from typing import Any
 
 from torch import nn
@@ -15,7 +16,7 @@ def shared_trunk(trunk: Trunk) -> Trunk:
     """Return a ViT of the same tensors as another, frozen, and without what adapters changed in that one.
 
     A module takes a few kilobytes, so the copy costs milliseconds and next to no memory. Training or folding the copy
-    gives it tensors apart from the other's, see :func:`own_parameters`.
+    gives it tensors apart from the other's, see :func:`own_tensors`.
     """
     memo: dict[int, Any] = {}
     for parameter in trunk.parameters():
@@ -30,8 +31,20 @@ def shared_trunk(trunk: Trunk) -> Trunk:
     return copied
 
 
-def own_parameters(trunk: nn.Module) -> None:
-    """Give a ViT its own copies of the parameters that are trained, in place."""
-    for parameter in trunk.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.clone()
+def own_tensors(trunk: nn.Module, names: Set[str]) -> None:
+    """Give a ViT its own copies of some tensors, in place.
+
+    Args:
+        trunk: the ViT.
+        names: names of parameters and buffers; ``weight`` of an int8 layer names the tensors that it is stored in.
+    """
+    if not names:
+        return
+    for prefix, module in trunk.named_modules():
+        start = f"{prefix}." if prefix else ""
+        for name, parameter in module.named_parameters(recurse=False):
+            if start + name in names:
+                parameter.data = parameter.data.clone()
+        for name, buffer in module.named_buffers(recurse=False):  # which are the very same objects in both
+            if not names.isdisjoint({start + name, *(start + name.removesuffix(end) for end in ("_int8", "_scale"))}):
+                module._buffers[name] = buffer.clone()

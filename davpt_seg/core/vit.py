@@ -28,7 +28,7 @@ from .build import (
     join_extra_keys,
     patch_size,
 )
-from .delta import RECORD, Origin, Record, origin_of, put_back, same_trunk
+from .delta import RECORD, Origin, Record, changed_by, origin_of, put_back, same_trunk
 from .features import Features, image_tokens, to_map
 from .guidance.old_guidance import current_guidance
 from .inputs import BlockInputs
@@ -36,7 +36,7 @@ from .precision import TRUNK_DTYPES, Precision, require_frozen
 from .quantization import QUANTIZATIONS, quantize, require_torchao
 from .reading import OUTPUTS, check_tokens, freeze_unread, last_block_read
 from .sharded import through
-from .sharing import own_parameters
+from .sharing import own_tensors
 from .trunk import WeightsSource, build_trunk
 from .tuning import ProjectionBiases, tune
 
@@ -131,6 +131,7 @@ class PromptedViT(BlockInputs):
         self.trunk_mode = trunk_mode
         self.with_cp = False
         self.precision = Precision()  # until all is built
+        self.shares_trunk = False  # likewise
         self.depth = len(self.trunk.blocks)
         self.embed_dim = self.trunk.embed_dim
         self.patch_size = patch_size(self.trunk)
@@ -161,14 +162,16 @@ class PromptedViT(BlockInputs):
         trained = (name for name, parameter in self.trunk.named_parameters() if parameter.requires_grad)
         self.learned_in_trunk = frozenset(trained)
         self.shares_trunk = isinstance(weights, nn.Module)
-        if self.shares_trunk:
-            own_parameters(self.trunk)
+        self._own_in_trunk: set[str] = set()
+        self._own_what_is_trained()
+        origin = origin_of(self.trunk)
         if (trunk_quantization or trunk_dtype != "float32") and self.has_weights:
-            origin_of(self.trunk).pin(self.trunk)
+            origin.pin(self.trunk)
         if trunk_quantization:
             quantize(self.trunk)
         self.precision = Precision(trunk_dtype)
         self.precision.store(self.trunk)
+        origin.stored(self.trunk)
         self.train()  # the trunk in its own mode: some of timm's draw random positions in training
         self._register_load_state_dict_pre_hook(take_old_names)
 
@@ -190,18 +193,21 @@ class PromptedViT(BlockInputs):
         """
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        given = dict(state_dict)
         if prefix + RECORD in state_dict:
             put_back(self, state_dict, prefix)
-        elif not same_trunk(self, state_dict, prefix):  # other weights, of a complete checkpoint
+        if not same_trunk(self, given, prefix):  # of a complete checkpoint, of tuned parameters, of another model
             self.trunk.origin = Origin()  # type: ignore[assignment]
-            if self.shares_trunk:
-                self._stop_sharing()
+        if self.shares_trunk:
+            own_tensors(self.trunk, changed_by(self, state_dict, prefix))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def _stop_sharing(self) -> None:
-        for tensor in (*self.trunk.parameters(), *self.trunk.buffers()):
-            tensor.data = tensor.data.clone()
-        self.shares_trunk = False
+    def _own_what_is_trained(self) -> None:
+        """Give a shared trunk its own copies of the parameters that are trained, also of those unfrozen by now."""
+        if self.shares_trunk:
+            trained = {name for name, parameter in self.trunk.named_parameters() if parameter.requires_grad}
+            own_tensors(self.trunk, trained - self._own_in_trunk)
+            self._own_in_trunk |= trained
 
     def train(self, mode: bool = True) -> PromptedViT:
         """Set the mode of all that is learned; the trunk's own is ``trunk_mode`` while training.
@@ -278,6 +284,8 @@ class PromptedViT(BlockInputs):
             record: also return what the guided blocks did.
             prompted: with the prompts and adapters, or as the bare trunk (whose records lack what needs prompts: None).
         """
+        if torch.is_grad_enabled():
+            self._own_what_is_trained()
         guidance = self.guidance if record else None
         grid = self.grid(images)
         maps, records = {}, {}

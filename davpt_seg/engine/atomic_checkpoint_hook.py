@@ -1,4 +1,4 @@
-"""A CheckpointHook that a kill at any moment leaves with a whole checkpoint."""
+"""Checkpoints of which the last one is complete, even if the process is killed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..errors import InputError, some
 from ..trust.history import to_plain
 from .atomic_files import AtomicLocalBackend, remove_unfinished
 from .finite import require_finite
-from .frozen_trunk import take_out_trunks
+from .frozen_trunk import take_out_trunks, trunk_digests
 from .guided import bare_model
 
 
@@ -27,9 +27,9 @@ from .guided import bare_model
 class AtomicCheckpointHook(CheckpointHook):
     """MMEngine's ``CheckpointHook``, same arguments, in another order: write, point to what was written, then delete.
 
-    MMEngine's deletes the checkpoint before (``max_keep_ckpts``) first and then writes the new one in place, so that a
-    run killed meanwhile has none that is whole. Here, local files are written under another name, which is no
-    checkpoint's, and renamed when they are whole; ``last_checkpoint`` follows, and older files go last. Files of
+    MMEngine's hook first deletes the earlier checkpoint (``max_keep_ckpts``) and then writes the new one in place, so
+    that a run that is killed meanwhile has no complete one. Here, local files are written under a temporary name and
+    renamed when they are complete. Then ``last_checkpoint`` is written, and older files are deleted last. Files of
     another run, from which this one was resumed, stay.
 
     A checkpoint is written before the validation of its iteration, so that its file knows no score of it: a resumed run
@@ -52,6 +52,7 @@ class AtomicCheckpointHook(CheckpointHook):
             raise InputError(f"AtomicCheckpointHook frozen must be True or False, got {frozen!r}")
         self._stays_complete = frozen  # as it is found to be at the first checkpoint
         self._reported = False
+        self._started: dict[str, str] = {}
 
     def before_train(self, runner: Runner) -> None:
         """Clean up after a killed run, and repeat the validation that follows the checkpoint that is resumed."""
@@ -63,6 +64,8 @@ class AtomicCheckpointHook(CheckpointHook):
             for where in {osp.abspath(self.out_dir), osp.abspath(runner.work_dir)}:
                 for name in remove_unfinished(where):
                     runner.logger.warning(f"Removed {osp.join(where, name)}: a run was killed while it wrote it.")
+        if is_main_process() and not self._stays_complete:
+            self._started = trunk_digests(bare_model(runner))
         if runner._resume and runner.val_loop is not None and _validation_is_due(runner.train_loop):
             runner.logger.info("The checkpoint was written before the validation that is due here: validating again.")
             runner.val_loop.run()
@@ -142,7 +145,7 @@ class AtomicCheckpointHook(CheckpointHook):
         checkpoint["message_hub"] = to_plain(checkpoint["message_hub"])
         if self._stays_complete or not is_main_process():
             return
-        report = take_out_trunks(bare_model(runner), checkpoint)
+        report = take_out_trunks(bare_model(runner), checkpoint, self._started)
         self._stays_complete = not is_without_trunk(checkpoint["state_dict"])
         if report and not self._reported:
             runner.logger.info(report)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
-from typing import Any
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Optional
 
 from torch import Tensor, nn
 
@@ -14,7 +14,18 @@ from ..models.prompted_vit import PromptedViTBackbone
 AVERAGED = "module."
 
 
-def take_out_trunks(model: nn.Module, checkpoint: MutableMapping[str, Any]) -> str:
+def trunk_digests(model: nn.Module) -> dict[str, str]:
+    """Return digests of the tensors of a model's trunks, by name, to compare those of a checkpoint with them."""
+    return {
+        f"{where}trunk.{name}": origin_of(vit.trunk).digest(name, value)
+        for where, vit in prompted_vits(model)
+        for name, value in vit.trunk.state_dict().items()
+    }
+
+
+def take_out_trunks(
+    model: nn.Module, checkpoint: MutableMapping[str, Any], started: Optional[Mapping[str, str]] = None
+) -> str:
     """Take the frozen trunks out of a checkpoint and of its averaged weights (``EMAHook``), in place.
 
     A checkpoint that could not be put together again stays complete.
@@ -22,6 +33,8 @@ def take_out_trunks(model: nn.Module, checkpoint: MutableMapping[str, Any]) -> s
     Args:
         model: segmentor or classifier, without what DistributedDataParallel wraps around it.
         checkpoint: what MMEngine saves.
+        started: of the same trunks when training started, see :func:`trunk_digests`. What a hook trained for a while,
+            and froze again, differs from them.
 
     Returns:
         What it holds, and where the rest comes from, for the log; nothing for a model without a frozen trunk.
@@ -34,6 +47,9 @@ def take_out_trunks(model: nn.Module, checkpoint: MutableMapping[str, Any]) -> s
     frozen = [where + name for where, _, names in trunks for name in names]
     size = size_of({name: state[name] for name in frozen if name in state})
     reasons = [reason for _, vit, _ in trunks if (reason := _why_complete(vit))]
+    now = trunk_digests(model) if started else {}
+    if started and any(started[name] != now[name] for name in frozen if name in started):
+        reasons.append("training changed parameters of it that are frozen now")
     if averaged is not None and not all(_same(averaged.get(AVERAGED + name), state.get(name)) for name in frozen):
         reasons.append("its average (EMAHook) is not that of the ViT")
     if reasons:

@@ -29,7 +29,7 @@ def exported(model: DeployedModel, images: Tensor, dynamic: bool) -> ExportedPro
     Args:
         model: what is exported.
         images: what it is traced with, (2, 3, H, W), of the type that it takes; their values do not matter.
-        dynamic: for images of any size, otherwise of theirs.
+        dynamic: export for images of any size; otherwise, for the size of ``images``.
 
     Raises:
         InputError: torch.export cannot follow the model, or only for one size.

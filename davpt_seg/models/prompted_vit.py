@@ -83,6 +83,7 @@ class PromptedViTBackbone(PromptedViT):
         trunk = self._read_source()
         self.trunk.origin = origin_of(trunk)  # type: ignore[assignment]
         self.trunk.load_state_dict(trunk.state_dict())
+        origin_of(self.trunk).stored(self.trunk)
         self._awaits_weights = False
 
     def _read_source(self) -> Trunk:
@@ -126,6 +127,7 @@ class PromptedViTBackbone(PromptedViT):
         equal = same_trunk(self, {f"trunk.{name}": value for name, value in read.state_dict().items()})
         if equal:
             self.trunk.origin = origin_of(read)  # type: ignore[assignment]
+            origin_of(self.trunk).stored(self.trunk)
         return equal
 
     @property

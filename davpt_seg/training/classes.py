@@ -74,6 +74,37 @@ def check_built_classes(runner: Runner, split: str) -> None:
     _compare(runner.cfg, split, len(metainfo.get("classes") or ()) or None)
 
 
+def check_order(runner: Runner, meta: Any, what: str) -> None:
+    """Refuse a model whose classes have other numbers than the same names have in the test's data set.
+
+    Args:
+        runner: whose test was built.
+        meta: ``dataset_meta`` of the model; anything else is not compared.
+        what: the model, for messages.
+
+    Raises:
+        InputError: such a model, whose predictions would be scored as other classes.
+    """
+    dataset = getattr(getattr(runner.test_loop, "dataloader", None), "dataset", None)
+    ours, theirs = (_names(each) for each in (getattr(dataset, "metainfo", None), meta))
+    moved = [name for name in ours if name in theirs and ours[name] != theirs[name]]
+    if moved:
+        listed = ", ".join(f"{name} is {theirs[name]} and {ours[name]}" for name in moved[:5])
+        raise InputError(
+            f"{what} was trained with other numbers of the same classes than the test's data set has ({listed}"
+            f"{', ...' if len(moved) > 5 else ''}): give the data set the classes in the order of the training "
+            "(test_dataloader.dataset.metainfo.classes)"
+        )
+
+
+def _names(meta: Any) -> dict[str, int]:
+    """Return the numbers of classes by name; nothing of names that are there twice."""
+    names = meta.get("classes") if isinstance(meta, Mapping) else None
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        return {}
+    return {name: number for number, name in enumerate(names)} if len(set(names)) == len(names) else {}
+
+
 def classes_of(loader: Any) -> Optional[int]:
     """Return how many classes the data set of a loader's config has; None where its config does not say."""
     if not loader or not isinstance(loader.get("dataset"), Mapping):

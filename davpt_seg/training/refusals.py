@@ -9,15 +9,16 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Optional
 
+import cv2
 import torch
 from PIL import UnidentifiedImageError
 
 from ..errors import DataError, InputError
 
-# What OpenMMLab, torch and timm raise for what they cannot build or run.
+# What OpenMMLab, torch, timm and OpenCV raise for what they cannot build or run.
 REFUSALS = (
     *(ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError, RuntimeError),
-    *(ImportError, OSError),
+    *(ImportError, OSError, cv2.error),
 )
 OPENMMLAB = ("davpt_seg", "mmengine", "mmcv", "mmseg", "mmpretrain", "mmdet")  # often installed outside of the rest
 INSTALLED = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))

@@ -31,6 +31,8 @@ MOST_NUMBER = 16_384  # sides of images and windows, channels
 MOST_OF = {"num_classes": 10**6, "out_channels": 10**6, "ignore_index": 2**31, "seg_pad_val": 2**31, "pad_val": 2**31}
 MOST_LAYERS, MOST_FACTOR = 64, 16
 FACTORS = ("scale_factor", "up_scale", "resize_factor", "upscale")
+#: Of images: a number, where a list is a size in pixels.
+RESIZES, MOST_RESIZED = ("scale", "scale_factor"), 4
 
 
 def check_adapter_parts(config: Mapping[str, Any], trust: bool, what: str) -> None:
@@ -86,6 +88,11 @@ def _check_type(path: tuple[str, ...], kind: Any, what: str) -> None:
 def _check_numbers(path: tuple[str, ...], entry: Any, what: str) -> None:
     if isinstance(entry, (list, dict)) and len(entry) > MOST_ENTRIES:
         raise InputError(f"{what}: {'.'.join(path)} has {len(entry):,} entries, and at most {MOST_ENTRIES:,} are read")
+    if path[:1] != ("model",) and isinstance(entry, dict):
+        for key in RESIZES:
+            if isinstance(entry.get(key), (int, float)) and abs(entry[key]) > MOST_RESIZED:
+                at = ".".join((*path, key))
+                raise InputError(f"{what}: {at} = {entry[key]} enlarges images by more than {MOST_RESIZED}")
     if isinstance(entry, bool) or not isinstance(entry, (int, float)) or not path:
         return
     key = path[-1]

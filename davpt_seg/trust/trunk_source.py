@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 from timm.models import is_model_pretrained
 
@@ -58,22 +58,29 @@ def use_source(
             raise InputError(f"checkpoint {path!r} holds its own ViT, so that --trunk {trunk} does nothing: omit it")
         return
     for entries in (entries for entries in dicts(config.get("model")) if is_prompted_vit(entries)):
-        given = entries.get("weights")
-        if trunk == PRETRAINED:
-            entries["weights"], entries["pretrained"] = None, True
-        elif trunk is not None:
-            options = given if isinstance(given, Mapping) else {}
-            kept = {key: options[key] for key in ("which", "resample_patch") if key in options}
-            # set, not updated, which would merge: trust_pickle would stay
-            entries["weights"], entries["pretrained"] = dict(kept, path=os.fspath(trunk)), False
-            continue
-        if not trusted and (reason := unsafe_source(entries)):
+        if trunk is not None:
+            set_source(entries, trunk)
+        names_file = trunk not in (None, PRETRAINED)  # a file that the user names is read
+        if not (trusted or names_file) and (reason := unsafe_source(entries)):
             needed = " and ".join(dict.fromkeys(map(str, records.values())))
             raise InputError(
                 f"checkpoint {path!r} was saved without its frozen ViT and needs {needed}. Its own config does not "
                 f"give them: {reason}. Name them: --trunk FILE, or --trunk pretrained for timm's own "
                 "(Predictor(trunk=...)), or a config before the checkpoint"
             )
+
+
+def set_source(entries: MutableMapping[str, Any], trunk: Union[str, os.PathLike[str]]) -> None:
+    """Let a backbone's config read its ViT from a file, or ``pretrained`` from timm's own weights, in place.
+
+    Of an earlier file's options, ``which`` and ``resample_patch`` stay and ``trust_pickle`` does not.
+    """
+    given = entries.get("weights")
+    options = given if isinstance(given, Mapping) else {}
+    kept = {key: options[key] for key in ("which", "resample_patch") if key in options}
+    own = trunk == PRETRAINED
+    # set, not updated: a Config would merge the two dicts
+    entries["weights"], entries["pretrained"] = None if own else dict(kept, path=os.fspath(trunk)), own
 
 
 def unsafe_source(entries: Mapping[str, Any]) -> str:

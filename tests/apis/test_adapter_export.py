@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 
 from davpt_seg.apis import Predictor
 from davpt_seg.apis.adapter_export import export_adapter
@@ -106,6 +107,44 @@ def test_a_checkpoint_without_its_frozen_vit_is_exported_without_it_too(
     assert np.array_equal(found(trained.images[0]), predictor(trained.images[0]))
 
 
+def test_nothing_of_a_checkpoint_without_its_vit_is_lost_by_a_config_of_another_method(
+    trained: Trained, trunk: str, tmp_path: Path
+) -> None:
+    config = Config.fromfile(trained.config)
+    content, model = torch.load(trained.checkpoint), build_model(config, dict(weights=trunk))
+    model.load_state_dict(content["state_dict"])
+    without_frozen(model, content["state_dict"])
+    torch.save(content, tmp_path / "epoch_1.pth")
+    config.model.backbone.update(prompts=None, guidance=None)
+    with pytest.raises(InputError, match=r"backbone\.prompts\.values\.0.*would be lost"):
+        export_adapter(tmp_path / "epoch_1.pth", tmp_path / "folder", config)
+    content["state_dict"]["backbone.trunk.norm.bias"] = torch.zeros(32)  # as a hook trained it that the config hides
+    torch.save(content, tmp_path / "epoch_1.pth")
+    with pytest.raises(InputError, match=r"backbone\.trunk\.norm\.bias would be lost"):
+        export_adapter(tmp_path / "epoch_1.pth", tmp_path / "folder")
+
+
+def test_a_complete_checkpoint_in_half_precision_works_on_the_file_of_its_vit(
+    trained: Trained, trunk: str, tmp_path: Path
+) -> None:
+    config = Config.fromfile(trained.config)
+    config.model.backbone.trunk_dtype = "bfloat16"
+    model: Any = build_model(config, dict(weights=trunk))
+    content = torch.load(trained.checkpoint)
+    model.load_state_dict(content["state_dict"])
+    torch.save({**content, "state_dict": model.state_dict()}, tmp_path / "epoch_1.pth")
+    with pytest.raises(InputError, match=r"in half precision or int8.*--trunk FILE"):
+        export_adapter(tmp_path / "epoch_1.pth", tmp_path / "folder", config)
+    done = export_adapter(tmp_path / "epoch_1.pth", tmp_path / "folder", config, trunk)
+    found = Predictor(done.folder, trunk=trunk, device="cpu")
+    expected = Predictor(tmp_path / "epoch_1.pth", config, device="cpu")
+    assert np.array_equal(found(trained.images[0]), expected(trained.images[0]))
+    other = {name: value + 0.1 for name, value in torch.load(trunk).items()}
+    torch.save(other, tmp_path / "vit.pth")
+    with pytest.raises(InputError, match=r"vit\.pth' are others"):
+        export_adapter(tmp_path / "epoch_1.pth", tmp_path / "folder", config, str(tmp_path / "vit.pth"))
+
+
 def test_what_does_not_fit_a_checkpoint_is_refused(trained: Trained, trunk: str, tmp_path: Path) -> None:
     other = torch.load(trunk)
     other["blocks.0.mlp.fc1.bias"] += 1
@@ -117,7 +156,7 @@ def test_what_does_not_fit_a_checkpoint_is_refused(trained: Trained, trunk: str,
             dict(config="x", checkpoint="epoch_9.pth", metrics=dict(mIoU=1.0))
         ): "are of checkpoint 'epoch_9.pth'",
         json.dumps(dict(mIoU=1.0)): "name no config, checkpoint and scores",
-        "{": "is no JSON that is read",
+        "{": "is not valid JSON",
     }.items():
         (tmp_path / "scores.json").write_text(content)
         with pytest.raises(InputError, match=message):
@@ -126,6 +165,8 @@ def test_what_does_not_fit_a_checkpoint_is_refused(trained: Trained, trunk: str,
         export_adapter(trained.checkpoint, tmp_path / "folder", scores=tmp_path)
     with pytest.raises(InputError, match="give --trunk FILE"):
         run_export_adapter(arguments("--out", "x", "--image", "y.png"), trained.checkpoint)
+    with pytest.raises(InputError, match="'hub:street' must be hub:USER/NAME"):
+        run_export_adapter(arguments("--out", str(tmp_path / "folder"), "--push-to-hub", "street"), trained.checkpoint)
     assert not (tmp_path / "folder").exists()
 
 
@@ -143,3 +184,30 @@ def test_a_folder_is_tested_as_its_checkpoint_is(
     with pytest.raises(SystemExit, match="2"):
         main_test([trained.config, folder, "--trunk", trunk, *other, "--work-dir", str(tmp_path / "work")])
     assert "is not of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["model.data_preprocessor.mean=[0,0,0]", "model.backbone.norm_maps=False"])
+def test_a_folder_is_not_tested_by_a_config_with_the_same_parameters_and_other_arguments(
+    option: str, trained: Trained, trunk: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(export_adapter(trained.checkpoint, tmp_path / "folder", trunk=trunk).folder)
+    options = ["--trunk", trunk, "--work-dir", str(tmp_path / "work"), "--cfg-options", option]
+    with pytest.raises(SystemExit, match="2"):
+        main_test([trained.config, folder, *options])
+    assert "is not of this config: with the same parameters, its predictions differ" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["folder", "checkpoint"])
+def test_classes_in_another_order_are_not_scored_as_one_another(
+    kind: str, trained: Trained, trunk: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = torch.load(trained.checkpoint)
+    meta = content["meta"]["dataset_meta"]
+    meta["classes"] = (meta["classes"][1], meta["classes"][0], *meta["classes"][2:])
+    torch.save(content, tmp_path / "epoch_1.pth")
+    given = [str(tmp_path / "epoch_1.pth")]
+    if kind == "folder":
+        given = [str(export_adapter(given[0], tmp_path / "folder", trunk=trunk).folder), "--trunk", trunk]
+    with pytest.raises(SystemExit, match="2"):
+        main_test([trained.config, *given, "--work-dir", str(tmp_path / "work")])
+    assert "other numbers of the same classes than the test's data set has (" in capsys.readouterr().err

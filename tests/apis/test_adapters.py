@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 from mmengine.config import Config
 from PIL import Image
@@ -21,7 +24,10 @@ from davpt_seg.apis.adapters import OpenedAdapter
 from davpt_seg.commands.predict import main_predict
 from davpt_seg.core import AdapterSet, PromptedViT
 from davpt_seg.core import load_adapter as load_backbone
+from davpt_seg.core import trunk as trunks
+from davpt_seg.core.adapter_folder.card import trunk_argument
 from davpt_seg.core.adapter_folder.places import CARD, CONFIG, TENSORS
+from davpt_seg.core.delta import Record, Source
 from davpt_seg.errors import InputError
 from davpt_seg.training.model import build_model
 
@@ -126,6 +132,22 @@ def test_a_segmentor_comes_back_bit_for_bit(kind: str, method: str, weights: str
     assert weights not in text and "/" not in json.dumps(json.loads(text)["config"])
 
 
+def test_a_folder_loads_on_timms_own_weights(weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    create = timm.create_model
+
+    def create_model(*args: Any, pretrained: bool = False, **kwargs: Any) -> Any:
+        """Create a ViT whose weights to download are in the file."""
+        model = create(*args, **kwargs)
+        if pretrained:
+            model.load_state_dict(torch.load(weights))
+        return model
+
+    monkeypatch.setattr(timm, "create_model", create_model)
+    model = segmentor(weights)
+    folder = save_adapter(model, tmp_path / "folder")
+    assert torch.equal(logits(load_adapter(folder, trunk="pretrained")), logits(model))
+
+
 def test_a_second_task_shares_the_trunk_of_the_first(weights: str, tmp_path: Path) -> None:
     first = save_adapter(segmentor(weights), tmp_path / "first")
     model = segmentor(weights, "setr_pup", "lora and biases")
@@ -157,7 +179,7 @@ def test_a_classifier_comes_back_bit_for_bit(weights: str, tmp_path: Path) -> No
 
     (found,) = ImageClassificationInferencer(loaded, device="cpu")(image())
     assert found["pred_class"] in CLASSES
-    with pytest.raises(InputError, match="is a classifier's"):
+    with pytest.raises(InputError, match=r"folder'? is a classifier's.*load_adapter\(FOLDER, trunk=FILE\)"):
         Predictor(folder, trunk=weights, device="cpu")
 
 
@@ -186,7 +208,7 @@ def test_a_predictor_takes_a_folder_as_it_takes_a_checkpoint(
     with pytest.raises(SystemExit):
         main_predict(arguments)
     assert "needs the weights of the file 'vit.pth'" in capsys.readouterr().err
-    with pytest.raises(InputError, match="holds its config; omit CONFIG"):
+    with pytest.raises(InputError, match="holds its config: omit CONFIG"):
         Predictor(folder, "demo", trunk=weights)
 
 
@@ -287,6 +309,14 @@ ATTACKS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         lambda content: content["config"]["test_dataloader"]["dataset"]["pipeline"][1].update(scale=[10**6, 10**6]),
         "scale = 1000000 must be at most 16,384",
     ),
+    "a number that enlarges images": (
+        lambda content: content["config"]["test_dataloader"]["dataset"]["pipeline"][1].update(scale=16_384),
+        "scale = 16384 enlarges images by more than 4",
+    ),
+    "a data set that is a number": (
+        lambda content: content["config"].update(test_dataloader=dict(dataset=3.5)),
+        "the config has no test pipeline",
+    ),
     "a million entries": (part(in_index=[0] * 100_000), "in_index has 100,000 entries"),
     "no head": (lambda content: content["config"]["model"].pop("decode_head"), "cannot be built"),
     "an argument of nothing": (part(nothing=1), "cannot be built"),
@@ -320,8 +350,31 @@ def test_a_crafted_description_is_refused_by_name(attack: str, intact: Path, wei
     act, message = ATTACKS[attack]
     changed(folder, act)
     with little_memory(), pytest.raises(InputError, match=message) as refused:
-        load_adapter(folder, trunk=weights)
-    assert str(refused.value).startswith("adapter folder '") or "names no classes" in message
+        (Predictor if "no test pipeline" in message else load_adapter)(folder, trunk=weights)
+    assert str(refused.value).startswith("adapter folder '") or re.search("names no classes|no test", message)
+
+
+FAILS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "no mode": lambda content: content["config"]["model"].update(test_cfg=True),
+    "a map that is not there": part(in_index=16),
+    "text for a flag": part(align_corners="x"),
+    "an image of no pixels": lambda content: content["config"]["test_dataloader"]["dataset"]["pipeline"][1].update(
+        scale=[1e-300, 1], keep_ratio=False
+    ),
+}
+
+
+@pytest.mark.parametrize("act", FAILS.values(), ids=FAILS)
+def test_a_description_with_which_no_image_is_predicted_is_refused_by_name(
+    act: Callable[[dict[str, Any]], Any], intact: Path, weights: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in (CONFIG, TENSORS):
+        (folder / name).write_bytes((intact / name).read_bytes())
+    changed(folder, act)
+    with pytest.raises(InputError, match=r"adapter folder '.*folder'"):
+        Predictor(folder, trunk=weights, device="cpu")(image())
 
 
 def test_a_trusted_folder_may_name_any_registered_head(intact: Path, weights: str, tmp_path: Path) -> None:
@@ -332,6 +385,28 @@ def test_a_trusted_folder_may_name_any_registered_head(intact: Path, weights: st
     with pytest.raises(InputError, match=r"'DepthwiseSeparableFCNHead' is none of .*--trust-config, trust_config=True"):
         OpenedAdapter(folder)
     assert torch.equal(logits(load_adapter(folder, trunk=weights, trust_config=True)), logits(model))
+
+
+@pytest.mark.parametrize("load", [load_adapter, load_backbone])
+def test_pretrained_asks_timm_alone_for_the_weights(
+    load: Any, intact: Path, weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create, asked = trunks.timm.create_model, []
+
+    def without_network(*args: Any, pretrained: bool, **kwargs: Any) -> Any:
+        asked.append(pretrained)
+        return create(*args, pretrained=False, **kwargs)
+
+    monkeypatch.setattr(trunks.timm, "create_model", without_network)
+    monkeypatch.setattr("davpt_seg.core.adapter_folder.backbone.MOST_LARGER", 10)
+    with pytest.raises(InputError, match="the ViT here is another one, with the weights timm's own of"):
+        load(intact, trunk="pretrained")
+    assert asked.count(True) == 1
+
+
+def test_a_name_in_the_card_is_text_and_no_code() -> None:
+    record = Record("ab", Source("vit", 'x"); print("run'))
+    assert ast.literal_eval(trunk_argument(record)) == 'x"); print("run'
 
 
 def test_what_is_no_such_model_is_refused(weights: str, tmp_path: Path) -> None:

@@ -85,6 +85,8 @@ def test_tasks_share_one_trunk_and_come_and_leave(folders: dict[str, Path], weig
         tasks.add("x", "epoch_15.pth")
     with pytest.raises(ValueError, match="at least one adapter folder"):
         TaskPredictor({})
+    with pytest.raises(ValueError, match="must be a dict of at least one adapter folder by name, got"):
+        TaskPredictor([folders["crops"]])  # type: ignore[arg-type]
 
 
 def test_predict_paints_all_adapters(folders: dict[str, Path], weights: str, tmp_path: Path) -> None:  # noqa: F811
@@ -103,6 +105,7 @@ def test_predict_paints_all_adapters(folders: dict[str, Path], weights: str, tmp
     ("arguments", "message"),
     [
         (["--adapter", "nowhere"], "no adapter folder"),
+        (["epoch_1.pth", "--adapter", "{street}"], "takes the place of CHECKPOINT: omit epoch_1.pth"),
         (["--adapter", "{street}", "--adapter", "{street}"], "both be called 'street'"),
         (["--adapter", "{street}", "--tta"], "--tta"),
         (["--adapter", "{street}", "--cfg-options", "model.test_cfg.mode=slide"], "--cfg-options"),

@@ -150,14 +150,16 @@ def test_a_folder_is_loaded_in_a_fresh_process(weights: str, tmp_path: Path) -> 
 def test_the_recorded_weights_file_is_found_next_to_the_folder(weights: str, tmp_path: Path) -> None:
     model = on(weights, prompts=dict(num_prompts=2))
     folder = save_adapter(model, tmp_path / "folder")
-    with pytest.raises(InputError, match=r"needs the weights of the file 'vit\.pth'.*set trunk=FILE"):
+    with pytest.raises(InputError, match=r"needs the weights of the file 'vit\.pth'.*give trunk=FILE"):
         load_adapter(folder)
     (tmp_path / "vit.pth").write_bytes(Path(weights).read_bytes())
     assert_same(model, load_adapter(folder))
     (tmp_path / "vit.pth").unlink()
     (tmp_path / "vit.pth").symlink_to(weights)  # which may lead anywhere
-    with pytest.raises(InputError, match="set trunk=FILE"):
+    with pytest.raises(InputError, match="give trunk=FILE"):
         load_adapter(folder)
+    with pytest.raises(InputError, match=r"adapter folder '.*vit\.pth' is not a folder; davpt-seg export"):
+        load_adapter(weights)
 
 
 def test_another_trunk_is_refused_by_name(weights: str, tmp_path: Path) -> None:
@@ -204,6 +206,38 @@ def test_what_cannot_be_saved_is_refused(weights: str, tmp_path: Path) -> None:
     assert not (tmp_path / "folder").exists()
 
 
+OTHERS: dict[str, dict[str, str]] = {
+    "a README of the user": {"README.md": "my thesis"},
+    "an adapter of peft": {"adapter_config.json": '{"peft_type": "LORA"}', "adapter_model.safetensors": "x"},
+    "no JSON": {"adapter_config.json": "format", "README.md": "mine"},
+    "a folder of that name": {"README.md/chapter.txt": "mine"},
+}
+
+
+@pytest.mark.parametrize("files", OTHERS.values(), ids=OTHERS)
+def test_files_of_others_are_not_replaced_even_under_the_names_of_ours(
+    files: dict[str, str], weights: str, tmp_path: Path
+) -> None:
+    for name, text in files.items():
+        (tmp_path / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "folder" / name).write_text(text)
+    with pytest.raises(InputError, match="name a new folder for the adapter"):
+        save_adapter(on(weights), tmp_path / "folder")
+    assert {name: (tmp_path / "folder" / name).read_text() for name in files} == files
+
+
+@pytest.mark.parametrize("name", [".", "", "..", "new/.."])
+def test_the_working_folder_is_not_replaced(
+    name: str, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here" / "new").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here" / "new" if name == ".." else tmp_path / "here")
+    if name not in ("..", "new/.."):
+        (tmp_path / "here" / "new").rmdir()
+    with pytest.raises(InputError, match=r"working folder|holds other files"):
+        save_adapter(on(weights), name)
+
+
 def test_an_earlier_folder_is_replaced(weights: str, tmp_path: Path) -> None:
     save_adapter(on(weights, **METHODS["lora"].arguments), tmp_path / "folder")
     model = on(weights, prompts=dict(num_prompts=2))
@@ -232,6 +266,8 @@ def test_adapters_are_added_activated_and_removed_on_one_trunk(weights: str, tmp
         adapters.activate("ssf")
     with pytest.raises(InputError, match="is there already"):
         adapters.add("lora", tmp_path / "lora")
+    with pytest.raises(InputError, match=r"AdapterSet takes a PromptedViT, got a str: AdapterSet\(PromptedViT\("):
+        AdapterSet(weights)  # type: ignore[arg-type]
 
 
 def test_a_newer_format_is_refused_with_advice(weights: str, tmp_path: Path) -> None:

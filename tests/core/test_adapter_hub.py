@@ -58,7 +58,7 @@ def folder(weights: str, tmp_path_factory: pytest.TempPathFactory) -> Path:  # n
 def run(hub: Hub, folder: Path, weights: str, code: str, **environment: str) -> list[str]:  # noqa: F811
     """Run code in a process whose hub is the stand-in; return the lines that it printed."""
     home = str(folder.parent / "home")
-    own = dict(HF_ENDPOINT=hub.address, HF_HOME=home, HF_TOKEN=TOKEN, HF_HUB_DISABLE_XET="1", **environment)
+    own = dict(HF_ENDPOINT=hub.address, HF_HOME=home, HF_TOKEN=TOKEN, HF_HUB_DISABLE_XET="1") | environment
     done = subprocess.run(
         [sys.executable, "-c", PRELUDE + code, str(folder), weights],
         capture_output=True,
@@ -89,7 +89,7 @@ push(folder, 'ada/other')
     assert [float(line) for line in said[1:3]] == [expected, expected]
     assert said[3].startswith("adapter 'hub:ada/nothing': the hub has no adapter_config.json for you:")
     assert said[4].startswith("adapter 'hub:ada/street@other': the hub has no adapter_config.json for you:")
-    assert "needs the weights of the file 'vit.pth'" in said[5] and "set trunk=FILE" in said[5]
+    assert "needs the weights of the file 'vit.pth'" in said[5] and "give trunk=FILE" in said[5]
     for repository in ("ada/street", "ada/other"):
         assert set(hub.files[repository]) == {CONFIG, TENSORS, CARD, FIGURE}
         assert all(hub.files[repository][name] == (folder / name).read_bytes() for name in hub.files[repository])
@@ -107,7 +107,12 @@ push(folder, 'ada/other')
     said = run(hub, folder, weights, offline, HF_HUB_OFFLINE="1")
     assert float(said[0]) == expected
     assert "is not in the Hugging Face cache, and the hub cannot be reached" in said[1]
-    assert said[2].startswith("adapter 'hub:ada/third': ")
+    assert said[2].startswith("adapter 'hub:ada/third': the hub cannot be reached: ")
+
+    at_once = "import time; time.sleep = lambda _: sys.exit('waits'); load(); refusal(lambda: load('hub:ada/new'))"
+    said = run(hub, folder, weights, at_once, HF_ENDPOINT="http://127.0.0.1:1")
+    assert float(said[0]) == expected
+    assert "is not in the Hugging Face cache, and the hub cannot be reached" in said[1]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from davpt_seg.core import PromptedViT
 from davpt_seg.core.delta import (
     RECORD,
+    Origin,
     Record,
     Source,
     frozen_names,
@@ -23,6 +24,7 @@ from davpt_seg.core.delta import (
     records_in,
     without_frozen,
 )
+from davpt_seg.errors import InputError
 
 from .methods import METHODS
 from .test_methods import stir
@@ -212,3 +214,38 @@ def test_a_damaged_record_is_refused(name: str) -> None:
 def test_a_record_reads_back_as_it_was_written() -> None:
     for record in (Record("ab"), Record("ab", Source("vit", "a.pth", "MAE", "model"))):
         assert Record.decode(record.encode()) == record == Record.of(dataclasses.asdict(record))
+
+
+def half(weights: Any) -> PromptedViT:
+    arguments: dict[str, Any] = dict(timm_kwargs=TINY, prompts=dict(num_prompts=2), trunk_dtype="bfloat16")
+    return PromptedViT("vit_tiny_patch16_224", weights=weights, **arguments)
+
+
+def test_a_half_precision_trunk_that_got_other_weights_by_hand_is_another_trunk() -> None:
+    plain = tiny_vit(prompts=dict(num_prompts=2)).float()
+    other, stored = copy.deepcopy(plain.trunk.state_dict()), half(plain)
+    other["blocks.0.mlp.fc1.weight"].add_(1)
+    stored.trunk.load_state_dict(other)
+    with pytest.raises(InputError, match="the ViT here is another"):
+        stored.load_state_dict(saved(plain))
+
+
+def test_a_half_precision_trunk_that_is_shared_is_still_that_of_its_float_weights() -> None:
+    plain = tiny_vit(prompts=dict(num_prompts=2)).float()
+    shared = half(half(plain))
+    assert record_of(shared) == record_of(plain)
+    shared.load_state_dict(saved(plain))
+
+
+def test_tuned_parameters_make_another_trunk_of_one_that_is_frozen_and_leave_a_shared_one_alone() -> None:
+    """A checkpoint of fine-tuning, loaded to train prompts: a checkpoint without that trunk could not be read again."""
+    bare = tiny_vit()
+    tuned = tiny_vit(tuned=["blocks.*.norm1.weight"], weights=None)
+    tuned.trunk.load_state_dict(bare.trunk.state_dict())
+    state, before = saved(stir(tuned)), copy.deepcopy(bare.trunk.state_dict())
+    bare.trunk.origin = Origin(Source("vit_tiny_patch16_224", "vit.pth"))  # type: ignore[assignment]
+    model = PromptedViT("vit_tiny_patch16_224", timm_kwargs=TINY, prompts=dict(num_prompts=2), weights=bare).double()
+    model.load_state_dict(state, strict=False)
+    assert record_of(model).source is None and record_of(bare).source is not None
+    assert torch.equal(model.trunk.blocks[0].norm1.weight, tuned.trunk.blocks[0].norm1.weight)
+    assert all(torch.equal(before[name], value) for name, value in bare.trunk.state_dict().items())

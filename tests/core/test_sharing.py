@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from davpt_seg.core import PromptedViT
+from davpt_seg.core.delta import POSITIONS, Origin, Source, record_of, without_frozen
 
+from .blocks.families import FAMILIES, SMALL, family_vit
+from .int8 import fake_torchao  # noqa: F401
 from .methods import METHODS
 from .test_delta import images
 from .test_methods import stir
@@ -23,6 +26,15 @@ def beside(model: PromptedViT, **arguments: Any) -> PromptedViT:
         if module is not None:
             module.double()
     return made
+
+
+def two_on_a_trunk(trunk: str) -> list[PromptedViT]:
+    if trunk == "plain":
+        first = tiny_vit()
+        return [first, beside(first)]
+    name, changes = FAMILIES[trunk]
+    first = family_vit(trunk)
+    return [first, PromptedViT(name, weights=first, timm_kwargs={**SMALL, **changes})]
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -70,3 +82,55 @@ def test_what_cannot_be_shared_is_refused() -> None:
         beside(tiny_vit(tuned=["norm.weight"], norm_maps=True))
     with pytest.raises(ValueError, match="folded PromptedViT"):
         beside(tiny_vit(adapters=[dict(type="lora")]).fold())
+
+
+@pytest.mark.parametrize("loading", [0, 1], ids=["the first", "the second"])
+@pytest.mark.parametrize("trunk", ["plain", "beit"])
+def test_positions_of_other_last_digits_change_only_the_model_that_loads_them(loading: int, trunk: str) -> None:
+    models = two_on_a_trunk(trunk)
+    mine, other = models[loading], models[1 - loading]
+    before = copy.deepcopy(other.state_dict())
+    loaded = {n: value + 1e-6 if POSITIONS.fullmatch(n) else value for n, value in mine.state_dict().items()}
+    assert any(POSITIONS.fullmatch(n) for n in loaded)
+    mine.load_state_dict(loaded)
+    assert all(torch.equal(before[n], value) for n, value in other.state_dict().items())
+    apart = {n for n, p in mine.trunk.named_parameters() if p.data_ptr() != other.trunk.get_parameter(n).data_ptr()}
+    assert apart and all(POSITIONS.fullmatch(n) for n in apart)
+
+
+def test_what_another_model_learned_in_its_trunk_changes_only_the_model_that_loads_it() -> None:
+    first, donor = tiny_vit(), tiny_vit(tuned=["blocks.*.norm1.weight"])
+    donor.load_state_dict(first.state_dict())
+    first.trunk.origin = Origin(Source("vit_tiny_patch16_224"))  # type: ignore[assignment]
+    second = beside(first)
+    before = copy.deepcopy(first.state_dict())
+    state = {n: value + n.endswith("norm1.weight") for n, value in donor.state_dict().items()}
+    without_frozen(donor, state)
+    second.load_state_dict(state)
+    assert torch.equal(second.trunk.get_parameter("blocks.0.norm1.weight"), state["trunk.blocks.0.norm1.weight"])
+    assert all(torch.equal(before[n], value) for n, value in first.state_dict().items())
+    assert record_of(first).source and not record_of(second).source  # whose weights no file holds
+
+
+@pytest.mark.parametrize("part", ["model", "trunk"])
+@pytest.mark.parametrize("training", [0, 1], ids=["the first", "the second"])
+def test_training_what_was_unfrozen_later_changes_only_the_model_that_trains(training: int, part: str) -> None:
+    models = two_on_a_trunk("plain")
+    mine, other = models[training], models[1 - training]
+    before = copy.deepcopy(other.state_dict())
+    (mine if part == "model" else mine.trunk).requires_grad_(True)
+    for _ in range(2):
+        optimizer = torch.optim.SGD(mine.parameters(), lr=1)
+        mine(images()).maps[0].square().mean().backward()
+        optimizer.step()
+    assert not torch.equal(mine.trunk.get_parameter("blocks.0.norm1.weight"), before["trunk.blocks.0.norm1.weight"])
+    assert all(torch.equal(before[n], value) for n, value in other.state_dict().items())
+
+
+def test_a_checkpoint_in_int8_changes_only_the_model_that_loads_it(fake_torchao: Any) -> None:  # noqa: F811
+    first = PromptedViT("vit_tiny_patch16_224", timm_kwargs=TINY, trunk_quantization="int8")
+    second = PromptedViT("vit_tiny_patch16_224", weights=first, timm_kwargs=TINY, trunk_quantization="int8")
+    before = copy.deepcopy(first.state_dict())
+    second.load_state_dict({n: value + 1 for n, value in second.state_dict().items()})
+    assert all(torch.equal(before[n], value) for n, value in first.state_dict().items())
+    assert not torch.equal(second.trunk.blocks[0].mlp.fc1.weight_int8, first.trunk.blocks[0].mlp.fc1.weight_int8)

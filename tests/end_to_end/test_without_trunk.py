@@ -13,7 +13,8 @@ import pytest
 import timm
 import torch
 from mmengine.config import Config
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.registry import HOOKS
 from safetensors.torch import save_file
 
 from davpt_seg.apis import load_trained
@@ -188,6 +189,38 @@ def test_an_average_of_another_vit_stays_in_its_checkpoint(camvid: Path, vits: l
     checkpoint = dict(state_dict=model.state_dict(), ema_state_dict=averaged)
     assert "because its average (EMAHook) is not that of the ViT" in take_out_trunks(model, checkpoint)
     assert TRUNK + "cls_token" in checkpoint["state_dict"] and f"module.{TRUNK}cls_token" in averaged
+
+
+class TrainsForAWhile(Hook):
+    """Train the last norm of the ViT in the first two iterations."""
+
+    priority = "VERY_HIGH"
+
+    def before_train(self, runner: Any) -> None:
+        self._set(runner, True)
+
+    def after_train_iter(self, runner: Any, *args: Any, **kwargs: Any) -> None:
+        if runner.iter == 1:
+            self._set(runner, False)
+
+    def _set(self, runner: Any, trained: bool) -> None:
+        bias = runner.model.backbone.trunk.norm.bias
+        if not trained:
+            with torch.no_grad():
+                bias.add_(1)  # as an optimizer of a hook does
+        bias.requires_grad_(trained)
+
+
+def test_what_a_hook_trained_and_froze_again_stays_in_its_checkpoints(
+    camvid: Path, vits: list[str], tmp_path: Path
+) -> None:
+    cfg = experiment(camvid, tmp_path, vits[0], False)
+    cfg.custom_hooks = [*(hook for hook in cfg.custom_hooks if hook.type != "EMAHook"), dict(type="TrainsForAWhile")]
+    HOOKS.register_module(module=TrainsForAWhile, force=True)
+    expected = train(cfg).model.state_dict()
+    assert "training changed parameters of it that are frozen now" in log_of(tmp_path)
+    found = load_trained(cfg, tmp_path / "iter_4.pth").state_dict()
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
 def test_a_half_precision_vit_is_that_of_its_float32_file_in_the_best_checkpoint_too(

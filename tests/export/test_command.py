@@ -83,12 +83,12 @@ def test_a_file_whose_outputs_differ_ends_with_status_1(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "there is nothing to write; give one or several of --onnx FILE.onnx, --pt2 FILE.pt2, --timm"),
+        ([], "there is nothing to write; give one or several of --out DIR, --onnx FILE.onnx, --pt2 FILE.pt2"),
         (["--onnx", "model.pt2"], "--onnx model.pt2 must end in .onnx"),
         (["--pt2", "model.pt2", "--size", "512"], "--size 512 must be HEIGHTxWIDTH in pixels"),
         (["--pt2", "model.pt2", "--size", "0x99"], "--size 0x99 must be HEIGHTxWIDTH in pixels"),
-        (["--timm", "vit.safetensors", "--half"], "--half is of --onnx and --pt2, and neither is given"),
-        (["--timm", "vit.safetensors", "--classes-out", "logits"], "--classes-out is of --onnx and --pt2"),
+        (["--timm", "vit.safetensors", "--half"], "--half needs --onnx or --pt2"),
+        (["--timm", "vit.safetensors", "--classes-out", "logits"], "--classes-out needs --onnx or --pt2"),
         (["--pt2", "model.pt2"], "checkpoint 'no_such.pth' does not exist"),
     ],
 )

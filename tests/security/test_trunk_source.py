@@ -16,7 +16,7 @@ from mmengine.config import Config
 from davpt_seg.apis.predictor import Predictor
 from davpt_seg.errors import InputError
 from davpt_seg.models import prompted_vit
-from davpt_seg.trust.trunk_source import MOST_BYTES, unsafe_source
+from davpt_seg.trust.trunk_source import MOST_BYTES, set_source, unsafe_source
 
 from ..checkpoints import Trained, with_model
 from .attacks import CALLS
@@ -192,3 +192,16 @@ def test_weights_without_a_vit_and_without_a_record_of_it_predict_nothing(
     inferencer = MMSegInferencer(None, weights=str(tmp_path / "evil.pth"), device="cpu")
     with pytest.raises(RuntimeError, match="the ViT still has random weights"):
         inferencer(slim.images[0])
+
+
+@pytest.mark.parametrize(
+    ("trunk", "expected"),
+    [
+        (Path("other.pth"), dict(weights=dict(which="teacher", path="other.pth"), pretrained=False)),
+        ("pretrained", dict(weights=None, pretrained=True)),
+    ],
+)
+def test_another_copy_of_a_file_is_read_as_the_first_was_but_never_unpickled(trunk: Any, expected: Source) -> None:
+    config = Config(dict(backbone=dict(weights=dict(path="vit.pth", which="teacher", trust_pickle=True))))
+    set_source(config.backbone, trunk)
+    assert config.backbone.to_dict() == expected

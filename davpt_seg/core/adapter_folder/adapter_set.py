@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable
 from typing import Any, Optional, Union
 
+from torch import nn
+
 from ...errors import InputError, nearest
 from ..vit import PromptedViT
 from .loading import load_adapter
@@ -29,10 +31,18 @@ class AdapterSet:
 
     Attributes:
         tasks: the names, in the order in which they were added.
-        model: the active model; None where there is none.
+        model: the active model, or None.
+
+    Raises:
+        InputError: something else than a model.
     """
 
     def __init__(self, trunk: PromptedViT, load: Callable[..., Any] = load_adapter) -> None:
+        if not isinstance(trunk, nn.Module):
+            raise InputError(
+                f"AdapterSet takes a PromptedViT, got a {type(trunk).__name__}: "
+                "AdapterSet(PromptedViT(model_name, weights=FILE))"
+            )
         self.trunk, self.load = trunk, load
         self._models: dict[str, Any] = {}
         self.model: Any = None
@@ -55,11 +65,19 @@ class AdapterSet:
         self.activate(name)
 
     def activate(self, name: str) -> None:
-        """Let a call run this adapter."""
+        """Make an adapter the one that a call runs.
+
+        Raises:
+            InputError: an unknown name.
+        """
         self.model = self._models[self._known(name)]
 
     def remove(self, name: str) -> None:
-        """Forget an adapter; where it was active, none is."""
+        """Remove an adapter. If it was active, none is active afterwards.
+
+        Raises:
+            InputError: an unknown name.
+        """
         if self._models.pop(self._known(name)) is self.model:
             self.model = None
 

@@ -31,6 +31,7 @@ TrunkSource = Union[str, os.PathLike[str], Mapping[str, Any], nn.Module, None]
 
 PRETRAINED = "pretrained"
 MOST_BLOCKS = 128
+LONGEST_VALUE = 200  # characters of an argument of timm's
 #: How much larger than timm's own ViT of a name one with ``timm_kwargs`` may be: positions of larger images.
 MOST_LARGER = 1.5
 #: Arguments of timm's constructors that say where tensors are, and not how the ViT is built.
@@ -66,7 +67,7 @@ def check_backbone(arguments: Mapping[str, Any], what: str) -> None:
             raise InputError(f"{what}: timm_kwargs has {name[:80]!r}, which is no argument of a ViT's shape")
         if name == "depth" and not (type(value) is int and 0 < value <= MOST_BLOCKS):
             raise InputError(f"{what}: timm_kwargs depth must be from 1 to {MOST_BLOCKS}, got {str(value)[:40]}")
-        if not isinstance(value, (int, float, str, list, type(None))):
+        if not isinstance(value, (int, float, str, list, type(None))) or len(str(value)) > LONGEST_VALUE:
             raise InputError(f"{what}: timm_kwargs {name} must be a plain value, got {str(value)[:80]!r}")
 
 
@@ -157,8 +158,8 @@ def trunk_of(source: Any, place: Place, record: Record, needed: bool) -> TrunkSo
     file = record.source.file if record.source else ""
     if file and os.path.basename(file) == file and place.beside(file).is_file() and not place.beside(file).is_symlink():
         return str(place.beside(file))
-    download = "" if file or not record.source else ", or trunk='pretrained' (--trunk pretrained), which downloads them"
-    raise InputError(f"its frozen ViT is not in it, and needs {record}: set trunk=FILE (--trunk FILE){download}")
+    download = "" if file or not record.source else ", or trunk='pretrained' (--trunk pretrained) to download them"
+    raise InputError(f"it needs {record}, which it does not hold: give trunk=FILE (--trunk FILE){download}")
 
 
 def check_size(plan: PromptedViT, trunk: TrunkSource) -> None:
@@ -187,10 +188,10 @@ def check_size(plan: PromptedViT, trunk: TrunkSource) -> None:
 
 
 def source_arguments(trunk: TrunkSource) -> dict[str, Any]:
-    """Return ``pretrained`` and ``weights`` of a prompted ViT on a trunk."""
+    """Return ``pretrained`` and ``weights`` of a prompted ViT on a trunk; both, so that they replace others."""
     if trunk == PRETRAINED:
-        return dict(pretrained=True)
-    return dict(weights=os.fspath(trunk) if isinstance(trunk, os.PathLike) else trunk)
+        return dict(pretrained=True, weights=None)
+    return dict(pretrained=False, weights=os.fspath(trunk) if isinstance(trunk, os.PathLike) else trunk)
 
 
 def digest_once(trunk: TrunkSource) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Optional
 
@@ -53,4 +54,4 @@ def trunk_argument(record: Record) -> str:
     """Return how the trunk of a record is given in Python."""
     if record.source is not None and not record.source.file:
         return '"pretrained"'
-    return f'"{record.source.file}"' if record.source else '"FILE"'
+    return json.dumps(record.source.file if record.source else "FILE")  # quoted: a checkpoint may say any name

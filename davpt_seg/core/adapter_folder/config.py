@@ -17,7 +17,7 @@ TASKS = ("backbone", "segmentation", "classification")
 
 @dataclass(frozen=True)
 class AdapterConfig:
-    """What an adapter folder says about its model.
+    """Description of the model in an adapter folder.
 
     Attributes:
         backbone: arguments of PromptedViT, without ``pretrained`` and ``weights``.

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Union
 
 from ...errors import InputError
 from .config import read_config
@@ -41,11 +41,9 @@ class HubPlace:
         """Return the path of a file in the cache, downloaded if it is not there; all files are of one commit."""
         from huggingface_hub import hf_hub_download
 
-        size = self._size(name)
-        if size is not None and size > MOST[name]:
-            raise InputError(f"{self.name}: {name} has {size:,} bytes, and at most {MOST[name]:,} are read")
+        cached = not self._answers(name)  # then the hub's library would try again for half a minute
         with self.asking(name):
-            path = Path(hf_hub_download(self.repository, name, revision=self.commit))
+            path = Path(hf_hub_download(self.repository, name, revision=self.commit, local_files_only=cached))
         self.commit = path.parent.name  # the cache has a folder for each
         path = path.resolve()
         check_file(path, name, self.name)
@@ -55,23 +53,30 @@ class HubPlace:
         """Return a path at which no file is: nothing is next to a repository."""
         return Path(os.devnull, name)
 
-    def _size(self, name: str) -> Optional[int]:
-        """Ask the hub for a file's size; None where there is no network."""
+    def _answers(self, name: str) -> bool:
+        """Ask the hub for a file's size, and return whether it can be reached.
+
+        Raises:
+            InputError: the file is too large, or the hub refuses.
+        """
         from huggingface_hub import get_hf_file_metadata, hf_hub_url
         from huggingface_hub.errors import HfHubHTTPError
 
         url = hf_hub_url(self.repository, name, revision=self.commit)
         try:
-            return get_hf_file_metadata(url, timeout=SECONDS).size
+            size = get_hf_file_metadata(url, timeout=SECONDS).size
         except HfHubHTTPError as error:
             raise _refused(self.name, name, error) from error
         except _no_network():
-            return None
+            return False
+        if size is not None and size > MOST[name]:
+            raise InputError(f"{self.name}: {name} has {size:,} bytes, and at most {MOST[name]:,} are read")
+        return True
 
     @contextmanager
     def asking(self, name: str) -> Iterator[None]:
         """Let errors of the hub name what was asked for."""
-        from huggingface_hub.errors import LocalEntryNotFoundError
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
         try:
             yield
@@ -80,8 +85,10 @@ class HubPlace:
                 f"{self.name}: {name} is not in the Hugging Face cache, and the hub cannot be reached; download the "
                 "repository where there is a network, and give its folder"
             ) from error
-        except (ValueError, *_no_network()) as error:  # type: ignore[misc]
+        except (ValueError, HfHubHTTPError) as error:
             raise _refused(self.name, name, error) from error
+        except _no_network() as error:
+            raise InputError(f"{self.name}: the hub cannot be reached: {_line(error)}; try again later") from error
 
 
 def push(folder: Union[str, os.PathLike[str]], repository: str, private: bool = False) -> str:
@@ -133,7 +140,11 @@ def _no_network() -> tuple[type[BaseException], ...]:
 
 
 def _refused(where: str, name: str, error: BaseException) -> InputError:
-    line = (str(error).strip() or type(error).__name__).splitlines()[0]
     return InputError(
-        f"{where}: the hub has no {name} for you: {line}. Check the name; a private one needs a token (hf auth login)"
+        f"{where}: the hub has no {name} for you: {_line(error)}. Check the name; a private one needs a token (hf auth "
+        "login)"
     )
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

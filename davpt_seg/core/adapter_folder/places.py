@@ -45,7 +45,8 @@ class LocalPlace:
     def __init__(self, path: Path) -> None:
         self.path, self.name = path, f"adapter folder {str(path)!r}"
         if not path.is_dir():
-            raise InputError(f"{self.name} does not exist (seen from {Path.cwd()}); davpt-seg export writes one")
+            wrong = "is not a folder" if path.exists() else f"does not exist (seen from {Path.cwd()})"
+            raise InputError(f"{self.name} {wrong}; davpt-seg export CHECKPOINT --out DIR writes one")
         for name in FILES:
             if os.path.lexists(path / name):
                 check_file(path / name, name, self.name)

@@ -25,7 +25,8 @@ from ..weights.values import faults
 from .backbone import expected_state
 from .card import core_card
 from .config import AdapterConfig
-from .places import CARD, CONFIG, FIGURE, FILES, TENSORS
+from .places import CARD, CONFIG, FIGURE, FILES, MOST, TENSORS
+from .strict_json import parse
 
 
 def save_adapter(model: PromptedViT, folder: Union[str, os.PathLike[str]], mapping: bool = False) -> Path:
@@ -91,26 +92,56 @@ def write_folder(
     Raises:
         InputError: see :func:`save_adapter`.
     """
-    target = Path(folder)
-    if target.is_symlink() or (target.exists() and not target.is_dir()):
-        raise InputError(f"{str(target)!r} is a file or a link; name a folder for the adapter")
-    foreign = sorted(path.name for path in target.iterdir() if path.name not in FILES) if target.is_dir() else []
-    if foreign:
-        raise InputError(
-            f"folder {str(target)!r} holds other files ({some(foreign)}); name a new folder for the adapter"
-        )
+    target = checked_target(folder)
     state = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     if doubles := [name for name, value in state.items() if value.dtype == torch.float64]:
         raise InputError(f"adapters are saved in float32, and {some(doubles)} are float64: call model.float() first")
     if wrong := faults(state):
         raise InputError(f"the model holds values that no training leaves: {some(wrong)}; take an earlier checkpoint")
     text = replace(config, checksum=checksum(state)).text()
-    with replacing(target) as part:
+    with replacing(target, shared=True) as part:  # two processes may write the same folder
         part.mkdir()
         save_file(state, part / TENSORS, with_checksum(state, {}))
         (part / CONFIG).write_text(text)
-        (part / TENSORS).chmod((part / CONFIG).stat().st_mode)  # safetensors lets nobody else read it
+        (part / TENSORS).chmod((part / CONFIG).stat().st_mode)  # safetensors writes files that only their owner reads
         (part / CARD).write_text(card)
         if figure is not None:
             (part / FIGURE).write_bytes(figure)
     return target
+
+
+def checked_target(folder: Union[str, os.PathLike[str]]) -> Path:
+    """Return a folder to write: one that is not there, is empty, or holds an adapter of ours and nothing else.
+
+    Raises:
+        InputError: anything else, which would be lost.
+    """
+    target = Path(folder)
+    if "\0" in str(target):
+        raise InputError(f"{str(target)!r} is no name of a folder")
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise InputError(f"{str(target)!r} is a file or a link; name a folder for the adapter")
+    found = sorted(target.iterdir()) if target.is_dir() else []
+    foreign = [path.name for path in found if path.name not in FILES or (path.is_dir() and not path.is_symlink())]
+    if foreign:
+        raise InputError(
+            f"folder {str(target)!r} holds other files ({some(foreign)}); name a new folder for the adapter"
+        )
+    if target.resolve() in (Path.cwd(), *Path.cwd().parents):
+        raise InputError(f"{str(target)!r} is the working folder, or one around it; name a folder for the adapter")
+    if found and not _is_own(target / CONFIG):
+        raise InputError(
+            f"folder {str(target)!r} holds {some([path.name for path in found])}, and no {CONFIG} of davpt_seg; name a "
+            "new folder for the adapter, so that nothing else is lost"
+        )
+    return target
+
+
+def _is_own(path: Path) -> bool:
+    """Return whether an ``adapter_config.json`` is one of ours: other libraries have files of that name."""
+    if not path.is_file() or path.is_symlink() or path.stat().st_size > MOST[CONFIG]:
+        return False
+    try:
+        return {"format", "backbone", "trunk"} <= parse(path.read_bytes(), CONFIG).keys()
+    except InputError:
+        return False

@@ -20,7 +20,7 @@ def parse(content: bytes, what: str) -> dict[str, Any]:
         what: its name, for messages.
 
     Raises:
-        InputError: no JSON, no object, or one that nests too deep, says a key twice, or holds NaN, infinity or numbers
+        InputError: no JSON, no object, or one that nests too deep, has a key twice, or holds NaN, infinity or numbers
             of many digits.
     """
     try:
@@ -29,7 +29,7 @@ def parse(content: bytes, what: str) -> dict[str, Any]:
         )
         _check_depth([found])
     except (RecursionError, ValueError) as error:  # of JSON, of text and of numbers
-        raise InputError(f"{what} is no JSON that is read: {error}; it is damaged or crafted, get it again") from error
+        raise InputError(f"{what} is not valid JSON: {error}; it is damaged or crafted, get it again") from error
     if not isinstance(found, dict):
         raise InputError(f"{what} must hold a JSON object, got {type(found).__name__}; it is damaged, get it again")
     return found

@@ -196,7 +196,10 @@ class TaskBank:
 
 def _require_model(model: Any) -> None:
     if not isinstance(model, PromptedViT):
-        raise InputError(f"a task bank takes prompted ViTs (PromptedViT), got a {type(model).__name__}")
+        raise InputError(
+            f"a task bank takes prompted ViTs (PromptedViT), got a {type(model).__name__}; of a segmentor or "
+            "classifier, give model.backbone"
+        )
     if not model.has_weights:
         raise InputError("the ViT's weights were not read yet, so it cannot join a task bank; load a checkpoint first")
 
