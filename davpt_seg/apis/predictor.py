@@ -28,6 +28,7 @@ from .adapters import OpenedAdapter
 from .pixels import ImageReader
 
 PREDICTS = "model, test_dataloader.dataset.pipeline"
+WINDOWS = "predict by windows (mode='slide')"  # where memory is too small
 
 
 class Predictor:
@@ -121,7 +122,7 @@ class Predictor:
         Raises:
             InputError: the config describes a model or test pipeline that fails, or the GPU's memory is too small.
         """
-        with step(f"{self._origin} does not predict this image ({PREDICTS})", "predict by windows (mode='slide')"):
+        with step(f"{self._origin} does not predict this image ({PREDICTS})", WINDOWS):
             (sample,) = self.model.test_step(pseudo_collate([self.pipeline(dict(img=pixels))]))
             return sample.pred_sem_seg.data.reshape(pixels.shape[:2]).cpu().numpy().astype(np.int64)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional, Union
 
@@ -19,7 +20,8 @@ from ..core.adapter_folder.places import is_folder
 from ..core.task_bank import TaskBank
 from ..errors import InputError, nearest
 from ..models.prompted_vit import OUT_TYPES
-from .predictor import Predictor
+from ..training.refusals import step
+from .predictor import PREDICTS, WINDOWS, Predictor
 
 
 class TaskPredictor:
@@ -29,7 +31,7 @@ class TaskPredictor:
     >>> labels = tasks("photo.jpg")  # {"street": (H, W), "crops": (H, W)}
 
     Tasks that prepare and cut an image in the same way share one pass of a :class:`~davpt_seg.core.task_bank.TaskBank`,
-    in which only prompts, adapters and heads differ; others take a pass each.
+    in which only prompts, adapters and heads differ; others take a pass each. Threads take turns.
 
     Args:
         adapters: folders, or ``hub:USER/NAME``, by name of task.
@@ -58,6 +60,7 @@ class TaskPredictor:
         shared = load_trunk(next(iter(adapters.values())), trunk).to(self._device)
         self._bank = TaskBank(shared)
         self._predictors: dict[str, Predictor] = {}
+        self._lock = threading.RLock()
         for name, folder in adapters.items():
             self.add(name, folder)
 
@@ -88,8 +91,9 @@ class TaskPredictor:
                 f"adapter {os.fspath(folder)!r} is of a {type(model).__name__}; several adapters predict together "
                 "where each is an EncoderDecoder: predict with this one alone"
             )
-        self._bank.add(name, model.backbone)
-        self._predictors[name] = predictor
+        with self._lock:
+            self._bank.add(name, model.backbone)
+            self._predictors[name] = predictor
 
     def remove(self, name: str) -> None:
         """Remove a task.
@@ -97,8 +101,9 @@ class TaskPredictor:
         Raises:
             InputError: an unknown name.
         """
-        self._bank.remove(self._known(name))
-        del self._predictors[name]
+        with self._lock:
+            self._bank.remove(self._known(name))
+            del self._predictors[name]
 
     def __call__(
         self, image: Union[str, os.PathLike[str], np.ndarray], tasks: Optional[Sequence[str]] = None
@@ -112,10 +117,13 @@ class TaskPredictor:
         Raises:
             InputError: an unknown name, or a file that is no image.
         """
-        chosen = {name: self[name] for name in (self.tasks if tasks is None else tasks)}
         found: dict[str, np.ndarray] = {}
-        for names in self._passes(chosen):
-            found.update(self._label(names, chosen[names[0]].read(image)))
+        with self._lock:
+            chosen = {name: self[name] for name in (self.tasks if tasks is None else tasks)}
+            for names in self._passes(chosen):
+                pixels = chosen[names[0]].read(image)
+                with step(f"adapters {', '.join(names)}: this image cannot be predicted ({PREDICTS})", WINDOWS):
+                    found.update(self._label(names, pixels))
         return {name: found[name] for name in chosen}
 
     @torch.no_grad()

@@ -26,24 +26,21 @@ def difference(model: Any, other: Any) -> str:
     generator = torch.Generator().manual_seed(0)
     sides = [PATCHES * side for side in other.backbone.patch_size]
     image = torch.randint(0, 256, (3, *sides), generator=generator, dtype=torch.uint8)
-    one, two = _outputs(model.eval(), image), _outputs(other.to(device).eval(), image)
+    pixels = [each.data_preprocessor({"inputs": [image]}, False)["inputs"] for each in (model, other.to(device))]
+    if pixels[0].shape != pixels[1].shape or not torch.allclose(*pixels):
+        return "its predictions differ by their data_preprocessor"
+    one, two = _outputs(model.eval(), pixels[0]), _outputs(other.eval(), pixels[1])
     if one.shape != two.shape:
         return f"it predicts {tuple(two.shape)} values where the config's model predicts {tuple(one.shape)}"
     largest = float(two.abs().max())
     share = float((one - two).abs().max()) / largest if largest else 0.0
-    stored = [
-        [each.backbone.arguments[key] for key in ("trunk_dtype", "trunk_quantization")] for each in (model, other)
-    ]
-    if share <= (EXACT if stored[0] == stored[1] else ROUNDED):
+    stored = {tuple(each.backbone.arguments[key] for key in STORAGE) for each in (model, other)}
+    if share <= (EXACT if len(stored) == 1 else ROUNDED):
         return ""
-    return (
-        f"its predictions differ by {share:.0%} of the largest: data_preprocessor, arguments of the backbone, neck or "
-        "head differ"
-    )
+    return f"its predictions differ by {share:.0%} of the largest: arguments of the backbone, neck or head differ"
 
 
-def _outputs(model: Any, image: Tensor) -> Tensor:
+def _outputs(model: Any, pixels: Tensor) -> Tensor:
     with torch.no_grad():
-        inputs = model.data_preprocessor({"inputs": [image]}, False)["inputs"]
-        found = model(inputs, mode="tensor")
+        found = model(pixels, mode="tensor")
     return (found[-1] if isinstance(found, (list, tuple)) else found).float()

@@ -29,6 +29,7 @@ from davpt_seg.core.adapter_folder.card import trunk_argument
 from davpt_seg.core.adapter_folder.places import CARD, CONFIG, TENSORS
 from davpt_seg.core.delta import Record, Source
 from davpt_seg.errors import InputError
+from davpt_seg.training.alike import difference
 from davpt_seg.training.model import build_model
 
 from ..core.little_memory import little_memory
@@ -175,6 +176,9 @@ def test_a_classifier_comes_back_bit_for_bit(weights: str, tmp_path: Path) -> No
     loaded: Any = load_adapter(folder, trunk=weights)
     images = torch.randn(2, 3, 56, 56)
     assert torch.equal(loaded(images), model(images))
+    assert difference(model, loaded) == ""  # as davpt-seg test asks
+    model.data_preprocessor.mean.add_(50)
+    assert "its predictions differ by" in difference(model, loaded)
     from mmpretrain import ImageClassificationInferencer
 
     (found,) = ImageClassificationInferencer(loaded, device="cpu")(image())

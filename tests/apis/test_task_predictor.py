@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,27 @@ def test_tasks_share_one_trunk_and_come_and_leave(folders: dict[str, Path], weig
         TaskPredictor({})
     with pytest.raises(ValueError, match="must be a dict of at least one adapter folder by name, got"):
         TaskPredictor([folders["crops"]])  # type: ignore[arg-type]
+
+
+def test_a_task_that_another_thread_removes_leaves_after_the_image(
+    folders: dict[str, Path],
+    weights: str,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tasks = TaskPredictor({name: folders[name] for name in ("street", "crops")}, trunk=weights, device="cpu")
+    removing = threading.Thread(target=tasks.remove, args=["crops"])
+    label = tasks._label
+
+    def interrupted(names: list[str], pixels: np.ndarray) -> Any:
+        if names == ["street"]:
+            removing.start()
+            removing.join(timeout=0.2)
+        return label(names, pixels)
+
+    monkeypatch.setattr(tasks, "_label", interrupted)
+    assert list(tasks(image())) == ["street", "crops"]
+    removing.join()
+    assert tasks.tasks == ("street",)
 
 
 def test_predict_paints_all_adapters(folders: dict[str, Path], weights: str, tmp_path: Path) -> None:  # noqa: F811
