@@ -34,7 +34,7 @@ class Changes(NamedTuple):
         temperature: what attention scores are divided by, a scalar tensor or (B, 1, 1, 1).
         ffn: what replaces the FFN's output, given its normalised input and that output, both (B, N, D).
         beside: how prompts and extra keys join beside the tokens' softmax; None for in it.
-        apart: keys and values after projection that have a softmax of their own, with the values that they add.
+        apart: keys and values after projection that have a separate softmax, with the values that they add.
     """
 
     bias: Optional[Tensor] = None
@@ -60,7 +60,7 @@ class Attended(NamedTuple):
         prompts: the prompts' projections, each (M, heads, head_dim), or None.
         extra: the block's further keys and values, or None.
         mask: what was added to the scores of the softmax of ``placed`` and what joins it, or None.
-        beside: the keys and values that have a softmax of their own, with the values that they add; or None.
+        beside: the keys and values that have a separate softmax, with the values that they add; or None.
         output: what attention returns, heads concatenated, before the output projection, (B, N, heads * head_dim).
         hidden: the hidden layer of an FFN beside attention, (B, N, hidden), or None.
     """

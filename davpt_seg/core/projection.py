@@ -45,7 +45,7 @@ def fused_attention(attn: Any, query: Tensor, key: Tensor, value: Tensor, mask: 
 def for_batch(side: Tensor, like: Tensor, batch: int) -> Tensor:
     """Expand what a batch shares, (n, heads, head_dim), to (B, n, heads, head_dim) in the type of ``like``.
 
-    What each image has of its own is (B, n, heads, head_dim) already.
+    What differs from image to image is (B, n, heads, head_dim) already.
     The batch is the tokens' ``shape[0]``: exporters make a constant of ``len()``, and ONNX's one of the keys' shape.
     """
     return side.to(like.dtype).expand(batch, -1, -1, -1)

@@ -161,7 +161,7 @@ def _plan(model_name: str, items: tuple[tuple[str, Any], ...], shown: str = "") 
     Args:
         model_name: name in timm.
         items: timm_kwargs.
-        shown: the same as text, which tells 1 from 1.0 and True.
+        shown: the same as text, in which 1, 1.0 and True differ.
     """
     timm_kwargs = dict(items)
     _refuse(model_name, refused_by_name(model_name))

@@ -228,7 +228,7 @@ class PromptedViT(BlockInputs):
     def embed(self, images: Tensor) -> Embedded:
         """Turn images (B, 3, H, W) of any size into tokens (B, prefix + N, D); sides are padded right and below."""
         carried = 0 if self.prompts is None or self.carry is None else self.prompts.counts[self.carry]
-        # timm pads to the same size, but by a formula whose range torch.export cannot tell
+        # timm pads to the same size, but torch.export cannot bound its formula
         (height, width), (rows, columns) = images.shape[2:], self.grid(images)
         images = F.pad(images, (0, columns * self.patch_size[1] - width, 0, rows * self.patch_size[0] - height))
         with self.precision.computing(images.device):

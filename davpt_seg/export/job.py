@@ -137,14 +137,14 @@ class ExportJob:
         meta = self.trained.content.get("meta")
         found = meta.get("dataset_meta") if isinstance(meta, dict) else None
         found = found if isinstance(found, dict) else {}
-        said = {"source": Path(self.trained.path).name, "davpt_seg": __version__}
+        notes = {"source": Path(self.trained.path).name, "davpt_seg": __version__}
         if self.steps_before:
-            said["before"] = self.steps_before
-        said["task"] = "classification" if is_recognition(self.trained.cfg) else "segmentation"
+            notes["before"] = self.steps_before
+        notes["task"] = "classification" if is_recognition(self.trained.cfg) else "segmentation"
         for key in ("classes", "palette"):
             if isinstance(found.get(key), (list, tuple)):
-                said[key] = json.dumps(found[key], default=_plain)
-        return said
+                notes[key] = json.dumps(found[key], default=_plain)
+        return notes
 
 
 def _one_size_only(model: BaseModel) -> Optional[str]:

@@ -18,7 +18,7 @@ from ..core.vit import PromptedViT
 from ..core.weights import with_checksum
 from ..errors import InputError, some
 
-#: Arguments that timm may need for what folding made or left out: biases, and no pooling head.
+#: Arguments that timm may need for what folding added or removed: biases, and no pooling head.
 MAY_NEED: tuple[Mapping[str, Any], ...] = (dict(global_pool=""), dict(qkv_bias=True))
 TOLERANCE = 1e-4  # of tokens, as a share of the largest
 

@@ -37,13 +37,13 @@ def core_card(model: PromptedViT) -> str:
 
 def method_lines(arguments: Mapping[str, Any], trained: Optional[int]) -> list[str]:
     """Return lines about a ViT's arguments: what joins it, and how many parameters that trains."""
-    said = {
+    facts = {
         "prompts": arguments.get("prompts"),
         "adapters": arguments.get("adapters") or None,
         "tuned": arguments.get("tuned") or None,
         "guidance": arguments.get("guidance"),
     }
-    lines = [f"- {name}: `{value}`" for name, value in said.items() if value is not None]
+    lines = [f"- {name}: `{value}`" for name, value in facts.items() if value is not None]
     if not arguments.get("frozen", True):
         lines.append("- all parameters of the ViT are tuned")
     counted = [] if trained is None else [f"- tuned parameters in the ViT: {trained:,}"]

@@ -84,8 +84,8 @@ class TaskBank:
 
         Args:
             name: of the task.
-            model: trained on the bank's trunk. Built with ``weights=bank.model`` it shares the trunk; one with a trunk
-                of its own is compared by fingerprint. It stays as it is.
+            model: model that was trained on the bank's trunk; it stays as it is. Built with ``weights=bank.model``, it
+                shares the trunk; a separate trunk is compared by fingerprint.
             head: takes features of some images, as ``model`` returns them, and returns the task's output. A module is
                 kept, in eval mode, and not copied.
 

@@ -86,8 +86,8 @@ def keys_and_values(pairs: Sequence[Optional[KeyValue]], apart: bool) -> Optiona
 
     Args:
         pairs: each image's, or None.
-        apart: they have a softmax of their own. One over nothing is undefined, so an image without any is not masked:
-            its values, all of them zero, add nothing.
+        apart: whether they have a separate softmax. One over nothing is undefined, so an image without any is not
+            masked: its values, all of them zero, add nothing.
 
     Returns:
         Those that all images share, (n, heads, head_dim), if they are the same; None where no image has any.

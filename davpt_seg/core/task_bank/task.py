@@ -28,7 +28,7 @@ class Task:
 
     Attributes:
         pairs: keys and values that prompts and extra keys became, (n, heads, head_dim), by block.
-        apart: they have a softmax of their own (zero-start prompts).
+        apart: whether they have a separate softmax (zero-start prompts).
         biases: offsets on the biases of the projections, by block.
         temperatures: what attention scores are divided by, scalars, by block.
         gates: share of what left a block in the prompts that stay in the sequence, scalars, by block.

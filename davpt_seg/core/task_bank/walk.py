@@ -61,7 +61,7 @@ class Walk:
             self._running = before
 
     def blocks(self, images: Tensor, tasks: Sequence[Task]) -> Iterator[tuple[int, list[Group]]]:
-        """Run images (B, 3, H, W) of as many tasks; yield each block, counted from 0, and what left it, in groups.
+        """Run images (B, 3, H, W), each of its task; yield each block, counted from 0, and what left it, in groups.
 
         Prompts in the sequence follow the patches, and an image leaves after the last block that its task reads.
         """
