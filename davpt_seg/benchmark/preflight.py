@@ -41,10 +41,11 @@ def check_plan(
     found = [*missing_packages(studies), *missing_data(dict.fromkeys(study.task for study in studies), tasks)]
     if compose:
         hidden = sys.modules.setdefault("transformers", None)  # type: ignore[arg-type]  # MMEngine would import it
-        from ..experiments.parts import each_read_once  # imports OpenMMLab: seconds
-
-        if hidden is None:
-            del sys.modules["transformers"]
+        try:
+            from ..experiments.parts import each_read_once  # imports OpenMMLab: seconds
+        finally:
+            if hidden is None:
+                del sys.modules["transformers"]
         with without_notes(), each_read_once():  # MMEngine would note that a config reads VTAB_ROOT
             found += _of_experiments(studies)
     if gpus is not None:
