@@ -16,8 +16,9 @@ from ..core.adapter_folder.loading import OF_TRUNK
 from ..core.adapter_folder.places import MOST, TENSORS
 from ..core.adapter_folder.strict_json import parse
 from ..core.adapters.old_lora import current_name
-from ..core.delta import RECORD, Record, Source, fingerprint, frozen_names, origin_of, records_in, same_trunk
+from ..core.delta import fingerprint, frozen_names, origin_of, same_trunk
 from ..core.quantization import is_quantized
+from ..core.record import RECORD, Record, Source, records_in
 from ..core.vit import PromptedViT
 from ..errors import InputError, some
 from ..training.model import build_model

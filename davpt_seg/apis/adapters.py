@@ -31,7 +31,8 @@ from ..core.adapter_folder.places import CONFIG, Place
 from ..core.adapter_folder.saving import backbone_part, write_folder
 from ..core.adapter_folder.tensors import read_tensors
 from ..core.arguments import plain
-from ..core.delta import RECORD, Record, frozen_names
+from ..core.delta import frozen_names
+from ..core.record import RECORD, Record
 from ..core.vit import PromptedViT
 from ..errors import InputError
 from ..models.prompted_vit import OUT_TYPES, PromptedViTBackbone

@@ -16,8 +16,9 @@ from ..errors import InputError, some
 from .arguments import check_values
 from .blocks import Trunk
 from .blocks.refused import refusal, refused_by_name, timm_module, wrong_heads
-from .delta import Origin, Source
+from .delta import Origin
 from .inputs import BlockInputs
+from .record import Source
 from .sharing import shared_trunk
 from .weights import WeightsFile, load_weights
 

@@ -28,13 +28,14 @@ from .build import (
     join_extra_keys,
     patch_size,
 )
-from .delta import RECORD, Origin, Record, changed_by, origin_of, put_back, same_trunk
+from .delta import Origin, changed_by, origin_of, put_back, same_trunk
 from .features import Features, image_tokens, to_map
 from .guidance.old_guidance import current_guidance
 from .inputs import BlockInputs
 from .precision import TRUNK_DTYPES, Precision, require_frozen
 from .quantization import QUANTIZATIONS, quantize, require_torchao
 from .reading import OUTPUTS, check_tokens, freeze_unread, last_block_read
+from .record import RECORD, Record
 from .sharded import through
 from .sharing import own_tensors
 from .trunk import WeightsSource, build_trunk

@@ -13,7 +13,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from mmengine.runner.loops import EpochBasedTrainLoop
 
-from ..core.delta import is_without_trunk
+from ..core.record import is_without_trunk
 from ..core.weights.values import other_kinds
 from ..errors import InputError, some
 from ..trust.history import to_plain

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from ..compat import log_through_mmengine
 from ..core.arguments import check_names
 from ..core.blocks import Trunk
-from ..core.delta import Record, frozen_names, origin_of, same_trunk
+from ..core.delta import frozen_names, origin_of, same_trunk
 from ..core.guidance.metric import GuidedRecord
 from ..core.quantization import is_quantized, quantize
+from ..core.record import Record
 from ..core.trunk import WeightsSource, build_trunk, create_trunk
 from ..core.vit import PromptedViT
 from ..errors import InputError

@@ -11,8 +11,9 @@ from mmengine.runner import CheckpointLoader, Runner
 from torch import Tensor, nn
 
 from ..core.adapters.old_lora import current_name
-from ..core.delta import RECORD, origin_of, put_back
+from ..core.delta import origin_of, put_back
 from ..core.quantization import names_as_in
+from ..core.record import RECORD
 from ..core.weights import UNREADABLE
 from ..core.weights.table import identify
 from ..engine.guided import bare_model

@@ -8,7 +8,7 @@ from typing import Any, Optional, Union
 from mmengine.config import Config
 from mmengine.model import BaseModel
 
-from ..core.delta import records_in
+from ..core.record import records_in
 from ..errors import InputError
 from ..experiments.compose import config_of
 from ..trust.config_check import without_sources

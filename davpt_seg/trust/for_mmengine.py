@@ -11,7 +11,7 @@ from typing import Any, Optional
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from ..core.delta import is_without_trunk
+from ..core.record import is_without_trunk
 from ..errors import InputError
 from .config_check import check_config, without_sources
 from .config_parts import parts_that_predict

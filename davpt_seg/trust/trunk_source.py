@@ -10,7 +10,7 @@ from typing import Any, Union
 
 from timm.models import is_model_pretrained
 
-from ..core.delta import Record
+from ..core.record import Record
 from ..core.weights.files import ENDINGS
 from ..errors import InputError, some
 from .config_parts import dicts

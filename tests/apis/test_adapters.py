@@ -27,7 +27,7 @@ from davpt_seg.core import load_adapter as load_backbone
 from davpt_seg.core import trunk as trunks
 from davpt_seg.core.adapter_folder.card import trunk_argument
 from davpt_seg.core.adapter_folder.places import CARD, CONFIG, TENSORS
-from davpt_seg.core.delta import Record, Source
+from davpt_seg.core.record import Record, Source
 from davpt_seg.errors import InputError
 from davpt_seg.training.alike import difference
 from davpt_seg.training.model import build_model

@@ -125,7 +125,7 @@ def cut(share: float) -> Callable[[Path], None]:
 
 
 def promised(shape: list[int]) -> Callable[[str], str]:
-    """Let the first tensor have another shape, and as many bytes as that needs."""
+    """Let the first tensor have another shape, and the number of bytes that it needs."""
 
     def change(found: str) -> str:
         content = json.loads(found)

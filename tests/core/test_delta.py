@@ -12,18 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from davpt_seg.core import PromptedViT
-from davpt_seg.core.delta import (
-    RECORD,
-    Origin,
-    Record,
-    Source,
-    frozen_names,
-    is_without_trunk,
-    learned_state,
-    record_of,
-    records_in,
-    without_frozen,
-)
+from davpt_seg.core.delta import Origin, frozen_names, learned_state, record_of, without_frozen
+from davpt_seg.core.record import RECORD, Record, Source, is_without_trunk, records_in
 from davpt_seg.errors import InputError
 
 from .methods import METHODS

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from davpt_seg.core import PromptedViT
-from davpt_seg.core.delta import POSITIONS, Origin, Source, record_of, without_frozen
+from davpt_seg.core.delta import POSITIONS, Origin, record_of, without_frozen
+from davpt_seg.core.record import Source
 
 from .blocks.families import FAMILIES, SMALL, family_vit
 from .int8 import fake_torchao  # noqa: F401

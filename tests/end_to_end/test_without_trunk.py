@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 
 from davpt_seg.apis import load_trained
 from davpt_seg.commands.train import main_train
-from davpt_seg.core.delta import Source, records_in
+from davpt_seg.core.record import Source, records_in
 from davpt_seg.engine.frozen_trunk import size_of, take_out_trunks
 from davpt_seg.training.model import build_model
 from davpt_seg.training.start import stop_where_diverged

@@ -1,4 +1,4 @@
-"""A stranger's checkpoint without its ViT makes nobody read, download or run anything but a local file of weights."""
+"""A stranger's checkpoint without its ViT causes no reading, download or running but of a local file of weights."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ class Progress:
         }
 
     def _in_progress(self, height: Optional[int] = None) -> list[str]:
-        """List the runs in progress, as many as fit on a terminal, and a summary."""
+        """List the runs in progress that fit on a terminal, and a summary."""
         runs = self._look()
         lines = [f"{key}: {run.position or 'running'}" for key, run in runs.items()]
         if height is not None and len(lines) > height - 2:

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from ...errors import InputError, nearest
 from ..arguments import plain
 from ..blocks import Trunk
-from ..delta import Record, fingerprint, frozen_names
+from ..delta import fingerprint, frozen_names
+from ..record import Record
 from ..trunk import WeightsSource, create_trunk
 from ..vit import NOT_REMEMBERED, PromptedViT
 from ..weights import WeightsFile

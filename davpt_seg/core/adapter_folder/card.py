@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Optional
 
-from ..delta import Record, record_of
+from ..delta import record_of
+from ..record import Record
 from ..vit import PromptedViT
 
 HEADER = """\

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Optional
 
 from ...errors import InputError, some
-from ..delta import Record
+from ..record import Record
 from .places import CONFIG, MOST, Place
 from .strict_json import parse
 

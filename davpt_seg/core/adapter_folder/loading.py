@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Any, Union
 
 from ...errors import InputError
-from ..delta import RECORD, frozen_names
+from ..delta import frozen_names
+from ..record import RECORD
 from ..vit import PromptedViT
 from .backbone import (
     TrunkSource,

@@ -17,7 +17,8 @@ from torch import Tensor
 from ...errors import InputError, some
 from ...replacing import replacing
 from ..arguments import plain
-from ..delta import Record, record_of
+from ..delta import record_of
+from ..record import Record
 from ..sharded import require_complete
 from ..vit import PromptedViT
 from ..weights.checksum import checksum, with_checksum

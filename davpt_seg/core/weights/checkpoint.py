@@ -10,7 +10,7 @@ from typing import Optional, Union
 from torch import Tensor
 
 from ...errors import InputError, some
-from ..delta import records_in
+from ..record import records_in
 from .files import checked_path, read_tensors
 from .formats import Format
 from .jax import read_npz
