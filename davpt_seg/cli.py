@@ -95,13 +95,20 @@ def run(name: str, arguments: Optional[Sequence[str]] = None) -> Optional[int]:
     try:
         return load(COMMANDS[name])(arguments)
     except ImportError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in NEEDED or not (isinstance(error, ModuleNotFoundError) or package == "pydantic"):
+        package = needed(error)
+        if package is None:
             raise
         raise SystemExit(
             f"davpt-seg: this command needs {NEEDED[package][0]}, which is not installed. In a checkout of davpt_seg: "
             f"{NEEDED[package][1]}; 'davpt-seg info' lists what is there"
         ) from None
+
+
+def needed(error: ImportError) -> Optional[str]:
+    """Return the package of :data:`NEEDED` whose absence or version raised an error; None for another error."""
+    package = (error.name or "").partition(".")[0]
+    missing = isinstance(error, ModuleNotFoundError) or package == "pydantic"
+    return package if missing and package in NEEDED else None
 
 
 def load(command: Command) -> Callable[[Optional[Sequence[str]]], Optional[int]]:

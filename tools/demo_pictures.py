@@ -21,8 +21,9 @@ from rich.progress import track
 from davpt_seg.apis import load_trained
 from davpt_seg.commands.config_argument import check_data, read_config
 from davpt_seg.core import PromptedViT
-from davpt_seg.errors import InputError
 from davpt_seg.experiments.option_values import OptionsAction
+from davpt_seg.terminal.ending import command
+from davpt_seg.terminal.parser import CommandParser
 from davpt_seg.visualization import prompt_attention, prompt_contribution, prompt_similarity
 from davpt_seg.visualization.curves import loss_curves, read_scalars
 from davpt_seg.visualization.pictures import Row, demo_sheet
@@ -43,9 +44,10 @@ DIR/loss.png has the training losses and the validation mIoU, from the newest tr
 Example: python tools/demo_pictures.py CONFIG "$(cat WORK_DIR/last_checkpoint)" --out DIR"""
 
 
+@command
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Run the command line; ``argv`` defaults to ``sys.argv[1:]``."""
-    parser = argparse.ArgumentParser(description=HELP, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = CommandParser(description=HELP, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", help="config of the training: a file or a name")
     parser.add_argument("checkpoint", help="a .pth file that tools/train.py wrote")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the figures")
@@ -56,12 +58,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     if args.images < 1:
         parser.error("--images must be at least 1")
 
-    cfg = read_config(parser, args.config, args.cfg_options)
-    check_data(parser, cfg, ("val",))
-    try:
-        model, backbone = load_model(cfg, args.checkpoint)
-    except InputError as error:
-        parser.error(str(error))
+    cfg = read_config(args.config, args.cfg_options)
+    check_data(cfg, ("val",))
+    model, backbone = load_model(cfg, args.checkpoint)
     dataset = DATASETS.build(cfg.val_dataloader.dataset)
     indices = np.linspace(0, len(dataset) - 1, min(args.images, len(dataset))).round().astype(int)
     classes = dataset.metainfo["classes"]

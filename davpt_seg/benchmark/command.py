@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -13,6 +12,7 @@ from typing import Any, Optional
 from ..errors import InputError
 from ..runs.lock import check_free, owner
 from ..runs.training import Launch
+from ..terminal.ending import command
 from . import listing
 from .options import parser, plan_asked_for
 from .plan.plan import Drawings
@@ -31,6 +31,7 @@ HOPELESS = (
 )
 
 
+@command
 def main_benchmark(argv: Optional[Sequence[str]] = None, content: Optional[Mapping[str, Any]] = None) -> int:
     """Run a benchmark.
 
@@ -46,55 +47,43 @@ def main_benchmark(argv: Optional[Sequence[str]] = None, content: Optional[Mappi
         options.usage = "%(prog)s WORDS [options]"  # that command has another --help
     args = options.parse_args(argv)
     with ExitStack() as held:
-        try:
-            if args.list:
-                print(listing.plans(known_plans()))
-                return 0
-            plan, root = plan_asked_for(args, content)
-            if not (args.report or args.dry_run):
-                check_free(root)
-            studies = [replace(study, seeds=()) for study in plan.studies] if args.search_only else plan.studies
-            protocols = [Protocol(study, root) for study in studies]
-            for protocol in protocols:
-                protocol.check()
-            if args.report:
-                _check_packages(())
-                print(write_report(protocols, root, plan.drawings))
-                for line in listing.in_progress(protocols):
-                    print(line)
-                return 0
-            launch = launch_of(args)
-            if args.cluster is not None:
-                _check_packages(studies)  # search and report run on this host; check_plan checks a node
-            engine = engine_of(args, root)
-            held.callback(engine.close)
-            if args.dry_run:
-                for line in listing.lines(protocols):
-                    print(line)
-                sys.stdout.flush()  # before the messages on stderr
-            gpus = own_gpus(args)
-            tasks = "--tasks" if content is None else "the word data"
-            engine.check(check_plan, studies, compose=args.command is None, gpus=gpus, tasks=tasks)
-            if args.dry_run:
-                return 0
-            lock = held.enter_context(owner(root))
-            for protocol in protocols:
-                protocol.register()
-            if gpus == [] and not gpus_found():
-                print("torch finds no GPU on this host: runs train on the CPU.", flush=True)
-            agenda = Agenda(protocols, args.keep_checkpoints, engine.capacity())
-            return _run(agenda, engine, replace(launch, inherited=(lock,)), root, plan.drawings)
-        except InputError as error:
-            options.error(str(error))
-        except KeyboardInterrupt:
-            print("Interrupted.", file=sys.stderr)
-            return 130
-        except BrokenPipeError:  # | head
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would write the rest when it exits
-            return 1
-        except OSError as error:
-            options.error(f"{error}; name a --work-dir that can be written")
-    return 2
+        if args.list:
+            print(listing.plans(known_plans()))
+            return 0
+        plan, root = plan_asked_for(args, content)
+        if not (args.report or args.dry_run):
+            check_free(root)
+        studies = [replace(study, seeds=()) for study in plan.studies] if args.search_only else plan.studies
+        protocols = [Protocol(study, root) for study in studies]
+        for protocol in protocols:
+            protocol.check()
+        if args.report:
+            _check_packages(())
+            print(write_report(protocols, root, plan.drawings))
+            for line in listing.in_progress(protocols):
+                print(line)
+            return 0
+        launch = launch_of(args)
+        if args.cluster is not None:
+            _check_packages(studies)  # search and report run on this host; check_plan checks a node
+        engine = engine_of(args, root)
+        held.callback(engine.close)
+        if args.dry_run:
+            for line in listing.lines(protocols):
+                print(line)
+            sys.stdout.flush()  # before the messages on stderr
+        gpus = own_gpus(args)
+        tasks = "--tasks" if content is None else "the word data"
+        engine.check(check_plan, studies, compose=args.command is None, gpus=gpus, tasks=tasks)
+        if args.dry_run:
+            return 0
+        lock = held.enter_context(owner(root))
+        for protocol in protocols:
+            protocol.register()
+        if gpus == [] and not gpus_found():
+            print("torch finds no GPU on this host: runs train on the CPU.", flush=True)
+        agenda = Agenda(protocols, args.keep_checkpoints, engine.capacity())
+        return _run(agenda, engine, replace(launch, inherited=(lock,)), root, plan.drawings)
 
 
 def _run(agenda: Agenda, engine: Engine, launch: Launch, root: Path, drawings: Drawings) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ..errors import InputError
+from ..terminal.parser import CommandParser
 from .plan.parts import read
 from .plan.plan import Plan, plan_of
 from .plan.reading import find_plan, read_plan
@@ -46,9 +47,9 @@ docs/benchmark.md describes plans, files, and what the protocol guarantees."""
 PLANNED = ("tasks", "trunks", "methods", "seeds", "grid", "sampler", "trials", "set", "amp")
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> CommandParser:
     """Return the parser of the command line."""
-    made = argparse.ArgumentParser(
+    made = CommandParser(
         description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

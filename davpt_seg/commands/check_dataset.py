@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-from ..errors import DataError, InputError
+from ..errors import InputError
+from ..terminal.ending import command
+from ..terminal.parser import CommandParser
 from .config_argument import add_cfg_options, read_config
 
 if TYPE_CHECKING:
@@ -21,11 +23,11 @@ ROOTS = ("ade20k", "pascal_context", "pascal_context_59")
 SETS = ("vtab", "fgvc")  # options for a root of several data sets
 
 
+@command
 def main_check_dataset(argv: Optional[Sequence[str]] = None) -> int:
     """Read every file of a data set, or of several; return 0 if all are complete and intact, 1 otherwise."""
-    parser = _parser()
-    args = parser.parse_args(argv)
-    sets = _data_sets(parser, args)
+    args = _parser().parse_args(argv)
+    sets = _data_sets(args)
     from ..audit.check_set import check_set
     from ..audit.report import problem_lines
 
@@ -36,10 +38,7 @@ def main_check_dataset(argv: Optional[Sequence[str]] = None) -> int:
     missing = _missing_folders(sets) if several else {}
     for name, splits in sets.items():
         if name not in missing:
-            try:
-                found, between, notes = check_set(splits, f"{name}/" if several else "", args)
-            except DataError as error:
-                parser.error(str(error))
+            found, between, notes = check_set(splits, f"{name}/" if several else "", args)
             audits += found
             shared += between
             remarkable += notes
@@ -60,7 +59,7 @@ def main_check_dataset(argv: Optional[Sequence[str]] = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description="Check that a data set is complete and intact: numbers of images, pairs, sizes, labels, unreadable "
         "files, images in two splits, labels that contradict the config. Every file is read; nothing is changed "
         "without --drop-orientation. Exit status 0: no problems, 1: problems, 2: wrong command line.",
@@ -114,23 +113,23 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _data_sets(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """Return the configs of the data sets to check, by name and split, or end with the parser's error."""
+def _data_sets(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Return the configs of the data sets to check, by name and split, or refuse the options."""
     given = [name for name in (*ROOTS, *SETS) if getattr(args, name)]
     if len(given) + bool(args.config) != 1:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in (*ROOTS, *SETS))
-        parser.error(f"give a config, or one of {options} with its folder")
+        raise InputError(f"give a config, or one of {options} with its folder")
     if args.workers < 1:
-        parser.error(f"--workers must be at least 1, got {args.workers}")
+        raise InputError(f"--workers must be at least 1, got {args.workers}")
     if args.cfg_options and given:
-        parser.error("--cfg-options change a config; with --ade20k and similar options give the folder itself")
+        raise InputError("--cfg-options change a config; with --ade20k and similar options give the folder itself")
     if args.show < 0:
-        parser.error(f"--show must be at least 0, got {args.show}")
+        raise InputError(f"--show must be at least 0, got {args.show}")
     from ..audit import official
     from ..audit.data_check import DataCheck
 
     if not given:
-        return {args.config: _splits_of_config(parser, args)}
+        return {args.config: _splits_of_config(args)}
     args.data_check = DataCheck(exif=args.exif)
     (option,) = given
     value = getattr(args, option)
@@ -141,21 +140,18 @@ def _data_sets(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dic
     try:
         return (official.vtab if option == "vtab" else official.fgvc)(value[0], value[1:])
     except InputError as error:
-        parser.error(f"--{option}: {error}")
+        raise InputError(f"--{option}: {error}") from error
 
 
-def _splits_of_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, Any]:
+def _splits_of_config(args: argparse.Namespace) -> dict[str, Any]:
     """Return the data sets of a config by split, each once, and store its ``data_check`` in args."""
     from ..audit.data_check import DataCheck, read_as_stored
     from ..audit.preflight import leaves
     from ..training.classes import check_one_class
 
-    cfg = read_config(parser, args.config, args.cfg_options)
-    try:
-        args.data_check = DataCheck.from_config(cfg)
-        check_one_class(cfg)
-    except InputError as error:
-        parser.error(str(error))
+    cfg = read_config(args.config, args.cfg_options)
+    args.data_check = DataCheck.from_config(cfg)
+    check_one_class(cfg)
     if args.data_check.exif == "stored":
         read_as_stored(cfg)
     if args.exif:
@@ -170,7 +166,7 @@ def _splits_of_config(parser: argparse.ArgumentParser, args: argparse.Namespace)
                 seen.append(files)
                 splits[split if len(parts) == 1 else f"{split} {i + 1}"] = leaf
     if not splits:
-        parser.error(f"{args.config} has no train_dataloader, val_dataloader or test_dataloader with a dataset")
+        raise InputError(f"{args.config} has no train_dataloader, val_dataloader or test_dataloader with a dataset")
     return splits
 
 

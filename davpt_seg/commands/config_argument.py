@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from ..errors import InputError
 from ..experiments.option_values import OptionsAction
 from ..experiments.words import EXAMPLES, help_text
+from ..terminal.parser import CommandParser
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("davpt_seg")
 
 
-def config_parser(description: str) -> argparse.ArgumentParser:
+def config_parser(description: str) -> CommandParser:
     """Return a parser with CONFIG and the options that training and testing share."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=description, epilog=help_text(), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
@@ -48,39 +49,45 @@ def add_cfg_options(parser: argparse.ArgumentParser, examples: str) -> None:
     )
 
 
-def read_config(parser: argparse.ArgumentParser, config: str, options: Optional[Mapping[str, Any]] = None) -> Config:
-    """Read or compose a config and put ``--cfg-options`` over it; end with the parser's error where that can't be."""
+def read_config(config: str, options: Optional[Mapping[str, Any]] = None) -> Config:
+    """Read or compose a config and put ``--cfg-options`` over it.
+
+    Raises:
+        InputError: it cannot be read, or an option does not fit.
+    """
     from ..compat import format_assignments_once, log_through_mmengine
     from ..experiments.compose import config_of
     from ..experiments.options import put_options
 
     log_through_mmengine()
     format_assignments_once()
-    try:
-        cfg = config_of(config)
-        put_options(cfg, options or {})
-    except InputError as error:
-        parser.error(str(error))
+    cfg = config_of(config)
+    put_options(cfg, options or {})
     for key in ("model", "train_dataloader", "val_dataloader", "test_dataloader"):
         value = cfg.get(key)
         if key in cfg and not isinstance(value, dict) and (key == "model" or value is not None):
-            parser.error(f"{config}: {key} must be a dict, got {value!r}")
+            raise InputError(f"{config}: {key} must be a dict, got {value!r}")
     return cfg
 
 
-def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Config:
-    """Read a config, put the command line over it, and make it fit this machine."""
+def load_config(args: argparse.Namespace) -> Config:
+    """Read a config, put the command line over it, and make it fit this machine.
+
+    Raises:
+        InputError: it cannot be read, or holds no experiment.
+        SystemExit: ``--print-config`` has printed it.
+    """
     import torch
 
     from ..compat import prepare_cpu_ddp, replace_sync_bn
 
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    cfg = read_config(parser, args.config, args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     if args.print_config:
         print(cfg.pretty_text, end="")
-        parser.exit()
+        raise SystemExit(0)
     if "model" not in cfg:
-        parser.error(f"{args.config} has no model: is it an experiment, or a part of one?")
+        raise InputError(f"{args.config} has no model: is it an experiment, or a part of one?")
     cfg.launcher = args.launcher
     if args.work_dir:
         cfg.work_dir = args.work_dir
@@ -88,11 +95,8 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
         folder, name = osp.split(osp.splitext(osp.abspath(cfg.filename))[0])
         cfg.work_dir = osp.join("work_dirs", osp.basename(folder), name)
     if args.launcher == "pytorch" and "RANK" not in os.environ:
-        parser.error("--launcher pytorch is for torchrun, which numbers processes: tools/dist_train.sh CONFIG GPUS")
-    try:
-        prepare_cpu_ddp(cfg)
-    except InputError as error:
-        parser.error(str(error))
+        raise InputError("--launcher pytorch is for torchrun, which numbers processes: tools/dist_train.sh CONFIG GPUS")
+    prepare_cpu_ddp(cfg)
     for split in ("train", "val", "test"):
         loader = cfg.get(f"{split}_dataloader")
         if loader and not loader.get("num_workers"):  # num_workers=0 alone: torch refuses the other one beside it
@@ -104,22 +108,22 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
     return cfg
 
 
-def check_data(parser: argparse.ArgumentParser, cfg: Config, splits: Sequence[str], launcher: str = "none") -> None:
-    """Check the data sets of a config before anything is built; end with the parser's error at a problem.
+def check_data(cfg: Config, splits: Sequence[str], launcher: str = "none") -> None:
+    """Check the data sets of a config before anything is built.
 
     Of several processes that a launcher started, the first one reads the files, and all end where it finds a problem.
+
+    Raises:
+        InputError: the first problem.
     """
     from ..training.check_splits import check_splits, use_data_check
     from ..training.first_process import first_process_alone
     from ..training.testing import is_recognition
     from ..training.void import check_void
 
-    try:
-        settings = use_data_check(cfg)
-        if not is_recognition(cfg):
-            check_void(cfg)
-    except InputError as error:
-        parser.error(str(error))
+    settings = use_data_check(cfg)
+    if not is_recognition(cfg):
+        check_void(cfg)
     with first_process_alone(cfg, launcher) as first:
         for problem in check_splits(cfg, splits, settings) if first else ():
-            parser.error(problem)
+            raise InputError(problem)

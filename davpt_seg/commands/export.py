@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
 
 from ..core.adapter_folder.places import is_folder
 from ..errors import InputError
+from ..terminal.ending import command
+from ..terminal.parser import CommandParser
 from .config_argument import add_cfg_options, read_config
 from .export_adapter import OF_ADAPTERS, add_adapter_arguments, run_export_adapter
 
@@ -84,6 +86,7 @@ OUTPUTS = (
 )
 
 
+@command
 def main_export(argv: Optional[Sequence[str]] = None) -> None:
     """Export a model: ``davpt-seg export [CONFIG] CHECKPOINT --onnx FILE --pt2 FILE --timm FILE``.
 
@@ -93,32 +96,27 @@ def main_export(argv: Optional[Sequence[str]] = None) -> None:
     parser = _parser()
     args = parser.parse_args(argv)
     wanted = [(output, Path(getattr(args, output.name))) for output in OUTPUTS if getattr(args, output.name)]
-    try:
-        _check(args, wanted)
-        for package in {package for output, _ in wanted for package in output.packages}:
-            import_module(package)  # before anything long starts
-        warnings.filterwarnings("ignore", module="mmseg|mmengine|torch")  # meant for their developers
-        config = read_config(parser, args.config, args.cfg_options) if args.config else None
-        if args.out:
-            run_export_adapter(args, args.checkpoint, config, args.trust_config)
-        if not wanted:
-            return
-        from ..export.comparison import DiffersError
-        from ..export.job import ExportJob
+    _check(args, wanted)
+    for package in {package for output, _ in wanted for package in output.packages}:
+        import_module(package)  # before anything long starts
+    warnings.filterwarnings("ignore", module="mmseg|mmengine|torch")  # meant for their developers
+    config = read_config(args.config, args.cfg_options) if args.config else None
+    if args.out:
+        run_export_adapter(args, args.checkpoint, config, args.trust_config)
+    if not wanted:
+        return
+    from ..export.comparison import DiffersError
+    from ..export.job import ExportJob
 
-        trained = _trained(args, config)
-        job = ExportJob(trained, _choices(args))
-        for output, path in wanted:
-            try:
-                line = output.write(job, path)
-            except DiffersError as error:
-                print(f"{parser.prog}: {path} is not written: {error}", file=sys.stderr)
-                sys.exit(1)
-            print(f"{path}: {path.stat().st_size / 1e6:.1f} MB. {line}", flush=True)
-    except OSError as error:
-        parser.error(f"{error.filename or 'a file'} cannot be read or written: {error.strerror or error}")
-    except InputError as error:
-        parser.error(str(error))
+    trained = _trained(args, config)
+    job = ExportJob(trained, _choices(args))
+    for output, path in wanted:
+        try:
+            line = output.write(job, path)
+        except DiffersError as error:
+            print(f"{parser.prog}: {path} is not written: {error}", file=sys.stderr)
+            sys.exit(1)
+        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB. {line}", flush=True)
     if job.steps_before and any(output.is_program for output, _ in wanted):
         print(f"Do first, as the test does: {job.steps_before}")
     if Path(args.checkpoint).is_file():
@@ -127,7 +125,7 @@ def main_export(argv: Optional[Sequence[str]] = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="%(prog)s [CONFIG] CHECKPOINT [--out DIR] [--onnx FILE] [--pt2 FILE] [--timm FILE] [options]",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import os
 import platform
@@ -16,6 +15,8 @@ from typing import Any, Optional
 
 from .. import __version__, compat
 from ..experiments.catalog import config_root
+from ..terminal.ending import command
+from ..terminal.parser import CommandParser
 
 CORE = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "safetensors")
 OPTIONAL = {
@@ -24,9 +25,10 @@ OPTIONAL = {
 }
 
 
+@command
 def main_info(argv: Optional[Sequence[str]] = None) -> None:
     """Print versions, the stack, devices and what is missing: ``davpt-seg info``."""
-    argparse.ArgumentParser(
+    CommandParser(
         description="Print versions, which OpenMMLab stack is installed, the devices, and what is missing. "
         "Paste it into a bug report."
     ).parse_args(argv)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Optional, Protocol
 
 from ..core.adapter_folder.places import is_folder
 from ..errors import InputError
+from ..terminal.ending import command
+from ..terminal.parser import CommandParser
 from .config_argument import add_cfg_options, load_config
 
 if TYPE_CHECKING:
@@ -35,14 +37,14 @@ Examples:
 CONFIGS = (".py", ".json", ".yaml", ".yml")  # endings that MMEngine reads
 
 
+@command
 def main_predict(argv: Optional[Sequence[str]] = None) -> None:
     """Predict images: ``tools/predict.py [CONFIG] CHECKPOINT IMAGE...``.
 
     Raises:
         SystemExit: 2 for wrong input, reported before anything is predicted; 1 where some images could not be read.
     """
-    parser = _parser()
-    args = parser.parse_intermixed_args(argv)
+    args = _parser().parse_intermixed_args(argv)
     from ..apis.predictor import Predictor
     from ..apis.task_predictor import TaskPredictor
     from .images import OUTPUTS, find_images, output, output_stems
@@ -52,28 +54,25 @@ def main_predict(argv: Optional[Sequence[str]] = None) -> None:
     args.config = given.pop(0) if not args.adapter and _is_config(given[0]) else None
     args.checkpoint = None if args.adapter or not given else given.pop(0)
     if not given:
-        parser.error(
+        raise InputError(
             f"no IMAGE is given after {args.checkpoint or args.config!r}: [CONFIG] CHECKPOINT IMAGE..., or IMAGE... "
             "--adapter DIR"
         )
-    try:
-        _check_options(args)
-        images = find_images(given)
-        config = load_config(parser, args) if args.config else None
-        options = None if config else args.cfg_options  # load_config has put them over it
-        device = None if args.device == "auto" else args.device
-        names = _names(args.adapter)
-        endings = [f"_{name}{ending}" if name else ending for name in names for ending in OUTPUTS]
-        stems = output_stems(images, args.out, endings)
-        labeller: Labeller
-        if args.adapter:
-            labeller = TaskPredictor(names, args.trunk, args.mode, device, args.trust_config)
-        else:
-            labeller = _Alone(
-                Predictor(args.checkpoint, config, args.mode, args.tta, device, options, args.trust_config, args.trunk)
-            )
-    except InputError as error:
-        parser.error(str(error))
+    _check_options(args)
+    images = find_images(given)
+    config = load_config(args) if args.config else None
+    options = None if config else args.cfg_options  # load_config has put them over it
+    device = None if args.device == "auto" else args.device
+    names = _names(args.adapter)
+    endings = [f"_{name}{ending}" if name else ending for name in names for ending in OUTPUTS]
+    stems = output_stems(images, args.out, endings)
+    labeller: Labeller
+    if args.adapter:
+        labeller = TaskPredictor(names, args.trunk, args.mode, device, args.trust_config)
+    else:
+        labeller = _Alone(
+            Predictor(args.checkpoint, config, args.mode, args.tta, device, options, args.trust_config, args.trunk)
+        )
     there = sum(output(stem, ending).exists() for stem in stems for ending in endings)
     if there:
         print(f"{args.out}: {there} files of an earlier run are replaced")
@@ -130,7 +129,7 @@ def _names(adapters: Sequence[str]) -> dict[str, str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="%(prog)s [CONFIG] CHECKPOINT IMAGE... [options]\n"

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from ..errors import InputError
 from ..experiments.words import CLASSIFICATION, SEGMENTATION, SHARES, words_of
+from ..terminal.ending import command
+from ..terminal.parser import CommandParser
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -41,6 +43,7 @@ SEVERAL_GPUS = (
 )
 
 
+@command
 def main_prune(argv: Optional[Sequence[str]] = None) -> Optional[int]:
     """Prune a checkpoint's prompts, or run a complete cycle.
 
@@ -49,21 +52,18 @@ def main_prune(argv: Optional[Sequence[str]] = None) -> Optional[int]:
     """
     parser = _parser()
     args, others = parser.parse_known_args(argv)
-    try:
-        if args.launcher != "none" or int(os.environ.get("WORLD_SIZE", 1)) > 1:
-            raise InputError(SEVERAL_GPUS)
-        if not args.checkpoint:
-            return _run_cycle(args, others)
-        if others:
-            parser.error(f"unrecognized arguments: {' '.join(others)}")
-        _prune_checkpoint(parser, args)
-    except InputError as error:
-        parser.error(str(error))
+    if args.launcher != "none" or int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise InputError(SEVERAL_GPUS)
+    if not args.checkpoint:
+        return _run_cycle(args, others)
+    if others:
+        parser.refuse(others)
+    _prune_checkpoint(args)
     return None
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> CommandParser:
+    parser = CommandParser(
         description=HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="%(prog)s CONFIG CHECKPOINT --out FILE [options]\n       %(prog)s WORDS [--work-dir DIR] [options]",
@@ -98,7 +98,7 @@ def _refuse(args: argparse.Namespace, names: Sequence[str], advice: str) -> None
             raise InputError(f"--{name.replace('_', '-')} {advice}")
 
 
-def _prune_checkpoint(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+def _prune_checkpoint(args: argparse.Namespace) -> None:
     from mmengine.device import get_device
 
     from ..core.prompts.importance import staying
@@ -115,12 +115,12 @@ def _prune_checkpoint(parser: argparse.ArgumentParser, args: argparse.Namespace)
     for file in (args.out, record, figure):
         if file.exists():
             raise InputError(f"{file} exists already; name another --out, or remove it")
-    cfg = read_config(parser, args.config, parsed_options(args.cfg_options or []))
+    cfg = read_config(args.config, parsed_options(args.cfg_options or []))
     if "model" not in cfg:
         raise InputError(f"{args.config} has no model: give an experiment, not a part of one")
     shares, split = (args.prompt_share[0], args.segment_share[0]), args.split or "val"
     count = check_prunable(cfg, args.config)
-    check_data(parser, cfg, ("val", "test") if split == "val" else ("train",))
+    check_data(cfg, ("val", "test") if split == "val" else ("train",))
     batches = images_to_measure(cfg, split, args.images, args.config)
     images: Any = batches.dataset
     print(f"Importance is measured on {len(images)} images.")

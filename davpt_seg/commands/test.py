@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from ..core.adapter_folder.places import is_folder
 from ..errors import InputError, some
+from ..terminal.ending import command
 from .config_argument import check_data, config_parser, load_config
 
 if TYPE_CHECKING:
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
 OF_TRAINING = ("backbone.guidance.", "auxiliary_head.")
 
 
+@command
 def main_test(argv: Optional[Sequence[str]] = None) -> None:
     """Test a checkpoint of a segmentor or classifier.
 
     Raises:
         SystemExit: 2 for wrong input, reported before the test starts.
     """
-    parser = _parser()
-    args = parser.parse_args(argv)
+    args = _parser().parse_args(argv)
     from mmengine.runner import Runner
 
     from ..training.build_training import build_evaluation
@@ -38,17 +39,14 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
     from ..training.trained_checkpoint import mismatch, named
     from ..trust.trunk_source import set_source
 
-    cfg = load_config(parser, args)
+    cfg = load_config(args)
     backbone = cfg.model.get("backbone") or {}  # which test-time augmentation moves
     if args.trunk:
         set_source(backbone, args.trunk)
-    try:
-        _change_test(cfg, args)
-        # Before the model is built; it is read again, with the hooks' part in it.
-        trained = {} if is_folder(args.checkpoint) else _meta(cfg, args.checkpoint)
-    except InputError as error:
-        parser.error(str(error))
-    check_data(parser, cfg, ("test",), args.launcher)
+    _change_test(cfg, args)
+    # Before the model is built; it is read again, with the hooks' part in it.
+    trained = {} if is_folder(args.checkpoint) else _meta(cfg, args.checkpoint)
+    check_data(cfg, ("test",), args.launcher)
     try:
         check_one_class(cfg)
         with step("the model or the hooks cannot be built (model, default_hooks, custom_hooks)"):
@@ -61,15 +59,10 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
             check_order(runner, trained.get("dataset_meta"), f"checkpoint {args.checkpoint!r}")
             with named(args.checkpoint):
                 runner.load_checkpoint(args.checkpoint, strict=True)  # MMEngine's own load_from forgives missing keys
-    except InputError as error:
-        parser.error(str(error))
     except RuntimeError as error:
-        parser.error(mismatch(error, args.checkpoint, f"{args.config} with these --cfg-options"))
-    try:
-        with advise_check(args.config):
-            metrics = runner.test()
-    except InputError as error:
-        parser.error(str(error))
+        raise InputError(mismatch(error, args.checkpoint, f"{args.config} with these --cfg-options")) from error
+    with advise_check(args.config):
+        metrics = runner.test()
     if is_recognition(cfg):
         if args.confusion_matrix:
             draw_matrix(runner, metrics, args.confusion_matrix)

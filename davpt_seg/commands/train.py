@@ -7,21 +7,22 @@ import os.path as osp
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Optional
 
-from ..errors import DIVERGED, DivergedError, InputError
+from ..errors import InputError
+from ..terminal.ending import command
 from .config_argument import check_data, config_parser, load_config
 
 if TYPE_CHECKING:
     from mmengine.config import Config
 
 
+@command
 def main_train(argv: Optional[Sequence[str]] = None) -> None:
     """Train a config, resume a training, or only check it.
 
     Raises:
         SystemExit: 2 for wrong input, reported before the training starts; 3 for a training that diverged.
     """
-    parser = _parser()
-    args = parser.parse_args(argv)
+    args = _parser().parse_args(argv)
     from mmengine.dist import is_main_process
 
     from ..training.build_training import build_training
@@ -32,23 +33,14 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
     from ..training.resume import last_checkpoint
     from ..training.scores import write_scores
 
-    cfg = load_config(parser, args)
-    try:
-        _prepare(parser, cfg, args)
-        if args.dry_run:
-            dry_run(cfg, args.config)
-            return
-        runner = build_training(cfg, args.config, ("val", "test") if args.test else ("val",))
-    except InputError as error:
-        parser.error(str(error))
-    try:
-        with advise_check(args.config):
-            runner.train()
-    except DivergedError as error:
-        runner.logger.error(str(error))
-        raise SystemExit(DIVERGED) from error
-    except InputError as error:
-        parser.error(str(error))
+    cfg = load_config(args)
+    _prepare(cfg, args)
+    if args.dry_run:
+        dry_run(cfg, args.config)
+        return
+    runner = build_training(cfg, args.config, ("val", "test") if args.test else ("val",))
+    with advise_check(args.config):
+        runner.train()
     if args.test:
         write_scores(runner, runner.test(), args.test, args.config)
     written = osp.join(runner.work_dir, osp.basename(cfg.filename))  # with --cfg-options in it
@@ -59,10 +51,7 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
     first = is_main_process()
     disconnect(args.launcher)
     if args.importance and first:  # without the other processes, which need not wait for it
-        try:
-            measure_trained(runner, args.config)
-        except InputError as error:
-            parser.error(str(error))
+        measure_trained(runner, args.config)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -95,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _prepare(parser: argparse.ArgumentParser, cfg: Config, args: argparse.Namespace) -> None:
+def _prepare(cfg: Config, args: argparse.Namespace) -> None:
     """Make a config do what the options say, and check its data and weights.
 
     Raises:
@@ -125,7 +114,7 @@ def _prepare(parser: argparse.ArgumentParser, cfg: Config, args: argparse.Namesp
             use_resume(cfg, args.resume or cfg.get("load_from") or "auto")
         except InputError as error:
             raise InputError(f"--resume: {error}") from error
-    check_data(parser, cfg, ("train", "val", "test") if args.test else ("train", "val"), args.launcher)
+    check_data(cfg, ("train", "val", "test") if args.test else ("train", "val"), args.launcher)
     if args.importance:
         images_to_measure(cfg, "val", None, args.config)
     check_weights(cfg)

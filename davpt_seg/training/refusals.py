@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import sysconfig
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
-from typing import Optional
 
 import cv2
 import torch
 from PIL import UnidentifiedImageError
 
 from ..errors import DataError, InputError
+from ..terminal.frames import custom_place
 
 # What OpenMMLab, torch, timm and OpenCV raise for what they cannot build or run.
 REFUSALS = (
     *(ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError, RuntimeError),
     *(ImportError, OSError, cv2.error),
 )
-OPENMMLAB = ("davpt_seg", "mmengine", "mmcv", "mmseg", "mmpretrain", "mmdet")  # often installed outside of the rest
-INSTALLED = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
 @contextmanager
@@ -44,27 +40,12 @@ def step(what: str, memory: str = "lower train_dataloader.batch_size") -> Iterat
     except torch.cuda.OutOfMemoryError as error:
         raise InputError(f"{what}: the GPU's memory is too small: {memory} ({str(error).splitlines()[0]})") from error
     except REFUSALS as error:
-        if _passed_through_custom_code(error):
+        if custom_place(error):
             raise
         place = traceback.extract_tb(error.__traceback__)[-1]
         text = error.args[0] if isinstance(error, KeyError) and error.args else error
         reason = " ".join(str(text).split()) or f"not fulfilled: {place.line}"
         raise InputError(f"{what}: {type(error).__name__}: {reason} (at {place.filename}:{place.lineno})") from error
-
-
-def _passed_through_custom_code(error: Optional[BaseException]) -> bool:
-    while error is not None:
-        if any(_is_custom(frame) for frame, _ in traceback.walk_tb(error.__traceback__)):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def _is_custom(frame: FrameType) -> bool:
-    file, module = frame.f_code.co_filename, str(frame.f_globals.get("__name__"))
-    if file.endswith((".pyx", ".pxd")):  # compiled by Cython, which keeps no folder
-        return False
-    return not (file.startswith(("<", *INSTALLED)) or module.partition(".")[0] in OPENMMLAB)
 
 
 @contextmanager

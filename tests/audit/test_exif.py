@@ -288,7 +288,6 @@ def test_overlays_show_both_readings_of_an_undecided_image(tmp_path: Path) -> No
 
 
 def test_a_config_that_says_stored_reads_every_split_as_stored(tmp_path: Path) -> None:
-    import argparse
 
     from davpt_seg.commands.config_argument import check_data
 
@@ -302,7 +301,7 @@ def test_a_config_that_says_stored_reads_every_split_as_stored(tmp_path: Path) -
             data_check=dict(exif="stored"),
         )
     )
-    check_data(argparse.ArgumentParser(), cfg, ("train", "val"))
+    check_data(cfg, ("train", "val"))
     assert cfg.tta_pipeline[0].color_type == "grayscale_ignore_orientation"
     assert fits(cfg.train_dataloader.dataset.dataset)
     assert fits(cfg.val_dataloader.dataset)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from mmengine.config import Config
 
 from davpt_seg.commands.config_argument import check_data
+from davpt_seg.errors import InputError
 from davpt_seg.training import check_splits
 from davpt_seg.training.first_process import first_process_alone
 
@@ -22,13 +22,6 @@ from . import tiny_camvid
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="forks; hide the GPU with CUDA_VISIBLE_DEVICES=''")
 
 
-class Parser(argparse.ArgumentParser):
-    """One whose message can be read."""
-
-    def error(self, message: str) -> Any:
-        raise SystemExit(message)
-
-
 def checks(rank: int, root: str) -> tuple[Any, int]:
     """Check data as tools/train.py does; how this process ended, and how many data sets it read."""
     read = []
@@ -36,7 +29,9 @@ def checks(rank: int, root: str) -> tuple[Any, int]:
     check_splits.check_dataset = lambda *args: (read.append(1), original(*args))[1]
     cfg = tiny_camvid(Path(root), Path(root) / "work")
     try:
-        check_data(Parser(), cfg, ("train", "val"), "pytorch")
+        check_data(cfg, ("train", "val"), "pytorch")
+    except InputError as error:
+        return str(error), len(read)
     except SystemExit as ended:
         return ended.code, len(read)
     finally:

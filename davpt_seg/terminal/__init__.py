@@ -1,0 +1,1 @@
+"""What all commands have in common: their parser, how they end, and how they name each other."""

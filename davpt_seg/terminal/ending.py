@@ -1,0 +1,129 @@
+"""How a command ends: each error is one paragraph on stderr, and an exit status."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import logging
+import os
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any, Callable, NoReturn, Optional, TypeVar
+
+from ..errors import DIVERGED, DivergedError, InputError
+from .frames import custom_place, last_place
+from .parser import TRACEBACK
+from .program import running_program
+
+CRASHED, WRONG, INTERRUPTED = 1, 2, 130
+#: Errors of the disk or the system, and what a user can do.
+SYSTEM = {
+    errno.ENOSPC: "Free space, or write to another disk",
+    errno.EDQUOT: "Free space, or write to another disk",
+    errno.EROFS: "Write to another folder",
+    errno.EACCES: "Change its permissions, or use another folder",
+    errno.EPERM: "Change its permissions, or use another folder",
+    errno.ENOTDIR: "A part of this path is a file; use another folder",
+    errno.EEXIST: "It is there already; use another name",
+    errno.EISDIR: "It is a folder; give a file",
+    errno.ENAMETOOLONG: "Use a shorter name",
+    errno.EMFILE: "Raise the limit by 'ulimit -n 65536'",
+    errno.ESTALE: "The file server lost it; run the command again",
+    errno.EIO: "The disk or file server failed; look at its logs",
+}
+
+Main = TypeVar("Main", bound=Callable[..., Any])
+
+
+def command(main: Main) -> Main:
+    """Let a ``main(argv)`` end with one paragraph for each error.
+
+    ``InputError`` ends with status 2, ``DivergedError`` with 3, Ctrl-C with 130, an error of the disk with 2, and any
+    other exception, which may be a bug, with 1. The paragraph, with the traceback of such an exception, also goes to
+    the log files that MMEngine has open. Tracebacks are printed only with ``--traceback``.
+
+    Args:
+        main: takes a list of arguments, and perhaps more.
+
+    Returns:
+        The function; it raises SystemExit in place of what it raised before. Without arguments it takes those of the
+        command line.
+    """
+
+    @functools.wraps(main)
+    def run(argv: Optional[Sequence[str]] = None, *args: Any, **kwargs: Any) -> Any:
+        arguments = list(sys.argv[1:] if argv is None else argv)
+        try:
+            return main(arguments, *args, **kwargs)
+        except ImportError as error:
+            if _lacks_package(error):  # the console command says how to install it
+                raise
+            _end(error, TRACEBACK in arguments)
+        except (Exception, KeyboardInterrupt) as error:
+            _end(error, TRACEBACK in arguments)
+
+    return run  # type: ignore[return-value]
+
+
+def _end(error: BaseException, shows_traceback: bool) -> NoReturn:
+    if isinstance(error, BrokenPipeError):  # | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would write the rest when it exits
+        raise SystemExit(CRASHED) from None
+    status, text = _paragraph(error)
+    details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    files = _log(f"{text}\n{details}" if status == CRASHED else text)
+    if shows_traceback:
+        print(details, file=sys.stderr)
+    elif status == CRASHED:
+        text += f". Traceback: {files[0]}" if files else f". {TRACEBACK} prints the traceback"
+    sys.stdout.flush()
+    print(text if status == INTERRUPTED else f"{running_program()}: error: {text}", file=sys.stderr)
+    raise SystemExit(status) from None
+
+
+def _paragraph(error: BaseException) -> tuple[int, str]:
+    """Return the exit status and the message of an exception."""
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED, str(error) or "Interrupted."
+    if isinstance(error, InputError):
+        return DIVERGED if isinstance(error, DivergedError) else WRONG, _of_worker(str(error))
+    if isinstance(error, OSError) and error.errno in SYSTEM:
+        file = f"{error.filename}: " if error.filename else ""
+        return WRONG, f"{file}{os.strerror(error.errno)}. {SYSTEM[error.errno]}"
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return CRASHED, f"the memory is too small: lower the batch size or the size of the images ({_reason(error)})"
+    custom = custom_place(error)
+    place = f"your file {custom}" if custom else last_place(error)
+    return CRASHED, f"unexpected {type(error).__name__}: {_reason(error)} (in {place})"
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(_of_worker(str(error)).split()) or "no message"
+
+
+def _of_worker(text: str) -> str:
+    """Return the message of an error in a data loader's worker, whose text is a traceback there."""
+    if not re.match(r"Caught \S+ in DataLoader worker process", text):
+        return text
+    last = re.split(r"\n(?=\S)", text.strip())[-1]  # a traceback's lines are indented, but for its message
+    return last.partition(": ")[2] or last
+
+
+def _lacks_package(error: ImportError) -> bool:
+    from ..cli import needed
+
+    return needed(error) is not None
+
+
+def _log(text: str) -> list[str]:
+    """Write an error into the open log files of MMEngine, and return their names."""
+    module = sys.modules.get("mmengine.logging")
+    if module is None:
+        return []
+    log = module.MMLogger.get_current_instance()
+    files = [handler for handler in log.handlers if isinstance(handler, logging.FileHandler)]
+    for handler in files:
+        handler.handle(log.makeRecord(log.name, logging.ERROR, "", 0, text, (), None))
+    return [handler.baseFilename for handler in files]

@@ -1,0 +1,43 @@
+"""Parser of every command: short errors that name the right option, and ``--traceback``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn, Optional
+
+from ..errors import nearest
+
+TRACEBACK = "--traceback"
+
+
+class CommandParser(argparse.ArgumentParser):
+    """Parser whose errors are one paragraph without the usage, and which knows the option for an unknown one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.add_argument(TRACEBACK, action="store_true", help="print the traceback of an error, for a bug report")
+
+    def parse_args(  # type: ignore[override]  # argparse declares it for each kind of namespace
+        self, args: Optional[Sequence[str]] = None, namespace: Any = None
+    ) -> Any:
+        """Parse arguments; see :meth:`argparse.ArgumentParser.parse_args`."""
+        parsed, others = self.parse_known_args(args, namespace)
+        if others:
+            self.refuse(others)
+        return parsed
+
+    def refuse(self, unknown: Sequence[str]) -> NoReturn:
+        """End with an error about arguments that this command does not have."""
+        first = next((each for each in unknown if each.startswith("-")), "").partition("=")[0]
+        advice = f": {nearest(first, list(self._options()))}" if first else ""
+        self.error(f"unrecognized arguments: {' '.join(unknown)}{advice}")
+
+    def error(self, message: str) -> NoReturn:
+        """Print an error about the command line, and end with status 2."""
+        self.exit(2, f"{self.prog}: error: {message}\n'{self.prog} --help' lists the arguments.\n")
+
+    def _options(self) -> Iterator[str]:
+        for action in self._actions:
+            if action.help != argparse.SUPPRESS:
+                yield from (name for name in action.option_strings if name.startswith("--"))
