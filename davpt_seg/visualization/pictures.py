@@ -14,6 +14,17 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 
 
+# Title of each column, and what it shows.
+COLUMNS = (
+    ("image", "from the validation set"),
+    ("truth", "its mask, a colour for each class"),
+    ("prediction", "of the trained model"),
+)
+NEAREST = ("nearest prompt", "most similar prompt of each patch")
+ATTENTION = ("attention to prompts", "how much each patch looks at prompts")
+ADDED = ("added by prompts", "how much prompts change each patch")
+
+
 class Row(NamedTuple):
     """One image of the figure.
 
@@ -64,25 +75,26 @@ def demo_sheet(
     palette = np.asarray(palette) / 255
     colours = prompt_colours(assigned, palette)
     guided = rows[0].nearest is not None
-    last_title, unit = "attention to prompts", "% of a patch's attention"
+    last, unit = ATTENTION, "% of a patch's attention"
     if zero_start:
-        last_title, unit = "added by prompts", "% of a patch's attention output"
-    titles = ["image", "truth", "prediction", *["nearest prompt"] * guided, last_title]
+        last, unit = ADDED, "% of a patch's attention output"
+    columns = [*COLUMNS, *[NEAREST] * guided, last]
     seen = np.concatenate([labels.ravel() for row in rows for labels in (row.truth, row.prediction)])
     class_handles = [Patch(color=palette[c], label=classes[c]) for c in np.unique(seen) if c < len(classes)]
     handles = prompt_handles(assigned, classes, colours)
     lines = max(len(class_handles) / 3, sum(1 + str(handle.get_label()).count("\n") for handle in handles))
 
-    tall, last = 2.4 * rows[0].image.shape[0] / rows[0].image.shape[1] + 0.2, 0.4 + max(0.8, 0.17 * lines)
-    size = (2.4 * len(titles), tall * len(rows) + last)
+    tall, lowest = 2.4 * rows[0].image.shape[0] / rows[0].image.shape[1] + 0.2, 0.4 + max(0.8, 0.17 * lines)
+    size = (2.4 * len(columns), tall * len(rows) + lowest)
     figure = Figure(figsize=size, dpi=130, layout="constrained")
-    grid = figure.add_gridspec(len(rows) + 1, len(titles), height_ratios=[tall] * len(rows) + [last])
+    grid = figure.add_gridspec(len(rows) + 1, len(columns), height_ratios=[tall] * len(rows) + [lowest])
     most = 100 * max(row.attention.max() for row in rows)
     for y, row in enumerate(rows):
-        axes = [figure.add_subplot(grid[y, x], xticks=[], yticks=[]) for x in range(len(titles))]
+        axes = [figure.add_subplot(grid[y, x], xticks=[], yticks=[]) for x in range(len(columns))]
         heat = draw_row(axes, row, palette, colours, most)
-        for axis, title in zip(axes, titles if y == 0 else ()):
-            axis.set_title(title)
+        for axis, (title, meaning) in zip(axes, columns if y == 0 else ()):
+            axis.set_title(meaning, fontsize=7)
+            axis.annotate(title, (0.5, 1), (0, 16), "axes fraction", "offset points", ha="center", fontsize=11)
 
     legend(figure.add_subplot(grid[-1, :2]), "classes", class_handles, columns=3)
     if guided:

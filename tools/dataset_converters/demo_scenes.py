@@ -24,9 +24,9 @@ from rich.progress import track
 from skimage.draw import ellipse
 
 PHOTOS = {
-    "astronaut": "astronaut.png",
+    "brick": "brick.png",
     "cat": "chelsea.png",
-    "coffee": "coffee.png",
+    "grass": "grass.png",
     "galaxies": "hubble_deep_field.jpg",
     "motorcycle": "motorcycle_left.png",
     "retina": "retina.jpg",
@@ -39,7 +39,7 @@ CLASSES = tuple(PHOTOS)
 COLUMNS = {"training": (0.0, 0.6), "validation": (0.6, 1.0)}  # part of each photograph for a split
 HUES = [colorsys.hsv_to_rgb(c / 10, 1 - 0.5 * (c % 2), 1) for c in range(len(CLASSES))]
 OURS = {"images", "annotations", "preview.png", "scenes.json"}
-RECIPE = 2  # stored with the settings; increase it when equal settings would draw other scenes
+RECIPE = 3  # stored with the settings; increase it when equal settings would draw other scenes
 
 
 class Scene(NamedTuple):

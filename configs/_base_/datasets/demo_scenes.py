@@ -3,10 +3,10 @@
 data_root = "{{$DEMO_SCENES_ROOT:data/demo_scenes}}"
 metainfo = dict(
     classes=(
-        "astronaut", "cat", "coffee", "galaxies", "motorcycle", "retina", "rocket", "tissue", "temple", "flower",
+        "brick", "cat", "grass", "galaxies", "motorcycle", "retina", "rocket", "tissue", "temple", "flower",
     ),
     palette=[
-        [230, 25, 75], [245, 200, 66], [128, 78, 40], [20, 20, 90], [0, 150, 80],
+        [128, 78, 40], [245, 200, 66], [0, 150, 80], [20, 20, 90], [230, 25, 75],
         [255, 120, 90], [90, 160, 230], [190, 130, 255], [145, 30, 180], [250, 130, 200],
     ],
 )  # fmt: skip
