@@ -13,6 +13,7 @@ from mmengine.registry import DATASETS as ALL_DATASETS
 
 from ..datasets.recognition import RecognitionDataset
 from ..errors import DataError
+from ..terminal.program import program
 from .data_check import STRICT, DataCheck
 from .depth import check_depth
 from .preflight_exif import check_orientation, read_headers
@@ -139,7 +140,7 @@ def _check(config: Any, settings: DataCheck) -> int:
                 raise DataError(
                     f"{where}: {len(paths)} of {len(items)} {name} are {what}, for instance {', '.join(paths[:3])}"
                     f"{renamed(paths[:1]).get(paths[0], '')}; "
-                    "restore them or take those images out (tools/check_dataset.py CONFIG looks into every file)"
+                    f"restore them or take those images out ({program('check-dataset')} CONFIG looks into every file)"
                 )
     pipeline = config.get("pipeline") or ()
     headers = {} if isinstance(dataset, RecognitionDataset) else read_headers(items)

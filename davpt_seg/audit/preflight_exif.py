@@ -8,17 +8,18 @@ from typing import Any, Optional
 from ..datasets.pictures import UNREADABLE, Headers, Picture, read_picture
 from ..errors import DataError
 from ..long_work import MANY, WORKERS, in_parallel
+from ..terminal.program import program
 from .exif import Readers, Tagged, stated_by, tagged_pair
 
 CURES = {
     "turned": "are turned when read, while their masks have the size of the pixels as stored. Drop the tags, which "
-    "leaves the pixels as they are (python tools/check_dataset.py CONFIG --drop-orientation), or read images as stored "
+    "leaves the pixels as they are ({check} CONFIG --drop-orientation), or read images as stored "
     "(--cfg-options data_check.exif=stored)",
     "not turned": "are read as stored, while their masks have the size of the upright image. Read images upright: "
     "remove data_check.exif=stored and the step's color_type, or take a backend that turns them "
     "(imdecode_backend='cv2' or 'pillow')",
     "turned or not": "have masks whose size fits both the stored and the upright pixels. Look at both readings "
-    "(python tools/check_dataset.py CONFIG --overlays DIR), and state which is right: --cfg-options "
+    "({check} CONFIG --overlays DIR), and state which is right: --cfg-options "
     "data_check.exif=upright if the masks fit the upright images, data_check.exif=stored if they fit the pixels as "
     "stored",
     "size": "have masks of another size; make these again at the image's size, without interpolation",
@@ -55,9 +56,9 @@ def check_orientation(
             wrong.setdefault(kind, []).append(pair)
     for kind, cure in CURES.items():
         if kind in wrong:
-            first = wrong[kind][0]
+            first, advice = wrong[kind][0], cure.format(check=program("check-dataset"))
             raise DataError(
-                f"{where}: {len(wrong[kind])} of {len(items)} images have an Exif orientation tag and {cure}. "
+                f"{where}: {len(wrong[kind])} of {len(items)} images have an Exif orientation tag and {advice}. "
                 f"For instance {first.path}: {first.detail}"
             )
 

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import os.path as osp
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from ..errors import InputError
 from ..terminal.ending import command
 from ..terminal.parser import CommandParser
+from ..terminal.program import command_line, for_help
 from .config_argument import add_cfg_options, read_config
 
 if TYPE_CHECKING:
@@ -63,8 +65,10 @@ def _parser() -> argparse.ArgumentParser:
         description="Check that a data set is complete and intact: numbers of images, pairs, sizes, labels, unreadable "
         "files, images in two splits, labels that contradict the config. Every file is read; nothing is changed "
         "without --drop-orientation. Exit status 0: no problems, 1: problems, 2: wrong command line.",
-        epilog="Examples: python tools/check_dataset.py --ade20k data/ade/ADEChallengeData2016 --workers 8; "
-        "python tools/check_dataset.py --vtab data/vtab-1k dtd svhn",
+        epilog=for_help(
+            "Examples: {check_dataset} --ade20k data/ade/ADEChallengeData2016 --workers 8; "
+            "{check_dataset} --vtab data/vtab-1k dtd svhn"
+        ),
     )
     parser.add_argument(
         "config", nargs="?", help="a config, or an experiment's words: its train, val and test data sets are checked"
@@ -197,12 +201,12 @@ def _next_step(args: argparse.Namespace, first: str) -> str:
 
     option = _of_several(args)
     if not option:
-        return f"python tools/train.py {args.config or 'CONFIG'} --dry-run"
+        return f"{command_line('train', args.config or 'CONFIG')} --dry-run"
     if not (config_root() / "_base_" / "datasets" / option / f"{first}.py").is_file():
         return f"a file for it beside configs/_base_/datasets/{option}/cifar10_1k.py (docs/classification.md)"
     method = "davpt" if first in (*VTAB_SETS, *FGVC_SETS) else "vpt_deep"  # its values are for any task
     words = f"method={method},trunk=vitb_augreg_in21k,data={option}/{first},split=choose"
-    return f"{option.upper()}_ROOT={getattr(args, option)[0]} python tools/train.py {words} --dry-run"
+    return f"{option.upper()}_ROOT={shlex.quote(getattr(args, option)[0])} {command_line('train', words)} --dry-run"
 
 
 def _write_json(path: str, audits: Sequence[SplitAudit], shared: Sequence[Finding], notes: Sequence[Finding]) -> None:

@@ -15,6 +15,7 @@ from ..core.adapter_folder.places import is_folder
 from ..errors import InputError
 from ..terminal.ending import command
 from ..terminal.parser import CommandParser
+from ..terminal.program import for_help
 from .config_argument import add_cfg_options, read_config
 from .export_adapter import OF_ADAPTERS, add_adapter_arguments, run_export_adapter
 
@@ -35,17 +36,17 @@ and return labels (B, H, W) or logits (B, C, H, W) in the images' size; a classi
 Normalisation is inside. Resizing, cropping and sliding windows are not. Each file is read again and compared with the
 model's own test. A file that differs by more than rounding is not kept.
 
-CONFIG may be omitted: a checkpoint of tools/train.py contains its config. CHECKPOINT may be an adapter folder, too,
+CONFIG may be omitted: a checkpoint contains its config. CHECKPOINT may be an adapter folder, too,
 except for --out. docs/adapters.md and docs/export.md have more.
 
 Examples:
-  davpt-seg export epoch_15.pth --out street                                        # a few MB; then, elsewhere:
-  davpt-seg predict street photo.jpg --trunk vit.safetensors
-  davpt-seg export epoch_15.pth --onnx model.onnx                                   # images of any size
-  davpt-seg export epoch_15.pth --onnx model.onnx --pt2 model.pt2 --size 512x512    # of one size
-  davpt-seg export epoch_15.pth --onnx model.onnx --half --classes-out logits       # float16 inside
-  davpt-seg export iter_160000.pth --onnx window.onnx --size 512x512 --mode whole   # tested by windows: one at a time
-  davpt-seg export method_lora.pth --timm vit.safetensors"""
+  {export} epoch_15.pth --out street                                        # a few MB; then, elsewhere:
+  {predict} street photo.jpg --trunk vit.safetensors
+  {export} epoch_15.pth --onnx model.onnx                                   # images of any size
+  {export} epoch_15.pth --onnx model.onnx --pt2 model.pt2 --size 512x512    # of one size
+  {export} epoch_15.pth --onnx model.onnx --half --classes-out logits       # float16 inside
+  {export} iter_160000.pth --onnx window.onnx --size 512x512 --mode whole   # tested by windows: one at a time
+  {export} method_lora.pth --timm vit.safetensors"""
 
 
 class Output(NamedTuple):
@@ -126,12 +127,12 @@ def main_export(argv: Optional[Sequence[str]] = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(
-        description=HELP,
+        description=for_help(HELP),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="%(prog)s [CONFIG] CHECKPOINT [--out DIR] [--onnx FILE] [--pt2 FILE] [--timm FILE] [options]",
     )
     parser.add_argument("config", nargs="?", help="the config that was trained; default: the one in the checkpoint")
-    parser.add_argument("checkpoint", help="a .pth file that tools/train.py wrote, or an adapter folder")
+    parser.add_argument("checkpoint", help="a .pth file that a training wrote, or an adapter folder")
     parser.add_argument(
         "--trunk",
         metavar="FILE|pretrained",

@@ -58,6 +58,6 @@ def _log(work_dir: Path) -> Path:
         found = f"; below it, these have one: {some(below)}" if below else ""
         raise InputError(
             f"{log} does not exist{found}. Classes are clustered if they outnumber the prompts of a guided block, a "
-            "weight of guidance is above 0 and its mapping is not 'random'; see the log of tools/train.py"
+            "weight of guidance is above 0 and its mapping is not 'random'; see the log of the training"
         )
     return log

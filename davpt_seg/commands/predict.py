@@ -14,6 +14,7 @@ from ..core.adapter_folder.places import is_folder
 from ..errors import InputError
 from ..terminal.ending import command
 from ..terminal.parser import CommandParser
+from ..terminal.program import for_help
 from .config_argument import add_cfg_options, load_config
 
 if TYPE_CHECKING:
@@ -26,13 +27,13 @@ Segment images with a trained model. For each image NAME.jpg, in DIR:
   NAME_picture.png   the image beside its painted self, and which classes were found, with their share of the pixels
   NAME_labels.png    the class of every pixel (0 is the first class), in the classes' colours
 
-CONFIG may be omitted: a checkpoint of tools/train.py contains its config, and so does an adapter folder.
+CONFIG may be omitted: a checkpoint contains its config, and so does an adapter folder.
 With --adapter, several adapters on one ViT label each image in one pass. The files are NAME_ADAPTER_picture.png, ...
 
 Examples:
-  python tools/predict.py configs/davpt/linear_vits14_camvid.py epoch_15.pth street.jpg --show
-  python tools/predict.py epoch_15.pth photos/ 'more/**/*.png' --out predictions --tta
-  python tools/predict.py photo.jpg --adapter street/ --adapter crops/ --trunk vit.safetensors"""
+  {predict} configs/davpt/linear_vits14_camvid.py epoch_15.pth street.jpg --show
+  {predict} epoch_15.pth photos/ 'more/**/*.png' --out predictions --tta
+  {predict} photo.jpg --adapter street/ --adapter crops/ --trunk vit.safetensors"""
 
 CONFIGS = (".py", ".json", ".yaml", ".yml")  # endings that MMEngine reads
 
@@ -130,7 +131,7 @@ def _names(adapters: Sequence[str]) -> dict[str, str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(
-        description=HELP,
+        description=for_help(HELP),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="%(prog)s [CONFIG] CHECKPOINT IMAGE... [options]\n"
         "       %(prog)s IMAGE... --adapter DIR [--adapter DIR ...] [options]",
@@ -139,8 +140,8 @@ def _parser() -> argparse.ArgumentParser:
         "given",
         nargs="+",
         metavar="CONFIG, CHECKPOINT, IMAGE",
-        help="CONFIG: what was trained; default: the one in the checkpoint. CHECKPOINT: a .pth file that "
-        "tools/train.py wrote, or an adapter folder. IMAGE: images, folders of images, or patterns in quotes",
+        help="CONFIG: what was trained; default: the one in the checkpoint. CHECKPOINT: a .pth file that a "
+        "training wrote, or an adapter folder. IMAGE: images, folders of images, or patterns in quotes",
     )
     parser.add_argument(
         "--adapter",

@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..experiments.words import CLASSIFICATION, SEGMENTATION, SHARES, words_of
 from ..terminal.ending import command
 from ..terminal.parser import CommandParser
+from ..terminal.program import command_line, for_help, program
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -33,13 +34,13 @@ trained on all training images and tested, once for each seed (split=final). Aft
 resumes. Other options of davpt-seg benchmark, such as --gpus, --jobs, --threads and --report, are passed on.
 
 examples:
-  python tools/prune.py WORDS CHECKPOINT --out importance.json --prompt-share 0.5 --segment-share 0.5
-  python tools/train.py WORDS,importance=importance.json,prompt_share=0.5,segment_share=0.5 --amp
-  python tools/prune.py method=e2vpt,trunk=vitb_in21k,data=vtab/dtd --work-dir work_dirs/pruning/dtd \\
+  {prune} WORDS CHECKPOINT --out importance.json --prompt-share 0.5 --segment-share 0.5
+  {train} WORDS,importance=importance.json,prompt_share=0.5,segment_share=0.5 --amp
+  {prune} method=e2vpt,trunk=vitb_in21k,data=vtab/dtd --work-dir work_dirs/pruning/dtd \\
       --prompt-share 0.1 0.3 0.5 0.7 0.9 --segment-share 0.1 0.5 0.9 --amp --test"""
 SEVERAL_GPUS = (
     "pruning runs in one process (a cycle takes --gpus). On several GPUs, train with tools/dist_train.sh, "
-    "prune the checkpoint by tools/prune.py CONFIG CHECKPOINT --out pruned.py, and train that with tools/dist_train.sh"
+    "prune the checkpoint by {prune} CONFIG CHECKPOINT --out pruned.py, and train that with tools/dist_train.sh"
 )
 
 
@@ -53,7 +54,7 @@ def main_prune(argv: Optional[Sequence[str]] = None) -> Optional[int]:
     parser = _parser()
     args, others = parser.parse_known_args(argv)
     if args.launcher != "none" or int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        raise InputError(SEVERAL_GPUS)
+        raise InputError(SEVERAL_GPUS.format(prune=program("prune")))
     if not args.checkpoint:
         return _run_cycle(args, others)
     if others:
@@ -64,7 +65,7 @@ def main_prune(argv: Optional[Sequence[str]] = None) -> Optional[int]:
 
 def _parser() -> CommandParser:
     parser = CommandParser(
-        description=HELP,
+        description=for_help(HELP),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="%(prog)s CONFIG CHECKPOINT --out FILE [options]\n       %(prog)s WORDS [--work-dir DIR] [options]",
         allow_abbrev=False,  # other options belong to the benchmark
@@ -72,7 +73,7 @@ def _parser() -> CommandParser:
     add = parser.add_argument
     several: dict[str, Any] = dict(nargs="+", type=float, default=[0.5], metavar="0..1")
     add("config", help="words of an experiment; with CHECKPOINT, also a file or a name that davpt-seg configs lists")
-    add("checkpoint", nargs="?", help="a .pth file that tools/train.py wrote")
+    add("checkpoint", nargs="?", help="a .pth file that a training wrote")
     add("--prompt-share", **several, help="share of the prompts to remove; several for a cycle; default: 0.5")
     add("--segment-share", **several, help="share of the segments to remove from each prompt that stays; default: 0.5")
     add("--rank-by", choices=("masks", "segments"), default="masks", help=words_of(SEGMENTATION)["rank_by"].meaning)
@@ -138,15 +139,16 @@ def _prune_checkpoint(args: argparse.Namespace) -> None:
     pruning_picture(*(values.numpy() for values in (*importance, stays))).savefig(figure)
     prompts = ", ".join(map(str, stays.any(dim=1).nonzero().flatten().tolist()))
     print(f"Measured on {on}.\nStays: prompts {prompts} (from 0); {int(stays.sum())} of {stays.numel()} segments.")
+    words, options = str(args.out), ()
     if args.out.suffix == ".py":
         about = f"# {args.config}, {shares[0]:.0%} of the prompts, {shares[1]:.0%} of the segments removed\n"
         args.out.write_text(about + _pruned(cfg, importance, shares, args.config).pretty_text)
-        experiment = str(args.out)
     else:
         ranked = f",rank_by={args.rank_by}" * (args.rank_by != "masks")
-        experiment = f"{args.config},importance={record},prompt_share={shares[0]},segment_share={shares[1]}{ranked}"
-        experiment += f" --cfg-options {' '.join(args.cfg_options)}" if args.cfg_options else ""
-    print(f"Importance: {record}\nFigure: {figure}\nNext, from new initial values: python tools/train.py {experiment}")
+        words = f"{args.config},importance={record},prompt_share={shares[0]},segment_share={shares[1]}{ranked}"
+        options = ("--cfg-options", *args.cfg_options) if args.cfg_options else ()
+    print(f"Importance: {record}\nFigure: {figure}")
+    print(f"Next, from new initial values: {command_line('train', words, *options)}")
 
 
 def _check_one_step(args: argparse.Namespace) -> None:
@@ -197,7 +199,8 @@ def _run_cycle(args: argparse.Namespace, others: Sequence[str]) -> int:
     if not asks_for_composition(args.config):
         raise InputError(
             f"{args.config} is a config file, and a cycle is a plan of words (method=e2vpt,trunk=...,data=...). Give "
-            "words, or take one step at a time: tools/train.py CONFIG, tools/prune.py CONFIG CHECKPOINT --out pruned.py"
+            f"words, or take one step at a time: {program('train')} CONFIG, "
+            f"{program('prune')} CONFIG CHECKPOINT --out pruned.py"
         )
     if args.seeds and not args.test:
         raise InputError("--seeds needs --test")

@@ -28,13 +28,13 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
         SystemExit: 2 for wrong input, reported before the test starts.
     """
     args = _parser().parse_args(argv)
-    from mmengine.runner import Runner
-
     from ..training.build_training import build_evaluation
     from ..training.classes import check_one_class, check_order
     from ..training.first_process import disconnect
     from ..training.refusals import advise_check, step
+    from ..training.runner import CommandRunner
     from ..training.scores import draw_matrix, write_scores
+    from ..training.summary import evaluation
     from ..training.testing import is_recognition
     from ..training.trained_checkpoint import mismatch, named
     from ..trust.trunk_source import set_source
@@ -50,8 +50,9 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
     try:
         check_one_class(cfg)
         with step("the model or the hooks cannot be built (model, default_hooks, custom_hooks)"):
-            runner = Runner.from_cfg(cfg)
+            runner = CommandRunner.from_cfg(cfg)
         build_evaluation(runner, "test", args.config)
+        runner.logger.info(evaluation(runner, args.config, args.checkpoint))
         runner.call_hook("before_run")  # EMAHook makes its copy there, and loading a checkpoint asks for it
         if is_folder(args.checkpoint):
             _put_adapter(runner, args.checkpoint, backbone)
@@ -73,7 +74,7 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = config_parser("Test a checkpoint: IoU and accuracy per class and their means, or a classifier's accuracy.")
-    parser.add_argument("checkpoint", help="a .pth file that tools/train.py wrote, or an adapter folder")
+    parser.add_argument("checkpoint", help="a .pth file that a training wrote, or an adapter folder")
     parser.add_argument(
         "--trunk",
         metavar="FILE|pretrained",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os.path as osp
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Optional
 
 from ..errors import InputError
 from ..terminal.ending import command
+from ..terminal.program import program
 from .config_argument import check_data, config_parser, load_config
 
 if TYPE_CHECKING:
@@ -26,17 +28,17 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
     from mmengine.dist import is_main_process
 
     from ..training.build_training import build_training
+    from ..training.closing import closing
     from ..training.dry_run import dry_run
     from ..training.first_process import disconnect
     from ..training.measure import measure_trained
     from ..training.refusals import advise_check
-    from ..training.resume import last_checkpoint
     from ..training.scores import write_scores
 
     cfg = load_config(args)
     _prepare(cfg, args)
     if args.dry_run:
-        dry_run(cfg, args.config)
+        dry_run(cfg, args.config, list(sys.argv[1:] if argv is None else argv))
         return
     runner = build_training(cfg, args.config, ("val", "test") if args.test else ("val",))
     with advise_check(args.config):
@@ -44,10 +46,7 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
     if args.test:
         write_scores(runner, runner.test(), args.test, args.config)
     written = osp.join(runner.work_dir, osp.basename(cfg.filename))  # with --cfg-options in it
-    runner.logger.info(
-        f"Done. Checkpoints and logs: {runner.work_dir}. Next: python tools/test.py "
-        f"{written if args.cfg_options else args.config} {last_checkpoint(runner.work_dir) or 'CHECKPOINT'}"
-    )
+    runner.logger.info(closing(runner, written if args.cfg_options else args.config, not args.test))
     first = is_main_process()
     disconnect(args.launcher)
     if args.importance and first:  # without the other processes, which need not wait for it
@@ -102,7 +101,7 @@ def _prepare(cfg: Config, args: argparse.Namespace) -> None:
         option = "--test would test" if args.test else "--importance would measure"
         raise InputError(
             f"{option} the weights that EMAHook averages, not their average: omit it, and give the checkpoint to "
-            f"tools/{'test' if args.test else 'prune'}.py"
+            f"{program('test' if args.test else 'prune')}"
         )
     if args.test and cfg.get("test_dataloader") is None:
         raise InputError("--test: this config has no test_dataloader to test on")

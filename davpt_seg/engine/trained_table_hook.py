@@ -27,12 +27,13 @@ class TrainedTableHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Log the table and the warnings."""
         model = bare_model(runner)
-        runner.logger.info(trained_table(model))
+        lines = [trained_table(model)]
         for name, part in model.named_children():
             total = sum(p.numel() for p in part.parameters())
             trained = sum(p.numel() for p in part.parameters() if p.requires_grad)
             if total:
-                runner.logger.info(f"  {name}: {trained:,} of {total:,} trained")
+                lines.append(f"  {name}: {trained:,} of {total:,} trained")
+        runner.logger.info("\n".join(lines))
         for problem in unmatched_keys(runner.cfg, [name for name, _ in model.named_parameters()]):
             runner.logger.warning(problem)
 

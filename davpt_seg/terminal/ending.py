@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, Callable, NoReturn, Optional, TypeVar
 
 from ..errors import DIVERGED, DivergedError, InputError
+from ..quiet import known_warnings_hidden
 from .frames import custom_place, last_place
 from .parser import TRACEBACK
 from .program import running_program
@@ -56,7 +57,8 @@ def command(main: Main) -> Main:
     def run(argv: Optional[Sequence[str]] = None, *args: Any, **kwargs: Any) -> Any:
         arguments = list(sys.argv[1:] if argv is None else argv)
         try:
-            return main(arguments, *args, **kwargs)
+            with known_warnings_hidden():
+                return main(arguments, *args, **kwargs)
         except ImportError as error:
             if _lacks_package(error):  # the console command says how to install it
                 raise

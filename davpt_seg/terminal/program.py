@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -33,10 +34,21 @@ def program(name: str) -> str:
     running = Path(sys.argv[0])
     script = running.parent / SCRIPTS.get(name, "")
     if running.name in SCRIPTS.values() and name in SCRIPTS and script.is_file():
-        return f"python {script}"
+        return f"python {shlex.quote(str(script))}"
     return f"{CONSOLE} {name}" if shutil.which(CONSOLE) else f"python -m davpt_seg {name}"
+
+
+def for_help(text: str) -> str:
+    """Put the commands into the examples of a ``--help``: ``{predict}``, ``{check_dataset}``, ..."""
+    names = ("export", *SCRIPTS)
+    return text.format(**{name.replace("-", "_"): program(name).replace("%", "%%") for name in names})
 
 
 def running_program() -> str:
     """Return the name of the command that runs, for messages; as argparse names it."""
     return Path(sys.argv[0]).name
+
+
+def command_line(name: str, *arguments: str) -> str:
+    """Return a command with its arguments as this user can type it; what the shell would divide is quoted."""
+    return " ".join([program(name), *map(shlex.quote, arguments)])

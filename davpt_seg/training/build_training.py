@@ -15,7 +15,9 @@ from ..engine.keyed_random import same_random_state_afterwards
 from ..errors import InputError
 from .classes import check_built_classes, check_classes
 from .refusals import advise_check, step
+from .runner import CommandRunner
 from .start import check_start
+from .summary import experiment
 
 IOU_METRICS = ("mIoU", "mDice", "mFscore")
 
@@ -35,7 +37,7 @@ def build_training(cfg: Config, name: str, splits: Sequence[str] = ("val",)) -> 
         raise InputError(f"{name} has no train_dataloader: there is nothing to train on")
     check_classes(cfg, ("train",))
     with step("the model, the hooks or the log cannot be built (model, default_hooks, custom_hooks, visualizer)"):
-        runner = Runner.from_cfg(cfg)
+        runner = CommandRunner.from_cfg(cfg)
     with step("the training data loader cannot be built (train_dataloader, train_cfg)"):
         runner.train_loop  # noqa: B018  (a property that builds)
     check_built_classes(runner, "train")
@@ -51,6 +53,7 @@ def build_training(cfg: Config, name: str, splits: Sequence[str] = ("val",)) -> 
             runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
     for split in splits:
         build_evaluation(runner, split, name)
+    runner.logger.info(experiment(runner, name))
     return runner
 
 

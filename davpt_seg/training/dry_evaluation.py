@@ -15,6 +15,7 @@ from ..engine.guided import bare_model
 from ..errors import InputError
 from ..quiet import without_notes
 from .refusals import advise_check, step
+from .step_time import Stopwatch
 
 
 def first_batch(loader: DataLoader) -> Any:
@@ -25,8 +26,8 @@ def first_batch(loader: DataLoader) -> Any:
     return loader.collate_fn([loader.dataset[index] for index in indices])
 
 
-def evaluate_batch(runner: Runner, split: str, name: str) -> None:
-    """Read, predict and score one batch of a split; nothing for a config without it or with a custom loop.
+def evaluate_batch(runner: Runner, split: str, name: str) -> float:
+    """Read, predict and score one batch of a split, and return its time; 0 without it or with a custom loop.
 
     A metric that writes files writes those of this batch.
 
@@ -40,7 +41,8 @@ def evaluate_batch(runner: Runner, split: str, name: str) -> None:
     """
     loop = getattr(runner, f"_{split}_loop")
     if not isinstance(loop, (ValLoop, TestLoop)):
-        return
+        return 0.0
+    watch = Stopwatch()
     with step(f"no {split} batch can be read ({split}_dataloader)"), advise_check(name):
         batch = first_batch(loop.dataloader)
     bare_model(runner).eval()
@@ -48,6 +50,7 @@ def evaluate_batch(runner: Runner, split: str, name: str) -> None:
     memory = f"lower {split}_dataloader.batch_size, or predict by windows (model.test_cfg.mode='slide')"
     with step(predicting, memory), torch.no_grad(), autocast(enabled=loop.fp16):
         outputs = getattr(runner.model, f"{split}_step")(batch)
+    seconds = watch.seconds()
     scoring = f"the scores of one {split} batch cannot be computed ({split}_evaluator, {split}_dataloader)"
     with step(scoring), without_notes():
         loop.evaluator.process(data_samples=outputs, data_batch=batch)
@@ -56,6 +59,7 @@ def evaluate_batch(runner: Runner, split: str, name: str) -> None:
     runner.logger.info(f"Scores of one {split} batch before training: {listed or 'none'}")
     if split == "val":
         _check_best(runner, scores)
+    return seconds
 
 
 def _check_best(runner: Runner, scores: Mapping[str, Any]) -> None:

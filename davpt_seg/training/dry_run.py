@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,14 +18,17 @@ from ..engine.guided import bare_model
 from ..errors import InputError, some
 from ..experiments.compose import asks_for_composition, origins
 from ..models import PromptedViTBackbone
+from ..terminal.program import command_line, program
 from .build_training import build_training
 from .dry_evaluation import evaluate_batch, first_batch
 from .refusals import advise_check, step
+from .step_time import StepTime, Stopwatch, estimate
 
 MEMORY = "lower train_dataloader.batch_size, use --amp, or set model.backbone.with_cp=True"
+REPEATED = 20.0  # seconds of a first pass up to which it is repeated: it is slower than later ones
 
 
-def dry_run(cfg: Config, name: str) -> None:
+def dry_run(cfg: Config, name: str, arguments: Sequence[str]) -> None:
     """Go through a training's start, one forward and backward pass, and one batch of validation and of test.
 
     Hooks are built, and only ``MetricLossHook`` is called; prompts that await prototypes of the data keep the values
@@ -34,6 +38,7 @@ def dry_run(cfg: Config, name: str) -> None:
     Args:
         cfg: of the training.
         name: of the config, for messages; words are listed with the origin of each value.
+        arguments: of this command, for the next one.
 
     Raises:
         InputError: a part that cannot be built or run; the message names the part, and where it failed.
@@ -41,19 +46,25 @@ def dry_run(cfg: Config, name: str) -> None:
     runner = build_training(cfg, name, ("val", "test"))
     if asks_for_composition(name):
         runner.logger.info(origins(name))
+    reading = Stopwatch()
     with step("no training batch can be read (train_dataloader)"), advise_check(name):
         batch = first_batch(runner.train_dataloader)
+    read = reading.seconds()
     with step("the starting weights cannot be read (model)"):
         bare_model(runner).init_weights()
-    _learn(runner, batch)
+    learned = _learn(runner, batch)
     runner.logger.info(trained_table(bare_model(runner)))
     _report_memory(runner, runner.train_dataloader)
-    for split in ("val", "test"):
-        if not (split == "test" and _tests_as_it_validates(cfg)):
-            evaluate_batch(runner, split, name)
+    evaluated = {
+        split: evaluate_batch(runner, split, name)
+        for split in ("val", "test")
+        if not (split == "test" and _tests_as_it_validates(cfg))
+    }
+    runner.logger.info(estimate(runner, StepTime(read, learned), evaluated.get("val", 0.0)))
+    words = [each for each in arguments if each != "--dry-run"]
     runner.logger.info(
         "Dry run: data, model, optimizer, one forward and backward pass and one batch of each evaluation are fine; "
-        "omit --dry-run to train."
+        f"nothing was trained. Next: {command_line('train', *words)}"
     )
 
 
@@ -61,8 +72,8 @@ def _tests_as_it_validates(cfg: Config) -> bool:
     return all(cfg.get(f"test_{part}") == cfg.get(f"val_{part}") for part in ("dataloader", "evaluator"))
 
 
-def _learn(runner: Runner, batch: Any) -> None:
-    """Run one forward and one backward pass, and report what got no gradient."""
+def _learn(runner: Runner, batch: Any) -> float:
+    """Run one forward and one backward pass, report what got no gradient, and return the time of a pass."""
     model, wrapper = bare_model(runner), runner.optim_wrapper
     model.train()
     if any(isinstance(hook, DataMeanInitHook) for hook in runner.hooks):
@@ -74,20 +85,25 @@ def _learn(runner: Runner, batch: Any) -> None:
         for hook in hooks:
             hook.before_train(runner)
         context = wrapper if isinstance(wrapper, OptimWrapper) else next(iter(wrapper.values()))
+        watch = Stopwatch()
         with context.optim_context(runner.model):
             data = model.data_preprocessor(batch, True)
-            losses = runner.model(**data, mode="loss") if isinstance(data, dict) else runner.model(*data, mode="loss")
-        loss, terms = model.parse_losses(losses)
+        loss, terms = _losses(runner, context, data)
     listed = {name: float(value.detach()) for name, value in terms.items() if "loss" in name}
     bad = [f"{name} is {value}" for name, value in listed.items() if not math.isfinite(value)]
     if bad:
         raise InputError(
             f"the loss of the first batch is not finite: {some(bad)}. Check the images and masks "
-            "(tools/check_dataset.py CONFIG), the starting weights and the arguments of the losses"
+            f"({program('check-dataset')} CONFIG), the starting weights and the arguments of the losses"
         )
     runner.logger.info("Losses of one batch: %s", ", ".join(f"{name} {value:.4g}" for name, value in listed.items()))
     with step("the backward pass of one training batch fails (model, optim_wrapper)", MEMORY):
         context.backward(context.scale_loss(loss))
+        seconds = watch.seconds()
+        if seconds < REPEATED:
+            watch = Stopwatch()
+            context.backward(context.scale_loss(_losses(runner, context, data)[0]))
+            seconds = watch.seconds()
     for hook in hooks:
         hook.after_train(runner)
     unused = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
@@ -96,6 +112,14 @@ def _learn(runner: Runner, batch: Any) -> None:
             f"{len(unused)} trained parameters got no gradient ({some(unused)}): nothing that the loss reads depends "
             "on them. Several processes would need find_unused_parameters=True"
         )
+    return seconds
+
+
+def _losses(runner: Runner, context: OptimWrapper, data: Any) -> tuple[Any, Any]:
+    """Run one forward pass, and return the sum of the losses and each of them."""
+    with context.optim_context(runner.model):
+        losses = runner.model(**data, mode="loss") if isinstance(data, dict) else runner.model(*data, mode="loss")
+    return bare_model(runner).parse_losses(losses)
 
 
 def _report_memory(runner: Runner, loader: DataLoader) -> None:

@@ -111,7 +111,7 @@ def _read(path: str) -> dict[str, Tensor]:
         raise InputError(f"load_from: file {path!r} cannot be read: {reason}") from error
     state = content.get("state_dict", content) if isinstance(content, Mapping) else None
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise InputError(f"load_from: file {path!r} holds no named tensors; give a checkpoint of tools/train.py")
+        raise InputError(f"load_from: file {path!r} holds no named tensors; give a checkpoint of a training")
     return {current_name(name): value for name, value in state.items()}
 
 

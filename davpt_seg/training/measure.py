@@ -24,6 +24,7 @@ from ..engine.atomic_files import AtomicLocalBackend
 from ..engine.guided import bare_model
 from ..errors import InputError
 from ..experiments.shares import SEGMENTS
+from ..terminal.program import program
 from .resume import last_checkpoint
 
 
@@ -106,7 +107,7 @@ def images_to_measure(cfg: Config, split: str, images: Optional[int], name: str)
         if not held_out:
             raise InputError(
                 f"{name} has no val_dataloader, so no held-out images to measure importance on; take split=choose "
-                "where words are given, or tools/prune.py --split train (training images, not augmented)"
+                f"where words are given, or {program('prune')} --split train (training images, not augmented)"
             )
         _refuse_tested_images(cfg, name)
     loader = copy.deepcopy(held_out or cfg.get("test_dataloader"))  # the latter only for its pipeline
@@ -145,7 +146,7 @@ def _refuse_tested_images(cfg: Config, name: str) -> None:
         raise InputError(
             f"{name} validates on {len(shared)} images that it tests on, for instance {min(shared)}: what is chosen "
             "there is chosen on test images. Give words with split=choose, or a config whose val_dataloader has images "
-            "of its own, or measure on the training images: tools/prune.py --split train"
+            f"of its own, or measure on the training images: {program('prune')} --split train"
         )
 
 

@@ -12,6 +12,7 @@ from PIL import UnidentifiedImageError
 
 from ..errors import DataError, InputError
 from ..terminal.frames import custom_place
+from ..terminal.program import command_line
 
 # What OpenMMLab, torch, timm and OpenCV raise for what they cannot build or run.
 REFUSALS = (
@@ -63,5 +64,5 @@ def advise_check(config: str) -> Iterator[None]:
             raise
         reason = str(error).partition(" <")[0]  # without the address of Pillow's buffer
         raise DataError(
-            f"an image or mask could not be read ({reason}); python tools/check_dataset.py {config} names it"
+            f"an image or mask could not be read ({reason}); {command_line('check-dataset', config)} names it"
         ) from error

@@ -30,7 +30,7 @@ def read_checkpoint(path: str) -> Mapping[str, Any]:
     """
     checkpoint = read(path)
     if not isinstance(checkpoint, Mapping) or not isinstance(checkpoint.get("state_dict"), Mapping):
-        raise InputError(f"checkpoint {path!r} holds no 'state_dict'; give a .pth file that tools/train.py wrote")
+        raise InputError(f"checkpoint {path!r} holds no 'state_dict'; give a .pth file that a training wrote")
     return checkpoint
 
 

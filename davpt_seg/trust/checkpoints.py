@@ -33,7 +33,7 @@ def read(path: str, map_location: Any = "cpu", content: Optional[IO[bytes]] = No
         InputError: no such file, a damaged one, one that holds more than data, or weights that nothing trained.
     """
     if content is None and not osp.isfile(path):
-        raise InputError(f"checkpoint {path!r} does not exist; tools/train.py writes them to its work dir")
+        raise InputError(f"checkpoint {path!r} does not exist; a training writes them to its work dir")
     if content is None and not osp.getsize(path):
         raise InputError(f"checkpoint {path!r} is empty; copy it again")
     source = path if content is None else content
@@ -110,7 +110,7 @@ def _other_weights(path: str) -> str:
     if not path.endswith((".safetensors", ".npz")):
         return ""
     return (
-        "is a file of weights alone, not a checkpoint of tools/train.py; a ViT's belong in "
+        "is a file of weights alone, not a checkpoint of a training; a ViT's belong in "
         f"model.backbone.weights={path} (docs/weights.md)"
     )
 

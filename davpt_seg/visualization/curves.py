@@ -38,7 +38,7 @@ def read_scalars(path: Union[str, Path]) -> Scalars:
         InputError: the file does not exist, a line is no JSON, or there is no training loss.
     """
     if not Path(path).is_file():
-        raise InputError(f"log {str(path)!r} does not exist; tools/train.py writes it into its work dir")
+        raise InputError(f"log {str(path)!r} does not exist; a training writes it into its work dir")
     scalars: dict[str, tuple[list[int], list[float]]] = {}
     now = 0
     for logged in read_rows(path):
