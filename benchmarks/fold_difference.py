@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import copy
 import logging
+from collections.abc import Sequence
+from typing import Optional
 
 import torch
 
 from davpt_seg.core import PromptedViT
+from davpt_seg.terminal.ending import command
+from davpt_seg.terminal.parser import CommandParser
 
 METHODS = {
     "vpt_deep": dict(prompts=dict(num_prompts=10)),
@@ -38,11 +41,12 @@ def difference(trunk: str, method: str, precision: str) -> tuple[float, float]:
     return (folded - maps).abs().max().item(), ((folded - maps).norm() / maps.norm()).item()
 
 
-def main() -> None:
+@command
+def main(argv: Optional[Sequence[str]] = None) -> None:
     """Print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(description=__doc__)
     parser.add_argument("--trunk", default="vit_base_patch16_224")
-    trunk = parser.parse_args().trunk
+    trunk = parser.parse_args(argv).trunk
     logging.disable(logging.WARNING)  # of random weights, which are intended
     for method in METHODS:
         for precision in PRECISIONS:

@@ -38,11 +38,14 @@ from gpu.schedule import SHARES, Schedule
 from gpu.training import quiet
 
 import davpt_seg
+from davpt_seg.errors import InputError
+from davpt_seg.terminal.ending import command
+from davpt_seg.terminal.parser import CommandParser
 
 
 def parse(argv: Optional[Sequence[str]]) -> argparse.Namespace:
     """Read and check the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--smoke", action="store_true", help="tiny form on the CPU, with random data: a test of this")
     parser.add_argument("--minutes", type=float, default=10, help="for all parts together (default: %(default)s)")
     parser.add_argument(
@@ -62,17 +65,17 @@ def parse(argv: Optional[Sequence[str]]) -> argparse.Namespace:
     options.parts = options.parts.split(",")
     unknown = [part for part in options.parts if part not in SHARES]
     if unknown:
-        parser.error(f"--parts {','.join(unknown)}: choose some of {','.join(SHARES)}")
+        raise InputError(f"--parts {','.join(unknown)}: choose some of {','.join(SHARES)}")
     options.parts = [part for part in SHARES if part in options.parts]
     if not options.minutes > 0:
-        parser.error(f"--minutes {options.minutes}: must be above 0")
+        raise InputError(f"--minutes {options.minutes}: must be above 0")
     for name, default in (("weights", WEIGHTS), ("camvid", CAMVID)):
         path = getattr(options, name)
         if path and not path.exists():
-            parser.error(f"--{name} {path}: no such file or folder")
+            raise InputError(f"--{name} {path}: no such file or folder")
         setattr(options, name, path or (default if default.exists() else None))
     if not options.smoke and not torch.cuda.is_available():
-        parser.error("PyTorch finds no CUDA GPU here. --smoke runs everything in its tiny form on the CPU")
+        raise InputError("PyTorch finds no CUDA GPU here. --smoke runs everything in its tiny form on the CPU")
     return options
 
 
@@ -95,6 +98,7 @@ def header(options: argparse.Namespace, sizes: scale.Scale) -> dict[str, Any]:
     return about
 
 
+@command
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run the chosen parts; return the exit code."""
     options = parse(argv)

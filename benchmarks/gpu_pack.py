@@ -20,14 +20,17 @@ from pathlib import Path
 from typing import Optional
 
 from gpu import CAMVID, WEIGHTS
-from gpu.pack import LIMIT, Packed, PackError, fresh, pack_camvid, pack_code, pack_weights, pack_wheels, write_run
+from gpu.pack import LIMIT, Packed, fresh, pack_camvid, pack_code, pack_weights, pack_wheels, write_run
+
+from davpt_seg.terminal.ending import command
+from davpt_seg.terminal.parser import CommandParser
 
 ROOT = Path(__file__).parents[1]
 
 
 def parse(argv: Optional[Sequence[str]]) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path(".gpu"), help="output folder (default: %(default)s)")
     parser.add_argument(
         "--weights",
@@ -44,6 +47,7 @@ def parse(argv: Optional[Sequence[str]]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@command
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Write the folder; return the exit code."""
     options = parse(argv)
@@ -56,15 +60,11 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         "run.sh": lambda: write_run(out),
     }
     size = 0
-    try:
-        fresh(out)
-        for name, pack in parts.items():
-            packed = pack()
-            size += packed.size
-            print(f"{name:8} {packed.size / 1e6:5.1f} MB  {packed.detail}", flush=True)
-    except PackError as error:
-        print(error, file=sys.stderr)
-        return 1
+    fresh(out)
+    for name, pack in parts.items():
+        packed = pack()
+        size += packed.size
+        print(f"{name:8} {packed.size / 1e6:5.1f} MB  {packed.detail}", flush=True)
     print(f"{out}: {size / 1e6:.1f} MB. On the GPU machine: bash {out}/run.sh")
     if size >= LIMIT:
         print(f"That is not below {LIMIT / 1e6:.0f} MB; lower --quality", file=sys.stderr)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from torch import Tensor
 
 from davpt_seg.core import PromptedViT
 from davpt_seg.errors import InputError
+from davpt_seg.terminal.ending import command
+from davpt_seg.terminal.parser import CommandParser
 
 KINDS: dict[str, dict[str, Any]] = {
     "float32": {},
@@ -43,15 +45,16 @@ def measured(model: PromptedViT, images: Tensor) -> tuple[float, Tensor, Tensor]
     return size / 1e6, found.detach(), torch.cat([gradient.flatten() for gradient in gradients])
 
 
-def main() -> None:
+@command
+def main(argv: Optional[Sequence[str]] = None) -> None:
     """Print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(description=__doc__)
     parser.add_argument("images", type=Path, help="folder of images")
     parser.add_argument("--model", default="vit_small_patch14_dinov2.lvd142m")
     parser.add_argument("--weights", required=True)
     parser.add_argument("--number", type=int, default=4, help="images")
     parser.add_argument("--side", type=int, default=224, help="side of the images, in pixels")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     images = batch(args.images, args.number, args.side)
     print("| trunk | frozen, MB | difference of the last map | cosine of the prompts' gradients |\n|---|---|---|---|")
     for name, arguments in KINDS.items():

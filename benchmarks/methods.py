@@ -49,7 +49,8 @@ from rich.progress import track
 from torch import Tensor
 
 from davpt_seg.core import PromptedViT
-from davpt_seg.errors import InputError
+from davpt_seg.terminal.ending import command
+from davpt_seg.terminal.parser import CommandParser
 
 
 def infer(model: PromptedViT, images: Tensor, options: argparse.Namespace) -> None:
@@ -105,9 +106,10 @@ def measure(methods: Sequence[str], options: argparse.Namespace) -> dict[str, An
     return results
 
 
+@command
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Measure, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trunk", default="vit_base_patch16_224", help="a timm ViT with a class token")
     parser.add_argument("--methods", nargs="+", default=METHODS, metavar="METHOD", help="values of method=...")
     parser.add_argument("--figure", type=Path, help="file for a figure of the ratios")
@@ -119,11 +121,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     else:
         on_cpu = options.device.type == "cpu"
         memory = "held for backward and by AdamW" if on_cpu else "peak of a step"
-        try:
-            with measuring(options.threads):
-                results = measure(options.methods, options)
-        except InputError as error:
-            parser.error(str(error))
+        with measuring(options.threads):
+            results = measure(options.methods, options)
         measured = dict(header=header(options.trunk, options), memory=memory, methods=results)
     print(f"{measured['header']}\n\n{table(measured)}")
     if options.json:

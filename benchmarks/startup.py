@@ -15,6 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Optional
 
+from davpt_seg.errors import InputError
+from davpt_seg.terminal.ending import command
+from davpt_seg.terminal.parser import CommandParser
+
 ROOT = Path(__file__).resolve().parents[1]
 HELPED = ("train", "test", "predict", "check-dataset", "count", "prune")
 PLAN = ("ablations/blocks", "--setting", "camvid")
@@ -76,17 +80,18 @@ def measure(label: str, arguments: Sequence[str], environment: dict[str, str], r
     return Measured(label, seconds, status)
 
 
+@command
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Print the table as Markdown."""
-    parser = argparse.ArgumentParser(description=HELP, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = CommandParser(description=HELP, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkout", type=Path, default=ROOT, metavar="DIR", help="checkout of davpt_seg to measure")
     parser.add_argument("--runs", type=int, default=5, metavar="N", help="runs of each command; default: %(default)s")
     parser.add_argument("--only", default="", metavar="TEXT", help="only commands whose label contains this")
     args = parser.parse_args(argv)
     if args.runs < 1:
-        parser.error(f"--runs must be 1 or more, got {args.runs}")
+        raise InputError(f"--runs must be 1 or more, got {args.runs}")
     if not (args.checkout / "davpt_seg" / "__init__.py").is_file():
-        parser.error(f"--checkout {args.checkout}: there is no davpt_seg in it")
+        raise InputError(f"--checkout {args.checkout}: there is no davpt_seg in it")
     clustering = dict(iter=0, epoch=0, seconds=0.1, moved=0, num_prompts=1, prompt_of_class=[0, 0], classes=["a", "b"])
     print(f"CPU seconds, median of {args.runs} runs (smallest to largest); Python {platform.python_version()}.\n")
     print("| command | CPU seconds |\n|---|---|", flush=True)

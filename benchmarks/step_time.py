@@ -51,6 +51,8 @@ from torch import Tensor
 
 from davpt_seg.core import GuidedRecord, PromptedViT
 from davpt_seg.core.prompts.zero_start import STARTS
+from davpt_seg.terminal.ending import command
+from davpt_seg.terminal.parser import CommandParser
 
 ARMS = ("floor", "ours", "concatenated", *STARTS)
 
@@ -151,9 +153,10 @@ def table(results: dict[str, dict[str, Any]], memory: str) -> str:
     return "\n".join(lines)
 
 
+@command
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Print one table for each number of prompts."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--num-prompts", type=int, nargs="+", default=[20, 100], help="prompts in every block")
     parser.add_argument("--model", default="vit_base_patch16_224", help="a timm ViT with a class token")
     parser.add_argument("--arms", nargs="+", default=ARMS, choices=ARMS, help="default: all")

@@ -32,6 +32,8 @@ from torch import Tensor
 
 from davpt_seg.core import PromptedViT
 from davpt_seg.core.task_bank import TaskBank
+from davpt_seg.terminal.ending import command
+from davpt_seg.terminal.parser import CommandParser
 
 ARGUMENTS: dict[str, Any] = {
     "davpt": lambda n: dict(prompts=dict(num_prompts=n)),
@@ -146,9 +148,10 @@ def tables(found: dict[str, Any], options: argparse.Namespace) -> str:
     return "\n".join([*lines, "", f"RSS at the end: {found['peak']:.0f} MiB"])
 
 
+@command
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", type=int, nargs="+", default=[1, 10, 100, 1000], help="numbers, rising")
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32], help="of mixed batches")
     parser.add_argument("--num-prompts", type=int, default=20, help="in every block (default: %(default)s)")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Callable, NamedTuple, Optional
+from typing import Callable, NamedTuple, NoReturn, Optional
 
 from . import __version__
 from .errors import nearest
+from .terminal.ending import command
 
 
 class Command(NamedTuple):
@@ -73,17 +74,24 @@ def main(argv: Optional[Sequence[str]] = None) -> Optional[int]:
         SystemExit: the command is missing or unknown, ended with an error, or needs a package that is not installed.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
+    if not arguments:
+        _refuse(f"a command is missing: {', '.join(COMMANDS)}")
+    if arguments[0] in ("-h", "--help", "help"):
         print(_help(), end="")
-        raise SystemExit(0 if arguments else 2)
+        raise SystemExit(0)
     if arguments[0] == "--version":
         print(f"davpt-seg {__version__}")
         return 0
     name, *rest = arguments
     if name not in COMMANDS:
-        raise SystemExit(f"davpt-seg: {name!r} is not a command; {nearest(name, COMMANDS)}")
+        _refuse(f"{name!r} is not a command; {nearest(name, COMMANDS)}")
     sys.argv[0] = f"davpt-seg {name}"  # what argparse calls the program in usage and errors
     return run(name, rest)
+
+
+def _refuse(message: str) -> NoReturn:
+    print(f"davpt-seg: error: {message}. 'davpt-seg --help' has examples", file=sys.stderr)
+    raise SystemExit(2)
 
 
 def run(name: str, arguments: Optional[Sequence[str]] = None) -> Optional[int]:
@@ -93,7 +101,7 @@ def run(name: str, arguments: Optional[Sequence[str]] = None) -> Optional[int]:
         SystemExit: the command ended with an error, or needs a package that is not installed.
     """
     try:
-        return load(COMMANDS[name])(arguments)
+        return command(lambda argv: load(COMMANDS[name])(argv))(arguments)  # errors of the import, too
     except ImportError as error:
         package = needed(error)
         if package is None:

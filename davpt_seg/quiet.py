@@ -91,10 +91,10 @@ class TerminalFilter(logging.Filter):
 
 
 @contextmanager
-def without_notes() -> Iterator[None]:
-    """Drop log records up to the level INFO; warnings and errors pass."""
+def without_notes(level: int = logging.INFO) -> Iterator[None]:
+    """Drop log records up to a level; by default, warnings and errors pass."""
     before = logging.root.manager.disable
-    _disable(logging.INFO)
+    _disable(level)
     try:
         yield
     finally:

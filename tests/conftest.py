@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import shlex
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +16,7 @@ from mmengine.runner import runner
 from davpt_seg.compat import format_assignments_once
 
 from .checkpoints import Trained, tiny_trained, without_trunk
+from .forked import forked
 from .scenes import write_camvid
 
 torch.set_num_threads(1)  # the machine is small and tests' tensors are tiny
@@ -88,21 +86,5 @@ def slim(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Trained:
 @pytest.fixture(scope="session")
 def forked_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A program like ``sys.executable`` that has imported everything: see forked.py."""
-    if not hasattr(os, "pidfd_open"):  # of Linux
-        yield sys.executable
-        return
-    folder, file = tmp_path_factory.mktemp("forked"), Path(__file__).with_name("forked.py")
-    address, program = str(folder / "socket"), folder / "python"
-    program.write_text(
-        f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -S -E {file} ask {shlex.quote(address)} "$0" "$@"\n'
-    )
-    program.chmod(0o755)
-    with subprocess.Popen(
-        [sys.executable, "-W", "ignore", str(file), "serve", address],
-        cwd=file.parents[1],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as server:
-        assert server.stdout is not None and server.stdout.readline() == "ready\n"
-        yield str(program)
+    with forked(tmp_path_factory.mktemp("forked")) as program:
+        yield program

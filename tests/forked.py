@@ -12,6 +12,12 @@ import os
 import signal
 import socket
 import sys
+from contextlib import contextmanager
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing and pathlib take as long to import as a client does all in all
+    from collections.abc import Iterator
+    from pathlib import Path
 
 IMPORTED = (
     *(f"davpt_seg.commands.{name}" for name in ("prune", "test", "train")),
@@ -26,10 +32,14 @@ def serve(address: str) -> None:
     """Import everything, and start a fork for each request, until standard input is closed."""
     import gc
     import select
+    import warnings
     from importlib import import_module
 
     for name in IMPORTED:
         import_module(name)
+    warnings.filters.remove(("ignore", None, Warning, None, 0))  # -W ignore, of the server alone
+    warnings._filters_mutated()  # type: ignore[attr-defined]
+    sys.warnoptions.clear()
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -144,6 +154,31 @@ def ask(address: str, program: str, arguments: list[str]) -> None:
         signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     sys.exit(status)
+
+
+@contextmanager
+def forked(folder: Path) -> Iterator[str]:
+    """Start a server in a folder, and return the path of the program whose processes are its forks."""
+    import shlex
+    import subprocess
+
+    if not hasattr(os, "pidfd_open"):  # of Linux
+        yield sys.executable
+        return
+    address, program = str(folder / "socket"), folder / "python"
+    program.write_text(
+        f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -S -E {__file__} ask {shlex.quote(address)} "$0" "$@"\n'
+    )
+    program.chmod(0o755)
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", __file__, "serve", address],
+        cwd=os.path.dirname(os.path.dirname(__file__)),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stdout is not None and server.stdout.readline() == "ready\n"
+        yield str(program)
 
 
 if __name__ == "__main__":

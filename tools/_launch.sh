@@ -29,8 +29,8 @@ by_torchrun() {
         rendezvous=(--nnodes="$nnodes" --node-rank="${NODE_RANK:-0}"
             --master-addr="${MASTER_ADDR:-127.0.0.1}" --master-port="${PORT:-29500}")
     fi
-    # torchrun as a module: of the same Python as the training, whatever else is on the path
-    exec "$python" -m torch.distributed.run "${rendezvous[@]}" --nproc-per-node="$processes" "$@" --launcher pytorch
+    # torchrun as a module: of the same Python as the training, whatever else is on the path; it prints one error for all
+    exec "$python" -m davpt_seg.runs.torchrun "${rendezvous[@]}" --nproc-per-node="$processes" "$@" --launcher pytorch
 }
 
 # by_srun PARTITION JOB_NAME SCRIPT ARGUMENT...: start GPUS tasks, GPUS_PER_NODE on each node, and wait for them.

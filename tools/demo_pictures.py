@@ -21,6 +21,7 @@ from rich.progress import track
 from davpt_seg.apis import load_trained
 from davpt_seg.commands.config_argument import check_data, read_config
 from davpt_seg.core import PromptedViT
+from davpt_seg.errors import InputError
 from davpt_seg.experiments.option_values import OptionsAction
 from davpt_seg.terminal.ending import command
 from davpt_seg.terminal.parser import CommandParser
@@ -56,7 +57,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, metavar="KEY=VALUE", help="as in training")
     args = parser.parse_args(argv)
     if args.images < 1:
-        parser.error("--images must be at least 1")
+        raise InputError("--images must be at least 1")
 
     cfg = read_config(args.config, args.cfg_options)
     check_data(cfg, ("val",))
@@ -85,13 +86,12 @@ def load_model(cfg: Config, checkpoint: str) -> tuple[BaseModel, PromptedViT]:
     """Build a config's model with a checkpoint, strictly, in eval mode; return it and its prompted ViT.
 
     Raises:
-        InputError: the file is no checkpoint, or belongs to another config.
-        SystemExit: there is no prompted ViT with prompts.
+        InputError: the file is no checkpoint or belongs to another config, or the config has no ViT with prompts.
     """
     model = load_trained(cfg, checkpoint)
     found = [m for m in model.modules() if isinstance(m, PromptedViT) and m.prompts and any(m.prompts.counts)]
     if not found:
-        raise SystemExit(f"{cfg.filename}: no backbone dict(type='PromptedViT', prompts=dict(...)), so nothing to draw")
+        raise InputError(f"{cfg.filename}: no backbone dict(type='PromptedViT', prompts=dict(...)), so nothing to draw")
     return model.to(get_device()), found[0]
 
 

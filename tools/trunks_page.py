@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
@@ -17,6 +17,8 @@ from timm.data import constants
 
 from davpt_seg.core.blocks.refused import MODULES, refusal, refused_by_name
 from davpt_seg.core.trunk import always
+from davpt_seg.terminal.ending import command
+from davpt_seg.terminal.parser import CommandParser
 
 PAGE = Path(__file__).parents[1] / "docs" / "trunks.md"
 BEGIN, END = "<!-- written by tools/trunks_page.py -->\n", "<!-- end -->\n"
@@ -162,11 +164,12 @@ def with_table(text: str, content: str) -> str:
     return f"{before}{BEGIN}{content}{END}{rest.partition(END)[2]}"
 
 
-def main() -> None:
+@command
+def main(argv: Optional[Sequence[str]] = None) -> None:
     """Write or print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--print", action="store_true", help="print the table, and write nothing")
-    if parser.parse_args().print:
+    if parser.parse_args(argv).print:
         print(table(), end="")
     else:
         PAGE.write_text(with_table(PAGE.read_text(), table()))

@@ -15,6 +15,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from davpt_seg.errors import InputError
+
 LIMIT = 60_000_000  # bytes
 MARK = "packed_by_davpt_seg"  # a file by which such a folder is known
 CODE = ("davpt_seg", "configs", "benchmarks/gpu")
@@ -57,7 +59,7 @@ exec "$python" "$here/code/benchmarks/gpu_check.py" "${{given[@]}}" "$@"
 """
 
 
-class PackError(Exception):
+class PackError(InputError):
     """Error for files that cannot be packed; the message contains advice."""
 
 

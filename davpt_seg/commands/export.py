@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
 
-from ..core.adapter_folder.places import is_folder
+from ..core.adapter_folder.places import check_adapter_folder, is_folder
 from ..errors import InputError
 from ..terminal.ending import command
 from ..terminal.parser import CommandParser
@@ -171,6 +171,7 @@ def _check(args: argparse.Namespace, wanted: Sequence[tuple[Output, Path]]) -> N
     of_adapters = [option for option in OF_ADAPTERS if getattr(args, option)]
     if of_adapters and not args.out:
         raise InputError(f"--{of_adapters[0].replace('_', '-')} needs --out DIR")
+    check_adapter_folder(args.checkpoint)
     if args.out and is_folder(args.checkpoint):
         raise InputError(f"{args.checkpoint} is an adapter folder already, so --out has nothing to do; omit it")
     for output, path in wanted:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Optional, Protocol
 
 from ..core.adapter_folder.places import is_folder
 from ..errors import InputError
+from ..experiments.catalog import CONFIGS
 from ..terminal.ending import command
 from ..terminal.parser import CommandParser
 from ..terminal.program import for_help
@@ -34,8 +35,7 @@ Examples:
   {predict} configs/davpt/linear_vits14_camvid.py epoch_15.pth street.jpg --show
   {predict} epoch_15.pth photos/ 'more/**/*.png' --out predictions --tta
   {predict} photo.jpg --adapter street/ --adapter crops/ --trunk vit.safetensors"""
-
-CONFIGS = (".py", ".json", ".yaml", ".yml")  # endings that MMEngine reads
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
 @command
@@ -54,6 +54,9 @@ def main_predict(argv: Optional[Sequence[str]] = None) -> None:
     given = list(args.given)
     args.config = given.pop(0) if not args.adapter and _is_config(given[0]) else None
     args.checkpoint = None if args.adapter or not given else given.pop(0)
+    if args.checkpoint and Path(args.checkpoint).suffix.lower() in IMAGES:
+        last = next((each for each in given if each.endswith(".pth") or is_folder(each)), "CHECKPOINT")
+        raise InputError(f"{args.checkpoint!r} is an image, in the place of CHECKPOINT: {last} {args.checkpoint}")
     if not given:
         raise InputError(
             f"no IMAGE is given after {args.checkpoint or args.config!r}: [CONFIG] CHECKPOINT IMAGE..., or IMAGE... "

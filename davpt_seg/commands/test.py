@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-from ..core.adapter_folder.places import is_folder
+from ..core.adapter_folder.places import check_adapter_folder, is_folder
 from ..errors import InputError, some
 from ..terminal.ending import command
 from .config_argument import check_data, config_parser, load_config
@@ -28,7 +28,9 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
         SystemExit: 2 for wrong input, reported before the test starts.
     """
     args = _parser().parse_args(argv)
+    from ..training.batches import check_loaders
     from ..training.build_training import build_evaluation
+    from ..training.check_model import check_model
     from ..training.classes import check_one_class, check_order
     from ..training.first_process import disconnect
     from ..training.refusals import advise_check, step
@@ -36,7 +38,7 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
     from ..training.scores import draw_matrix, write_scores
     from ..training.summary import evaluation
     from ..training.testing import is_recognition
-    from ..training.trained_checkpoint import mismatch, named
+    from ..training.trained_checkpoint import GIVE_TRAINED, mismatch, named
     from ..trust.trunk_source import set_source
 
     cfg = load_config(args)
@@ -44,8 +46,11 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
     if args.trunk:
         set_source(backbone, args.trunk)
     _change_test(cfg, args)
+    check_adapter_folder(args.checkpoint)
     # Before the model is built; it is read again, with the hooks' part in it.
     trained = {} if is_folder(args.checkpoint) else _meta(cfg, args.checkpoint)
+    check_loaders(cfg)
+    check_model(cfg)
     check_data(cfg, ("test",), args.launcher)
     try:
         check_one_class(cfg)
@@ -61,7 +66,8 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
             with named(args.checkpoint):
                 runner.load_checkpoint(args.checkpoint, strict=True)  # MMEngine's own load_from forgives missing keys
     except RuntimeError as error:
-        raise InputError(mismatch(error, args.checkpoint, f"{args.config} with these --cfg-options")) from error
+        config = f"{args.config} with these --cfg-options" if args.cfg_options else args.config
+        raise InputError(f"{mismatch(error, args.checkpoint, config)}. {GIVE_TRAINED}") from error
     with advise_check(args.config):
         metrics = runner.test()
     if is_recognition(cfg):

@@ -12,7 +12,7 @@ import timm
 import torch
 from torch import nn
 
-from ..errors import InputError, some
+from ..errors import InputError, nearest, some
 from .arguments import check_values
 from .blocks import Trunk
 from .blocks.refused import refusal, refused_by_name, timm_module, wrong_heads
@@ -38,6 +38,7 @@ RESERVED = {
 }
 #: Far above any ViT (the largest have 22 billion parameters in 48 blocks), and far below what would not end or fit.
 MOST_PARAMETERS, MOST_BLOCKS = 10**11, 1000
+LISTED = "names are in timm.list_models('vit_*')"
 #: What timm's constructors raise where an argument does not fit.
 WRONG_FOR_TIMM = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
@@ -174,9 +175,17 @@ def _plan(model_name: str, items: tuple[tuple[str, Any], ...], shown: str = "") 
             kwargs = {name: value for name, value in timm_kwargs.items() if name != "device"}
             plan: Any = timm.create_model(model_name, pretrained=False, **always(model_name), **kwargs)
     except WRONG_FOR_TIMM as error:
+        known = timm.list_models()
+        if ":" not in model_name and model_name.partition(".")[0] not in known:
+            raise InputError(
+                f"model_name {model_name!r} is unknown to timm; {nearest(model_name, known, LISTED)}"
+            ) from error
+        reason = str(error).partition("\n")[0]
+        if any(name in reason for name in ALWAYS):  # arguments that only its Vision Transformers take
+            reason = "it is another kind of model"
         raise InputError(
             f"model_name {model_name!r} gives no plain timm Vision Transformer with timm_kwargs {timm_kwargs}: "
-            f"{str(error).partition(chr(10))[0]}. timm.list_models('vit_*') lists names"
+            f"{reason}; {LISTED}"
         ) from error
     except OSError as error:  # of names with "hf-hub:" or "local-dir:"
         raise InputError(

@@ -10,9 +10,11 @@ import re
 from pathlib import Path
 from typing import Union
 
-from ..errors import InputError, nearest
+from ..errors import InputError, near_names, nearest
 
 PACKAGE = Path(__file__).resolve().parents[1]
+CONFIGS = (".py", ".json", ".yaml", ".yml")  # endings that MMEngine reads
+CHECKPOINTS = (".pth", ".pt", ".ckpt", ".safetensors", ".npz", ".bin")
 LISTING = "'davpt-seg configs' lists those of this package"
 # Files of CamVid in 400 iterations: their parts have other names than the file, and values that the words' rows lack.
 CAMVID_400I = "head=linear,trunk=vits14_slide112,data=camvid_crop112,schedule=adamw_400i"
@@ -62,6 +64,8 @@ def find_config(path_or_name: Union[str, Path]) -> str:
         InputError: it is neither; the message has the words that compose it, or near names.
     """
     given = Path(path_or_name)
+    if what := no_config(given):
+        raise InputError(f"config {str(path_or_name)!r} {what}")
     if given.is_file():
         return str(given)
     name = given.as_posix().removeprefix("configs/").removesuffix(".py")
@@ -69,8 +73,30 @@ def find_config(path_or_name: Union[str, Path]) -> str:
     if name in config_names():
         return str(packaged)
     words = words_for(name)
-    advice = f"these words compose it: {words}" if words else nearest(name, config_names(), LISTING)
+    beside = [str(given.with_name(path.name)) for path in given.parent.glob("*.py")] if given.suffix == ".py" else []
+    if words:
+        advice = f"these words compose it: {words}"
+    elif near_names(str(given), beside):
+        advice = nearest(str(given), beside, LISTING)
+    else:
+        advice = nearest(name, config_names(), LISTING)
     raise InputError(f"config {str(path_or_name)!r} does not exist; {advice}")
+
+
+def no_config(path: Path) -> str:
+    """Describe what a user gave in the place of a config: a checkpoint, a folder or another file; or return nothing."""
+    if path.is_dir():
+        configs = sorted(str(each) for each in path.glob("*.py"))
+        inside = f"give its config, {' or '.join(configs[:3])}" if configs else LISTING
+        return f"is a folder; {inside}"
+    if path.suffix in CHECKPOINTS:
+        return (
+            "is a checkpoint, and the config comes first: CONFIG CHECKPOINT. A training resumes from it by CONFIG "
+            f"--resume {path}, and starts from its weights by CONFIG --cfg-options load_from={path}"
+        )
+    if path.is_file() and path.suffix not in CONFIGS:
+        return f"must be a file that ends in {', '.join(CONFIGS)}, a name or words; {LISTING}"
+    return ""
 
 
 def words_for(name: str) -> str:

@@ -85,7 +85,10 @@ def config_of(named: Union[str, os.PathLike[str]]) -> Config:
         gone = osp.relpath(error.filename, config_root()) if isinstance(error, OSError) and error.filename else ""
         words = words_for(gone.removesuffix(".py"))
         advice = f"; 'davpt-seg train {words} --print-config' prints what that file was" if words else ""
-        raise InputError(f"config {named!r} cannot be read: {type(error).__name__}: {error}{advice}") from error
+        reason = str(error).strip().partition("\n")[0]
+        if isinstance(error, ImportError):  # MMEngine's has the complete search path
+            advice = ". A module of custom_imports is found in the current folder, or on PYTHONPATH"
+        raise InputError(f"config {named!r} cannot be read: {type(error).__name__}: {reason}{advice}") from error
 
 
 def origins(words: str) -> str:

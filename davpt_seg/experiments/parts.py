@@ -30,6 +30,8 @@ NEEDED = dict(  # keys that a user's file must have
     schedule="optim_wrapper.optimizer",
 )
 
+OF_IMAGES = "classifier_"  # beginning of the models' names for image classification
+
 _known_parts: ContextVar[Optional[dict[tuple[str, str], dict[str, Any]]]] = ContextVar("known_parts", default=None)
 
 
@@ -126,6 +128,14 @@ def merged_parts(model: str, data: dict[str, Any], schedule: str, method: str, r
 def _of_ours(folder: Path, name: str) -> Path:
     known = _known(folder)
     if name not in known:
+        trunk = next(
+            (each for each in known if each.startswith(OF_IMAGES) and name.endswith(each[len(OF_IMAGES) - 1 :])), ""
+        )
+        if trunk:
+            raise InputError(
+                f"trunk={trunk[len(OF_IMAGES) :]} is for image classification: add data=vtab/NAME or data=fgvc/NAME, or "
+                "take a trunk of segmentation, such as trunk=vitb"
+            )
         raise InputError(f"there is no {name!r} in {folder}; {nearest(name, known)}")
     return folder / f"{name}.py"
 

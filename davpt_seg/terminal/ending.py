@@ -16,6 +16,7 @@ from ..errors import DIVERGED, DivergedError, InputError
 from ..quiet import known_warnings_hidden
 from .frames import custom_place, last_place
 from .parser import TRACEBACK
+from .processes import leave_message
 from .program import running_program
 
 CRASHED, WRONG, INTERRUPTED = 1, 2, 130
@@ -81,6 +82,8 @@ def _end(error: BaseException, shows_traceback: bool) -> NoReturn:
     elif status == CRASHED:
         text += f". Traceback: {files[0]}" if files else f". {TRACEBACK} prints the traceback"
     sys.stdout.flush()
+    if status != INTERRUPTED and leave_message(text):
+        raise SystemExit(status) from None
     print(text if status == INTERRUPTED else f"{running_program()}: error: {text}", file=sys.stderr)
     raise SystemExit(status) from None
 
@@ -102,7 +105,11 @@ def _paragraph(error: BaseException) -> tuple[int, str]:
 
 
 def _reason(error: BaseException) -> str:
-    return " ".join(_of_worker(str(error)).split()) or "no message"
+    text = str(error)
+    if isinstance(error, KeyError) and len(error.args) == 1 and " " in str(error.args[0]):
+        text = str(error.args[0])  # a sentence, of which str(error) is the repr
+    frames = traceback.extract_tb(error.__traceback__)
+    return " ".join(_of_worker(text).split()) or f"no message, at {frames[-1].line if frames else 'an unknown line'!r}"
 
 
 def _of_worker(text: str) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sysconfig
 import traceback
+from pathlib import Path
 from types import FrameType
 from typing import Optional
 
 OURS = ("davpt_seg", "mmengine", "mmcv", "mmseg", "mmpretrain", "mmdet")  # often installed outside of the rest
+IN_TEXT = re.compile(r'File "(.+?)", line (\d+)')
 INSTALLED = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
@@ -22,8 +25,20 @@ def custom_place(error: Optional[BaseException]) -> str:
         for frame, line in traceback.walk_tb(error.__traceback__):
             if _is_custom(frame):
                 place = f"{frame.f_code.co_filename}:{line}"
+        place = place or _place_in_worker(str(error))
         error = error.__cause__ or error.__context__
     return place
+
+
+def _place_in_worker(text: str) -> str:
+    """Return the last place in a custom file of a traceback as text, which torch passes on from a data worker."""
+    found = IN_TEXT.findall(text) if "in DataLoader worker process" in text else []
+    custom = [f"{file}:{line}" for file, line in found if not file.startswith(("<", *INSTALLED)) and not _is_ours(file)]
+    return custom[-1] if custom else ""
+
+
+def _is_ours(file: str) -> bool:
+    return any(part in OURS for part in Path(file).parts)
 
 
 def last_place(error: BaseException) -> str:

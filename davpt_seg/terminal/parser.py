@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn, Optional
 
 from ..errors import nearest
+from .elsewhere import replacement
+from .processes import leave_message
 
 TRACEBACK = "--traceback"
 
@@ -30,12 +32,22 @@ class CommandParser(argparse.ArgumentParser):
     def refuse(self, unknown: Sequence[str]) -> NoReturn:
         """End with an error about arguments that this command does not have."""
         first = next((each for each in unknown if each.startswith("-")), "").partition("=")[0]
-        advice = f": {nearest(first, list(self._options()))}" if first else ""
-        self.error(f"unrecognized arguments: {' '.join(unknown)}{advice}")
+        options = list(self._options())
+        if first:
+            advice = replacement(first, options) or nearest(first, options)
+        elif all("=" in each for each in unknown) and "--cfg-options" in options:
+            advice = "words are joined by commas, without blanks, and keys of the config follow --cfg-options"
+        else:
+            advice = "it takes no further ones"
+        self.error(f"unrecognized arguments: {' '.join(unknown)}: {advice}")
 
     def error(self, message: str) -> NoReturn:
         """Print an error about the command line, and end with status 2."""
-        self.exit(2, f"{self.prog}: error: {message}\n'{self.prog} --help' lists the arguments.\n")
+        end = "" if message.endswith(("?", ".")) else "."
+        text = f"{message}{end} '{self.prog} --help' lists the arguments"
+        if leave_message(text):
+            self.exit(2)
+        self.exit(2, f"{self.prog}: error: {text}\n")
 
     def _options(self) -> Iterator[str]:
         for action in self._actions:

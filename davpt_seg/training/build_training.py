@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import get_world_size
@@ -12,7 +13,10 @@ from torch.utils.data import IterableDataset
 
 from ..compat import frozen_parameters_counted
 from ..engine.keyed_random import same_random_state_afterwards
+from ..engine.segmentation_report import SegmentationReport
 from ..errors import InputError
+from ..models import PromptedViTBackbone
+from .batches import check_smallest_batch
 from .classes import check_built_classes, check_classes
 from .refusals import advise_check, step
 from .runner import CommandRunner
@@ -41,12 +45,15 @@ def build_training(cfg: Config, name: str, splits: Sequence[str] = ("val",)) -> 
     with step("the training data loader cannot be built (train_dataloader, train_cfg)"):
         runner.train_loop  # noqa: B018  (a property that builds)
     check_built_classes(runner, "train")
+    check_smallest_batch(runner)
     _check_intervals(runner)
     kind = (cfg.optim_wrapper.get("optimizer") or {}).get("type")
     with step(f"the optimizer {kind} cannot be built (optim_wrapper)"), frozen_parameters_counted():
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
         runner.scale_lr(runner.optim_wrapper, runner.auto_scale_lr)
         runner.auto_scale_lr = None  # or Runner.train would scale the rate again
+    with step("the weights of the ViT cannot be read (model.backbone.weights)"):
+        read_vit(runner)
     check_start(runner)
     if runner.param_schedulers is not None:
         with step("the schedule of the rate cannot be built (param_scheduler)"):
@@ -76,7 +83,9 @@ def build_evaluation(runner: Runner, split: str, name: str) -> None:
         loop = getattr(runner, f"{split}_loop")
         dataset = getattr(getattr(loop, "dataloader", None), "dataset", None)  # a custom loop may have several
         if dataset is not None and not isinstance(dataset, IterableDataset):
-            dataset[0]
+            item = dataset[0]
+            for metric in getattr(loop.evaluator, "metrics", ()):
+                _check_metric(metric, item, split)
     check_built_classes(runner, split)
     for metric in getattr(getattr(loop, "evaluator", None), "metrics", ()):
         if _several_machines() and getattr(metric, "collect_device", None) == "cpu":  # by files of the current folder
@@ -87,6 +96,28 @@ def build_evaluation(runner: Runner, split: str, name: str) -> None:
             raise InputError(
                 f"{split}_evaluator: iou_metrics {unknown} is not known; IoUMetric has {', '.join(IOU_METRICS)}"
             )
+
+
+def _check_metric(metric: Any, item: Any, split: str) -> None:
+    sample = item.get("data_samples") if isinstance(item, Mapping) else None
+    if isinstance(metric, SegmentationReport) and sample is not None and "gt_sem_seg" not in sample:
+        raise InputError(
+            "--json and --confusion-matrix compare predictions with masks, and the test's pipeline loads none: add "
+            "dict(type='LoadLabelMap') to test_dataloader.dataset.pipeline, or omit the options"
+        )
+    if getattr(metric, "format_only", False) and getattr(metric, "output_dir", "") is None:
+        raise InputError(f"{split}_evaluator.format_only=True writes predictions: set {split}_evaluator.output_dir=DIR")
+
+
+def read_vit(runner: Runner) -> None:
+    """Read the weights of the model's ViTs, which ``Runner.train`` would do later; it skips what was read.
+
+    Raises:
+        InputError: weights that do not fit.
+    """
+    for module in runner.model.modules():
+        if isinstance(module, PromptedViTBackbone):
+            module.init_weights()
 
 
 def _several_machines() -> bool:

@@ -64,11 +64,11 @@ def build_on_meta(cfg: Config, backbone: Optional[Mapping[str, Any]] = None) -> 
         cfg: see :func:`build_model`.
         backbone: see there.
     """
-    with torch.device("meta"), _WithoutValues():
+    with torch.device("meta"), WithoutValues():
         return build_model(cfg, backbone)
 
 
-class _WithoutValues(TorchFunctionMode):
+class WithoutValues(TorchFunctionMode):
     """Skips two steps of ``trunc_normal_`` for tensors on the meta device, which have no values to change.
 
     PyTorch runs both in Python there, which takes a third of the time to build a ViT.

@@ -13,6 +13,7 @@ from PIL import UnidentifiedImageError
 from ..errors import DataError, InputError
 from ..terminal.frames import custom_place
 from ..terminal.program import command_line
+from .registered import plain_words
 
 # What OpenMMLab, torch, timm and OpenCV raise for what they cannot build or run.
 REFUSALS = (
@@ -43,6 +44,8 @@ def step(what: str, memory: str = "lower train_dataloader.batch_size") -> Iterat
     except REFUSALS as error:
         if custom_place(error):
             raise
+        if words := plain_words(error):
+            raise InputError(f"{what}: {words}") from error
         place = traceback.extract_tb(error.__traceback__)[-1]
         text = error.args[0] if isinstance(error, KeyError) and error.args else error
         reason = " ".join(str(text).split()) or f"not fulfilled: {place.line}"

@@ -11,14 +11,20 @@ from typing import Optional
 from ..core.weights.damage import zip_damage
 from ..core.weights.impostors import impostor
 from ..errors import InputError, some
+from ..trust.checkpoints import other_weights
 
 logger = logging.getLogger("davpt_seg")
 
 
 def damage(path: str) -> str:
     """Describe what is wrong with a checkpoint file; return nothing where it is intact. Reads all of it once."""
+    if osp.isdir(path):
+        last = last_checkpoint(path)
+        return f"is a folder; its last checkpoint is {last}" if last else "is a folder without checkpoint"
     if not osp.isfile(path):
         return "does not exist"
+    if what := other_weights(path):
+        return what
     return impostor(path) or zip_damage(path) if osp.getsize(path) else "is empty"
 
 
@@ -40,7 +46,11 @@ def checkpoint_to_resume(work_dir: str, wanted: Optional[str] = None) -> Optiona
             return wanted
         folder = osp.dirname(wanted) or "."
         intact = next((path for path in _checkpoints(folder) if not damage(path)), None)
-        hint = f"the newest intact one beside it is {intact}" if intact else f"there is no intact one in {folder}"
+        hint = (
+            f"the newest intact one beside it is {intact}" if intact else "tools/train.py writes them to its work dir"
+        )
+        if osp.isdir(wanted):
+            raise InputError(f"checkpoint {wanted!r} {reason}")
         raise InputError(f"checkpoint {wanted!r} {reason}; {hint}")
     last = last_written(work_dir)
     if last and "://" in last[0]:

@@ -127,7 +127,7 @@ def _other_model(runner: Runner, checkpoint: Mapping[str, Any], path: str) -> st
     except InputError as error:  # the frozen ViT is another one
         return f"checkpoint {path!r}: {error}."
     except RuntimeError as error:
-        return f"{mismatch(error, path, 'this experiment')}\n"
+        return f"{mismatch(error, path, 'this experiment')}."
     return ""
 
 

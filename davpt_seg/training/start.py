@@ -11,10 +11,12 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
+from ..core.weights.impostors import impostor
 from ..engine import FiniteLossHook
 from ..engine.resumed_rates_hook import ResumedRatesHook
 from ..errors import InputError
 from ..experiments.normalisation import contradiction
+from ..trust.checkpoints import other_weights
 from ..trust.trunk_source import is_prompted_vit
 from .load_from import check_load_from
 from .resume import checkpoint_to_resume
@@ -24,11 +26,18 @@ logger = logging.getLogger("davpt_seg")
 
 
 def check_weights(cfg: Config) -> None:
-    """Refuse a PromptedViT whose weights file is not there.
+    """Refuse a PromptedViT whose weights file is not there, and a ``load_from`` that is no checkpoint.
 
     Raises:
         InputError: such a file; the message names the page of published ones, and the option for another.
     """
+    start = cfg.get("load_from")
+    if start and not cfg.get("resume") and "://" not in start:
+        if not Path(start).is_file():
+            what = "is a folder; give a checkpoint in it" if Path(start).is_dir() else "does not exist"
+            raise InputError(f"load_from: checkpoint {start!r} {what}; tools/train.py writes them to its work dir")
+        if what := impostor(start) or other_weights(start):
+            raise InputError(f"load_from: checkpoint {start!r} {what}")
     backbone = cfg.model.get("backbone") or {}
     weights = backbone.get("weights") if backbone.get("type") == "PromptedViT" else None
     path = weights.get("path") if isinstance(weights, Mapping) else weights

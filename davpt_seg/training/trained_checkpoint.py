@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +21,9 @@ from ..trust.config_text import evaluate
 from .model import build_model
 from .refusals import step
 from .testing import is_recognition
+
+GIVE_TRAINED = "Give the config that was trained, with its --cfg-options"
+MOST_LINES = 3  # of torch's about tensors
 
 
 def read_checkpoint(path: str) -> Mapping[str, Any]:
@@ -159,7 +163,7 @@ def load_strictly(model: nn.Module, checkpoint: Mapping[str, Any], path: str, co
         with named(path):
             model.load_state_dict(checkpoint["state_dict"], strict=True)
     except RuntimeError as error:
-        raise InputError(mismatch(error, path, config)) from error
+        raise InputError(f"{mismatch(error, path, config)}. {GIVE_TRAINED}") from error
 
 
 @contextmanager
@@ -172,13 +176,14 @@ def named(path: str, what: str = "checkpoint") -> Iterator[None]:
 
 
 def mismatch(error: RuntimeError, path: str, config: str) -> str:
-    """Shorten torch's message about a checkpoint that is not a model's."""
-    lines = [_shortened(line)[:300] for line in str(error).splitlines()]
-    more = [f"... and {len(lines) - 6} lines like these"] * (len(lines) > 6)
-    return "\n".join([f"checkpoint {path!r} is not of {config}:", *lines[1:6], *more])
+    """Return torch's message about a checkpoint that is not a model's as one paragraph."""
+    lines = [_shortened(line.strip().rstrip("."))[:300] for line in str(error).splitlines() if line.strip()]
+    return f"checkpoint {path!r} is not of {config}: {some(lines[1:], MOST_LINES, '; ')}"
 
 
 def _shortened(line: str) -> str:
-    """Cut the list of keys in a line of torch's or MMEngine's: 'Missing key(s) in state_dict: ...'."""
+    """Cut the list of keys or the sizes in a line of torch's or MMEngine's: 'Missing key(s) in state_dict: ...'."""
+    if found := re.fullmatch(r"size mismatch for (\S+): .*torch\.Size\(\[(.*)\]\) .*torch\.Size\(\[(.*)\]\)", line):
+        return f"size mismatch for {found[1]}: ({found[2]}) in the file, ({found[3]}) in the model"
     what, colon, names = line.partition(": ")
     return f"{what}{colon}{some(names.rstrip('. ').split(', '))}" if "key" in what and colon else line

@@ -37,7 +37,7 @@ def read(path: str, map_location: Any = "cpu", content: Optional[IO[bytes]] = No
     if content is None and not osp.getsize(path):
         raise InputError(f"checkpoint {path!r} is empty; copy it again")
     source = path if content is None else content
-    if what := impostor(source) or _other_weights(path):
+    if what := impostor(source) or other_weights(path):
         raise InputError(f"checkpoint {path!r} {what}")
     if is_zip(source) and (reason := zip_damage(source)):
         raise InputError(f"checkpoint {path!r} {reason}; copy it again, or take another one")
@@ -106,7 +106,8 @@ def _without_wrapper(weights: Mapping[Any, Any], path: str) -> Mapping[Any, Any]
     return renamed
 
 
-def _other_weights(path: str) -> str:
+def other_weights(path: str) -> str:
+    """Describe a file of weights alone, by its name; return nothing for another file."""
     if not path.endswith((".safetensors", ".npz")):
         return ""
     return (

@@ -196,10 +196,10 @@ def test_hundreds_of_names_that_do_not_fit_are_cut(tmp_path: Path) -> None:
     model = torch.nn.ModuleList(torch.nn.Linear(2, 2) for _ in range(100))
     with pytest.raises(InputError) as error:
         load_strictly(model, {"state_dict": {f"other.{i}": torch.ones(2) for i in range(300)}}, "a.pth", "the config")
-    lines = str(error.value).splitlines()
-    assert lines[0] == "checkpoint 'a.pth' is not of the config:"
-    assert lines[1].strip() == (
-        'Missing key(s) in state_dict: "0.weight", "0.bias", "1.weight", "1.bias", "2.weight" and 195 more'
+    message = str(error.value)
+    assert message.startswith(
+        "checkpoint 'a.pth' is not of the config: Missing key(s) in state_dict: "
+        '"0.weight", "0.bias", "1.weight", "1.bias", "2.weight" and 195 more; Unexpected key(s) in state_dict: '
     )
-    assert lines[2].strip().endswith('"other.4" and 295 more')
-    assert len(lines) == 3
+    assert '"other.4" and 295 more. Give the config that was trained' in message
+    assert "\n" not in message

@@ -71,13 +71,15 @@ def test_packed_weights_are_the_same_but_for_rounding(tmp_path: Path) -> None:
 
 def test_weights_that_float16_cannot_hold_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_file({"head.bias": torch.tensor([1e6])}, tmp_path / "vit.safetensors")
-    assert packed(tmp_path / "gpu", "--weights", str(tmp_path / "vit.safetensors"), "--camvid", "none") == 1
+    with pytest.raises(SystemExit, match="2"):
+        packed(tmp_path / "gpu", "--weights", str(tmp_path / "vit.safetensors"), "--camvid", "none")
     assert "float16 cannot hold head.bias" in capsys.readouterr().err
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
-    assert packed(tmp_path) == 1
+    with pytest.raises(SystemExit, match="2"):
+        packed(tmp_path)
     assert "is no folder of gpu_pack.py" in capsys.readouterr().err
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
 

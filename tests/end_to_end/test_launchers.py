@@ -154,7 +154,7 @@ def test_dist_scripts_tell_torchrun_what_the_environment_says(
     printed = run(f"tools/{command[0]}", *command[1:], PYTHON="echo", **environment).strip()
     tools = Path("tools").resolve()
     told = told.replace("TRAIN", str(tools / "train.py")).replace("TEST", str(tools / "test.py"))
-    assert printed == f"-m torch.distributed.run {told} --launcher pytorch"
+    assert printed == f"-m davpt_seg.runs.torchrun {told} --launcher pytorch"
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_a_test_alone_is_refused_where_its_masks_or_classes_are_not_the_config_s
         capsys,
     )
     refused(lambda: test("evaluator.iou_metrics=[mIuO]"), "test_evaluator: iou_metrics ['mIuO'] is not known", capsys)
-    refused(lambda: test("evaluator.type=NoMetric"), "the test data or its metric cannot be built or read", capsys)
+    refused(lambda: test("evaluator.type=NoMetric"), "test_evaluator.type: 'NoMetric' is not registered", capsys)
 
 
 def test_the_name_of_one_score_is_as_good_as_a_list(trained: Trained, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_one_class_with_softmax_is_refused_by_the_check_too(
     ("text", "words"),
     [
         ("x = 1", "has no model, which must be a dict with a type"),
-        ("model = dict(type='Nope')", "the model cannot be built (model): KeyError: Nope is not in"),
+        ("model = dict(type='Nope')", "the model cannot be built (model): type 'Nope' is not registered"),
         ("model = 'x'", "mine.py: model must be a dict, got 'x'"),
     ],
 )

@@ -7,14 +7,13 @@ right 40 %.
 
 from __future__ import annotations
 
-import argparse
 import colorsys
 import json
 import shutil
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import numpy as np
 import skimage
@@ -22,6 +21,10 @@ import sklearn.datasets
 from PIL import Image
 from rich.progress import track
 from skimage.draw import ellipse
+
+from davpt_seg.errors import InputError
+from davpt_seg.terminal.ending import command
+from davpt_seg.terminal.parser import CommandParser
 
 PHOTOS = {
     "brick": "brick.png",
@@ -147,17 +150,18 @@ def is_built(out: Path, settings: dict[str, object]) -> bool:
 
 
 def remove(folder: Path) -> None:
-    """Delete an earlier build; SystemExit if ``folder`` holds files that no build writes."""
+    """Delete an earlier build; InputError if ``folder`` holds files that no build writes."""
     if folder.exists():
         foreign = sorted({path.name for path in folder.iterdir()} - OURS)
         if foreign:
-            raise SystemExit(f"{folder}: not deleted, because it holds {foreign[0]}; use another --out")
+            raise InputError(f"{folder}: not deleted, because it holds {foreign[0]}; use another --out")
         shutil.rmtree(folder)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+@command
+def main(argv: Optional[Sequence[str]] = None) -> None:
     """Run the command line; ``argv`` defaults to ``sys.argv[1:]``."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(description=__doc__)
     out = Path("data/demo_scenes")
     parser.add_argument("--out", type=Path, default=out, help="folder; default: %(default)s")
     parser.add_argument("--train", type=int, default=240, help="scenes; default: %(default)s")
@@ -168,7 +172,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--force", action="store_true", help="replace an earlier build in --out")
     args = parser.parse_args(argv)
     if min(args.train, args.val) < 5 or min(args.size) < 128:
-        parser.error("needs --train and --val of 5 or more to hold every class, and 128 pixels")
+        raise InputError("needs --train and --val of 5 or more to hold every class, and 128 pixels")
 
     out = args.out.resolve()
     settings = {name: getattr(args, name) for name in ("train", "val", "seed", "size")}

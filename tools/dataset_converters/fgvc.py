@@ -19,6 +19,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Optional
 
 from sklearn.model_selection import train_test_split
 
@@ -26,6 +27,8 @@ from davpt_seg.converters.fgvc_release import RELEASES, Release, read_release
 from davpt_seg.datasets.fgvc import FGVC_SETS
 from davpt_seg.engine.atomic_files import AtomicLocalBackend
 from davpt_seg.errors import DataError
+from davpt_seg.terminal.ending import command
+from davpt_seg.terminal.parser import CommandParser
 
 VAL_SHARE = 0.1
 Images = Mapping[str, int]
@@ -109,12 +112,11 @@ def _holds(path: Path, text: str) -> bool:
         return False
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+@command
+def main(argv: Optional[Sequence[str]] = None) -> None:
     """Run the command line; ``argv`` defaults to ``sys.argv[1:]``."""
     sources = "sources:\n" + "".join(f"  {name}: {p.source}\n" for name, p in RELEASES.items())
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=sources, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(description=__doc__, epilog=sources, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", choices=RELEASES, help="one of the five")
     parser.add_argument("root", type=Path, help="folder that the archives were unpacked to")
     parser.add_argument("--seed", type=int, default=0, help="seed of the held-out tenth; default: %(default)s")
@@ -122,10 +124,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--allow-counts", action="store_true", help="accept a release with other sizes than published")
     parser.add_argument("--force", action="store_true", help="replace existing splits")
     args = parser.parse_args(argv)
-    try:
-        run(args)
-    except DataError as error:
-        parser.exit(2, f"{parser.prog}: {error}\n")
+    run(args)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -141,7 +140,7 @@ def run(args: argparse.Namespace) -> None:
     if differences and not args.allow_counts:
         raise DataError(
             f"{args.root} is not the release that was published ({'; '.join(differences)}); unpack it again, or "
-            f"continue with --allow-counts.\n{RELEASES[args.dataset].source}"
+            f"continue with --allow-counts. {RELEASES[args.dataset].source}"
         )
     if args.dry_run:
         print("Dry run: nothing was written.")

@@ -17,14 +17,17 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Optional
 
 from PIL import Image
 
 from davpt_seg.audit.official import COUNTS
 from davpt_seg.converters.pascal_context import MatRelease, MergedJson, Release
-from davpt_seg.errors import DataError
+from davpt_seg.errors import DataError, InputError
 from davpt_seg.long_work import in_parallel
 from davpt_seg.replacing import replacing
+from davpt_seg.terminal.ending import command
+from davpt_seg.terminal.parser import CommandParser
 
 MARKER = "converted_from.json"
 
@@ -92,9 +95,10 @@ def check_missing(release: Release, voc: Path, allow: bool) -> None:
     release.splits = {s: [name for name in names if name not in release.missing] for s, names in release.splits.items()}
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+@command
+def main(argv: Optional[Sequence[str]] = None) -> None:
     """Run the command line; ``argv`` defaults to ``sys.argv[1:]``."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("voc", type=Path, metavar="VOC2010", help="folder with JPEGImages and ImageSets")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--json", type=Path, metavar="FILE", help="trainval_merged.json")
@@ -106,11 +110,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--force", action="store_true", help="write every mask again")
     args = parser.parse_args(argv)
     if args.workers < 1:
-        parser.error(f"--workers must be at least 1, got {args.workers}")
-    try:
-        run(args)
-    except DataError as error:
-        parser.error(str(error))
+        raise InputError(f"--workers must be at least 1, got {args.workers}")
+    run(args)
 
 
 def run(args: argparse.Namespace) -> None:

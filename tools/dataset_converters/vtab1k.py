@@ -24,12 +24,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Optional
 
 from davpt_seg.converters.vtab_sources import HuggingFaceSource, Source, TfdsSource
 from davpt_seg.converters.vtab_tasks import TASKS
 from davpt_seg.converters.vtab_writer import write_task
 from davpt_seg.datasets.vtab import VTAB_SETS, VTABDataset
-from davpt_seg.errors import DataError
+from davpt_seg.errors import DataError, InputError
+from davpt_seg.terminal.ending import command
+from davpt_seg.terminal.parser import CommandParser
 
 
 def is_complete(folder: Path) -> bool:
@@ -76,13 +79,14 @@ def convert(args: argparse.Namespace, name: str) -> str:
     return f"written from {source.title}: " + ", ".join(f"{split} {count:,}" for split, count in counts.items())
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@command
+def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run the command line; ``argv`` defaults to ``sys.argv[1:]``.
 
     Returns:
         The exit status: 0, or 1 if a set could not be made.
     """
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, help="folder of the sets' folders, for instance data/vtab-1k")
     parser.add_argument("--from", dest="source", choices=("tfds", "huggingface"), required=True, help="library")
     parser.add_argument(
@@ -96,9 +100,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--limit-test", type=int, metavar="N", help="only N test images: for trials, never for results")
     args = parser.parse_args(argv)
     if (args.source == "huggingface") != bool(args.repo):
-        parser.error("--repo and --from huggingface go together")
+        raise InputError("--repo and --from huggingface go together")
     if args.limit_test is not None and args.limit_test < 1:
-        parser.error(f"--limit-test must be at least 1, got {args.limit_test}")
+        raise InputError(f"--limit-test must be at least 1, got {args.limit_test}")
     failed = []
     for number, name in enumerate(args.sets, start=1):
         try:

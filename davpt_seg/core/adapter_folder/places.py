@@ -35,6 +35,16 @@ def is_folder(folder: Union[str, os.PathLike[str]]) -> bool:
     return text.startswith(HUB) or os.path.isdir(text)
 
 
+def check_adapter_folder(name: str) -> None:
+    """Refuse a local folder that is no adapter folder; pass over other names.
+
+    Raises:
+        InputError: such a folder; the message names a checkpoint in it.
+    """
+    if os.path.isdir(name):
+        LocalPlace(Path(name)).file(CONFIG)
+
+
 class LocalPlace:
     """A local folder, in which no file is a link, a FIFO or a device.
 
@@ -54,13 +64,20 @@ class LocalPlace:
     def file(self, name: str) -> Path:
         """Return the path of a file."""
         if not os.path.lexists(self.path / name):
-            raise InputError(f"{self.name} has no {name}, which davpt-seg export and save_adapter write")
+            raise InputError(
+                f"{self.name} has no {name}, which davpt-seg export and save_adapter write{self._training()}"
+            )
         check_file(self.path / name, name, self.name)
         return self.path / name
 
     def beside(self, name: str) -> Path:
         """Return the path of a file next to the folder."""
         return self.path.resolve().parent / name
+
+    def _training(self) -> str:
+        """Return which checkpoint to give where the folder is that of a training."""
+        found = sorted(self.path.glob("*.pth"), key=lambda path: path.stat().st_mtime)
+        return f". It is the folder of a training: give a checkpoint in it, such as {found[-1]}" if found else ""
 
 
 def check_file(path: Path, name: str, where: str) -> None:

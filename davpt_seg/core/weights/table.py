@@ -181,10 +181,10 @@ def identify(tensors: Mapping[str, Tensor], path: str) -> tuple[Format, dict[str
     for format_ in FORMATS:
         if networks := format_.networks(tensors):
             return format_, networks
-    known = "\n".join(f"  {name}: {about}" for name, about in known_formats())
+    known = ", ".join(dict.fromkeys(name for name, _ in known_formats()))
     raise InputError(
         f"weights file {path!r} is of no known format, or holds no plain ViT. The first of its tensors "
-        f"({len(tensors)}) are: {some(tensors) or 'none'}\nKnown formats:\n{known}"
+        f"({len(tensors)}) are: {some(tensors) or 'none'}. Known formats (docs/weights.md): {known}"
     )
 
 
