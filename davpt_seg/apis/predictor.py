@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, Optional, Union
+from typing import Any, Optional, Union, overload
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from ..training.trained_checkpoint import class_names_and_colours
 from ..training.trained_model import TrainedModel
 from ..trust.config_parts import innermost
 from .adapters import OpenedAdapter
-from .pixels import ImageReader
+from .pixels import ImageInput, ImageReader, Images, each
 
 PREDICTS = "model, test_dataloader.dataset.pipeline"
 WINDOWS = "predict by windows (mode='slide')"  # where memory is too small
@@ -95,20 +95,38 @@ class Predictor:
             self.pipeline = Compose(image_steps(steps))
         self.reader = ImageReader(steps)
 
-    def __call__(self, image: Union[str, os.PathLike[str], np.ndarray]) -> np.ndarray:
-        """Return the class of every pixel, (H, W).
+    @overload
+    def __call__(self, image: ImageInput) -> np.ndarray: ...
+    @overload
+    def __call__(self, image: Images) -> list[np.ndarray]: ...
+    def __call__(self, image: Union[ImageInput, Images]) -> Union[np.ndarray, list[np.ndarray]]:
+        """Return the class of every pixel, (H, W), or a list of such arrays for a list of images.
 
         Args:
-            image: a file, or BGR pixels (H, W, 3) uint8 as ``mmcv.imread`` gives them; where the test pipeline has
-                ``ToEightBit``, pixels in its range.
+            image: one of these, or a list or tuple of them, which are predicted one after the other:
+
+                * a file, as a text or a path. It is read as in tests: in colours, turned as its Exif orientation says.
+                * a PIL image of 8 bits (modes 1, L, LA, P, PA, RGB, RGBA, RGBX). It is read as its file would be:
+                  colours of a palette, gray as three equal channels, without alpha, turned as its Exif orientation
+                  says. Pillow and OpenCV may decode a JPEG with differences of a few levels.
+                * a tensor of **RGB**, (3, H, W), ``torch.uint8``, 0 to 255, on any device, as
+                  ``torchvision.io.decode_image`` gives it.
+                * an array of **BGR**, (H, W, 3), ``np.uint8``, 0 to 255, as ``cv2.imread`` and ``mmcv.imread`` give it.
+
+                Where the test pipeline has ``ToEightBit``, values are in its range instead: PIL images of the modes I,
+                I;16 and F, and tensors and arrays of any numbers but 8-bit ones.
 
         Raises:
-            InputError: a file that is no image, or pixels in another layout, type or range.
+            InputError: a file that is no image, or an image in another layout, type or range. Order of channels cannot
+                be seen and is not checked.
         """
+        return each(self._one, image)
+
+    def _one(self, image: ImageInput) -> np.ndarray:
         return self.label(self.read(image))
 
-    def read(self, image: Union[str, os.PathLike[str], np.ndarray]) -> np.ndarray:
-        """Return BGR pixels (H, W, 3) uint8, as the model takes them.
+    def read(self, image: ImageInput) -> np.ndarray:
+        """Return BGR pixels (H, W, 3) uint8 of one image, as the model takes them.
 
         Raises:
             InputError: as of a call.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, Optional, Union
+from functools import partial
+from typing import Any, Optional, Union, overload
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from ..core.task_bank import TaskBank
 from ..errors import InputError, nearest
 from ..models.prompted_vit import OUT_TYPES
 from ..training.refusals import step
+from .pixels import ImageInput, Images, each
 from .predictor import PREDICTS, WINDOWS, Predictor
 
 
@@ -105,18 +107,25 @@ class TaskPredictor:
             self._bank.remove(self._known(name))
             del self._predictors[name]
 
+    @overload
+    def __call__(self, image: ImageInput, tasks: Optional[Sequence[str]] = None) -> dict[str, np.ndarray]: ...
+    @overload
+    def __call__(self, image: Images, tasks: Optional[Sequence[str]] = None) -> list[dict[str, np.ndarray]]: ...
     def __call__(
-        self, image: Union[str, os.PathLike[str], np.ndarray], tasks: Optional[Sequence[str]] = None
-    ) -> dict[str, np.ndarray]:
-        """Return the class of every pixel, (H, W), of each task.
+        self, image: Union[ImageInput, Images], tasks: Optional[Sequence[str]] = None
+    ) -> Union[dict[str, np.ndarray], list[dict[str, np.ndarray]]]:
+        """Return the class of every pixel, (H, W), of each task; a list of such dicts for a list of images.
 
         Args:
             image: as :meth:`Predictor.__call__` takes it.
             tasks: names of tasks; by default all.
 
         Raises:
-            InputError: an unknown name, or a file that is no image.
+            InputError: an unknown name, a file that is no image, or an image in another layout, type or range.
         """
+        return each(partial(self._one, tasks=tasks), image)
+
+    def _one(self, image: ImageInput, tasks: Optional[Sequence[str]]) -> dict[str, np.ndarray]:
         found: dict[str, np.ndarray] = {}
         with self._lock:
             chosen = {name: self[name] for name in (self.tasks if tasks is None else tasks)}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ..datasets.pictures import too_large, why_unreadable
+
 
 class Finding(NamedTuple):
     """A problem or a note: its kind (a key of ``report.NEXT_STEPS`` or ``NOTES``), the file, and details."""
@@ -12,6 +14,11 @@ class Finding(NamedTuple):
     kind: str
     path: str
     detail: str = ""
+
+
+def unreadable(path: str, error: Exception) -> Finding:
+    """Return the finding of an image that raised one of ``pictures.UNREADABLE``."""
+    return Finding("too large" if too_large(error) else "unreadable", path, why_unreadable(error, path))
 
 
 @dataclass

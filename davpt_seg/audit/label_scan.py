@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
-from ..datasets.load_label_map import MOST, label_map_problem
-from ..datasets.pictures import UNREADABLE, read_picture
-from ..datasets.pipelines import loads_masks_otherwise
+from ..datasets.load_label_map import MOST
+from ..datasets.pictures import UNREADABLE, read_picture, why_unreadable
+from ..datasets.pipelines import MASK_LOADERS, find_step, loads_masks_otherwise, step_name
 from ..errors import DataError, some
 from ..long_work import WORKERS, in_parallel
 from .data_check import STRICT, DataCheck
@@ -21,7 +22,7 @@ from .lossy import looks_interpolated
 from .palettes import Palettes
 from .preflight import leaves, open_dataset, recognition_kind, whereabouts
 from .report import NEXT_STEPS, NOTES
-from .segmentation_audit import label_table
+from .segmentation_audit import label_table, label_values
 
 SAMPLE = 64  # masks of each split that are always read, evenly spaced
 GENERAL = "fix the masks, or check the data set's type, its classes and reduce_zero_label"
@@ -40,17 +41,30 @@ class MaskValues(NamedTuple):
     palette: Optional[np.ndarray]
 
 
-def read_values(path: str) -> Optional[MaskValues]:
-    """Read a mask; None if it cannot be read or is no label map, which training refuses by name."""
+def read_values(path: str, loader: Any) -> Optional[MaskValues]:
+    """Read a mask; None if it is no label map for Pillow, where the pipeline reads it by another library.
+
+    Args:
+        path: file.
+        loader: config of the pipeline's step that reads masks.
+
+    Raises:
+        DataError: the pipeline could not read the mask, or it does not hold one class number per pixel.
+    """
+    shallow = step_name(loader) == "LoadAnnotations"
+    by_pillow = not shallow or dict(loader).get("imdecode_backend", "pillow") == "pillow"
     try:
         mask = read_picture(path, decode=True)
-    except UNREADABLE:
-        return None
-    if label_map_problem(mask.mode, mask.bits) or mask.values is None or mask.values.min() < 0:
-        return None
-    values = np.minimum(mask.values.ravel().astype(np.int64), MOST + 1)  # no class either
-    histogram = np.bincount(values, minlength=256)
-    return MaskValues(path, histogram, mask.format, looks_interpolated(mask.values), mask.palette)
+        values = label_values(mask, shallow)
+        if values is None or values.min() < 0:
+            raise DataError(f"holds {'no values' if values is None else values.min()}; class numbers start at 0")
+    except UNREADABLE as error:  # a DataError is one
+        if not by_pillow:
+            return None
+        reason = error if isinstance(error, DataError) else f"cannot be read: {why_unreadable(error, path)}"
+        raise DataError(f"mask {path!r} {reason}") from error
+    histogram = np.bincount(np.minimum(values.ravel().astype(np.int64), MOST + 1), minlength=256)  # no class either
+    return MaskValues(path, histogram, mask.format, looks_interpolated(values), mask.palette)
 
 
 class _Split:
@@ -59,6 +73,7 @@ class _Split:
     def __init__(self, name: str, config: Mapping[str, Any], dataset: Any) -> None:
         self.name, self.where = name, whereabouts(dataset)
         classes = tuple(dataset.metainfo.get("classes") or ())
+        self.loader = find_step(config.get("pipeline") or (), *MASK_LOADERS) or dict(type="LoadAnnotations")
         self.seen = SeenValues(
             Scheme(label_table(dataset, config.get("pipeline") or ()), classes, bool(dataset.reduce_zero_label))
         )
@@ -72,7 +87,11 @@ class _Split:
         """Read the next masks and count their values."""
         paths = self.order[self.read : self.read + count]
         self.read += len(paths)
-        masks = [mask for mask in in_parallel(read_values, paths, WORKERS, self.name, bar=False) if mask is not None]
+        read = in_parallel(partial(read_values, loader=self.loader), paths, WORKERS, self.name, bar=False)
+        try:
+            masks = [mask for mask in read if mask is not None]
+        except DataError as error:
+            raise DataError(f"{self.name}: {error}") from error
         for mask in masks:
             self.seen.add(mask.histogram)
         self.seen.complete = self.read == len(self.order)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
@@ -19,14 +18,12 @@ SAME_CONTENT = 0.01
 
 
 def pairing(dataset: Any, items: list[dict[str, Any]]) -> list[Finding]:
-    """Find images, masks and list entries that are missing, left over or listed twice."""
+    """Find images, masks and list entries that are missing or left over."""
     findings = []
     for key, kind in (("img_path", "missing image"), ("seg_map_path", "missing mask")):
         missing = [item[key] for item in items if key in item and not os.path.isfile(item[key])]
         hints = renamed(missing)
         findings += [Finding(kind, path, hints.get(path, "").strip(" ()")) for path in missing]
-    twice = [path for path, count in Counter(item["img_path"] for item in items).items() if count > 1]
-    findings += [Finding("listed twice", path, f"in {dataset.ann_file}") for path in twice]
     folder = dataset.data_prefix.get("seg_map_path")
     if folder and not dataset.ann_file:  # a list omits masks on purpose: those of the other split
         used = {os.path.normpath(item["seg_map_path"]) for item in items}

@@ -14,11 +14,12 @@ from mmengine.registry import DATASETS as ALL_DATASETS
 from ..datasets.recognition import RecognitionDataset
 from ..errors import DataError
 from ..terminal.program import program
+from ..text_files import has_mark, read_text
 from .data_check import STRICT, DataCheck
 from .depth import check_depth
 from .preflight_exif import check_orientation, read_headers
-from .preflight_files import refuse_strays
-from .stray_files import hidden_images, other_suffixes, same_names, stray_files
+from .preflight_files import refuse_cut, refuse_strays
+from .stray_files import hidden_images, listed_twice, other_suffixes, same_names, stray_files
 
 ADVICE = (
     "check data_root (our configs take it from ADE20K_ROOT, PASCAL_CONTEXT_ROOT or CAMVID_ROOT: README), or set it: "
@@ -36,7 +37,7 @@ def open_dataset(config: ConfigDict) -> Optional[Any]:
         A lazy ``BaseSegDataset`` or ``RecognitionDataset``; None for other kinds.
 
     Raises:
-        DataError: a missing folder or list.
+        DataError: a missing folder or list, or a list that mmseg would misunderstand.
     """
     config = unwrapped(config)
     arguments: dict[str, Any] = {key: value for key, value in config.items() if key not in ("type", "pipeline")}
@@ -61,7 +62,27 @@ def open_dataset(config: ConfigDict) -> Optional[Any]:
             raise DataError(f"{whereabouts(dataset)}: {what} folder {folder!r} does not exist; {ADVICE}")
     if dataset.ann_file and not osp.exists(dataset.ann_file):
         raise DataError(f"{whereabouts(dataset)}: ann_file {dataset.ann_file!r} does not exist; {ADVICE}")
+    if dataset.ann_file:
+        _check_list(dataset.ann_file)
     return dataset
+
+
+def _check_list(path: str) -> None:
+    """Refuse a list of mmseg's that its reader would misunderstand: each line must be a name.
+
+    Raises:
+        DataError: another encoding than UTF-8, a byte-order mark, or a blank line before the end.
+    """
+    lines = read_text(path).split("\n")
+    if has_mark(path):
+        raise DataError(
+            f"{path} starts with a byte-order mark, which mmseg takes for a part of the first name; save it as UTF-8 "
+            f"without one, or: sed -i '1s/^\\xEF\\xBB\\xBF//' {path}"
+        )
+    names = [number for number, line in enumerate(lines, start=1) if line.strip()]
+    blank = next((n for n, line in enumerate(lines[:-1], start=1) if not line.strip()), 0) if names else 0
+    if blank:
+        raise DataError(f"{path}, line {blank}, is blank; each line must be the name of an image: delete it")
 
 
 def unwrapped(config: Any) -> Any:
@@ -111,8 +132,9 @@ def check_dataset(config: ConfigDict, settings: DataCheck = STRICT) -> int:
 
     Raises:
         DataError: a missing or bad list, a missing folder, no image, images without mask, empty files, images that are
-            read from hidden folders or not read because of their suffix, JPEG masks, images that no longer fit their
-            masks once turned by Exif, or files with more bits than the pipeline reads.
+            read from hidden folders or not read because of their suffix, images that are listed twice, JPEG masks,
+            files that are cut off or too large, images that no longer fit their masks once turned by Exif, or files
+            with more bits than the pipeline reads.
     """
     return sum(_check(leaf, settings) for leaf in leaves(config))
 
@@ -129,8 +151,9 @@ def _check(config: Any, settings: DataCheck) -> int:
         strays = hidden_images(
             [item["img_path"] for item in items], str(dataset.folder(dataset.data_root, dataset.name))
         )
+        strays += listed_twice(items, dataset.split)
     else:
-        strays = stray_files(dataset, items)
+        strays = stray_files(dataset, items) + listed_twice(items, dataset.ann_file)
     refuse_strays(where, strays, settings)
     for key, name in (("img_path", "images"), ("seg_map_path", "masks")):
         sizes = {item[key]: _size(item[key]) for item in items if key in item}
@@ -142,6 +165,8 @@ def _check(config: Any, settings: DataCheck) -> int:
                     f"{renamed(paths[:1]).get(paths[0], '')}; "
                     f"restore them or take those images out ({program('check-dataset')} CONFIG looks into every file)"
                 )
+    keys = ("img_path", "seg_map_path")
+    refuse_cut(where, list(dict.fromkeys(item[key] for key in keys for item in items if key in item)))
     pipeline = config.get("pipeline") or ()
     headers = {} if isinstance(dataset, RecognitionDataset) else read_headers(items)
     check_depth(items, pipeline, len(dataset.metainfo.get("classes") or ()), headers)

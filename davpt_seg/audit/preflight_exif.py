@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Optional
 
-from ..datasets.pictures import UNREADABLE, Headers, Picture, read_picture
+from ..datasets.pictures import UNREADABLE, Headers, Picture, read_picture, too_large, why_unreadable
 from ..errors import DataError
 from ..long_work import MANY, WORKERS, in_parallel
 from ..terminal.program import program
@@ -74,8 +74,14 @@ def tagged_images(items: Sequence[Mapping[str, Any]], readers: Readers, headers:
 
 
 def _header(path: str) -> Optional[Picture]:
-    """Read an image file's header; None for what Pillow cannot read, which may be a format of another backend."""
+    """Read an image file's header; None for what Pillow cannot read, which may be a format of another backend.
+
+    Raises:
+        DataError: an image with so many pixels that its mask, of the same size, cannot be read.
+    """
     try:
         return read_picture(path, decode=False)
-    except UNREADABLE:
+    except UNREADABLE as error:
+        if too_large(error):
+            raise DataError(f"image or mask {path} cannot be read: {why_unreadable(error, path)}") from error
         return None

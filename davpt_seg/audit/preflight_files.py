@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from ..datasets.pictures import UNREADABLE, looks_cut, read_picture, why_unreadable
 from ..errors import DataError
+from ..long_work import MANY, WORKERS, in_parallel
+from ..terminal.program import program
 from .data_check import DataCheck
 from .findings import Finding
 
@@ -21,11 +24,38 @@ STRAYS = {
         "images that have a mask are not read, because their suffix is not the data set's img_suffix",
         "rename them to that suffix, upper and lower case being different (readers look at the content, not the name)",
     ),
+    "listed twice": (
+        "images are listed twice, so that they count twice in training and in scores",
+        "take the other entries out of the list",
+    ),
     "lossy": (
         "masks are JPEG, which changes labels along every border",
         "make the masks again from their source, as PNG",
     ),
 }
+
+
+def refuse_cut(where: str, paths: Sequence[str]) -> None:
+    """Refuse images and masks whose end is missing, which would be met in the middle of a training.
+
+    Only the last bytes of JPEG and PNG files are read, and the complete file where they are not the usual ones.
+
+    Raises:
+        DataError: the number of files, an example, and what to do.
+    """
+    cut = []
+    for path, suspect in zip(paths, in_parallel(looks_cut, paths, WORKERS, "ends", bar=len(paths) > MANY)):
+        if suspect:
+            try:
+                read_picture(path, decode=True)
+            except UNREADABLE as error:
+                cut.append((path, why_unreadable(error, path)))
+    if cut:
+        path, reason = cut[0]
+        raise DataError(
+            f"{where}: {len(cut)} of {len(paths)} files cannot be read, for instance {path}: {reason}. "
+            f"'{program('check-dataset')} CONFIG' lists all"
+        )
 
 
 def refuse_strays(where: str, found: Sequence[Finding], settings: DataCheck) -> None:
@@ -37,7 +67,9 @@ def refuse_strays(where: str, found: Sequence[Finding], settings: DataCheck) -> 
     for kind, (meaning, cure) in STRAYS.items():
         paths = [finding.path for finding in found if finding.kind == kind]
         if paths:
-            problem = f"{where}: {len(paths)} {meaning}, for instance {paths[0]}; {cure}"
+            detail = next(finding.detail for finding in found if finding.kind == kind)
+            example = f"{paths[0]} ({detail})" if kind == "listed twice" else paths[0]
+            problem = f"{where}: {len(paths)} {meaning}, for instance {example}; {cure}"
             if settings.files == "refuse":
                 raise DataError(f"{problem}. If they are meant so: --cfg-options data_check.files=warn")
             logger.warning("%s", problem)

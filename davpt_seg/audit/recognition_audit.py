@@ -17,11 +17,11 @@ from ..errors import DataError
 from ..long_work import in_parallel
 from .data_check import STRICT, DataCheck
 from .depth import cuts_images
-from .findings import Finding, SplitAudit
+from .findings import Finding, SplitAudit, unreadable
 from .official import expected_images
 from .pairing import are_many, copies
 from .preflight import open_dataset, unwrapped, whereabouts, without_images
-from .stray_files import hidden_images
+from .stray_files import hidden_images, listed_twice
 
 # Splits that share images on purpose: VTAB trains on both in the end, after choosing on val200.
 PARTS = {"train800val200": ("train800", "val200"), "trainval": ("train", "val")}
@@ -63,7 +63,8 @@ def audit_labelled_images(
     hidden = hidden_images(
         dict.fromkeys(item["img_path"] for item in items), str(dataset.folder(dataset.data_root, dataset.name))
     )
-    (result.findings if settings.files == "refuse" else result.notes).extend(hidden)
+    odd = hidden + listed_twice(items, dataset.split)
+    (result.findings if settings.files == "refuse" else result.notes).extend(odd)
     result.seen_in = np.bincount([item["gt_label"] for item in items], minlength=len(result.classes)).tolist()
 
     paths = [path for path in dict.fromkeys(item["img_path"] for item in items) if os.path.isfile(path)]
@@ -98,11 +99,9 @@ def _divided_otherwise(dataset: Any) -> bool:
 
 
 def listed(dataset: Any, items: list[dict[str, Any]]) -> list[Finding]:
-    """Find images that are missing or listed twice."""
-    times = Counter(item["img_path"] for item in items)
-    missing = [Finding("missing image", path) for path in times if not os.path.isfile(path)]
-    twice = [Finding("listed twice", path, f"in {dataset.split}") for path, count in times.items() if count > 1]
-    return missing + twice
+    """Find listed images that are missing."""
+    times = dict.fromkeys(item["img_path"] for item in items)
+    return [Finding("missing image", path) for path in times if not os.path.isfile(path)]
 
 
 def examine(path: str, decode: bool, deep: bool = False) -> tuple[Optional[Finding], Optional[str]]:
@@ -114,8 +113,7 @@ def examine(path: str, decode: bool, deep: bool = False) -> tuple[Optional[Findi
     try:
         picture = read_picture(path, decode)
     except UNREADABLE as error:
-        reason = str(error).partition(" <")[0]  # without the address of a buffer
-        return Finding("unreadable", path, reason), None
+        return unreadable(path, error), None
     too_deep = Finding("depth", path, f"{picture.bits} bits a channel") if picture.bits > 8 and not deep else None
     return too_deep, picture.content if decode else None
 

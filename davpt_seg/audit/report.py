@@ -9,7 +9,7 @@ from .findings import Finding, SplitAudit
 
 # Meaning of each kind of finding, and what to do about it.
 NEXT_STEPS = {
-    "not there": ("folder or list missing", "get the data or give its right folder (docs/data.md)"),
+    "not there": ("data set that cannot be opened", "follow the message; docs/data.md says how to get the data"),
     "no folder": (
         "data set without folder",
         "get it (docs/vtab.md, docs/fgvc.md), or list the sets to check after their root",
@@ -29,14 +29,18 @@ NEXT_STEPS = {
     "missing image": ("listed image missing", "restore it, or take it out of the list"),
     "missing mask": ("image without mask", "restore the mask, or take the image away"),
     "mask without image": ("mask without image", "restore the image, or take the mask away"),
-    "listed twice": ("image listed twice", "take one line out of the list"),
+    "listed twice": ("image listed twice, so that it counts twice", "take the other entries out of the list"),
     "in train too": ("image of training in another split", "take it out of one: its score says nothing"),
     "in two splits": ("image in two splits", "take it out of one: what is tested must not be trained or chosen on"),
     "same content": (
         "image with the content of one in another split",
         "take it out of one: what is tested must not be trained or chosen on; if there are many, make the lists again",
     ),
-    "unreadable": ("unreadable file", "get it again: it is cut off or no image"),
+    "unreadable": ("unreadable file", "follow the message after its name"),
+    "too large": (
+        "image or mask with more pixels than Pillow reads, which protects the memory",
+        "cut it and its pair into tiles, or make both smaller (a mask by nearest neighbour)",
+    ),
     "depth": (
         "image of more than 8 bits a channel",
         "convert it to 8 bits, or state its range in the pipelines by ToEightBit (docs/data.md)",
@@ -77,8 +81,8 @@ NEXT_STEPS = {
     "numbering": ("masks that are not numbered like the classes", "follow the message"),
     "size": ("mask of another size than its image", "make the mask again at the image's size, without interpolation"),
     "no label map": (
-        "mask of colours, fractions, or 2 or 4 bits",
-        "convert it to one channel (mode L, P or I;16) that holds class numbers",
+        "mask that does not hold one class number per pixel",
+        "follow the message after its name",
     ),
     "mask depth": (
         "mask of more than 8 bits a pixel",
@@ -89,7 +93,7 @@ NEXT_STEPS = {
 
 
 # Problems that a config may allow: data_check.labels=warn or data_check.files=warn.
-MAY_BE_MEANT = ("hidden", "not read", "palettes", "all void", "one class", "shifted", "numbering")
+MAY_BE_MEANT = ("hidden", "not read", "listed twice", "palettes", "all void", "one class", "shifted", "numbering")
 
 # Findings that are no problem.
 NOTES = {

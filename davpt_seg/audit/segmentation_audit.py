@@ -9,23 +9,24 @@ from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
-from ..datasets.load_label_map import MOST, label_map_problem, relabel
-from ..datasets.pictures import UNREADABLE, read_picture
+from ..datasets.load_label_map import MOST, class_numbers, equal_channels, label_map_problem, relabel
+from ..datasets.pictures import UNREADABLE, Picture, read_picture
 from ..datasets.pipelines import MASK_LOADERS, find_step, loads_masks_otherwise
 from ..errors import DataError, some
 from ..long_work import in_parallel
 from .data_check import STRICT, DataCheck
 from .depth import check_depth, cuts_images, cuts_masks
 from .exif import Readers, stated_by, tagged_pair
-from .findings import Finding, SplitAudit
+from .findings import Finding, SplitAudit, unreadable
 from .label_values import VOID, WRONG, Scheme, SeenValues
 from .lossy import looks_interpolated
 from .official import expected_images
 from .pairing import pairing
 from .palettes import Palettes
 from .preflight import open_dataset, whereabouts, without_images
-from .stray_files import JPEG_SUFFIXES, stray_files
+from .stray_files import JPEG_SUFFIXES, listed_twice, stray_files
 
+TO_LABEL_MAP = "write it without alpha, or replace LoadAnnotations by LoadLabelMap (docs/data.md)"
 MIXED = 0.1  # largest share of masks that may look interpolated because of thin objects
 
 
@@ -61,7 +62,8 @@ def audit_split(
     items = dataset.load_data_list()
     result = SplitAudit(split, whereabouts(dataset), len(items), expected_images(config, split), decode, classes)
     result.findings += pairing(dataset, items)
-    (result.findings if settings.files == "refuse" else result.notes).extend(stray_files(dataset, items))
+    odd = stray_files(dataset, items) + listed_twice(items, dataset.ann_file)
+    (result.findings if settings.files == "refuse" else result.notes).extend(odd)
     if not items:
         result.findings.append(Finding("empty", str(dataset.data_prefix.get("img_path")), without_images(dataset)))
     if result.expected and len(items) not in result.expected:
@@ -174,7 +176,7 @@ def examine(
     try:
         image = read_picture(image_path, decode)
     except UNREADABLE as error:
-        findings.append(Finding("unreadable", image_path, str(error)))
+        findings.append(unreadable(image_path, error))
     content = image.content if image and decode else ""
     if image and image.bits > 8 and not deep:
         findings.append(Finding("depth", image_path, f"{image.bits} bits a channel"))
@@ -183,32 +185,53 @@ def examine(
     try:
         mask = read_picture(mask_path, decode)
     except UNREADABLE as error:
-        findings.append(Finding("unreadable", mask_path, str(error)))
+        findings.append(unreadable(mask_path, error))
     if image and mask and image.turned:
         pair = tagged_pair(readers, image_path, image, mask_path, mask)
         kind = pair.wrong(stated)
         (findings if kind else notes).append(Finding(kind or "tagged", image_path, pair.detail))
     elif image and mask and image.size != mask.size:
         findings.append(Finding("size", mask_path, f"is {_times(mask.size)}, its image {_times(image.size)}"))
-    problem = label_map_problem(mask.mode, mask.bits) if mask else None
-    if problem:
-        findings.append(Finding("no label map", mask_path, problem.partition(":")[0]))
+    values = None
+    try:
+        values = mask and label_values(mask, shallow=len(labels) == 256)
+    except DataError as error:
+        findings.append(Finding("no label map", mask_path, str(error)))
         return Examined(findings, notes, content)
     if mask and mask.bits > 8 and len(labels) == 256:
         findings.append(Finding("mask depth", mask_path, f"{mask.bits} bits a pixel"))
     if mask and mask.format in ("JPEG", "MPO") and not mask_path.lower().endswith(JPEG_SUFFIXES):
         findings.append(Finding("lossy", mask_path, "is a JPEG, whatever its name says"))
-    if not mask or mask.values is None:
+    if not mask or values is None:
         return Examined(findings, notes, content)
-    outside = (mask.values < 0) | (mask.values >= len(labels))
-    histogram = np.bincount(mask.values[~outside].astype(np.int64), minlength=len(labels))
+    outside = (values < 0) | (values >= len(labels))
+    histogram = np.bincount(values[~outside].astype(np.int64), minlength=len(labels))
     pixels = {v: int(histogram[v]) for v in np.flatnonzero((histogram > 0) & (labels == WRONG)).tolist()}
-    pixels |= dict(zip(*(each.tolist() for each in np.unique(mask.values[outside], return_counts=True))))
+    pixels |= dict(zip(*(each.tolist() for each in np.unique(values[outside], return_counts=True))))
     if pixels:
         allowed = np.flatnonzero(labels >= 0)
         held = some([f"{v} ({count:,} pixels)" for v, count in pixels.items()])
         findings.append(Finding("label", mask_path, f"holds {held}; classes are {allowed.min()} to {allowed.max()}"))
-    return Examined(findings, notes, content, histogram, looks_interpolated(mask.values), mask.palette)
+    return Examined(findings, notes, content, histogram, looks_interpolated(values), mask.palette)
+
+
+def label_values(mask: Picture, shallow: bool) -> Optional[np.ndarray]:
+    """Return the class numbers of a mask, (H, W), or None if its pixels were not read.
+
+    Args:
+        mask: from ``read_picture``.
+        shallow: whether the pipeline reads masks by ``LoadAnnotations``, which takes 8-bit integers of one channel.
+
+    Raises:
+        DataError: the file is no label map; the message goes after its name.
+    """
+    problem = label_map_problem(mask.mode, mask.bits)
+    if problem:
+        raise DataError(problem + ("" if mask.values is None else equal_channels(mask.values)))
+    values = None if mask.values is None else class_numbers(mask.values, mask.mode)
+    if shallow and mask.mode == "LA":
+        raise DataError(f"has Pillow mode LA: its alpha channel stays with LoadAnnotations; {TO_LABEL_MAP}")
+    return values
 
 
 def _times(size: tuple[int, int]) -> str:

@@ -40,6 +40,25 @@ def stray_files(dataset: Any, items: Sequence[Mapping[str, Any]]) -> list[Findin
     return found + [Finding("not read", path, suffix) for path in unread_images(dataset, items)]
 
 
+def listed_twice(items: Iterable[Mapping[str, Any]], place: str) -> list[Finding]:
+    """Find images that a list names more than once, also by other spellings of a path.
+
+    Args:
+        items: items of ``load_data_list``.
+        place: list or split, for the message.
+    """
+    labels: dict[str, list[Any]] = {}
+    for item in items:
+        labels.setdefault(os.path.normpath(item["img_path"]), []).append(item.get("gt_label"))
+    found = []
+    for path, several in labels.items():
+        if len(several) > 1:
+            kinds = sorted({label for label in several if label is not None})
+            unlike = f", with the labels {' and '.join(map(str, kinds))}" if len(kinds) > 1 else ""
+            found.append(Finding("listed twice", path, f"{len(several)} times in {place}{unlike}"))
+    return found
+
+
 def hidden_images(paths: Iterable[str], folder: str) -> list[Finding]:
     """Find images that are read from hidden folders, or from those that a program made, below a folder."""
     return [Finding("hidden", path) for path in paths if is_hidden(PurePath(os.path.relpath(path, folder)))]

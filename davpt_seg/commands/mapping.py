@@ -34,10 +34,10 @@ def main_mapping(argv: Optional[Sequence[str]] = None) -> None:
     clusterings = read_clusterings(log)
     if not clusterings:
         raise InputError(f"{log} is empty: classes were not clustered yet, or the training stopped before")
-    console = Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else WIDE, highlight=False, markup=False, emoji=False)
     console.print(mapping_table(clusterings[0], clusterings[-1]))
-    console.print(moves_text(clusterings[0], clusterings[-1]), markup=False)
-    console.print(history_text(clusterings), markup=False)
+    console.print(moves_text(clusterings[0], clusterings[-1]))
+    console.print(history_text(clusterings))
     out = Path(args.out) if args.out else log.with_suffix(".png")
     out.parent.mkdir(parents=True, exist_ok=True)
     from ..visualization.class_mapping import mapping_picture  # matplotlib takes half a second to import
@@ -46,7 +46,7 @@ def main_mapping(argv: Optional[Sequence[str]] = None) -> None:
         mapping_picture(clusterings).savefig(out)
     except ValueError as error:  # matplotlib's, for an unknown ending
         raise InputError(f"--out {out}: {error}") from error
-    console.print(f"Figure: {out}", markup=False)
+    console.print(f"Figure: {out}")
 
 
 def _log(work_dir: Path) -> Path:

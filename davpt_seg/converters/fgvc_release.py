@@ -5,15 +5,17 @@ A class keeps its number in the release; ``FGVCDataset`` makes them contiguous, 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, NamedTuple, Optional
 
 import numpy as np
-import scipy.io
 
 from ..errors import DataError
+from ..text_files import read_text
+from .mat_files import read_mat
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ def read_birds(root: Path) -> Release:
     paths, labels, is_train = (
         _read_table(root / f"{name}.txt") for name in ("images", "image_class_labels", "train_test_split")
     )
+    _refuse_twice(paths.values(), root / "images.txt")
     for name, table in (("image_class_labels.txt", labels), ("train_test_split.txt", is_train)):
         if table.keys() != paths.keys():
             odd = sorted(table.keys() ^ paths.keys())[0]
@@ -82,13 +85,14 @@ def read_birds(root: Path) -> Release:
 
 def read_flowers(root: Path) -> Release:
     """Read Oxford Flowers 102, whose training and validation splits (10 images a class each) are official."""
-    labels = _read_mat(root / "imagelabels.mat", "labels")
+    labels_file = root / "imagelabels.mat"
+    labels = _read_mat(labels_file, "labels")
     splits = []
     for key in ("trnid", "valid", "tstid"):
         ids = _read_mat(root / "setid.mat", key)
-        if ids.min() < 1 or ids.max() > len(labels):
+        if ids.dtype.kind not in "ui" or ids.ndim != 1 or ids.min() < 1 or ids.max() > len(labels):
             raise DataError(f"{root}/setid.mat: {key} names images outside the {len(labels):,} of imagelabels.mat")
-        splits.append({f"jpg/image_{i:05d}.jpg": int(labels[i - 1]) for i in ids.tolist()})
+        splits.append({f"jpg/image_{i:05d}.jpg": _number(labels[i - 1], labels_file) for i in ids.tolist()})
     train, val, test = splits
     return Release(root, train=train, val=val, test=test)
 
@@ -108,7 +112,7 @@ def read_cars(root: Path) -> Release:
         path = _first(root / "cars_annos.mat", root / "devkit" / "cars_annos.mat")
         cars = _read_mat(path, "annotations", ("relative_im_path", "class", "test"))
         images = _pair(cars["relative_im_path"], cars["class"], path)
-        in_test = dict(zip(images, cars["test"].astype(bool).tolist()))
+        in_test = dict(zip(images, (bool(_number(flag, path)) for flag in cars["test"])))
         return Release(
             root,
             train={image: label for image, label in images.items() if not in_test[image]},
@@ -133,8 +137,10 @@ def _first(*places: Path) -> Path:
 
 def _read_table(path: Path) -> dict[str, str]:
     table = {}
-    for line in _first(path).read_text().splitlines():
+    for line in read_text(_first(path)).splitlines():
         key, _, value = line.strip().partition(" ")
+        if key in table:
+            raise DataError(f"{path}: lists {key!r} twice; take one of the lines out, or unpack it again")
         if not value and key:
             raise DataError(f"{path}: line {line!r} is not of the form 'image-id value'")
         if key:
@@ -143,15 +149,11 @@ def _read_table(path: Path) -> dict[str, str]:
 
 
 def _read_mat(path: Path, key: str, fields: Iterable[str] = ()) -> np.ndarray:
-    try:
-        values = np.atleast_1d(scipy.io.loadmat(_first(path), squeeze_me=True)[key])
-        for field in fields:
-            values[field]
-    except FileNotFoundError:
-        raise
-    except (KeyError, OSError, ValueError, TypeError, IndexError, NotImplementedError) as error:
-        fault = f"cannot be read as {key!r} ({error})"
-        raise DataError(f"{path}: {fault}; is it the official file? Unpack it again") from error
+    values = np.atleast_1d(read_mat(_first(path), key, squeeze=True))
+    lacking = [field for field in fields if field not in (values.dtype.names or ())]
+    if lacking or not values.size:
+        fault = f"has no field {lacking[0]!r}" if lacking else "is empty"
+        raise DataError(f"{path}: {key} {fault}; is it the official file? Unpack it again")
     return values
 
 
@@ -159,14 +161,24 @@ def _pair(paths: Iterable[str], labels: Iterable[Any], source: Path) -> dict[str
     paths, labels = list(paths), list(labels)
     if len(paths) != len(labels):
         raise DataError(f"{source}: has {len(paths):,} images, but {len(labels):,} labels")
+    wrong = next((path for path in paths if not isinstance(path, str) or not path or "\0" in path), None)
+    if wrong is not None:
+        raise DataError(f"{source}: {wrong!r:.80} is no file name; is it the official file? Unpack it again")
+    _refuse_twice(paths, source)
     return {path: _number(label, source) for path, label in zip(paths, labels)}
+
+
+def _refuse_twice(paths: Iterable[str], source: Path) -> None:
+    twice = [path for path, count in Counter(paths).items() if count > 1]
+    if twice:
+        raise DataError(f"{source}: lists {twice[0]!r} twice; take one of the entries out, or unpack it again")
 
 
 def _number(label: Any, source: Path) -> int:
     try:
         return int(label)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{source}: {label!r} is no class number") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"{source}: {label!r:.80} is no class number; unpack it again") from error
 
 
 RELEASES = {

@@ -9,16 +9,16 @@ the second.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Optional, Protocol
 
 import numpy as np
-import scipy.io
 
 from ..errors import DataError, InputError, near_names
+from ..text_files import read_json, read_text
+from .mat_files import read_mat
 
 # The 59 frequent classes in mmseg's order, and their numbers among the 459 of labels.txt and trainval_merged.json.
 CLASS_IDS = {
@@ -82,13 +82,7 @@ class MatRelease:
     def mask(self, name: str) -> np.ndarray:
         """See :meth:`Release.mask`."""
         path = self.folder / f"{name}.mat"
-        try:
-            label_map = scipy.io.loadmat(path)["LabelMap"]
-        except KeyError as error:
-            raise DataError(f"{path}: has no LabelMap, so it is not of PASCAL Context") from error
-        except (OSError, ValueError, TypeError, NotImplementedError, EOFError) as error:
-            raise DataError(f"{path}: cannot be read ({error}); unpack it again") from error
-        return to_classes(label_map, self.table, path)
+        return to_classes(read_mat(path, "LabelMap"), self.table, path)
 
 
 class MergedJson:
@@ -102,7 +96,7 @@ class MergedJson:
         self.path = path
         self.table = class_table(CLASS_IDS)
         try:
-            content = json.loads(path.read_bytes())
+            content = read_json(path)
             self.images = {Path(image["file_name"]).stem: image for image in content["images"]}
             self.regions: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
             for annotation in content["annos_segmentation"]:
@@ -113,7 +107,9 @@ class MergedJson:
             }
         except FileNotFoundError as error:
             raise DataError(f"{path}: does not exist") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except DataError as error:
+            raise DataError(f"{error}: it is not a complete trainval_merged.json, get it again") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
                 f"{path}: is not a complete trainval_merged.json, which has images and annos_segmentation ({error!r})"
             ) from error
@@ -122,8 +118,10 @@ class MergedJson:
     def mask(self, name: str) -> np.ndarray:
         """See :meth:`Release.mask`. Where regions overlap, the later one is on top, as in ``detail``."""
         image = self.images[name]
-        shape = (image["height"], image["width"])
-        label_map = np.zeros(shape, np.int64)
+        try:
+            label_map = np.zeros((image["height"], image["width"]), np.int64)
+        except (KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
+            raise DataError(f"{self.path}: the size of {name} is not usable ({error!r})") from error
         for region in self.regions[image["image_id"]]:
             code = region["segmentation"]
             try:
@@ -138,12 +136,12 @@ def read_labels(path: Path) -> dict[str, int]:
     """Read ``labels.txt``, lines of ``number: name``, into numbers by name without spaces.
 
     Raises:
-        DataError: a line of another form.
+        DataError: a file that is not in UTF-8, or a line of another form.
     """
     numbers = {}
-    for line in path.read_text().splitlines():
+    for line in read_text(path).splitlines():
         number, colon, name = line.partition(":")
-        if line.strip() and not (colon and number.strip().isdigit()):
+        if line.strip() and not (colon and number.strip().isdecimal()):
             raise DataError(f"{path}: line {line!r} is not of the form '2: aeroplane'")
         if line.strip():
             numbers[name.replace(" ", "")] = int(number)
@@ -177,8 +175,10 @@ def to_classes(label_map: np.ndarray, table: np.ndarray, source: object) -> np.n
     Raises:
         DataError: a number outside that range, or no map.
     """
-    if label_map.ndim != 2:
-        raise DataError(f"{source}: LabelMap has the shape {label_map.shape}, not (height, width)")
+    if label_map.ndim != 2 or not label_map.size:
+        raise DataError(f"{source}: LabelMap has the shape {label_map.shape}, not (height, width); unpack it again")
+    if label_map.dtype.kind not in "uif":
+        raise DataError(f"{source}: LabelMap has the type {label_map.dtype}, not numbers; unpack it again")
     wrong = np.setdiff1d(label_map, np.arange(len(table)))
     if len(wrong):
         raise DataError(f"{source}: holds {wrong[:5].tolist()}; PASCAL Context has the numbers 0 to {NUM_NAMES}")
@@ -214,4 +214,4 @@ def decode_rle(counts: str, height: int, width: int) -> np.ndarray:
 def _read_list(path: Path) -> list[str]:
     if not path.is_file():
         raise DataError(f"{path}: does not exist; VOCtrainval_03-May-2010.tar has it; unpack it completely")
-    return sorted(line.split()[0] for line in path.read_text().splitlines() if line.strip())
+    return sorted(line.split()[0] for line in read_text(path).splitlines() if line.strip())

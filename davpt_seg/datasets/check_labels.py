@@ -40,9 +40,10 @@ class CheckLabels:
             return results
         label_map, path = results["gt_seg_map"], results.get("seg_map_path")
         if label_map.ndim != 2:
+            kind = "gray with an alpha channel" if label_map.shape[2:] == (2,) else "a colour image"
             raise InputError(
-                f"mask {path!r} has the shape {label_map.shape}: it is a colour image; a mask has one channel "
-                "(mode L or P) that holds class numbers"
+                f"mask {path!r} has the shape {label_map.shape}: it is {kind}; a mask has one channel (mode L or P) "
+                "that holds class numbers"
             )
         loaded = results.get("ori_shape")  # shape of the image as read: this step may come before or after Resize
         if loaded is not None and label_map.shape != tuple(loaded[:2]):

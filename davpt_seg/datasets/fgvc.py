@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Optional
 from mmengine.registry import DATASETS
 
 from ..errors import DataError
+from ..text_files import read_json, read_text
 from .recognition import RecognitionDataset, listed_path, numbered, unknown
 
 
@@ -116,12 +117,12 @@ def read_split(path: Path) -> dict[str, int]:
     """Read a list: class ids by relative path.
 
     Raises:
-        DataError: no JSON, or other content.
+        DataError: no JSON in UTF-8, an image that is listed twice, or other content.
     """
     try:
-        listed = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path} is no JSON: {error}; make it again: tools/dataset_converters/fgvc.py") from error
+        listed = read_json(path)
+    except DataError as error:
+        raise DataError(f"{error}; correct it, or make it again: tools/dataset_converters/fgvc.py") from error
     if not isinstance(listed, dict):
         raise DataError(f"{path}: expected one dict of relative path to class id, got a {type(listed).__name__}")
     for image, class_id in listed.items():
@@ -140,10 +141,10 @@ def class_names(root: Path, ids: Sequence[int]) -> tuple[str, ...]:
     """Return the names that ``classes.txt`` has for class ids; numbers if one is missing.
 
     Raises:
-        DataError: a line is not ``id name``.
+        DataError: a file that is not in UTF-8, or a line that is not ``id name``.
     """
     path, names = root / "classes.txt", {}
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    lines = read_text(path).splitlines() if path.is_file() else []
     for number, line in enumerate(lines, start=1):
         class_id, *name = line.split(maxsplit=1) or ("",)
         if name and class_id.isdecimal():

@@ -12,9 +12,14 @@ from mmengine.registry import TRANSFORMS
 from PIL import Image
 
 from ..errors import DataError, InputError
-from .pictures import stored_bits
+from .pictures import UNREADABLE, stored_bits, why_unreadable
 
 INTEGERS = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")  # Pillow's modes of one channel of integers
+COLOURS = {  # and of several channels of colours, with what is not obvious
+    **dict.fromkeys(("RGB", "RGBA", "RGBX", "RGBa", "YCbCr", "LAB", "HSV"), ""),
+    "CMYK": " in printing colours",
+    "PA": " with a palette and an alpha channel",
+}
 MOST = 65535  # the largest value; with this as void, 65,535 classes
 
 
@@ -44,8 +49,8 @@ class LoadLabelMap:
         """Add ``gt_seg_map``, (H, W): uint8 if 8 bits hold the file's values and void, else uint16.
 
         Raises:
-            DataError: a mask in colours, of fractions, of 2 or 4 bits, of several pages, or with values of more than 16
-                bits.
+            DataError: a mask that cannot be read, in colours, of fractions, partly transparent, of 2 or 4 bits, of
+                several pages, or with values of more than 16 bits.
         """
         path = results.get("seg_map_path")
         if path is None:
@@ -70,19 +75,25 @@ def read_label_map(content: bytes, path: str) -> np.ndarray:
         path: path for messages.
 
     Raises:
-        DataError: a file that does not hold one class number per pixel.
-        OSError: a file that is truncated or no image.
+        DataError: a file that is truncated or no image, or that does not hold one class number per pixel.
     """
-    with Image.open(io.BytesIO(content)) as image:
-        problem = label_map_problem(image.mode, stored_bits(image))
-        pages = getattr(image, "n_frames", 1)
-        if not problem and pages > 1:
-            problem = f"has {pages} pages; write the one with the labels to a separate file"
-        if problem:
-            raise DataError(f"mask {path!r} {problem}")
-        values = np.asarray(image)
-    if values.dtype in (np.uint8, np.bool_):
-        return values.astype(np.uint8)
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            problem = label_map_problem(image.mode, stored_bits(image))
+            pages = getattr(image, "n_frames", 1)
+            mode, pixels = image.mode, np.asarray(image)
+    except UNREADABLE as error:
+        raise DataError(f"mask {path!r} cannot be read: {why_unreadable(error, content)}") from error
+    if not problem and pages > 1:
+        problem = f"has {pages} pages; write the one with the labels to a separate file"
+    if problem:
+        raise DataError(f"mask {path!r} {problem}{equal_channels(pixels)}")
+    try:
+        values = class_numbers(pixels, mode)
+    except DataError as error:
+        raise DataError(f"mask {path!r} {error}") from error
+    if values.dtype == np.uint8:
+        return values
     if values.min() < 0 or values.max() > MOST:
         raise DataError(
             f"mask {path!r} holds values from {values.min()} to {values.max()}; class numbers must be from 0 to {MOST}"
@@ -92,18 +103,61 @@ def read_label_map(content: bytes, path: str) -> np.ndarray:
 
 def label_map_problem(mode: str, bits: int) -> Optional[str]:
     """Describe why a file cannot be a mask, by Pillow's mode and the bits per channel; None if it can."""
-    if mode == "F":
-        return "holds fractions (Pillow mode F); write class numbers as integers of 8 or 16 bits"
-    if mode not in INTEGERS:
+    if mode in COLOURS:
         return (
-            f"has Pillow mode {mode}: it is a colour image; a mask has one channel (mode L, P or I;16) of class numbers"
+            f"has Pillow mode {mode}: it is a colour image{COLOURS[mode]}; a mask has one channel (mode L, P or I;16) "
+            "of class numbers"
         )
+    if mode not in (*INTEGERS, "F", "LA"):
+        return f"has Pillow mode {mode}; a mask has one channel (mode L, P or I;16) of class numbers"
+    if mode == "LA" and bits > 8:
+        return f"has Pillow mode LA and {bits} bits, of which 8 would be read; write it without alpha (mode I;16)"
     if mode == "L" and bits < 8:
         return (
             f"has {bits} bits a pixel, so reading stretches its values to 0 to 255; write it with 8 bits a pixel, or "
             "with a palette"
         )
     return None
+
+
+def class_numbers(pixels: np.ndarray, mode: str) -> np.ndarray:
+    """Return the class numbers of a mask's pixels, (H, W), of an integer type.
+
+    Fractions (mode F) that are all integers, and gray with an alpha channel that is opaque everywhere (LA), are read.
+
+    Args:
+        pixels: as Pillow decodes them, (H, W) or (H, W, 2).
+        mode: Pillow's mode, one without :func:`label_map_problem`.
+
+    Raises:
+        DataError: no pixels, values that are no integers, or transparent ones. The message goes after the file's name.
+    """
+    if not pixels.size:
+        raise DataError(f"has no pixels ({pixels.shape[0]} x {pixels.shape[1]}); make it again")
+    if mode == "LA":
+        if pixels[..., 1].min() < 255:
+            raise DataError(
+                "has Pillow mode LA: it is gray with an alpha channel, and transparent in places; write it without "
+                "alpha (mode L), with the number of void where it is transparent"
+            )
+        return pixels[..., 0]
+    if pixels.dtype.kind == "f":
+        wrong = pixels[pixels != np.rint(pixels)]  # NaN is one
+        if wrong.size or not np.isfinite(pixels).all():
+            odd = wrong[0] if wrong.size else pixels[~np.isfinite(pixels)][0]
+            raise DataError(
+                f"holds fractions (Pillow mode F), for instance {odd:.6g}; write class numbers as integers of 8 or 16 "
+                "bits"
+            )
+        return pixels.clip(-1, MOST + 1).astype(np.int32)
+    return pixels.astype(np.uint8) if pixels.dtype == np.bool_ else pixels
+
+
+def equal_channels(pixels: np.ndarray) -> str:
+    """Return advice on a colour image that is gray: all its channels are equal; else an empty text."""
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size or (pixels != pixels[..., :1]).any():
+        return ""
+    return ". Its three channels are equal; keep one: PIL.Image.open(FILE).getchannel(0).save(FILE)"
 
 
 def relabel(

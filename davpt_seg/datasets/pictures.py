@@ -8,13 +8,23 @@ import re
 import struct
 import zlib
 from collections.abc import Mapping
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Union
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 # Errors of Pillow for files that are truncated or no image.
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+TILES = "cut image and mask into tiles, or make both smaller"
+PNG, JPEG, TIFF = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+KNOWN = (PNG, JPEG, *TIFF, b"BM", b"RIFF", b"GIF8")  # starts of images that OpenCV and Pillow read
+IEND, EOI = b"\0\0\0\0IEND\xaeB`\x82", b"\xff\xd9"  # ends of a PNG and of a JPEG
+NO_IMAGES = {  # starts of files that are often in the place of an image
+    b"version https://git-lfs": "it is a pointer of Git LFS, not the image: run 'git lfs pull'",
+    **dict.fromkeys((b"<!doctype", b"<html"), "it is a web page, not an image: download it again"),
+    b"<?xml": "it is XML (perhaps SVG), not an image: convert it",
+    b"pk\x03\x04": "it is a ZIP archive, not an image: unpack it",
+}
 BITS_PER_SAMPLE = 258  # of a TIFF
 ORIENTATION = 0x0112  # the Exif tag; 1 is upright
 TURNS = range(2, 9)  # orientations that change pixels; those from 5 on swap width and height
@@ -58,6 +68,75 @@ class Picture(NamedTuple):
     def upright_size(self) -> tuple[int, int]:
         """Return (width, height) after turning."""
         return self.size[::-1] if self.orientation >= 5 and self.turned else self.size
+
+
+def too_large(error: Exception) -> bool:
+    """Return whether Pillow refuses an image for its number of pixels, which protects the memory."""
+    return isinstance(error, Image.DecompressionBombError)
+
+
+def why_unreadable(error: Exception, source: Union[str, bytes]) -> str:
+    """Describe why an image cannot be read, and what to do.
+
+    Args:
+        error: one of ``UNREADABLE``, or of another library.
+        source: path, or content of the file.
+    """
+    start = source if isinstance(source, bytes) else _start(source)
+    text = " ".join(str(error).split()) or type(error).__name__
+    if too_large(error):
+        found = re.search(r"\d{8,}", text)
+        count = f"{int(found[0]):,}" if found else "too many"
+        return f"it has {count} pixels, and Pillow reads at most {_most_pixels():,}: {TILES}"
+    if (isinstance(source, bytes) and not source) or (isinstance(source, str) and _is_empty(source)):
+        return "the file is empty: get it again"
+    for known, meaning in NO_IMAGES.items():
+        if start.lower().startswith(known):
+            return meaning
+    if start.startswith(PNG) and len(start) >= 24 and not all(struct.unpack(">II", start[16:24])):
+        return "it has no pixels: make it again"
+    if "CV_IO_MAX_IMAGE_PIXELS" in str(error):
+        return f"it has more pixels than the {2**30:,} that OpenCV reads: {TILES}"
+    if isinstance(error, UnidentifiedImageError) and start.startswith(TIFF):
+        return "it is a TIFF of a kind that Pillow does not read, for instance with 64 bits: write it with 8 or 16"
+    if "truncated" in text:
+        return "it is truncated (cut off): get it again"
+    if isinstance(error, (UnidentifiedImageError, AssertionError)) or "OpenCV" in str(error):  # mmcv asserts
+        return f"it is {'cut off or damaged' if start.startswith(KNOWN) else 'no image'}: get it again"
+    return text.partition(" <")[0]  # without the address of Pillow's buffer
+
+
+def _most_pixels() -> int:
+    return 2 * (Image.MAX_IMAGE_PIXELS or 0)
+
+
+def _start(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(64)
+    except (OSError, ValueError):
+        return b""
+
+
+def _is_empty(path: str) -> bool:
+    return os.path.isfile(path) and os.path.getsize(path) == 0
+
+
+def looks_cut(path: str) -> bool:
+    """Return whether the end of a JPEG or PNG file is missing; only the first and last bytes are read.
+
+    A file with other bytes after its end looks cut, too: decoding it shows the difference.
+    """
+    try:
+        with open(path, "rb") as file:
+            start = file.read(len(PNG))
+            if not start.startswith((PNG, JPEG)):
+                return False
+            file.seek(-min(len(IEND), os.path.getsize(path)), os.SEEK_END)
+            end = file.read()
+    except OSError:
+        return False
+    return end != IEND if start == PNG else not end.endswith(EOI)
 
 
 Headers = Mapping[str, Optional[Picture]]  # by path; None for a file that Pillow cannot read

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Optional
 from mmengine.registry import DATASETS
 
 from ..errors import DataError
+from ..text_files import read_text
 from .recognition import RecognitionDataset, listed_path, numbered, unknown
 
 
@@ -62,7 +63,8 @@ class VTABDataset(RecognitionDataset):
         kwargs: arguments of MMEngine's ``BaseDataset``: ``pipeline``, ``test_mode``, ``indices``, ...
 
     Raises:
-        DataError: an unknown set or split, a missing list, a wrong number of class names; a bad line, when it is read.
+        DataError: an unknown set or split, a missing list, a ``classes.txt`` that is not in UTF-8, a wrong number of
+            class names; a bad line, when it is read.
     """
 
     LISTS: ClassVar = {split: (f"{split}.txt",) for split in ("train800", "val200", "train800val200", "test")}
@@ -99,11 +101,7 @@ class VTABDataset(RecognitionDataset):
         (path,) = self.list_paths(self.data_root, self.name, self.split)
         num_classes = len(self._metainfo["classes"])
         items = []
-        try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path} is no text in UTF-8: {error}; save it as UTF-8, or make it again") from error
-        for number, line in enumerate(lines, start=1):
+        for number, line in enumerate(read_text(path).splitlines(), start=1):
             *image, label = line.rsplit(maxsplit=1) or ("",)
             if image and label.isdecimal() and len(label) < 10 and int(label) < num_classes:
                 image_path = listed_path(path.parent, image[0].strip(), f"{path}, line {number}")
@@ -129,14 +127,16 @@ def class_names(
         names: given names, which take precedence over those of ``classes.txt``.
 
     Raises:
-        DataError: the number of classes is unknown or contradictory.
+        DataError: the number of classes is unknown or contradictory, or ``classes.txt`` is empty or not in UTF-8.
     """
     published = VTAB_SETS[name].num_classes if name in VTAB_SETS else None
     if published and num_classes not in (None, published):
         raise DataError(f"VTABDataset {name} has {published} classes, got num_classes={num_classes}; omit it")
     expected, listed = published or num_classes, folder / "classes.txt"
     if names is None and listed.is_file():
-        names = tuple(line.strip() for line in listed.read_text(encoding="utf-8").splitlines() if line.strip())
+        names = tuple(line.strip() for line in read_text(listed).splitlines() if line.strip())
+        if not names:
+            raise DataError(f"{listed} is empty; write the name of one class per line into it, or delete it")
     if names is None:
         if expected is None:
             raise DataError(

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from torch.utils.data import IterableDataset
 
 from ..compat import frozen_parameters_counted
+from ..datasets.named_files import name_files
 from ..engine.keyed_random import same_random_state_afterwards
 from ..engine.segmentation_report import SegmentationReport
 from ..errors import InputError
@@ -43,6 +44,7 @@ def build_training(cfg: Config, name: str, splits: Sequence[str] = ("val",)) -> 
     with step("the model, the hooks or the log cannot be built (model, default_hooks, custom_hooks, visualizer)"):
         runner = CommandRunner.from_cfg(cfg)
     with step("the training data loader cannot be built (train_dataloader, train_cfg)"):
+        _build_named_data(runner)
         runner.train_loop  # noqa: B018  (a property that builds)
     check_built_classes(runner, "train")
     check_smallest_batch(runner)
@@ -64,6 +66,14 @@ def build_training(cfg: Config, name: str, splits: Sequence[str] = ("val",)) -> 
     return runner
 
 
+def _build_named_data(runner: Runner) -> None:
+    """Build the training's data loader, so that its errors name files; a loop may start the workers when built."""
+    if isinstance(runner._train_dataloader, dict):
+        differs = runner._randomness_cfg.get("diff_rank_seed", False)
+        runner._train_dataloader = runner.build_dataloader(runner._train_dataloader, runner.seed, differs)
+    name_files(getattr(runner._train_dataloader, "dataset", None))
+
+
 def build_evaluation(runner: Runner, split: str, name: str) -> None:
     """Build the data and the metric of validation or test, and read one item; nothing for a config without them.
 
@@ -82,6 +92,7 @@ def build_evaluation(runner: Runner, split: str, name: str) -> None:
     with step(what), advise_check(name), same_random_state_afterwards():
         loop = getattr(runner, f"{split}_loop")
         dataset = getattr(getattr(loop, "dataloader", None), "dataset", None)  # a custom loop may have several
+        name_files(dataset)
         if dataset is not None and not isinstance(dataset, IterableDataset):
             item = dataset[0]
             for metric in getattr(loop.evaluator, "metrics", ()):

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib import colormaps
+from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from ..core.guidance.mapping_log import Clustering
+from .class_names import PLAIN, shown
 
+NUMBERED = 5000  # with more moves, their numbers would lie on each other
 NAMED = 120  # with more classes, names beside the rows and numbers in them could not be read
 
 
+@rc_context(PLAIN)
 def mapping_picture(clusterings: Sequence[Clustering]) -> Figure:
     """Draw the prompt of each class after each clustering, as colours, and the time of k-means below it.
 
@@ -27,13 +30,13 @@ def mapping_picture(clusterings: Sequence[Clustering]) -> Figure:
     width = float(np.clip(0.3 * len(clusterings), 5, 12))
     figure = Figure(figsize=(width + 2.5, height + 2.5), dpi=110, layout="constrained")
     strip, cost = figure.subplots(2, 1, sharex=True, height_ratios=[height, 1.2])
-    _draw_strip(strip, prompts[order], [last.classes[c] for c in order], last.num_prompts)
+    _draw_strip(strip, prompts[order], [shown(last.classes[c]) for c in order], last.num_prompts)
     cost.bar(range(len(clusterings)), [1000 * clustering.seconds for clustering in clusterings], color="0.45")
     by_epoch = last.epoch is not None
     cost.set(xlabel=f"clustering after {'epoch' if by_epoch else 'iteration'}", ylabel="k-means (ms)")
-    shown = range(0, len(clusterings), -(-len(clusterings) // 20))
-    ticks = [clusterings[t].epoch if by_epoch else clusterings[t].iter for t in shown]
-    cost.set_xticks(list(shown), [str(tick) for tick in ticks], rotation=0 if by_epoch else 45)
+    places = range(0, len(clusterings), -(-len(clusterings) // 20))
+    ticks = [clusterings[t].epoch if by_epoch else clusterings[t].iter for t in places]
+    cost.set_xticks(list(places), [str(tick) for tick in ticks], rotation=0 if by_epoch else 45)
     return figure
 
 
@@ -44,7 +47,7 @@ def _draw_strip(axes: Axes, prompts: np.ndarray, names: Sequence[str], num_promp
     if count <= NAMED:
         axes.set_yticks(range(count), names, fontsize=8)
         arrived = np.diff(prompts, axis=1, prepend=-1) != 0
-        for row, column in np.argwhere(arrived):
+        for row, column in np.argwhere(arrived) if arrived.sum() <= NUMBERED else ():
             axes.text(column, row, str(prompts[row, column]), ha="center", va="center", fontsize=7)
     else:
         axes.set(ylabel=f"{count} classes", yticks=[])

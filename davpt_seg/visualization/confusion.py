@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from sklearn.metrics import ConfusionMatrixDisplay
+
+from .class_names import PLAIN, all_shown
 
 ANNOTATED = 30  # with more classes, numbers in the cells could not be read
 
 
+@rc_context(PLAIN)
 def confusion_picture(matrix: np.ndarray, classes: Sequence[str], counted: str = "pixels") -> Figure:
     """Draw a confusion matrix in percent of each true class, and list the largest confusions.
 
@@ -19,6 +23,7 @@ def confusion_picture(matrix: np.ndarray, classes: Sequence[str], counted: str =
         classes: names of the C classes.
         counted: name of what the matrix counts, in the plural.
     """
+    classes = all_shown(classes)
     pixels = matrix.sum(axis=1, keepdims=True)
     shares = np.divide(100 * matrix, pixels, where=pixels > 0, out=np.full(matrix.shape, np.nan))
     few = len(classes) <= ANNOTATED

@@ -7,8 +7,10 @@ from statistics import fmean
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from ..core.guidance.mapping_log import Clustering
+from .class_names import shown
 
 ARROW = "\N{RIGHTWARDS ARROW}"
 
@@ -20,14 +22,15 @@ def mapping_table(first: Clustering, last: Clustering) -> Table:
     table.add_column(_when(first))
     table.add_column(_when(last))
     for prompt, (before, after) in enumerate(zip(first.groups(), last.groups())):
-        table.add_row(str(prompt), *(", ".join(names) or "(no class)" for names in (before, after)))
+        cells = (", ".join(map(_cell, names)) or "(no class)" for names in (before, after))
+        table.add_row(str(prompt), *map(Text, cells))  # as text, in which no brackets are markup
     return table
 
 
 def moves_text(first: Clustering, last: Clustering) -> str:
     """List the classes whose prompts at two clusterings differ."""
     pairs = zip(first.classes, first.prompt_of_class, last.prompt_of_class)
-    moves = [f"{name} ({old} {ARROW} {new})" for name, old, new in pairs if old != new]
+    moves = [f"{shown(name)} ({old} {ARROW} {new})" for name, old, new in pairs if old != new]
     return f"Moved since the start: {len(moves)} of {len(first.classes)} classes. {'; '.join(moves)}".rstrip()
 
 
@@ -39,6 +42,10 @@ def history_text(clusterings: Sequence[Clustering]) -> str:
         f"Moved at each of {len(clusterings) - 1} later clusterings: {moved or '-'}\n"
         f"K-means: {sum(seconds):.3f} s together, {fmean(seconds):.4f} s on average, {max(seconds):.4f} s at most"
     )
+
+
+def _cell(name: str) -> str:
+    return shown(name).replace("|", "\\|")  # in Markdown's tables
 
 
 def _when(clustering: Clustering) -> str:

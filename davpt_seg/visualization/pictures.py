@@ -7,11 +7,13 @@ from textwrap import fill
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
-from matplotlib import colormaps
+from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
+
+from .class_names import PLAIN, all_shown
 
 
 # Title of each column, and what it shows.
@@ -60,6 +62,7 @@ def prompt_colours(assigned: np.ndarray, palette: np.ndarray) -> np.ndarray:
     return colours
 
 
+@rc_context(PLAIN)
 def demo_sheet(
     rows: Sequence[Row], classes: Sequence[str], palette: np.ndarray, assigned: np.ndarray, zero_start: bool = False
 ) -> Figure:
@@ -72,6 +75,7 @@ def demo_sheet(
         assigned: classes of each prompt, (M, C) bool; (0, C) without guidance.
         zero_start: whether the rows hold contributions of zero-start prompts.
     """
+    classes = all_shown(classes)
     palette = np.asarray(palette) / 255
     colours = prompt_colours(assigned, palette)
     guided = rows[0].nearest is not None

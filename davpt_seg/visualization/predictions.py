@@ -6,10 +6,13 @@ from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from PIL import Image
+
+from .class_names import PLAIN, all_shown
 
 PANEL = (6.0, 7.0)  # largest width and height of each of the two panels, in inches
 LETTER = 0.075  # width of a letter of a class's name, in inches
@@ -29,6 +32,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %" if share >= 0.0005 else "<0.1 %"
 
 
+@rc_context(PLAIN)
 def prediction_picture(
     image: np.ndarray, labels: np.ndarray, classes: Sequence[str], palette: np.ndarray, title: str, opacity: float = 0.6
 ) -> Figure:
@@ -42,6 +46,7 @@ def prediction_picture(
         title: title above.
         opacity: opacity of the paint, 0 to 1.
     """
+    classes = all_shown(classes)
     height, width = labels.shape
     scale = min(PANEL[0] / width, PANEL[1] / height)
     found = class_shares(labels, len(classes))

@@ -15,6 +15,7 @@ from PIL import Image
 
 from davpt_seg.apis.pixels import ImageReader
 from davpt_seg.apis.predictor import Predictor
+from davpt_seg.apis.trained import load_trained
 from davpt_seg.errors import InputError
 
 from ..checkpoints import Trained
@@ -28,6 +29,11 @@ def reader(pipeline: list[Any]) -> ImageReader:
     import mmseg.datasets.transforms  # noqa: F401
 
     return ImageReader(pipeline)
+
+
+def tensor(bgr: np.ndarray) -> torch.Tensor:
+    """Return RGB (3, H, W)."""
+    return torch.from_numpy(bgr[..., ::-1].transpose(2, 0, 1).copy())
 
 
 # Every way that a picture of BGR pixels (H, W, 3) uint8 comes to us.
@@ -56,16 +62,29 @@ LAYOUTS: dict[str, Callable[[np.ndarray], Any]] = {
     "objects": lambda bgr: bgr.astype(object),
     "text": lambda bgr: bgr.astype(str),
     "masked": lambda bgr: np.ma.masked_less(bgr, 100),
-    "a tensor": lambda bgr: torch.from_numpy(bgr.transpose(2, 0, 1).copy()),
+    "a tensor": lambda bgr: tensor(bgr),
+    "a tensor, not contiguous": lambda bgr: tensor(bgr).mT.contiguous().mT,
+    "a tensor (H, W, 3)": lambda bgr: torch.from_numpy(bgr),
+    "a tensor (1, H, W)": lambda bgr: torch.from_numpy(bgr[..., 0].copy())[None],
+    "a tensor (1, 3, H, W)": lambda bgr: tensor(bgr)[None],
+    "a tensor without pixels": lambda bgr: tensor(bgr)[:, :0],
+    "a tensor of fractions": lambda bgr: tensor(bgr) / 255,
+    "a tensor of int64": lambda bgr: tensor(bgr).long(),
+    "a tensor of bool": lambda bgr: tensor(bgr) > 127,
+    "a tensor without values": lambda bgr: tensor(bgr).to("meta"),
+    "a sparse tensor": lambda bgr: tensor(bgr).to_sparse(),
     "a list": lambda bgr: bgr.tolist(),
     "bytes": lambda bgr: cv2.imencode(".png", bgr)[1].tobytes(),
     "None": lambda bgr: None,
     **{
         f"Pillow {mode}": lambda bgr, mode=mode: Image.fromarray(bgr[..., ::-1].copy()).convert(mode)
-        for mode in ("RGB", "P", "L", "1", "LA", "RGBA", "CMYK", "YCbCr", "I", "F")
+        for mode in ("RGB", "CMYK", "YCbCr", "LAB", "HSV", "I", "F")
     },
     "Pillow I;16": lambda bgr: Image.fromarray(bgr[..., 0].astype(np.uint16)),
 }
+
+
+AS_FILES = ("as it is", "read only", "not contiguous", "a tensor", "a tensor, not contiguous", "Pillow RGB")
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -76,7 +95,7 @@ def test_pixels_are_those_of_their_file_or_are_refused(layout: str, tmp_path: Pa
         bgr = rng.integers(0, 256, (*rng.integers(4, 9, 2), 3), dtype=np.uint8)
         cv2.imwrite(str(tmp_path / f"{i}.png"), bgr)
         given = LAYOUTS[layout](bgr)
-        if layout in ("as it is", "read only", "not contiguous"):
+        if layout in AS_FILES:
             assert np.array_equal(read(given), read(str(tmp_path / f"{i}.png")))
         else:
             with pytest.raises(InputError, match=r"BGR pixels \(height, width, 3\) of np\.uint8"):
@@ -93,8 +112,10 @@ def test_pixels_are_those_of_their_file_or_are_refused(layout: str, tmp_path: Pa
         ("uint16", "(image * (255 / 4095))"),
         ("fractions", "numpy.rint(255 * image)"),
         ("int64", "image.astype(numpy.uint8)"),
-        ("a tensor", "tensor.permute(1, 2, 0)"),
-        ("Pillow P", "image.convert('RGB')"),
+        ("a tensor (H, W, 3)", "tensor.permute(2, 0, 1)"),
+        ("a tensor (1, H, W)", "tensor.expand(3, -1, -1)"),
+        ("a tensor of fractions", "(255 * tensor).round().to(torch.uint8)"),
+        ("Pillow CMYK", "image.convert('RGB')"),
     ],
 )
 def test_a_refusal_says_how_to_convert(layout: str, advice: str) -> None:
@@ -114,6 +135,8 @@ def test_a_file_of_8_bits_is_read_as_pillow_shows_its_colours(mode: str, suffix:
     if mode == "LA" and suffix == "tif":
         return  # a format that OpenCV reads with another number of channels
     assert np.array_equal(reader(PLAIN)(path), np.asarray(image.convert("RGB"))[..., ::-1])
+    for given in (image, Image.open(path)):
+        assert np.array_equal(reader(PLAIN)(path), reader(PLAIN)(given))
 
 
 def test_files_of_more_than_8_bits_are_refused_whatever_their_name(tmp_path: Path) -> None:
@@ -170,8 +193,68 @@ def test_a_predictor_reads_deep_images_by_the_range_that_its_config_states(train
 
 
 def test_a_folder_is_no_image(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is no image that can be read"):
+    with pytest.raises(InputError, match="is a folder; pass the files in it"):
         reader(PLAIN)(tmp_path)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("color_type", ["color", "color_ignore_orientation"])
+def test_a_pil_image_is_turned_as_its_file_is(orientation: int, color_type: str, tmp_path: Path) -> None:
+    exif, path = Image.Exif(), tmp_path / "image.png"
+    exif[0x0112] = orientation
+    rgb = np.random.default_rng(0).integers(0, 256, (6, 5, 3), dtype=np.uint8)
+    Image.fromarray(rgb).save(path, exif=exif)
+    read = reader([dict(type="LoadImageFromFile", color_type=color_type)])
+    assert np.array_equal(read(Image.open(path)), read(path))
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I", "F"])
+def test_deep_pil_images_and_tensors_are_read_in_the_stated_range(mode: str) -> None:
+    values = np.random.default_rng(0).integers(0, 4096, (6, 5)).astype(np.uint16)
+    kind = {"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode]
+    read = reader(DEEP)
+    expected = read(values)
+    assert np.array_equal(read(Image.fromarray(values.astype(kind))), expected)
+    deep = torch.from_numpy(values.astype(np.int32)).expand(3, -1, -1)
+    assert np.array_equal(read(deep), expected)
+    for wrong in (Image.new("RGB", (4, 4)), torch.zeros(3, 4, 4, dtype=torch.uint8), Image.new("L", (4, 4))):
+        with pytest.raises(InputError):
+            read(wrong)
+
+
+def test_a_pil_image_whose_file_is_cut_off_or_closed_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "image.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(path)
+    closed = Image.open(path)
+    closed.close()
+    cut = tmp_path / "cut.png"
+    cut.write_bytes(path.read_bytes()[:600])
+    for image, name in ((closed, "image.png"), (Image.open(cut), "cut.png")):
+        with pytest.raises(InputError, match=name):
+            reader(PLAIN)(image)
+
+
+def test_a_predictor_predicts_a_list_of_images_of_any_kind_and_names_the_wrong_one(trained: Trained) -> None:
+    predictor, path = Predictor(trained.checkpoint, device="cpu"), Path(trained.images[0])
+    bgr = mmcv.imread(path)
+    rgb = Image.fromarray(bgr[..., ::-1].copy())
+    expected = predictor(path)
+    for several in ([str(path), path, bgr, rgb, tensor(bgr)], (path,), []):
+        found = predictor(several)
+        assert isinstance(found, list)
+        assert len(found) == len(several)
+        assert all(np.array_equal(labels, expected) for labels in found)
+    with pytest.raises(InputError, match=r"image 2 of 3: image '/nowhere\.jpg' does not exist"):
+        predictor([path, "/nowhere.jpg", path])
+    with pytest.raises(InputError, match="image 1 of 1: an image is given as list"):
+        predictor([[path]])
+
+
+def test_places_may_be_paths_everywhere(trained: Trained) -> None:
+    expected = Predictor(trained.checkpoint, trained.config, device="cpu")(trained.images[0])
+    predictor = Predictor(Path(trained.checkpoint), Path(trained.config), device="cpu")
+    assert np.array_equal(predictor(Path(trained.images[0])), expected)
+    load_trained(Path(trained.config), Path(trained.checkpoint))
 
 
 @pytest.mark.parametrize("given", ["config", "checkpoint"])

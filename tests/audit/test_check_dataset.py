@@ -79,7 +79,12 @@ def test_each_kind_of_damage_is_named_with_its_file(ade: Path, capsys: pytest.Ca
     assert sorted(found(report)) == [
         ("label", wrong.name, "holds 151 (3 pixels); classes are 1 to 150"),
         ("mask without image", "left_over.png", ""),
-        ("no label map", coloured.name, "has Pillow mode RGB"),
+        (
+            "no label map",
+            coloured.name,
+            "has Pillow mode RGB: it is a colour image; a mask has one channel (mode L, P or I;16) of class numbers. "
+            "Its three channels are equal; keep one: PIL.Image.open(FILE).getchannel(0).save(FILE)",
+        ),
         ("size", small.name, "is 40 x 32, its image 80 x 64"),
         ("unreadable", truncated.name, found(report)[1][2]),
     ]
@@ -89,7 +94,7 @@ def test_each_kind_of_damage_is_named_with_its_file(ade: Path, capsys: pytest.Ca
         ("unreadable", "ADE_validation_00000000.jpg"),
     ]
     said = capsys.readouterr().out
-    assert "PROBLEM 1 x mask of colours" in said
+    assert "PROBLEM 1 x mask that does not hold one class number" in said
     assert f"{coloured}: has Pillow mode RGB" in said
     assert "-> convert it to one channel" in said
     assert "\n7 problems. Do" in said

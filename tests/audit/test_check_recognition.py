@@ -108,7 +108,9 @@ def test_each_kind_of_damage_to_images_and_lists_is_named(vtab: Path, capsys: py
     ]
     said = capsys.readouterr().out
     assert "truncated" in said
-    assert "-> get it again: it is cut off or no image" in said
+    assert "000003.jpg: it is truncated (cut off): get it again\n" in said
+    assert "000002.jpg: it is a web page, not an image: download it again\n" in said
+    assert "000000.jpg: 2 times in test, with the labels" not in said  # its two entries agree
     assert "\n6 problems. Do" in said
 
 

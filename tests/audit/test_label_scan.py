@@ -135,7 +135,7 @@ def test_a_sample_is_read_and_all_masks_only_where_it_is_doubtful(
     monkeypatch.setattr(label_scan, "SAMPLE", 8)
     read: list[str] = []
     original = label_scan.read_values
-    monkeypatch.setattr(label_scan, "read_values", lambda path: (read.append(path), original(path))[1])
+    monkeypatch.setattr(label_scan, "read_values", lambda path, loader: (read.append(path), original(path, loader))[1])
     masks = blocks([0, 1], 40, side=16)
     check_labels(write_set(tmp_path / "a", dict(train=masks), 2))
     assert len(read) == 8

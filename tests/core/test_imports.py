@@ -35,7 +35,7 @@ def outside(source: str, folder: str = "core") -> list[str]:
         if name.split(".")[0] in OPENMMLAB
         or (
             name.split(".")[0] == "davpt_seg"
-            and name.split(".")[1:2] not in (["core"], ["errors"], ["lazy"], ["replacing"])
+            and name.split(".")[1:2] not in (["core"], ["errors"], ["lazy"], ["replacing"], ["text_files"])
         )
     ]
 

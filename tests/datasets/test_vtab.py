@@ -90,7 +90,7 @@ def test_a_list_that_windows_wrote_is_the_same_list(tmp_path: Path, signature: b
 def test_a_list_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
     path = write_vtab(tmp_path, "eurosat") / "eurosat" / "test.txt"
     path.write_bytes(b"\xff\xfe" + path.read_bytes())
-    with pytest.raises(DataError, match=r"test\.txt is no text in UTF-8"):
+    with pytest.raises(DataError, match=r"test\.txt is text in UTF-16, not in UTF-8: save it as UTF-8"):
         build(tmp_path, split="test").load_data_list()
 
 

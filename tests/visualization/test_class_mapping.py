@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,35 @@ def test_the_report_tells_groups_moves_and_cost(tmp_path: Path, capsys: pytest.C
     assert "Moved at each of 2 later clusterings: 1 2" in printed
     assert "0.060 s together, 0.0200 s on average, 0.0300 s at most" in printed
     assert (tmp_path / "mapping.png").stat().st_size > 5_000
+
+
+NAMES = ["a $x^2$ b $\\frac{1", "[red]x[/red] :car:", "<b>x</b> | y", "two\nlines\x1b[31m", "n" * 5000]
+
+
+def test_markup_in_names_of_classes_is_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, [each._replace(classes=NAMES) for each in history()])
+    main_mapping([str(tmp_path)])
+    printed = capsys.readouterr().out
+    for shown in (
+        "a $x^2$ b $\\frac{1",
+        "[red]x[/red] :car:",
+        "<b>x</b> \\| y",
+        "two\\nlines\\x1b[31m",
+        f"{'n' * 57}...",
+    ):
+        assert shown in printed
+    assert "\x1b" not in printed
+    assert "n" * 58 not in printed
+    assert (tmp_path / "mapping.png").stat().st_size > 5_000
+
+
+def test_many_classes_and_clusterings_are_reported_in_seconds(tmp_path: Path) -> None:
+    names = [f"class {i}" for i in range(3000)]
+    many = [Clustering(t, t, 0.1, 5, 3000, list(range(3000)), names) for t in range(50)]
+    write(tmp_path, many)
+    start = time.monotonic()
+    main_mapping([str(tmp_path)])
+    assert time.monotonic() - start < 20
 
 
 def test_the_picture_shows_the_prompt_of_each_class_and_the_time(tmp_path: Path) -> None:

@@ -9,10 +9,13 @@ from typing import NamedTuple, Optional, Union
 
 from ...errors import InputError
 from ...replacing import replacing
+from ...text_files import as_text, parse_json
 
 logger = logging.getLogger("davpt_seg")
 
 FILE_NAME = "mapping.jsonl"
+MOST, LONGEST = 2**53, 10**9  # iterations, and seconds of k-means
+ADVICE = "delete the line, or the file, which a training writes again"
 
 
 class Clustering(NamedTuple):
@@ -38,10 +41,10 @@ class Clustering(NamedTuple):
 
     def groups(self) -> list[list[str]]:
         """Return the names of the classes of each prompt, M lists."""
-        return [
-            [name for name, own in zip(self.classes, self.prompt_of_class) if own == prompt]
-            for prompt in range(self.num_prompts)
-        ]
+        groups: list[list[str]] = [[] for _ in range(self.num_prompts)]
+        for name, prompt in zip(self.classes, self.prompt_of_class):
+            groups[prompt].append(name)
+        return groups
 
 
 def read_clusterings(path: Union[str, Path]) -> list[Clustering]:
@@ -54,16 +57,56 @@ def read_clusterings(path: Union[str, Path]) -> list[Clustering]:
     """
     if not Path(path).is_file():
         raise InputError(f"{str(path)!r} does not exist; PromptMappingHook writes it when it clusters classes")
-    *lines, unfinished = Path(path).read_text(encoding="utf-8").split("\n")
+    complete, _, unfinished = Path(path).read_bytes().rpartition(b"\n")
     if unfinished:
         logger.warning("%s: the last line is incomplete and is skipped", path)
-    clusterings = []
-    for number, line in enumerate(lines, start=1):
+    clusterings: list[Clustering] = []
+    for number, line in enumerate(as_text(complete, path).split("\n") if complete else (), start=1):
+        where = f"{str(path)!r}, line {number}"
         try:
-            clusterings.append(Clustering(**json.loads(line)))
-        except (json.JSONDecodeError, TypeError) as error:
-            raise InputError(f"{str(path)!r}, line {number}, is no clustering: {error}") from error
+            clustering = Clustering(**parse_json(line, "it"))
+        except (InputError, TypeError) as error:
+            raise InputError(f"{where}, is no clustering: {error}; {ADVICE}") from error
+        problem = _problem(clustering, clusterings[-1] if clusterings else clustering)
+        if problem:
+            raise InputError(f"{where}, is no clustering: {problem}; {ADVICE}")
+        clusterings.append(clustering)
     return clusterings
+
+
+def _problem(clustering: Clustering, before: Clustering) -> str:
+    """Describe what is wrong with a line's values; empty if nothing is.
+
+    Args:
+        clustering: the line's.
+        before: that of the line before.
+    """
+    own, classes = clustering.prompt_of_class, clustering.classes
+    if not isinstance(classes, list) or not classes or not all(isinstance(name, str) for name in classes):
+        return "classes must be a list of names"
+    for name, most in (("iter", MOST), ("epoch", MOST), ("moved", len(classes)), ("num_prompts", len(classes))):
+        value = getattr(clustering, name)
+        if not _is_count(value, most) and not (name == "epoch" and value is None):
+            return f"{name} must be an integer from 0 to {most:,}, got {value!r:.40}"
+    if not clustering.num_prompts:
+        return "num_prompts must be at least 1, got 0"
+    seconds = clustering.seconds
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= LONGEST:
+        return f"seconds must be a number from 0 to {LONGEST:,}, got {seconds!r:.40}"
+    if not isinstance(own, list) or len(own) != len(classes):
+        return f"prompt_of_class must be a list of one prompt for each of the {len(classes)} classes"
+    wrong = next((prompt for prompt in own if not _is_count(prompt, clustering.num_prompts - 1)), None)
+    if wrong is not None:
+        return f"prompt_of_class must hold integers from 0 to {clustering.num_prompts - 1}, got {wrong!r:.40}"
+    if (classes, clustering.num_prompts) != (before.classes, before.num_prompts):
+        return "classes and num_prompts must be those of the line before"
+    if clustering.iter < before.iter:
+        return f"iter is {clustering.iter}, after {before.iter} in the line before"
+    return ""
+
+
+def _is_count(value: object, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
 
 
 class MappingLog:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import pytest
 
@@ -79,6 +79,59 @@ def test_a_line_that_was_cut_off_is_left_out_and_a_broken_one_is_named(
     path.write_text('{"iter": 0}\n' + whole)
     with pytest.raises(ValueError, match=r"mapping\.jsonl', line 1, is no clustering"):
         read_clusterings(path)
+
+
+VALUES = dict(iter=3, epoch=1, seconds=0.5, moved=1, num_prompts=2, prompt_of_class=[0, 1, 0], classes=["a", "b", "c"])
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (dict(num_prompts=10**9), "num_prompts must be an integer from 0 to 3"),
+        (dict(num_prompts=0, prompt_of_class=[]), "num_prompts must be at least 1"),
+        (dict(num_prompts=-1), "num_prompts must be"),
+        (dict(num_prompts=True), "num_prompts must be"),
+        (dict(iter=1e30), "iter must be an integer"),
+        (dict(iter=10**400), "iter must be an integer"),
+        (dict(iter=0), "iter is 0, after 3 in the line before"),
+        (dict(epoch="1"), "epoch must be an integer"),
+        (dict(moved=4), "moved must be an integer from 0 to 3"),
+        (dict(seconds=1e300), "seconds must be a number"),
+        (dict(seconds=float("nan")), "seconds must be a number"),
+        (dict(seconds=None), "seconds must be a number"),
+        (dict(prompt_of_class=[0, 1]), "one prompt for each of the 3 classes"),
+        (dict(prompt_of_class=[0, 1, 2]), "integers from 0 to 1, got 2"),
+        (dict(prompt_of_class=[0, 1, -1]), "integers from 0 to 1, got -1"),
+        (dict(prompt_of_class=[0, 1, [0]]), "integers from 0 to 1"),
+        (dict(classes="abc"), "classes must be a list of names"),
+        (dict(classes=[1, 2, 3]), "classes must be a list of names"),
+        (dict(classes=[]), "classes must be a list of names"),
+        (dict(classes=["a", "b", "d"]), "classes and num_prompts must be those of the line before"),
+        (dict(prompts=3), "unexpected keyword argument 'prompts'"),
+    ],
+)
+def test_values_that_no_clustering_has_are_named_with_their_line(
+    change: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "mapping.jsonl"
+    path.write_text("".join(json.dumps(values) + "\n" for values in (VALUES, {**VALUES, **change})))
+    with pytest.raises(InputError, match=r"mapping\.jsonl', line 2, is no clustering: ") as refused:
+        read_clusterings(path)
+    assert says in str(refused.value)
+
+
+@pytest.mark.parametrize("content", [b"[" * 9000, b"\xff\xfe[\0", b"\x00\x01", b"\xe9", b"[]", b"9" * 5000, b"{}"])
+def test_a_log_of_other_content_is_named(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "mapping.jsonl"
+    path.write_bytes(content + b"\n")
+    with pytest.raises(InputError, match=r"mapping\.jsonl"):
+        read_clusterings(path)
+
+
+def test_a_line_that_was_cut_off_within_a_letter_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "mapping.jsonl"
+    path.write_bytes((json.dumps(VALUES) + "\n").encode() + '{"classes": ["é'.encode()[:-1])
+    assert [each.iter for each in read_clusterings(path)] == [3]
 
 
 def test_a_missing_file_says_who_writes_it(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def _use_vtab(path: Path) -> None:
 def _use_fgvc(path: Path) -> None:
     config = dict(type=FGVCDataset, data_root=str(path.parent), dataset="mine", split="train", num_classes=3)
     check_dataset(ConfigDict(config))
-    listed = json.loads(path.read_text(encoding="utf-8"))
+    listed = json.loads(path.read_text(encoding="utf-8-sig"))
     expected = [(path.parent / "images" / image, int(label) // 10) for image, label in listed.items()]
     _compare(_items(config), expected, path.parent, 3)
 
