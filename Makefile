@@ -3,6 +3,7 @@
 # Both can be run again: what is there already is used.
 PYTHON ?= python3
 VENV ?= .venv
+DOCS_VENV ?= .venv-docs
 BIN := $(VENV)/bin
 
 DEMO_CONFIG := configs/demo/davpt_upernet_vits14_scenes.py
@@ -14,10 +15,11 @@ SCENES := data/demo_scenes/scenes.json
 GPU_PYTHON ?= $(if $(wildcard $(VENV)/ready),$(BIN)/python,$(PYTHON))
 GPU_ARGS ?=
 
-.PHONY: help demo test test-fast test-nodes test-onedl test-mim lint model-index env clean-demo gpu-check gpu-pack
+.PHONY: help demo docs test test-fast test-nodes test-onedl test-mim lint model-index env clean-demo gpu-check gpu-pack
 
 help:
 	@sed -n '1,3s/^# //p' Makefile
+	@echo "make docs        build the documentation into site/, in a small environment without torch (.venv-docs)"
 	@echo "make test-fast   tests without the slow ones"
 	@echo "make test-onedl  the short test set on OpenMMLab's maintained fork, in an environment of its own (6 GB)"
 	@echo "make test-mim    pip install ., then mim train, test and search, in an environment of its own (6 GB)"
@@ -75,6 +77,18 @@ test-nodes: env
 
 test-fast: env
 	$(IN_TWO) -m "not slow and not nodes"
+
+# --strict: a broken link or a page that mkdocs.yml does not list is an error. Needs no network once it is installed.
+docs: $(DOCS_VENV)/ready
+	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict
+	@echo "Open site/index.html in a browser, search included; no server is needed."
+
+# --group needs pip 25.1. The package is not installed: mkdocstrings reads its sources.
+$(DOCS_VENV)/ready: pyproject.toml
+	$(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(DOCS_VENV)/bin/python -m pip install --quiet --group docs
+	@touch $@
 
 test-onedl:
 	PYTHON=$(PYTHON) .ci/stack_b

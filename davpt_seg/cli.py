@@ -10,6 +10,7 @@ from typing import Callable, NamedTuple, NoReturn, Optional
 from . import __version__
 from .errors import nearest
 from .terminal.ending import command
+from .terminal.packages import NEEDED, needed
 
 
 class Command(NamedTuple):
@@ -36,17 +37,6 @@ COMMANDS = {
     "mapping": Command("davpt_seg.commands.mapping:main_mapping", "which classes shared a prompt, from start to end"),
     "configs": Command("davpt_seg.commands.configs:main_configs", "list the configs of this package"),
     "info": Command("davpt_seg.commands.info:main_info", "versions, the OpenMMLab stack, devices, what is missing"),
-}
-
-OPENMMLAB = "pip install '.[openmmlab]' (or '.[onedl]', never both)"
-PLANS = "pip install '.[benchmark]'"
-EXPORT = "pip install '.[export]'"
-#: Packages that a command may need, and how to install them.
-NEEDED = {
-    **{name: (name, OPENMMLAB) for name in ("mmengine", "mmcv", "mmseg", "mmpretrain")},
-    "pydantic": ("pydantic 2", PLANS),
-    "yaml": ("PyYAML", PLANS),
-    **{name: (name, EXPORT) for name in ("onnx", "onnxscript", "onnxruntime")},
 }
 
 HELP = """\
@@ -110,13 +100,6 @@ def run(name: str, arguments: Optional[Sequence[str]] = None) -> Optional[int]:
             f"davpt-seg: this command needs {NEEDED[package][0]}, which is not installed. In a checkout of davpt_seg: "
             f"{NEEDED[package][1]}; 'davpt-seg info' lists what is there"
         ) from None
-
-
-def needed(error: ImportError) -> Optional[str]:
-    """Return the package of :data:`NEEDED` whose absence or version raised an error; None for another error."""
-    package = (error.name or "").partition(".")[0]
-    missing = isinstance(error, ModuleNotFoundError) or package == "pydantic"
-    return package if missing and package in NEEDED else None
 
 
 def load(command: Command) -> Callable[[Optional[Sequence[str]]], Optional[int]]:

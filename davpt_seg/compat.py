@@ -4,6 +4,9 @@ They are in one place so that each can be dropped when its cause is gone:
 
 * mmcv-lite has no compiled ``mmcv._ext``, but mmseg 1.2.2 imports ``mmcv.ops`` with its models. Applied at
   registration, because mmseg imports its models when a name is first looked up.
+* MMEngine looks up packages with ``pkg_resources``, which setuptools 81 removed. Applied at registration.
+* mmpretrain 1.2.0 imports its multimodal models where pycocotools and transformers are installed, and fails with newer
+  transformers. Applied when mmpretrain is imported.
 * ``core`` logs with the standard library, MMEngine with its own loggers. Applied when a config is read or a registered
   backbone is built.
 * MMEngine warns of every frozen parameter if an optimizer has ``paramwise_cfg``: 150 times for a frozen ViT. Applied
@@ -28,7 +31,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib import metadata
-from typing import Any
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from typing import Any, Optional
 
 from .errors import InputError
 
@@ -96,6 +101,44 @@ def stub_compiled_ops() -> bool:
         del sys.modules["mmcv._ext"]
         sys.modules["mmcv"].__dict__.pop("_ext", None)
     return True
+
+
+class _PkgResources:
+    """Entry of ``sys.meta_path`` that finds our stand-in for ``pkg_resources``."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> Optional[ModuleSpec]:
+        """Return the spec of the stand-in, and None for every other module."""
+        if name != "pkg_resources":
+            return None
+        return importlib.util.spec_from_file_location(name, Path(__file__).with_name("distributions.py"))
+
+
+def provide_pkg_resources() -> None:
+    """Let ``import pkg_resources`` find :mod:`davpt_seg.distributions` where nothing else provides it.
+
+    It is the last entry that Python asks, so an installed ``pkg_resources`` is found first. MMEngine reloads the
+    module, so that an entry in ``sys.modules`` alone would not do.
+    """
+    if _PkgResources not in sys.meta_path:
+        sys.meta_path.append(_PkgResources)  # type: ignore[arg-type]
+
+
+def omit_broken_multimodal() -> None:
+    """Let mmpretrain register placeholders for its multimodal models where they cannot be imported.
+
+    Call after the import of ``mmpretrain.utils.dependency`` and before that of ``mmpretrain.models``. The models import
+    two names from ``transformers.modeling_utils`` that newer versions moved. Its text is searched, because importing it
+    takes seconds.
+    """
+    from mmpretrain.utils import dependency
+
+    spec = importlib.util.find_spec("transformers") if dependency.WITH_MULTIMODAL else None
+    if spec is None or spec.origin is None:
+        return
+    text = Path(spec.origin).with_name("modeling_utils.py").read_text(encoding="utf-8")
+    if not all(name in text for name in ("apply_chunking_to_forward", "find_pruneable_heads_and_indices")):
+        dependency.WITH_MULTIMODAL = False
 
 
 class _ToMMEngine(logging.Handler):

@@ -30,10 +30,15 @@ def register_beside_openmmlab() -> None:
             "For training, in a checkout: pip install -e '.[openmmlab]'",
             stacklevel=3,
         )
-    elif any(sys.modules.get(package) for package in PACKAGES):
+        return
+    if any(sys.modules.get(package) for package in PACKAGES):
         register()
     else:
         sys.meta_path.insert(0, AfterImport(PACKAGES, register))
+    if "mmpretrain.utils.dependency" in sys.modules:
+        omit_broken_multimodal()
+    else:
+        sys.meta_path.insert(0, AfterImport(["mmpretrain.utils.dependency"], omit_broken_multimodal))
 
 
 def register() -> None:
@@ -46,18 +51,26 @@ def register() -> None:
 
     compat.check_stack()
     compat.stub_compiled_ops()
+    compat.provide_pkg_resources()
     from . import datasets, engine, models  # noqa: F401
     from .trust import schemes  # noqa: F401
 
 
+def omit_broken_multimodal() -> None:
+    """Call :func:`davpt_seg.compat.omit_broken_multimodal`."""
+    from . import compat
+
+    compat.omit_broken_multimodal()
+
+
 class AfterImport:
-    """Entry of ``sys.meta_path`` that calls a function once, after the first import of any of some packages.
+    """Entry of ``sys.meta_path`` that calls a function once, after the first import of any of some modules.
 
     It finds nothing itself: the other entries find the package, and their loader runs it. The function is called when
     that package is complete, also if it imports others of them on its way.
 
     Args:
-        packages: names at the top level.
+        packages: names of the modules, mostly packages at the top level.
         function: called without arguments. What it raises, the ``import`` statement raises.
     """
 

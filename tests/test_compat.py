@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +39,67 @@ def test_mmseg_models_import_and_a_compiled_op_raises_by_name() -> None:
 def test_the_stub_is_taken_out_again() -> None:
     assert "mmcv._ext" not in sys.modules
     assert not compat.stub_compiled_ops()  # mmcv.ops is imported: nothing left to do
+
+
+def printed(code: str, *path: Path) -> list[str]:
+    """Run code in a new process with folders in front of its path; return the lines that it prints."""
+    folders = os.pathsep.join(map(str, (*path, CONFIGS.parent)))
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": folders},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+WITHOUT_PKG_RESOURCES = """
+from importlib.machinery import PathFinder
+find = PathFinder.find_spec
+PathFinder.find_spec = classmethod(lambda cls, name, *rest: None if name == "pkg_resources" else find(name, *rest))
+try:
+    import pkg_resources
+    raise SystemExit("pkg_resources is not hidden")
+except ModuleNotFoundError:
+    pass
+"""
+LOOK_UPS = """
+import davpt_seg, mmengine
+from mmengine.utils import get_installed_path, is_installed
+for name in ("mmsegmentation", "MMEngine", "mmcv_lite", "timm", "scikit-learn", "davpt_seg", "yapf"):
+    print(name, is_installed(name))
+for name in ("mmsegmentation", "mmengine", "mmpretrain", "timm", "davpt_seg"):
+    print(get_installed_path(name))
+base = "_base_ = ['mmseg::_base_/models/upernet_vit-b16_ln_mln.py']"
+print(is_installed("no_such_package"), mmengine.Config.fromstring(base, ".py").model.type)
+"""
+
+
+def test_mmengine_finds_packages_without_pkg_resources_as_it_does_with_it() -> None:
+    found = printed(WITHOUT_PKG_RESOURCES + LOOK_UPS)
+    assert found[-1] == "False EncoderDecoder"
+    assert "mmsegmentation True" in found
+    if importlib.util.find_spec("pkg_resources").origin != compat._PkgResources.find_spec("pkg_resources").origin:
+        assert found == printed(LOOK_UPS)
+
+
+def test_an_installed_pkg_resources_is_used(tmp_path: Path) -> None:
+    (tmp_path / "pkg_resources.py").write_text("mark = 'installed'")
+    assert printed("import davpt_seg, mmengine, pkg_resources; print(pkg_resources.mark)", tmp_path) == ["installed"]
+
+
+@pytest.mark.parametrize("first", ["davpt_seg", "mmengine, davpt_seg", "mmpretrain, davpt_seg"])
+def test_mmpretrains_models_import_beside_pycocotools_and_a_newer_transformers(tmp_path: Path, first: str) -> None:
+    for name in ("pycocotools", "transformers"):
+        folder = tmp_path / f"{name}-9.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 9\n")
+    (tmp_path / "transformers").mkdir()
+    for name in ("__init__", "modeling_utils"):
+        (tmp_path / "transformers" / f"{name}.py").write_text("")
+    code = f"import {first}; import mmpretrain.models; print(mmpretrain.models.MODELS.get('LinearClsHead').__name__)"
+    assert printed(code, tmp_path)[-1:] == ["LinearClsHead"]
 
 
 def test_mixed_stacks_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

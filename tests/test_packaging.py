@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import runpy
 import shutil
 import subprocess
@@ -12,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import yaml
 from mmengine.config import Config
 
 from davpt_seg.experiments import catalog
@@ -102,3 +105,26 @@ def test_every_packaged_config_is_found_by_name_and_reads(installed: Path, monke
         path = catalog.find_config(name)
         assert path.startswith(str(installed / ".mim"))
         assert "model" in Config.fromfile(path)
+
+
+def test_the_declared_pythons_are_those_that_ci_runs_and_those_between() -> None:
+    project = (ROOT / "pyproject.toml").read_text()
+    declared = re.findall(r'"Programming Language :: Python :: 3\.(\d+)"', project)
+    assert declared == ["10", "11", "12", "13"]
+    assert f'requires-python = ">=3.{declared[0]}"' in project
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    assert jobs["short"]["strategy"]["matrix"]["python"] == [f"3.{declared[0]}", f"3.{declared[-1]}"]
+    commands = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    assert commands == [".ci/run", ".ci/short"]
+    assert all((ROOT / command).stat().st_mode & 0o111 for command in commands)
+
+
+def test_every_source_has_the_syntax_of_the_oldest_declared_python() -> None:
+    for folder in ("benchmarks", "configs", "davpt_seg", "tests", "tools"):
+        for path in (ROOT / folder).rglob("*.py"):
+            ast.parse(path.read_text(), str(path), feature_version=(3, 10))
+
+
+def test_nothing_caps_setuptools() -> None:
+    for name in ("pyproject.toml", "requirements.txt"):
+        assert not re.search(r"setuptools[^\"\n]*<", (ROOT / name).read_text())

@@ -15,6 +15,7 @@ from typing import Any, Callable, NoReturn, Optional, TypeVar
 from ..errors import DIVERGED, DivergedError, InputError
 from ..quiet import known_warnings_hidden
 from .frames import custom_place, last_place
+from .packages import needed
 from .parser import TRACEBACK
 from .processes import leave_message
 from .program import running_program
@@ -61,7 +62,7 @@ def command(main: Main) -> Main:
             with known_warnings_hidden():
                 return main(arguments, *args, **kwargs)
         except ImportError as error:
-            if _lacks_package(error):  # the console command says how to install it
+            if needed(error):  # the console command says how to install it
                 raise
             _end(error, TRACEBACK in arguments)
         except (Exception, KeyboardInterrupt) as error:
@@ -118,12 +119,6 @@ def _of_worker(text: str) -> str:
         return text
     last = re.split(r"\n(?=\S)", text.strip())[-1]  # a traceback's lines are indented, but for its message
     return last.partition(": ")[2] or last
-
-
-def _lacks_package(error: ImportError) -> bool:
-    from ..cli import needed
-
-    return needed(error) is not None
 
 
 def _log(text: str) -> list[str]:

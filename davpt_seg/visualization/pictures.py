@@ -15,7 +15,6 @@ from matplotlib.patches import Patch
 
 from .class_names import PLAIN, all_shown
 
-
 # Title of each column, and what it shows.
 COLUMNS = (
     ("image", "from the validation set"),

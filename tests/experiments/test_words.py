@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import runpy
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ from davpt_seg.experiments.words import (
 )
 
 from ..core.test_imports import PACKAGE, imported
+from ..training import CONFIGS
 
 DOCS = Path(__file__).parents[2] / "docs"
 NUMBERS = [word for word in WORDS if word.kind is not str]
@@ -42,10 +44,18 @@ def page(name: str) -> str:
     return (DOCS / name).read_text()
 
 
-@pytest.mark.parametrize(("task", "name"), [(SEGMENTATION, "configs.md"), (CLASSIFICATION, "classification.md")])
-def test_the_docs_have_the_table_as_it_is(task: str, name: str) -> None:
+def test_the_page_of_words_is_what_its_tool_writes() -> None:
+    written = runpy.run_path(str(DOCS.parent / "tools" / "words_page.py"))["page"]
+    assert page("words.md") == written(), "run: python tools/words_page.py"
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_page_of_words_has_every_word_and_every_value_of_a_part(task: str) -> None:
     table = markdown(task)
-    assert table in page(name), f"docs/{name} must hold:\n{table}"
+    assert all(f"| `{word.name}` |" in table for word in words_of(task).values() if not word.part)
+    parts = (path for path in (CONFIGS / "_base_").rglob("*.py") if path.parent.name in ("methods", "schedules"))
+    assert not [path for path in parts if f"| `{path.stem}`" not in page("words.md")]
+    assert [word for word in words_of(task).values() if f"`{word.name}`" not in page("words.md")] == []
 
 
 def test_the_docs_list_the_words_of_plans() -> None:
@@ -59,7 +69,7 @@ def test_the_docs_have_the_defaults_as_they_are() -> None:
     rows.append(hyperparameters("custom.py", "custom", "custom"))
     for name in rows[0].values:
         cells = " | ".join("-" if row[name] is None else str(row[name]) for row in rows)
-        assert f"| `{name}` | {cells} |" in page("classification.md")
+        assert f"| `{name}` | {cells} |" in page("words.md")
 
 
 def test_the_help_lists_every_word(capsys: pytest.CaptureFixture) -> None:

@@ -1,0 +1,162 @@
+"""Write docs/words.md: the words of experiments with their values, from the package's table and its config parts.
+
+python tools/words_page.py            # writes the page
+python tools/words_page.py --print    # prints it
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from davpt_seg.experiments.catalog import config_root
+from davpt_seg.experiments.fitting import CLASSIFICATION_ONLY
+from davpt_seg.experiments.hyperparameters import hyperparameters
+from davpt_seg.experiments.words import CLASSIFICATION, EXAMPLES, SEGMENTATION, markdown, words_of
+
+PAGE = Path(__file__).parents[1] / "docs" / "words.md"
+HEADS = {SEGMENTATION: ("upernet", "setr_pup", "linear"), CLASSIFICATION: ("classifier",)}
+INTRODUCTION = f"""\
+# Words of experiments
+
+Look up what an experiment is made of: `davpt-seg train WORD=VALUE,WORD=VALUE` takes these words, and so do `test`,
+`count` and plans of the [benchmark](benchmark.md). `davpt-seg train --help` prints the same list.
+
+```shell
+davpt-seg train {EXAMPLES[SEGMENTATION]} --dry-run
+davpt-seg train {EXAMPLES[CLASSIFICATION]} --dry-run
+```
+
+The five parts are files of `configs/_base_`; a value may also be the path of your own `.py` file. Other words set
+values in them. `--dry-run` prints each value and its source. [configs.md](configs.md) has examples for segmentation,
+[classification.md](classification.md) those for image classification.
+
+<!-- The rest is written by tools/words_page.py. -->
+"""
+ROW = """\
+"The row's" is a value of [the table of hyper-parameters](classification.md#the-hyper-parameters), "the method's" one of
+the method's file."""
+NO_ROW = "Values of custom data sets, ViTs and methods, for which the table of hyper-parameters has no row:"
+BASE = config_root() / "_base_"
+
+
+def names(kind: str) -> list[str]:
+    """Return the names of a kind of parts."""
+    parts = (path.relative_to(BASE / kind).with_suffix("").as_posix() for path in (BASE / kind).rglob("*.py"))
+    return sorted(part for part in parts if not part.endswith("base"))
+
+
+def sentence(kind: str, name: str) -> str:
+    """Return the first sentence of the comment that a part begins with."""
+    comment = ""
+    for line in (BASE / kind / f"{name}.py").read_text().splitlines():
+        if not line.startswith("#"):
+            break
+        comment += line.lstrip("#")
+    return re.split(r"(?<!Sec)\. ", comment.strip())[0].rstrip(".")
+
+
+def default(word: str, task: str, name: str) -> str:
+    """Mark a part that is used where the word is omitted."""
+    return f"`{name}` (default)" if words_of(task)[word].default == name else f"`{name}`"
+
+
+def rows(*cells: tuple[str, ...]) -> str:
+    """Return a table, whose first row is the header."""
+    lines = [f"| {' | '.join(row)} |" for row in cells]
+    return "\n".join([lines[0], "|---" * len(cells[0]) + "|", *lines[1:]])
+
+
+def methods() -> str:
+    """Return the table of the methods."""
+    cells = []
+    for name in names("methods"):
+        note = "; image classification only" if name in CLASSIFICATION_ONLY else ""
+        cells.append((default("method", SEGMENTATION, name), sentence("methods", name) + note))
+    return rows(("`method`", "what it is"), *cells)
+
+
+def trunks(task: str) -> str:
+    """Return the table of a task's trunks with the heads that each has a file with."""
+    heads: dict[str, list[str]] = {}
+    for head in HEADS[task]:
+        for model in names("models"):
+            if model.startswith(f"{head}_"):
+                heads.setdefault(model.removeprefix(f"{head}_"), []).append(head)
+    cells = []
+    for trunk, of in sorted(heads.items()):
+        text = sentence("models", f"{of[0]}_{trunk}")
+        text = re.split(r"; |, in crops|: ", re.sub(r"^.*? frozen ", "", text))[0]
+        cells.append((default("trunk", task, trunk), text, " ".join(f"`{head}`" for head in of)))
+    return rows(("`trunk`", "ViT", "`head`"), *cells)
+
+
+def data(task: str) -> str:
+    """Return the table of a task's data sets, those of a folder in one row."""
+    cells = []
+    folders: dict[str, list[str]] = {}
+    for name in names("datasets"):
+        folder, _, leaf = name.rpartition("/")
+        if folder:
+            folders.setdefault(folder, []).append(f"`{leaf}`")
+        elif task == SEGMENTATION:
+            cells.append((default("data", task, name), sentence("datasets", name)))
+    if task == CLASSIFICATION:
+        cells = [(f"`{folder}/NAME`", f"{' '.join(leaves)}") for folder, leaves in folders.items()]
+    return rows(("`data`", "data set"), *cells)
+
+
+def schedules(task: str) -> str:
+    """Return the table of a task's schedules."""
+    choices = words_of(CLASSIFICATION)["schedule"].choices
+    own = [name for name in names("schedules") if (name in choices) == (task == CLASSIFICATION)]
+    cells = [(default("schedule", task, name), sentence("schedules", name)) for name in own]
+    return rows(("`schedule`", "what it is"), *cells)
+
+
+def defaults() -> str:
+    """Return the table of values where the table of hyper-parameters has no row."""
+    of = {f"`davpt` on `{trunk}`": ("davpt_plus", trunk) for trunk in ("vitb_augreg_in21k", "vitb_mae", "vitb_mocov3")}
+    of |= {"`davpt` on a custom ViT": ("davpt_plus", "custom"), "a custom method": ("custom.py", "custom")}
+    columns = [hyperparameters(method, trunk, "custom") for method, trunk in of.values()]
+    cells = [
+        (f"`{name}`", *("-" if column[name] is None else str(column[name]) for column in columns))
+        for name in columns[0].values
+    ]
+    return rows(("value", *of), *cells)
+
+
+def page() -> str:
+    """Return the text of the page."""
+    heads = ", ".join(default("head", SEGMENTATION, head) for head in HEADS[SEGMENTATION])
+    sections = [
+        ("Methods of both tasks", "Several methods join by `+`: `method=lora+guidance`.", methods()),
+        ("Segmentation: parts", f"`head` is {heads}.", trunks(SEGMENTATION)),
+        ("", "", data(SEGMENTATION)),
+        ("", "", schedules(SEGMENTATION)),
+        ("Segmentation: values", "", markdown(SEGMENTATION)),
+        ("Image classification: parts", "`data` must be given.", trunks(CLASSIFICATION)),
+        ("", "", data(CLASSIFICATION)),
+        ("", "", schedules(CLASSIFICATION)),
+        ("Image classification: values", ROW, markdown(CLASSIFICATION)),
+        ("Image classification: defaults", NO_ROW, defaults()),
+    ]  # fmt: skip
+    blocks = [INTRODUCTION.rstrip()]
+    for title, text, table in sections:
+        blocks += [f"## {title}"] * bool(title) + [text] * bool(text) + [table]
+    return "\n\n".join(blocks) + "\n"
+
+
+def main() -> None:
+    """Write or print the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--print", action="store_true", help="print the page, and write nothing")
+    if parser.parse_args().print:
+        print(page(), end="")
+    else:
+        PAGE.write_text(page())
+
+
+if __name__ == "__main__":
+    main()
