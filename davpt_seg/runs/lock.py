@@ -110,7 +110,7 @@ def _myself() -> str:
 
 def _in_use(folder: Path) -> str:
     """Describe a folder's owner, and what to do."""
-    about = read_json(folder / NAME) or {}
+    about = read_json(folder / NAME, names_damage=False) or {}
     pid, host = about.get("pid"), about.get("host")
     who = f"process {pid} on host {host}, since {about.get('since')}"
     found = holders(folder / NAME)

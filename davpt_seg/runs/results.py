@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-import math
 import re
 import statistics
 from pathlib import Path
 from typing import Any, Optional
 
 from ..errors import InputError
-from .json_files import read_json, write_json
+from .json_files import is_number, name_damaged, read_json, write_json
 from .training import Training
 
 # MMEngine's log of an iteration, of an epoch or of all: [3][10/25] or [10/400]; memory, in MB, only on a GPU.
 ITERATION = re.compile(r"(Epoch|Iter)\(train\)\s+(?:\[\d+\])?\[\s*\d+/(\d+)\].*? time: ([\d.]+)")
 ABOUT = {"config", "seed", "split", "trained", "trained_in_backbone"}
+NUMBERS = (
+    "seconds",
+    "tuned",
+    "tuned_with_head",
+    "seconds_per_iteration",
+    "seconds_per_epoch",
+    "ms_per_image",
+    "memory",
+)
 MEMORY = re.compile(r"\(train\) .*? memory: (\d+)")
 
 
 def result(folder: Path) -> Optional[dict[str, Any]]:
     """Return the result of a run; None if it has not ended."""
-    found = read_json(folder / "result.json")
-    return found if found and "score" in found else None
+    path = folder / "result.json"
+    found = read_json(path)
+    if found is None:
+        return None
+    if not is_number(found.get("score")) or not all(found.get(key) is None or is_number(found[key]) for key in NUMBERS):
+        name_damaged(path)
+        return None
+    return found
 
 
 def collect(training: Training, folder: Path, seconds: Optional[float]) -> Optional[dict[str, Any]]:
@@ -42,7 +56,7 @@ def collect(training: Training, folder: Path, seconds: Optional[float]) -> Optio
         return None
     scores = read_json(folder / "scores.json")
     score = (scores or {}).get(training.metric)
-    if scores is None or not isinstance(score, (int, float)) or not math.isfinite(score):
+    if scores is None or not is_number(score):
         return None
     about = scores.get("about")
     if not isinstance(about, dict) or not about.keys() >= ABOUT:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from typing import Any
 
 import mmengine
@@ -153,7 +153,7 @@ def _data(runner: Runner, split: str) -> str:
     dataset = getattr(getattr(runner, f"{split}_loop").dataloader, "dataset", None)
     config = unwrapped(runner.cfg[f"{split}_dataloader"].dataset)
     root = f" in {config['data_root']}" if config.get("data_root") else ""
-    count = f"{len(dataset):,} images" if hasattr(dataset, "__len__") else "a stream of images"
+    count = f"{len(dataset):,} images" if isinstance(dataset, Sized) else "a stream of images"
     return f"{_name(config)}{root}, {count}"
 
 

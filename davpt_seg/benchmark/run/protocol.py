@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from ...errors import InputError
-from ...runs.json_files import read_json, write_json
+from ...runs.json_files import is_number, name_damaged, read_json, write_json
 from ...runs.results import result
 from ...runs.training import check_same
 from ..plan.space import Parameters, Trial
@@ -105,8 +105,12 @@ class Protocol:
 
     def chosen(self) -> Optional[dict[str, Any]]:
         """Return the choice: ``parameters``, their ``score``, and all ``trials``; None before it."""
-        found = read_json(self.folder / "chosen.json")
-        return found if found and found.keys() >= {"parameters", "score", "trials"} else None
+        path = self.folder / "chosen.json"
+        found = read_json(path)
+        if found is not None and not _is_choice(found):
+            name_damaged(path)
+            return None
+        return found
 
     def next_runs(self) -> Iterator[Run]:
         """Yield the runs that may be started now, in order; final runs that have ended are among them.
@@ -184,6 +188,21 @@ class Protocol:
         """Count a trial's parameters after pruning; 0 without pruning."""
         found = self.study.importance is not None and result(self.root / self.study.search_run(trial.parameters).key)
         return found.get("tuned", 0) if found else 0
+
+
+def _is_choice(found: dict[str, Any]) -> bool:
+    """Return whether the content of a ``chosen.json`` has the form that :func:`choice` gives it."""
+    trials = found.get("trials")
+    if not isinstance(trials, list) or not (found.get("score") is None or is_number(found["score"])):
+        return False
+    return _are_parameters(found.get("parameters")) and all(
+        isinstance(trial, dict) and is_number(trial.get("score")) and _are_parameters(trial.get("parameters"))
+        for trial in trials
+    )
+
+
+def _are_parameters(found: Any) -> bool:
+    return isinstance(found, dict) and all(isinstance(value, (str, int, float)) for value in found.values())
 
 
 def choice(trials: Sequence[Trial], size: Callable[[Trial], int] = lambda trial: 0) -> dict[str, Any]:
