@@ -14,15 +14,8 @@ from .training import Training
 # MMEngine's log of an iteration, of an epoch or of all: [3][10/25] or [10/400]; memory, in MB, only on a GPU.
 ITERATION = re.compile(r"(Epoch|Iter)\(train\)\s+(?:\[\d+\])?\[\s*\d+/(\d+)\].*? time: ([\d.]+)")
 ABOUT = {"config", "seed", "split", "trained", "trained_in_backbone"}
-NUMBERS = (
-    "seconds",
-    "tuned",
-    "tuned_with_head",
-    "seconds_per_iteration",
-    "seconds_per_epoch",
-    "ms_per_image",
-    "memory",
-)
+TIMES = ("seconds_per_iteration", "seconds_per_epoch", "ms_per_image")
+NUMBERS = ("seconds", "tuned", "tuned_with_head", "memory", *TIMES)
 MEMORY = re.compile(r"\(train\) .*? memory: (\d+)")
 
 

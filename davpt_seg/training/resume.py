@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import os.path as osp
+import pickle
 import re
 from pathlib import Path
 from typing import Optional
+
+import torch
 
 from ..core.weights.damage import zip_damage
 from ..core.weights.impostors import impostor
@@ -25,7 +28,18 @@ def damage(path: str) -> str:
         return "does not exist"
     if what := other_weights(path):
         return what
-    return impostor(path) or zip_damage(path) if osp.getsize(path) else "is empty"
+    return impostor(path) or zip_damage(path) or _unreadable(path) if osp.getsize(path) else "is empty"
+
+
+def _unreadable(path: str) -> str:
+    """Describe why torch cannot open a zip archive that Python can, as with a flipped bit in its end record."""
+    try:
+        torch.load(path, map_location="cpu", mmap=True, weights_only=True)  # reads the names, not the tensors
+    except RuntimeError as error:
+        return f"is damaged: torch cannot open it ({str(error).splitlines()[0]})"
+    except pickle.UnpicklingError:  # it holds more than tensors, which is checked where it is read
+        return ""
+    return ""
 
 
 def checkpoint_to_resume(work_dir: str, wanted: Optional[str] = None) -> Optional[str]:
@@ -88,7 +102,7 @@ def last_written(work_dir: str) -> list[str]:
     is logged. Checkpoints that are written elsewhere (``checkpoint.out_dir``) have no such file.
     """
     pointer = Path(work_dir) / "last_checkpoint"
-    named = pointer.read_text().strip() if pointer.is_file() else ""
+    named = _text(pointer) if pointer.is_file() else ""
     if not named or "://" in named:
         return [named] if named else []
     here = osp.join(work_dir, osp.basename(named))
@@ -98,6 +112,18 @@ def last_written(work_dir: str) -> list[str]:
         return [named, here]
     logger.warning("%s names %s; %s is taken, which has the same name", pointer, named, here)
     return [here]
+
+
+def _text(pointer: Path) -> str:
+    """Return the path in a file; nothing, with a warning, for a damaged file."""
+    try:
+        text = pointer.read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:
+        text = "\0"
+    if text.isprintable():
+        return text
+    logger.warning("%s is damaged and not used: it names no file", pointer)
+    return ""
 
 
 def _checkpoints(folder: str) -> list[str]:

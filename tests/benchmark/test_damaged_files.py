@@ -1,4 +1,4 @@
-"""A damaged file of a study is made again, or named: a benchmark never ends in a traceback, nor says done what is not."""
+"""A damaged file of a study is made again, or refused by name; a benchmark says nothing is done that is not."""
 
 from __future__ import annotations
 
