@@ -36,6 +36,7 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
     from ..training.refusals import advise_check, step
     from ..training.runner import CommandRunner
     from ..training.scores import draw_matrix, write_scores
+    from ..training.start import check_work_dir
     from ..training.summary import evaluation
     from ..training.testing import is_recognition
     from ..training.trained_checkpoint import GIVE_TRAINED, mismatch, named
@@ -45,6 +46,7 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
     backbone = cfg.model.get("backbone") or {}  # which test-time augmentation moves
     if args.trunk:
         set_source(backbone, args.trunk)
+    check_work_dir(cfg.work_dir)
     _change_test(cfg, args)
     check_adapter_folder(args.checkpoint)
     # Before the model is built; it is read again, with the hooks' part in it.

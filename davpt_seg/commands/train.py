@@ -93,9 +93,16 @@ def _prepare(cfg: Config, args: argparse.Namespace) -> None:
     from ..training.batches import check_loaders
     from ..training.check_model import check_model
     from ..training.measure import images_to_measure
-    from ..training.start import check_weights, stop_where_diverged, use_resume, warn_of_normalisation
+    from ..training.start import (
+        check_weights,
+        check_work_dir,
+        stop_where_diverged,
+        use_resume,
+        warn_of_normalisation,
+    )
     from ..training.testing import check_files
 
+    check_work_dir(cfg.work_dir)
     check_files(None, args.test)
     if args.importance:
         check_prunable(cfg, args.config)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import logging
 import os
@@ -19,24 +18,9 @@ from .packages import needed
 from .parser import TRACEBACK
 from .processes import leave_message
 from .program import running_program
+from .system import of_system
 
 CRASHED, WRONG, INTERRUPTED = 1, 2, 130
-#: Errors of the disk or the system, and what a user can do.
-SYSTEM = {
-    errno.ENOSPC: "Free space, or write to another disk",
-    errno.EDQUOT: "Free space, or write to another disk",
-    errno.EROFS: "Write to another folder",
-    errno.EACCES: "Change its permissions, or use another folder",
-    errno.EPERM: "Change its permissions, or use another folder",
-    errno.ENOTDIR: "A part of this path is a file; use another folder",
-    errno.EEXIST: "It is there already; use another name",
-    errno.EISDIR: "It is a folder; give a file",
-    errno.ENAMETOOLONG: "Use a shorter name",
-    errno.EMFILE: "Raise the limit by 'ulimit -n 65536'",
-    errno.ESTALE: "The file server lost it; run the command again",
-    errno.EIO: "The disk or file server failed; look at its logs",
-}
-
 Main = TypeVar("Main", bound=Callable[..., Any])
 
 
@@ -95,9 +79,8 @@ def _paragraph(error: BaseException) -> tuple[int, str]:
         return INTERRUPTED, str(error) or "Interrupted."
     if isinstance(error, InputError):
         return DIVERGED if isinstance(error, DivergedError) else WRONG, _of_worker(str(error))
-    if isinstance(error, OSError) and error.errno in SYSTEM:
-        file = f"{error.filename}: " if error.filename else ""
-        return WRONG, f"{file}{os.strerror(error.errno)}. {SYSTEM[error.errno]}"
+    if (text := of_system(error)) is not None:
+        return WRONG, text
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return CRASHED, f"the memory is too small: lower the batch size or the size of the images ({_reason(error)})"
     custom = custom_place(error)

@@ -13,6 +13,7 @@ from PIL import UnidentifiedImageError
 from ..errors import DataError, InputError
 from ..terminal.frames import custom_place
 from ..terminal.program import command_line
+from ..terminal.system import of_system
 from .registered import plain_words
 
 # What OpenMMLab, torch, timm and OpenCV raise for what they cannot build or run.
@@ -42,7 +43,7 @@ def step(what: str, memory: str = "lower train_dataloader.batch_size") -> Iterat
     except torch.cuda.OutOfMemoryError as error:
         raise InputError(f"{what}: the GPU's memory is too small: {memory} ({str(error).splitlines()[0]})") from error
     except REFUSALS as error:
-        if custom_place(error):
+        if custom_place(error) or of_system(error):
             raise
         if words := plain_words(error):
             raise InputError(f"{what}: {words}") from error

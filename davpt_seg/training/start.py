@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
+import os.path as osp
+import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from mmengine.config import Config
@@ -23,6 +27,30 @@ from .resume import checkpoint_to_resume
 from .resume_changes import check_resume
 
 logger = logging.getLogger("davpt_seg")
+
+
+def check_work_dir(path: str) -> None:
+    """Refuse a work dir that files cannot be written into; nothing is left there.
+
+    Of several processes that a launcher started, the first one looks.
+
+    Raises:
+        InputError: it is a file, cannot be made, or is read-only; the message has the reason.
+    """
+    if os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) != "0":
+        return
+    missing = [folder for folder in (Path(path), *Path(path).parents) if not osp.exists(folder)]
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path) as file:
+            file.write(b"x")
+    except OSError as error:
+        reason = "it is a file" if osp.isfile(path) else os.strerror(error.errno or 0)
+        raise InputError(f"work_dir {path!r} cannot be written: {reason}. Give another --work-dir") from error
+    finally:
+        for folder in missing:
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def check_weights(cfg: Config) -> None:
