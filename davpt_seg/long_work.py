@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +19,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+def usable_cores() -> int:
+    """Return the number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def in_parallel(
     function: Callable[[Item], Result], items: Sequence[Item], workers: int, title: str, bar: bool = True
 ) -> Iterator[Result]:
@@ -28,7 +34,7 @@ def in_parallel(
     with ThreadPoolExecutor(workers) as pool:
         try:
             results = pool.map(function, items)
-            yield from _shown(results, len(items), title) if bar else results
+            yield from shown(results, len(items), title) if bar else results
         except BaseException:
             pool.shutdown(cancel_futures=True)  # an interrupt must not wait for queued items
             raise
@@ -52,7 +58,8 @@ def reported(items: Iterable[Item], total: int, title: str, say: Callable[[str],
         yield item
 
 
-def _shown(results: Iterable[Result], total: int, title: str) -> Iterator[Result]:
+def shown(results: Iterable[Result], total: int, title: str) -> Iterator[Result]:
+    """Yield results with their progress on stderr: a bar in a terminal, else a line every twenty seconds."""
     from rich.console import Console  # takes a tenth of a second, and training does not need it
     from rich.progress import track
 

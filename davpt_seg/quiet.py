@@ -38,8 +38,10 @@ RECORDS = (
     Hidden(r'"FileClient" will be deprecated in future', "MMEngine's own hook uses it"),
     Hidden(r'"HardDiskBackend" is the alias of "LocalBackend"', "MMEngine's own hook uses it"),
     Hidden(r"Checkpoints will be saved to ", "our summary has the work dir"),
+    Hidden(r"Load checkpoint from ", "MMEngine prints the same in other words"),
     Hidden(r"Exp name: ", "the name of the config and the time, once an epoch"),
-    Hidden(r"(Each class has its own prompt|Classes to prompts, at random):\n", "a line for each prompt", lines=6),
+    Hidden(r"Using env variable ", "logged when a config is read; here it is read again"),
+    Hidden(r"(Each class has its own prompt|Classes to prompts\b.*):?\n", "a line for each prompt", lines=6),
 )
 
 #: Python's warnings, where a config of ours or MMEngine itself is the cause, and the values are on purpose.
@@ -48,6 +50,9 @@ WARNINGS = (
     Hidden(r"Default ``avg_non_ignore`` is False", "mmseg's published scores are of this default, and so are ours"),
     Hidden(r"The draw is False, it means that the hook for visualization", "test --show-dir paints images"),
     Hidden(r"`torch\.cuda\.amp\.(GradScaler|autocast)\(args\.\.\.\)` is deprecated", "MMEngine calls it"),
+    Hidden(r"Setting (OMP|MKL)_NUM_THREADS environment variable for each process", "MMEngine sets it on purpose"),
+    Hidden(r"`broadcast_buffers` is deprecated", "MMEngine's wrapper of several processes passes it"),
+    Hidden(r"This DataLoader will create \d+ worker processes in total", "our summary names the option"),
     Hidden(r"pkg_resources is deprecated as an API", "MMEngine and mmcv import it"),
 )
 

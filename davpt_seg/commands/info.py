@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import platform
 import runpy
 import sys
@@ -15,6 +14,7 @@ from typing import Any, Optional
 
 from .. import __version__, compat
 from ..experiments.catalog import config_root
+from ..long_work import usable_cores
 from ..terminal.ending import command
 from ..terminal.parser import CommandParser
 
@@ -90,7 +90,7 @@ def _devices() -> str:
         if torch.cuda.is_available():
             names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
             return f"devices: {len(names)} GPU ({', '.join(sorted(set(names)))}), CUDA {torch.version.cuda}"
-    return f"devices: CPU only, {_cores()} cores; several processes communicate by gloo"
+    return f"devices: CPU only, {usable_cores()} cores; several processes communicate by gloo"
 
 
 def _may_have_gpu() -> bool:
@@ -113,8 +113,3 @@ def _torch_build() -> dict[str, Any]:
     if torch is None or torch.origin is None:
         return {}
     return runpy.run_path(str(Path(torch.origin).with_name("version.py")))
-
-
-def _cores() -> int:
-    """Count the CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -210,7 +210,7 @@ def _predict_all(
     failed = []
     console = Console(highlight=False, markup=False, soft_wrap=True)
     columns = (TextColumn("predicting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         for path, stem in progress.track(list(zip(images, stems))):
             start = time.perf_counter()
             try:

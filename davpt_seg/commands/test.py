@@ -37,6 +37,7 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
     from ..training.runner import CommandRunner
     from ..training.scores import draw_matrix, write_scores
     from ..training.start import check_work_dir
+    from ..training.status_line import status_line
     from ..training.summary import evaluation
     from ..training.testing import is_recognition
     from ..training.trained_checkpoint import GIVE_TRAINED, mismatch, named
@@ -70,7 +71,7 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
     except RuntimeError as error:
         config = f"{args.config} with these --cfg-options" if args.cfg_options else args.config
         raise InputError(f"{mismatch(error, args.checkpoint, config)}. {GIVE_TRAINED}") from error
-    with advise_check(args.config):
+    with advise_check(args.config), status_line(runner):
         metrics = runner.test()
     if is_recognition(cfg):
         if args.confusion_matrix:

@@ -34,6 +34,7 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
     from ..training.measure import measure_trained
     from ..training.refusals import advise_check
     from ..training.scores import write_scores
+    from ..training.status_line import status_line
 
     cfg = load_config(args)
     _prepare(cfg, args)
@@ -41,10 +42,11 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
         dry_run(cfg, args.config, list(sys.argv[1:] if argv is None else argv))
         return
     runner = build_training(cfg, args.config, ("val", "test") if args.test else ("val",))
-    with advise_check(args.config):
+    with advise_check(args.config), status_line(runner):
         runner.train()
+        scores = runner.test() if args.test else {}
     if args.test:
-        write_scores(runner, runner.test(), args.test, args.config)
+        write_scores(runner, scores, args.test, args.config)
     written = osp.join(runner.work_dir, osp.basename(cfg.filename))  # with --cfg-options in it
     runner.logger.info(closing(runner, written if args.cfg_options else args.config, not args.test))
     first = is_main_process()

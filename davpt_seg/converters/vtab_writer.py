@@ -9,11 +9,10 @@ from typing import Optional
 
 import numpy as np
 from PIL import Image
-from rich.console import Console
-from rich.progress import track
 
 from ..datasets.vtab import VTAB_IMAGES, VTAB_SETS
 from ..errors import DataError
+from ..long_work import shown
 from ..replacing import replacing
 from .vtab_sources import Source
 from .vtab_tasks import Part, Task, divided
@@ -94,12 +93,7 @@ def write_split(
     images, num_classes = folder / "images" / split, VTAB_SETS[name].num_classes
     images.mkdir(parents=True)
     lines: Lines = []
-    rows = track(
-        source.rows(origin, start, stop),
-        description=f"{name} {split}",
-        total=stop - start,
-        console=Console(stderr=True),
-    )
+    rows = shown(source.rows(origin, start, stop), stop - start, f"{name} {split}")
     for index, features in enumerate(rows):
         where = f"{source.title}: image {start + index} of {origin}"
         try:

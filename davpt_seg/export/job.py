@@ -166,12 +166,8 @@ def _list(sizes: list[tuple[int, int]]) -> str:
 
 @contextmanager
 def reported(what: str) -> Iterator[None]:
-    """Print what is done, and how long it took."""
-    print(f"{what} ...", end="", flush=True)
+    """Print what begins, and how long it took. Two lines, because others may print in between."""
+    print(f"{what} ...", flush=True)
     start = perf_counter()
-    try:
-        yield
-    except BaseException:
-        print(flush=True)
-        raise
-    print(f" {perf_counter() - start:.1f} s", flush=True)
+    yield
+    print(f"  {perf_counter() - start:.1f} s", flush=True)

@@ -13,8 +13,6 @@ from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseModel
 from mmengine.registry import DATASETS, init_default_scope
 from mmengine.runner import Runner
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -24,6 +22,7 @@ from ..engine.atomic_files import AtomicLocalBackend
 from ..engine.guided import bare_model
 from ..errors import InputError
 from ..experiments.shares import SEGMENTS
+from ..long_work import shown
 from ..terminal.program import program
 from .resume import last_checkpoint
 
@@ -53,9 +52,8 @@ def measure(model: BaseModel, batches: DataLoader, segments: int, path: str, **a
             raise InputError(f"{about['config']}: the loss is {losses[-1]} on batch {len(losses)} of held-out images")
         return found
 
-    shown = track(batches, description="measuring importance", console=Console(stderr=True))
     prompts = model.eval().get_submodule("backbone").prompts
-    importance = prompt_importance(prompts, shown, loss, segments)
+    importance = prompt_importance(prompts, shown(batches, len(batches), "measuring importance"), loss, segments)
     dataset: Any = batches.dataset
     prefix = getattr(dataset, "data_prefix", None) or {}
     parts = (getattr(dataset, "name", type(dataset).__name__), getattr(dataset, "split", None), prefix.get("img_path"))

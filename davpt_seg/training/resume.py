@@ -60,9 +60,7 @@ def checkpoint_to_resume(work_dir: str, wanted: Optional[str] = None) -> Optiona
             return wanted
         folder = osp.dirname(wanted) or "."
         intact = next((path for path in _checkpoints(folder) if not damage(path)), None)
-        hint = (
-            f"the newest intact one beside it is {intact}" if intact else "tools/train.py writes them to its work dir"
-        )
+        hint = f"the newest intact one beside it is {intact}" if intact else "a training writes them to its work dir"
         if osp.isdir(wanted):
             raise InputError(f"checkpoint {wanted!r} {reason}")
         raise InputError(f"checkpoint {wanted!r} {reason}; {hint}")

@@ -31,7 +31,7 @@ class CommandRunner(Runner):
         self.logger.info(environment(self))
 
 
-def terminal_handlers(logger: logging.Logger) -> list[logging.Handler]:
+def terminal_handlers(logger: logging.Logger) -> list[logging.StreamHandler[Any]]:
     """Return the handlers of a logger that write to the terminal."""
     return [
         handler

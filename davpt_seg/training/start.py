@@ -63,7 +63,7 @@ def check_weights(cfg: Config) -> None:
     if start and not cfg.get("resume") and "://" not in start:
         if not Path(start).is_file():
             what = "is a folder; give a checkpoint in it" if Path(start).is_dir() else "does not exist"
-            raise InputError(f"load_from: checkpoint {start!r} {what}; tools/train.py writes them to its work dir")
+            raise InputError(f"load_from: checkpoint {start!r} {what}; a training writes them to its work dir")
         if what := impostor(start) or other_weights(start):
             raise InputError(f"load_from: checkpoint {start!r} {what}")
     backbone = cfg.model.get("backbone") or {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import textwrap
 from collections.abc import Iterator, Mapping, Sized
 from typing import Any
 
@@ -15,8 +16,10 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from .. import __version__
 from ..audit.preflight import unwrapped
 from ..errors import some
+from ..long_work import usable_cores
 
 WIDTH = 13  # of the names in front of each line
+LONGEST = 105  # characters of a line about the method
 METHOD = ("prompts", "guidance", "adapters", "tuned", "frozen")  # arguments of the backbone that make a method
 SPLITS = ("train", "val", "test")
 
@@ -75,7 +78,8 @@ def evaluation(runner: Runner, name: str, checkpoint: str) -> str:
         checkpoint: a checkpoint, or an adapter folder.
     """
     loader: Any = runner.test_dataloader
-    rows = {"checkpoint": checkpoint, **_model(runner.cfg), "test data": f"{_data(runner, 'test')}, {_batches(loader)}"}
+    model = _model(runner.cfg, with_weights=False)  # the checkpoint may hold them
+    rows = {"checkpoint": checkpoint, **model, "test data": f"{_data(runner, 'test')}, {_batches(loader)}"}
     return _lines(f"Test of {name}", rows)
 
 
@@ -108,14 +112,16 @@ def _lines(title: str, rows: Mapping[str, object]) -> str:
     return "\n".join([title, *(f"  {names[key]:{WIDTH}}{value}" for key, value in rows.items())])
 
 
-def _model(cfg: Any) -> dict[str, str]:
+def _model(cfg: Any, with_weights: bool = True) -> dict[str, str]:
     model = cfg.model.get("module") or cfg.model  # inside of a test-time augmentation
     backbone = model.get("backbone") or {}
     rows = {"model": f"{_name(model)}: {', '.join(_parts(model))}"}
     if backbone.get("type") == "PromptedViT":
-        rows["trunk"] = f"{backbone.get('model_name')}, {_weights(backbone)}"
+        rows["trunk"] = f"{backbone.get('model_name')}{', ' * with_weights}{_weights(backbone) * with_weights}"
         method = [f"{key} {_short(backbone[key])}" for key in METHOD if backbone.get(key)]
-        rows["method"] = "; ".join(method) or "the frozen ViT, without prompts or adapters"
+        text = "; ".join(method) or "the frozen ViT, without prompts or adapters"
+        lines = textwrap.wrap(text, LONGEST, break_long_words=False, break_on_hyphens=False)
+        rows["method"] = f"\n  {'':{WIDTH}}".join(lines)
     return rows
 
 
@@ -150,7 +156,7 @@ def _short(value: Any) -> str:
 
 
 def _data(runner: Runner, split: str) -> str:
-    dataset = getattr(getattr(runner, f"{split}_loop").dataloader, "dataset", None)
+    dataset: Any = getattr(getattr(runner, f"{split}_loop").dataloader, "dataset", None)
     config = unwrapped(runner.cfg[f"{split}_dataloader"].dataset)
     root = f" in {config['data_root']}" if config.get("data_root") else ""
     count = f"{len(dataset):,} images" if isinstance(dataset, Sized) else "a stream of images"
@@ -161,7 +167,14 @@ def _batches(loader: Any) -> str:
     size = getattr(loader, "batch_size", None) or getattr(getattr(loader, "batch_sampler", None), "batch_size", None)
     processes = get_world_size()
     several = f" x {processes} processes = {size * processes}" if size and processes > 1 else ""
-    return f"batches of {size or '?'}{several}"
+    return f"batches of {size or '?'}{several}{_too_many_workers(loader)}"
+
+
+def _too_many_workers(loader: Any) -> str:
+    workers, cores = getattr(loader, "num_workers", 0), usable_cores()
+    if workers <= cores:
+        return ""
+    return f"; {workers} processes read them on {cores} cores: num_workers={cores} may be faster"
 
 
 def _interval(runner: Runner) -> str:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from davpt_seg.audit import official
 from davpt_seg.commands.check_dataset import main_check_dataset
+from davpt_seg.terminal.program import program
 
 from ..scenes import write_ade20k, write_camvid, write_pascal_context
 from ..training import CONFIGS
@@ -42,7 +43,7 @@ def test_a_whole_folder_passes_and_its_pixels_are_counted(ade: Path, capsys: pyt
     said = capsys.readouterr().out
     assert "train: data set ADE20KDataset" in said
     assert "4 images (as published)" in said
-    assert "No problems. Next: python tools/train.py" in said
+    assert f"No problems. Next: {program('train')} CONFIG --dry-run" in said
     masks = [np.array(Image.open(path)) for path in (ade / "annotations" / "training").iterdir()]
     train = report["splits"][0]
     for c in (0, 7, 149):  # class c is label c + 1: mmseg's reduce_zero_label

@@ -18,6 +18,7 @@ from davpt_seg.commands.check_dataset import main_check_dataset
 from davpt_seg.datasets import FGVC_SETS, VTAB_SETS
 from davpt_seg.errors import DataError
 from davpt_seg.experiments.compose import compose_from_words
+from davpt_seg.terminal.program import program
 
 from ..recognition import write_fgvc, write_vtab
 
@@ -60,7 +61,7 @@ def test_a_whole_task_passes_and_its_images_are_counted(vtab: Path, capsys: pyte
     said = capsys.readouterr().out
     assert "kitti/train800: data set VTABDataset kitti (train800)" in said
     assert "12 images (as published)\n  4 classes with 3 images each\n  complete: every image was read" in said
-    assert f"No problems. Next: VTAB_ROOT={vtab} python tools/train.py method=davpt," in said
+    assert f"No problems. Next: VTAB_ROOT={vtab} {program('train')} method=davpt," in said
     assert "trunk=vitb_augreg_in21k,data=vtab/kitti" in said
     assert [split["seen_in"] for split in report["splits"]] == [[3] * 4, [2, 2, 1, 1], [5, 5, 4, 4], [2] * 4]
 

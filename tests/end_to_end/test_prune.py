@@ -18,6 +18,7 @@ from davpt_seg.experiments.compose import compose_from_words
 from davpt_seg.experiments.option_values import parsed_options
 from davpt_seg.experiments.options import put_options
 from davpt_seg.runs.lock import NAME, locked
+from davpt_seg.terminal.program import program
 from davpt_seg.training.model import build_on_meta, count_parameters
 from davpt_seg.trust.config_text import evaluate
 
@@ -62,7 +63,7 @@ def test_a_pruned_config_trains_and_has_the_promised_numbers(
     assert promised in printed
     assert f"Measured on 12 images (dmlab val200 {tmp_path / 'vtab'}/) in 1 batches" in printed
     assert "8 of 32 segments" in printed
-    assert f"python tools/train.py {out}" in printed
+    assert f"{program('train')} {out}" in printed
     assert (tmp_path / "pruned.importance.png").stat().st_size > 5_000
     importance = torch.tensor(json.loads((tmp_path / "pruned.importance.json").read_text())["prompts"])
     stays = [int(number) for number in re.findall(r"prompts ([\d, ]+) \(from 0\)", printed)[0].split(",")]
@@ -82,7 +83,7 @@ def test_a_pruned_config_trains_and_has_the_promised_numbers(
     kept = cfg.model.backbone  # without prompts by now
     pruned = Config.fromfile(out).model.backbone.prompts
     main_prune([*pruning[:2], "--out", str(tmp_path / "importance.json"), *OPTIONS, visualizer])
-    (words,) = re.findall(r"tools/train.py (\S+) --cfg-options", capsys.readouterr().out)
+    (words,) = re.findall(r"train (\S+) --cfg-options", capsys.readouterr().out)
     assert words == f"{WORDS},importance={tmp_path}/importance.json,prompt_share=0.5,segment_share=0.5"
     assert "prompts" not in kept and compose_from_words(words).model.backbone.prompts.num_prompts == pruned.num_prompts
     by_training, by_command = (json.loads((tmp_path / name / "importance.json").read_text()) for name in ("whole", ""))

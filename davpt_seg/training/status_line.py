@@ -1,0 +1,106 @@
+"""Progress of a training or test on the last line of a terminal; the log's lines are above it, as in a file."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Optional
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from .runner import terminal_handlers
+
+BAR = 20  # characters
+EVERY = 0.2  # seconds between two lines
+CLEAR = "\r\x1b[K"
+
+
+@contextmanager
+def status_line(runner: Runner) -> Iterator[None]:
+    """Show the progress of what a runner does; nothing in a file or pipe, where the log's lines have it.
+
+    Args:
+        runner: that trains or tests inside.
+    """
+    shown = next((each for each in terminal_handlers(runner.logger) if each.stream.isatty()), None)
+    if shown is None or shown.level > logging.INFO:  # another process than the first
+        yield
+        return
+    line = StatusLine(shown.stream)
+    shown.addFilter(line.clear_before)
+    runner.register_hook(line, "LOWEST")
+    try:
+        yield
+    finally:
+        line.clear()
+        shown.removeFilter(line.clear_before)
+
+
+class StatusLine(Hook):
+    """Hook that keeps a line with a bar and the time left at the end of a terminal.
+
+    Args:
+        stream: the terminal.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._last = 0.0
+        self._visible = False
+
+    def clear_before(self, record: logging.LogRecord) -> bool:
+        """Remove the line before a log record is written; it comes back with the next step."""
+        self.clear()
+        return True
+
+    def clear(self) -> None:
+        """Remove the line."""
+        if self._visible:
+            self._stream.write(CLEAR)
+            self._stream.flush()
+            self._visible, self._last = False, 0.0
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Say what a training waits for: the first batch of each epoch may take long."""
+        self._show("training: the first batch is read ...")
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Say what a validation waits for."""
+        self._show("validation: the first batch is read ...")
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Say what a test waits for."""
+        self._show("test: the first batch is read ...")
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Optional[dict[str, Any]] = None
+    ) -> None:
+        """Show the progress of a training."""
+        self._progress(runner, "training", runner.iter + 1, runner.max_iters)
+
+    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Show the progress of a validation."""
+        self._progress(runner, "validation", batch_idx + 1, len(runner.val_dataloader))
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Show the progress of a test."""
+        self._progress(runner, "test", batch_idx + 1, len(runner.test_dataloader))
+
+    def _progress(self, runner: Runner, what: str, done: int, total: int) -> None:
+        if time.monotonic() - self._last < EVERY:
+            return
+        left = runner.message_hub.runtime_info.get("eta")  # IterTimerHook's
+        eta = "" if left is None else f"  ETA {timedelta(seconds=round(left))}"
+        filled = BAR * done // max(total, 1)
+        self._show(f"{what} [{'#' * filled}{'-' * (BAR - filled)}] {done}/{total}{eta}")
+
+    def _show(self, text: str) -> None:
+        width = shutil.get_terminal_size().columns - 1
+        self._stream.write(f"{CLEAR}{text[:width]}")
+        self._stream.flush()
+        self._visible, self._last = True, time.monotonic()

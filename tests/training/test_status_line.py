@@ -1,0 +1,54 @@
+"""Progress is the last line of a terminal, and log records are above it."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from davpt_seg.training.runner import CommandRunner, terminal_handlers
+from davpt_seg.training.status_line import CLEAR, status_line
+
+from . import by_iterations, tiny_camvid
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+    def screen(self) -> list[str]:
+        """The lines that a terminal shows."""
+        return [line.rpartition(CLEAR)[2] for line in self.getvalue().split("\n")]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_terminal_has_a_bar_below_the_log_and_a_file_has_none(terminal: bool, camvid: Path, tmp_path: Path) -> None:
+    cfg = by_iterations(tiny_camvid(camvid, tmp_path), 3)
+    cfg.train_cfg.val_interval = 3
+    runner = CommandRunner.from_cfg(cfg)
+    (handler,) = terminal_handlers(runner.logger)
+    stream = Terminal() if terminal else io.StringIO()
+    handler.setStream(stream)
+    with status_line(runner):
+        runner.train()
+    written = stream.getvalue()
+    assert ("training [######--------------] 1/3  ETA 0:00:" in written) == terminal
+    assert ("validation [" in written) == terminal
+    assert ("\r" in written) == terminal
+    lines = stream.screen() if isinstance(stream, Terminal) else written.split("\n")
+    assert not any("training [" in line or "validation [" in line for line in lines)  # each is removed again
+    assert sum("Iter(train)" in line for line in lines) == 3
+    assert len(handler.filters) == 2  # MMEngine's and the list of hidden records'
+
+
+def test_the_line_is_removed_where_a_training_fails(camvid: Path, tmp_path: Path) -> None:
+    runner = CommandRunner.from_cfg(by_iterations(tiny_camvid(camvid, tmp_path), 3))
+    (handler,) = terminal_handlers(runner.logger)
+    handler.setStream(Terminal())
+    stream = handler.stream
+    with pytest.raises(KeyboardInterrupt), status_line(runner):
+        runner.call_hook("before_train_epoch")
+        assert stream.screen()[-1].startswith("training: ")
+        raise KeyboardInterrupt
+    assert stream.screen()[-1] == ""
