@@ -60,10 +60,7 @@ def has_mark(path: Union[str, os.PathLike[str]]) -> bool:
 def _encoding_problem(content: bytes) -> str:
     """Describe why bytes are no text in UTF-8, and what to do; empty if they are."""
     mark = next((name for start, name in MARKS.items() if content.startswith(start)), "")
-    head = content[:SAMPLE]
-    zeros = max(head[::2].count(0), head[1::2].count(0))  # of UTF-16, every other byte of most letters is 0
-    if not mark and len(head) > 1 and zeros > len(head) // 4 and head.count(0) < 0.75 * len(head):
-        mark = "UTF-16LE" if head[1::2].count(0) == zeros else "UTF-16BE"
+    mark = mark or _unmarked(content[:SAMPLE])
     if mark:
         return f"is text in {mark}, not in UTF-8: {_convert(mark)}"
     found = CONTROLS.search(content)
@@ -78,6 +75,15 @@ def _encoding_problem(content: bytes) -> str:
             f"is not in UTF-8: line {line} holds the byte 0x{byte:02x}. If it is in Latin-1 or Windows-1252: "
             f"{_convert('WINDOWS-1252')}"
         )
+    return ""
+
+
+def _unmarked(head: bytes) -> str:
+    """Return the name of UTF-16 if the first bytes of a file are text in it, without a mark; else an empty text."""
+    for name, zeros in (("UTF-16LE", head[1::2]), ("UTF-16BE", head[::2])):
+        text = head[: len(head) // 2 * 2].decode(name, "replace")
+        if text and 2 * zeros.count(0) > len(zeros) and not CONTROLS.search(text.encode()):
+            return name
     return ""
 
 

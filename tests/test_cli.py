@@ -119,6 +119,14 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f"  {name} " in text and command.help in text for name, command in cli.COMMANDS.items())
 
 
+@pytest.mark.parametrize("name", sorted({*cli.COMMANDS} - {"info"}))
+def test_help_has_examples_before_the_arguments(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main([name, "--help"])
+    text = capsys.readouterr().out.lower()
+    assert 0 < text.find("examples:") < text.find("positional arguments:")
+
+
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_every_command_tells_its_arguments(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):

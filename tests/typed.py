@@ -6,12 +6,10 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
+import timm
 from safetensors.torch import save_file
 
 from .scenes import write_camvid
@@ -50,7 +48,7 @@ class Shown(NamedTuple):
 
 
 class Terminal:
-    """A shell whose ``python`` and ``davpt-seg`` are those of a program, in copies of a user's folder.
+    """A shell whose ``python`` and ``davpt-seg`` are those of a program, in a user's folder.
 
     The folder has CamVid in ``data/camvid``, a config ``mine.py``, its training in ``work_dirs/mine``, an adapter
     folder ``street``, weights of another ViT in ``vit.safetensors``, ``photo.jpg``, and the folders of a checkout.
@@ -61,7 +59,7 @@ class Terminal:
     """
 
     def __init__(self, python: str, folder: Path) -> None:
-        self._home, self._commands = folder / "user", folder / "bin"
+        self._home, self._kept, self._commands = folder / "user", folder / "kept", folder / "bin"
         self._commands.mkdir()
         for name, call in (("python", python), ("davpt-seg", f"{python} -m davpt_seg")):
             (self._commands / name).write_text(f'#!/bin/sh\nexec {call} "$@"\n')
@@ -71,27 +69,30 @@ class Terminal:
             (self._home / name).symlink_to(ROOT / name)
         (self._home / "mine.py").write_text(MINE)
         shutil.copyfile(self._home / "data/camvid/images/val/0000.jpg", self._home / "photo.jpg")
-        save_file(
-            {"cls_token": torch.ones(1, 1, 48), "pos_embed": torch.ones(1, 17, 48)}, self._home / "vit.safetensors"
+        vit = timm.create_model(
+            "vit_small_patch14_dinov2", img_size=56, embed_dim=48, num_heads=2, depth=2, num_classes=0
         )
+        save_file(vit.state_dict(), self._home / "vit.safetensors")
         for line in (
             "davpt-seg train mine.py --work-dir work_dirs/mine",
             "davpt-seg export work_dirs/mine/epoch_1.pth --out street",
         ):
-            done = self.type(line, self._home)
+            done = self.type(line)
             assert done.status == 0, done.err
+        shutil.copytree(self._home, self._kept, symlinks=True)
 
-    @contextmanager
-    def folder(self, folder: Path) -> Iterator[Path]:
-        """Copy the user's folder."""
-        shutil.copytree(self._home, folder, symlinks=True)
-        yield folder
+    def folder(self) -> Path:
+        """Return the user's folder, as it was at first."""
+        shutil.rmtree(self._home)
+        shutil.copytree(self._kept, self._home, symlinks=True)
+        return self._home
 
-    def type(self, line: str, folder: Path) -> Shown:
-        """Run a command line in a folder."""
+    def type(self, line: str) -> Shown:
+        """Run a command line in the user's folder."""
 
         environment = {
             **{name: value for name, value in os.environ.items() if not name.endswith("_ROOT") and "DAVPT" not in name},
+            "PYTHON": "python",
             "PATH": f"{self._commands}:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
             "OMP_NUM_THREADS": "1",
@@ -100,7 +101,7 @@ class Terminal:
         start = time.perf_counter()
         done = subprocess.run(
             ["bash", "-c", line],
-            cwd=folder,
+            cwd=self._home,
             env=environment,
             capture_output=True,
             text=True,

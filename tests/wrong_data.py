@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Optional
+from unittest import mock
 
 import numpy as np
 from PIL import Image
 
-from .scenes import write_camvid
+from .datasets.test_unreadable import png
+from .scenes import write_camvid, write_pascal_context
 from .wrong_case import wrong
-from .wrong_inputs import CAMVID, camvid_at, check, train
+from .wrong_inputs import CAMVID, PASCAL_CONTEXT, camvid_at, check, train
 
 TRAIN_AND_VAL = ("train", "val")
 ZERO_IS_VOID = [f"{split}_dataloader.dataset.reduce_zero_label=True" for split in TRAIN_AND_VAL]
@@ -105,3 +109,64 @@ def _(folder: Path) -> str:
     write_camvid(folder)
     shutil.copy(folder / "images" / "train" / "0003.jpg", folder / "images" / "val" / "0001.jpg")
     return check(CAMVID, "--cfg-options", *camvid_at(folder))
+
+
+MASK, IMAGE = "annotations/train/0003.png", "images/train/0003.jpg"
+
+
+def case_of_file(does: str, name: str, content: Callable[[Path], bytes], *says: str) -> None:
+    """Add a case of one image or mask with other content."""
+
+    @wrong("Data", does, *says)
+    def _(folder: Path) -> None:
+        path = write_camvid(folder) / name
+        path.write_bytes(content(path))
+        train(CAMVID, *camvid_at(folder))
+
+
+def _as(mode: str, kind: str, change: Optional[Callable[[np.ndarray], np.ndarray]] = None) -> Callable[[Path], bytes]:
+    def content(path: Path) -> bytes:
+        image = Image.open(path).convert(mode)
+        (Image.fromarray(change(np.array(image))) if change else image).save(path, kind)
+        return path.read_bytes()
+
+    return content
+
+
+case_of_file("an image above Pillow's limit", IMAGE, lambda _: png(20_000, 10_000), "200,000,000 pixels", "into tiles")
+case_of_file(
+    "a mask above Pillow's limit", MASK, lambda _: png(20_000, 10_000), f"{MASK}' cannot be read", "into tiles"
+)
+case_of_file("a mask of fractions", MASK, _as("F", "TIFF", lambda values: values / 2), MASK, "holds fractions")
+case_of_file("a mask with transparent pixels", MASK, _as("LA", "PNG", np.zeros_like), MASK, "transparent in places")
+case_of_file("a mask in printing colours", MASK, _as("CMYK", "TIFF"), MASK, "in printing colours")
+case_of_file("a gray mask saved as RGB", MASK, _as("RGB", "PNG"), MASK, "keep one: PIL.Image.open(FILE).getchannel(0)")
+case_of_file(
+    "an image that is cut off", IMAGE, lambda path: path.read_bytes()[:-40], IMAGE, "it is truncated (cut off)"
+)
+case_of_file("a web page in place of an image", IMAGE, lambda _: b"<html>404", IMAGE, "is a web page, not an image")
+case_of_file("images that Git LFS did not fetch", IMAGE, lambda _: b"version https://git-lfs", "run 'git lfs pull'")
+
+
+def case_of_list(does: str, change: Callable[[bytes], bytes], *says: str) -> None:
+    """Add a case of a list of images with other content."""
+
+    @wrong("Data", does, *says)
+    def _(folder: Path) -> None:
+        root = write_pascal_context(folder)
+        path = root / "ImageSets" / "SegmentationContext" / "train.txt"
+        path.write_bytes(change(path.read_bytes()))
+        with mock.patch.dict(os.environ, PASCAL_CONTEXT_ROOT=str(root)):
+            train(PASCAL_CONTEXT)
+
+
+case_of_list("a list with a byte-order mark", lambda text: b"\xef\xbb\xbf" + text, "train.txt starts with a byte-order")
+case_of_list(
+    "a list in UTF-16", lambda text: text.decode().encode("utf-16"), "train.txt is text in UTF-16", "iconv -f UTF-16"
+)
+case_of_list("a list in Latin-1", lambda text: b"\xe9" + text, "train.txt is not in UTF-8: line 1 holds the byte 0xe9")
+case_of_list("a binary list", lambda text: bytes(range(9)), "train.txt is a binary file")
+case_of_list("a list of brackets", lambda text: b"[" * 5000, "train.txt, line 1, has 5,000 letters")
+case_of_list("a list that names images twice", lambda text: text + text, "4 images are listed twice", "train.txt")
+case_of_list("a list with a blank line", lambda text: text + b"\n\n", "train.txt, line 5, is blank")
+case_of_list("an empty list", lambda text: b"", "no name in", "train.txt")

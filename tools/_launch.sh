@@ -3,8 +3,7 @@ here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 python=${PYTHON:-python}
 
 fail() {
-    echo "$(basename "$0"): $1" >&2
-    echo "Run it without arguments for its usage." >&2
+    echo "$(basename "$0"): error: $1; without arguments, it prints its usage" >&2
     exit 2
 }
 

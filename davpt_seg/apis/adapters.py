@@ -45,6 +45,7 @@ from ..trust.config_check import without_sources
 from ..trust.config_parts import innermost
 from .adapter_card import task_card
 from .adapter_config import adapter_part, as_mmengine_reads
+from .paths import path_of
 
 LATER = {"weights": "given when it is loaded"}  # a source that is never read
 
@@ -178,7 +179,7 @@ class OpenedAdapter:
     def __init__(
         self, folder: Union[str, os.PathLike[str]], trunk: TrunkSource = None, trust_config: bool = False
     ) -> None:
-        self.path, self.trunk = os.fspath(folder), trunk
+        self.path, self.trunk = path_of(folder, "folder (of an adapter)"), trunk
         self.place: Place = place_of(folder)
         self.origin = f"the config of {self.place.name}"
         self.config = read_config(self.place)

@@ -25,6 +25,7 @@ from ..training.trained_checkpoint import class_names_and_colours
 from ..training.trained_model import TrainedModel
 from ..trust.config_parts import innermost
 from .adapters import OpenedAdapter
+from .paths import path_of
 from .pixels import ImageInput, ImageReader, Images, each
 
 PREDICTS = "model, test_dataloader.dataset.pipeline"
@@ -164,6 +165,9 @@ def opened(
     Raises:
         InputError: see :class:`~davpt_seg.training.trained_model.TrainedModel` and :class:`OpenedAdapter`.
     """
+    checkpoint = path_of(checkpoint, "checkpoint (a .pth file or an adapter folder)")
+    if config is not None and not isinstance(config, Config):
+        config = path_of(config, "config")
     if not is_folder(checkpoint):
         return TrainedModel(checkpoint, config, trust_config, classifiers, trunk)
     if config is not None:

@@ -22,6 +22,7 @@ from ..core.task_bank import TaskBank
 from ..errors import InputError, nearest
 from ..models.prompted_vit import OUT_TYPES
 from ..training.refusals import step
+from .paths import path_of
 from .pixels import ImageInput, Images, each
 from .predictor import PREDICTS, WINDOWS, Predictor
 
@@ -197,7 +198,7 @@ class _Joint(EncoderDecoder):
 
 
 def _require_folder(folder: Union[str, os.PathLike[str]]) -> None:
-    if not is_folder(folder):
+    if not is_folder(path_of(folder, "an adapter")):
         raise InputError(
             f"adapter {os.fspath(folder)!r} is no adapter folder; davpt-seg export CHECKPOINT --out DIR writes one"
         )

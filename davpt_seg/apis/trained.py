@@ -10,6 +10,7 @@ from mmengine.model import BaseModel
 
 from ..experiments.compose import config_of
 from ..training.trained_checkpoint import build_trained
+from .paths import path_of
 
 
 def load_trained(
@@ -27,5 +28,6 @@ def load_trained(
         InputError: a config or checkpoint that cannot be read, a model that cannot be built, or a checkpoint that is
             not of the config.
     """
-    cfg = config if isinstance(config, Config) else config_of(config)
-    return build_trained(cfg, os.fspath(checkpoint), name or str(cfg.filename or "this config"))
+    file = path_of(checkpoint, "checkpoint (a .pth file)")
+    cfg = config if isinstance(config, Config) else config_of(path_of(config, "config"))
+    return build_trained(cfg, file, name or str(cfg.filename or "this config"))

@@ -29,7 +29,7 @@ class DataCheck(NamedTuple):
         labels: reaction to mask values that contradict the config, as in :mod:`label_patterns`: ``refuse``, or
             ``warn`` for data that are intended so.
         files: reaction to images that lie in the folder and are not read, images that are read from hidden folders,
-            and JPEG masks: ``refuse`` or ``warn``.
+            images that a list names twice, and JPEG masks: ``refuse`` or ``warn``.
     """
 
     exif: Optional[str] = None

@@ -18,9 +18,10 @@ from ..text_files import has_mark, read_text
 from .data_check import STRICT, DataCheck
 from .depth import check_depth
 from .preflight_exif import check_orientation, read_headers
-from .preflight_files import refuse_cut, refuse_strays
+from .preflight_files import refuse_damaged, refuse_strays
 from .stray_files import hidden_images, listed_twice, other_suffixes, same_names, stray_files
 
+LONGEST = 1000  # letters of a path in a list
 ADVICE = (
     "check data_root (our configs take it from ADE20K_ROOT, PASCAL_CONTEXT_ROOT or CAMVID_ROOT: README), or set it: "
     "--cfg-options {train,val,test}_dataloader.dataset.data_root=PATH"
@@ -68,16 +69,22 @@ def open_dataset(config: ConfigDict) -> Optional[Any]:
 
 
 def _check_list(path: str) -> None:
-    """Refuse a list of mmseg's that its reader would misunderstand: each line must be a name.
+    """Refuse a list of mmseg's that its reader would not understand: each line must be a name.
 
     Raises:
-        DataError: another encoding than UTF-8, a byte-order mark, or a blank line before the end.
+        DataError: another encoding than UTF-8, a byte-order mark, a blank line, or one that is too long.
     """
     lines = read_text(path).split("\n")
     if has_mark(path):
         raise DataError(
             f"{path} starts with a byte-order mark, which mmseg takes for a part of the first name; save it as UTF-8 "
             f"without one, or: sed -i '1s/^\\xEF\\xBB\\xBF//' {path}"
+        )
+    long = next((n for n, line in enumerate(lines, start=1) if len(line) > LONGEST), 0)
+    if long:
+        raise DataError(
+            f"{path}, line {long}, has {len(lines[long - 1]):,} letters; each line must be the name of an image, of "
+            f"{LONGEST} letters at most"
         )
     names = [number for number, line in enumerate(lines, start=1) if line.strip()]
     blank = next((n for n, line in enumerate(lines[:-1], start=1) if not line.strip()), 0) if names else 0
@@ -166,7 +173,7 @@ def _check(config: Any, settings: DataCheck) -> int:
                     f"restore them or take those images out ({program('check-dataset')} CONFIG looks into every file)"
                 )
     keys = ("img_path", "seg_map_path")
-    refuse_cut(where, list(dict.fromkeys(item[key] for key in keys for item in items if key in item)))
+    refuse_damaged(where, list(dict.fromkeys(item[key] for key in keys for item in items if key in item)))
     pipeline = config.get("pipeline") or ()
     headers = {} if isinstance(dataset, RecognitionDataset) else read_headers(items)
     check_depth(items, pipeline, len(dataset.metainfo.get("classes") or ()), headers)

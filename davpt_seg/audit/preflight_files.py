@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from ..datasets.pictures import UNREADABLE, looks_cut, read_picture, why_unreadable
+from ..datasets.pictures import UNREADABLE, looks_damaged, read_picture, why_unreadable
 from ..errors import DataError
 from ..long_work import MANY, WORKERS, in_parallel
 from ..terminal.program import program
@@ -35,16 +35,16 @@ STRAYS = {
 }
 
 
-def refuse_cut(where: str, paths: Sequence[str]) -> None:
-    """Refuse images and masks whose end is missing, which would be met in the middle of a training.
+def refuse_damaged(where: str, paths: Sequence[str]) -> None:
+    """Refuse images and masks that have no end or are no images, which would be met in the middle of a training.
 
-    Only the last bytes of JPEG and PNG files are read, and the complete file where they are not the usual ones.
+    Only the first and last bytes of files are read, and the complete file where they are not the usual ones.
 
     Raises:
         DataError: the number of files, an example, and what to do.
     """
     cut = []
-    for path, suspect in zip(paths, in_parallel(looks_cut, paths, WORKERS, "ends", bar=len(paths) > MANY)):
+    for path, suspect in zip(paths, in_parallel(looks_damaged, paths, WORKERS, "ends", bar=len(paths) > MANY)):
         if suspect:
             try:
                 read_picture(path, decode=True)

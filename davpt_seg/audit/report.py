@@ -82,7 +82,7 @@ NEXT_STEPS = {
     "size": ("mask of another size than its image", "make the mask again at the image's size, without interpolation"),
     "no label map": (
         "mask that does not hold one class number per pixel",
-        "follow the message after its name",
+        "convert it to one channel (mode L, P or I;16) that holds class numbers",
     ),
     "mask depth": (
         "mask of more than 8 bits a pixel",

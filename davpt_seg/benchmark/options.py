@@ -50,8 +50,7 @@ PLANNED = ("tasks", "trunks", "methods", "seeds", "grid", "sampler", "trials", "
 def parser() -> CommandParser:
     """Return the parser of the command line."""
     made = CommandParser(
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
+        description=f"{DESCRIPTION}\n\n{EXAMPLES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 ROOTS = ("ade20k", "pascal_context", "pascal_context_59")
 SETS = ("vtab", "fgvc")  # options for a root of several data sets
 
+EXAMPLES = """\
+{check_dataset} davpt/upernet_vitl_ade20k                            # the data sets of a config
+{check_dataset} --ade20k data/ade/ADEChallengeData2016 --workers 8
+{check_dataset} --vtab data/vtab-1k dtd svhn"""
+
 
 @command
 def main_check_dataset(argv: Optional[Sequence[str]] = None) -> int:
@@ -32,7 +37,9 @@ def main_check_dataset(argv: Optional[Sequence[str]] = None) -> int:
     sets = _data_sets(args)
     from ..audit.check_set import check_set
     from ..audit.report import problem_lines
+    from ..datasets.pictures import ignore_large
 
+    ignore_large()
     if args.json:
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)
     audits, shared, remarkable, problems = [], [], [], {}
@@ -65,10 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Check that a data set is complete and intact: numbers of images, pairs, sizes, labels, unreadable "
         "files, images in two splits, labels that contradict the config. Every file is read; nothing is changed "
         "without --drop-orientation. Exit status 0: no problems, 1: problems, 2: wrong command line.",
-        epilog=for_help(
-            "Examples: {check_dataset} --ade20k data/ade/ADEChallengeData2016 --workers 8; "
-            "{check_dataset} --vtab data/vtab-1k dtd svhn"
-        ),
+        examples=for_help(EXAMPLES),
     )
     parser.add_argument(
         "config", nargs="?", help="a config, or an experiment's words: its train, val and test data sets are checked"

@@ -20,10 +20,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger("davpt_seg")
 
 
-def config_parser(description: str) -> CommandParser:
+def config_parser(description: str, examples: str) -> CommandParser:
     """Return a parser with CONFIG and the options that training and testing share."""
     parser = CommandParser(
-        description=description, epilog=help_text(), formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description,
+        examples=examples,
+        epilog=help_text(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "config",

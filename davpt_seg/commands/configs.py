@@ -16,7 +16,7 @@ def main_configs(argv: Optional[Sequence[str]] = None) -> None:
     """List the configs of this package: ``davpt-seg configs [PATTERN]``."""
     parser = CommandParser(
         description="List the configs of davpt_seg. Each name works as the CONFIG of other commands.",
-        epilog="Examples: davpt-seg configs ade20k; davpt-seg configs 'baselines/*/upernet_vitl_*'; "
+        examples="davpt-seg configs ade20k\ndavpt-seg configs 'baselines/*/upernet_vitl_*'\n"
         'mim train davpt_seg "$(davpt-seg configs --path davpt/upernet_vitl_ade20k)"',
     )
     parser.add_argument("pattern", nargs="?", default="*", help="a part of the name, or a pattern such as 'davpt/*'")

@@ -9,13 +9,20 @@ from ..errors import InputError
 from ..experiments.words import EXAMPLES, SEGMENTATION
 from ..terminal.ending import command
 from ..terminal.parser import CommandParser
+from ..terminal.program import for_help
 from .config_argument import add_cfg_options, read_config
 
 
 @command
 def main_count(argv: Optional[Sequence[str]] = None) -> None:
     """Print a table of the parameters that configs train."""
-    parser = CommandParser(description="Count the parameters that configs train. Nothing is downloaded.")
+    parser = CommandParser(
+        description="Count the parameters that configs train. Nothing is downloaded.",
+        examples=for_help(
+            "{count} davpt/setr_pup_vitl_ade20k baselines/linear/setr_pup_vitl_ade20k\n"
+            "{count} method=lora,trunk=vits14 --cfg-options model.backbone.timm_kwargs.img_size=512"
+        ),
+    )
     parser.add_argument("configs", nargs="+", metavar="CONFIG", help=f"files, or parts: {EXAMPLES[SEGMENTATION]}")
     add_cfg_options(parser, "all of them: model.backbone.timm_kwargs.img_size=512")
     args = parser.parse_args(argv)

@@ -13,6 +13,7 @@ from ..core.guidance.mapping_log import FILE_NAME, read_clusterings
 from ..errors import InputError, some
 from ..terminal.ending import command
 from ..terminal.parser import CommandParser
+from ..terminal.program import for_help
 from ..visualization.mapping_table import history_text, mapping_table, moves_text
 
 WIDE = 1000  # columns, so that lines are not wrapped: a Markdown table
@@ -24,8 +25,8 @@ def main_mapping(argv: Optional[Sequence[str]] = None) -> None:
     parser = CommandParser(
         description="Print which classes shared a prompt at the start and at the end of a training, which of them "
         "moved, and the time of k-means; draw every clustering.",
-        epilog="Example: davpt-seg mapping work_dirs/davpt/linear_vits14_camvid. It reads WORK_DIR/mapping.jsonl, "
-        "from a training whose classes outnumber its prompts (docs/guidance.md).",
+        examples=for_help("{mapping} work_dirs/davpt/linear_vits14_camvid"),
+        epilog="It reads WORK_DIR/mapping.jsonl, from a training with more classes than prompts (docs/guidance.md).",
     )
     parser.add_argument("work_dir", metavar="WORK_DIR", help="a training's folder, finished or not")
     parser.add_argument("--out", metavar="FILE", help="file of the figure; default: WORK_DIR/mapping.png")

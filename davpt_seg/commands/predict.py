@@ -48,9 +48,11 @@ def main_predict(argv: Optional[Sequence[str]] = None) -> None:
     args = _parser().parse_intermixed_args(argv)
     from ..apis.predictor import Predictor
     from ..apis.task_predictor import TaskPredictor
+    from ..datasets.pictures import ignore_large
     from .images import OUTPUTS, find_images, output, output_stems
 
     warnings.filterwarnings("ignore", module="mmseg|mmengine")  # meant for their developers
+    ignore_large()
     given = list(args.given)
     args.config = given.pop(0) if not args.adapter and _is_config(given[0]) else None
     args.checkpoint = None if args.adapter or not given else given.pop(0)

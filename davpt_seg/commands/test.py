@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from ..core.adapter_folder.places import check_adapter_folder, is_folder
 from ..errors import InputError, some
 from ..terminal.ending import command
+from ..terminal.program import for_help
 from .config_argument import check_data, config_parser, load_config
 
 if TYPE_CHECKING:
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 #: What a model trains with, and an adapter folder omits.
 OF_TRAINING = ("backbone.guidance.", "auxiliary_head.")
+
+EXAMPLES = """\
+{test} davpt/upernet_vitl_ade20k work_dirs/davpt/upernet_vitl_ade20k/iter_160000.pth
+{test} davpt/upernet_vitl_ade20k iter_160000.pth --tta --json scores.json
+{test} davpt/upernet_vitl_ade20k iter_160000.pth --out labels --show-dir painted"""
 
 
 @command
@@ -60,7 +66,6 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
         with step("the model or the hooks cannot be built (model, default_hooks, custom_hooks)"):
             runner = CommandRunner.from_cfg(cfg)
         build_evaluation(runner, "test", args.config)
-        runner.logger.info(evaluation(runner, args.config, args.checkpoint))
         runner.call_hook("before_run")  # EMAHook makes its copy there, and loading a checkpoint asks for it
         if is_folder(args.checkpoint):
             _put_adapter(runner, args.checkpoint, backbone)
@@ -71,6 +76,7 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
     except RuntimeError as error:
         config = f"{args.config} with these --cfg-options" if args.cfg_options else args.config
         raise InputError(f"{mismatch(error, args.checkpoint, config)}. {GIVE_TRAINED}") from error
+    runner.logger.info(evaluation(runner, args.config, args.checkpoint))
     with advise_check(args.config), status_line(runner):
         metrics = runner.test()
     if is_recognition(cfg):
@@ -82,7 +88,10 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = config_parser("Test a checkpoint: IoU and accuracy per class and their means, or a classifier's accuracy.")
+    parser = config_parser(
+        "Test a checkpoint: IoU and accuracy per class and their means, or a classifier's accuracy.",
+        for_help(EXAMPLES),
+    )
     parser.add_argument("checkpoint", help="a .pth file that a training wrote, or an adapter folder")
     parser.add_argument(
         "--trunk",

@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING, Optional
 
 from ..errors import InputError
 from ..terminal.ending import command
-from ..terminal.program import program
+from ..terminal.program import for_help, program
 from .config_argument import check_data, config_parser, load_config
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+
+EXAMPLES = """\
+{train} davpt/upernet_vitl_ade20k --dry-run     # check the data, build everything, train nothing
+{train} davpt/upernet_vitl_ade20k --amp           # train, in mixed precision
+{train} davpt/upernet_vitl_ade20k --amp --resume  # after a stop: from the last checkpoint
+{train} method=bias,trunk=vits,data=ade20k --cfg-options train_dataloader.batch_size=4"""
 
 
 @command
@@ -56,7 +62,10 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = config_parser("Train a config, validate at its intervals and keep checkpoints and logs in the work dir.")
+    parser = config_parser(
+        "Train a config, validate at its intervals and keep checkpoints and logs in the work dir.",
+        for_help(EXAMPLES),
+    )
     parser.add_argument(
         "--resume",
         nargs="?",

@@ -149,7 +149,7 @@ def _read_table(path: Path) -> dict[str, str]:
 
 
 def _read_mat(path: Path, key: str, fields: Iterable[str] = ()) -> np.ndarray:
-    values = np.atleast_1d(read_mat(_first(path), key, squeeze=True))
+    values = np.atleast_1d(read_mat(_first(path), key, squeeze=True, cells=True))
     lacking = [field for field in fields if field not in (values.dtype.names or ())]
     if lacking or not values.size:
         fault = f"has no field {lacking[0]!r}" if lacking else "is empty"

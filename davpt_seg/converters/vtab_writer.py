@@ -10,6 +10,7 @@ from typing import Optional
 import numpy as np
 from PIL import Image
 
+from ..datasets.pictures import UNREADABLE, why_unreadable
 from ..datasets.vtab import VTAB_IMAGES, VTAB_SETS
 from ..errors import DataError
 from ..long_work import shown
@@ -48,10 +49,10 @@ def write_task(
         lists = {split: write_split(part, name, task, source, split, *where) for split, where in ranges.items()}
         lists["train800val200"] = lists["train800"] + lists["val200"]
         for split, lines in lists.items():
-            (part / f"{split}.txt").write_text("".join(f"{line}\n" for line in lines))
+            (part / f"{split}.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         names = source.class_names(task.label_feature) if task.label_feature else ()
         if len(names) == VTAB_SETS[name].num_classes:
-            (part / "classes.txt").write_text("".join(f"{each}\n" for each in names))
+            (part / "classes.txt").write_text("".join(f"{each}\n" for each in names), encoding="utf-8")
         origin = {split: f"{where[0]}[{where[1]}:{where[2]}]" for split, where in ranges.items()}
         (part / MARKER).write_text(json.dumps({"source": source.title, **origin}, indent=1) + "\n")
     return {split: len(lines) for split, lines in lists.items()}
@@ -106,8 +107,8 @@ def write_split(
             raise DataError(f"{where}: has the label {label}; {name} has the classes 0 to {num_classes - 1}")
         try:
             content, suffix = image_file(features["image"], task.binary)
-        except OSError as error:
-            raise DataError(f"{where}: cannot be read ({error})") from error
+        except UNREADABLE as error:
+            raise DataError(f"{where}: cannot be read: {why_unreadable(error, features['image'])}") from error
         file = images / f"{index:06d}{suffix}"
         file.write_bytes(content)
         lines.append(f"{file.relative_to(folder).as_posix()} {label}")

@@ -12,7 +12,7 @@ from mmengine.registry import TRANSFORMS
 from PIL import Image
 
 from ..errors import DataError, InputError
-from .pictures import UNREADABLE, stored_bits, why_unreadable
+from .pictures import UNREADABLE, stored_bits, stored_mode, why_unreadable
 
 INTEGERS = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")  # Pillow's modes of one channel of integers
 COLOURS = {  # and of several channels of colours, with what is not obvious
@@ -79,7 +79,7 @@ def read_label_map(content: bytes, path: str) -> np.ndarray:
     """
     try:
         with Image.open(io.BytesIO(content)) as image:
-            problem = label_map_problem(image.mode, stored_bits(image))
+            problem = label_map_problem(stored_mode(image), stored_bits(image))
             pages = getattr(image, "n_frames", 1)
             mode, pixels = image.mode, np.asarray(image)
     except UNREADABLE as error:

@@ -6,9 +6,10 @@ import hashlib
 import os
 import re
 import struct
+import warnings
 import zlib
 from collections.abc import Mapping
-from typing import NamedTuple, Optional, Union
+from typing import Any, NamedTuple, Optional, Union
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -70,6 +71,11 @@ class Picture(NamedTuple):
         return self.size[::-1] if self.orientation >= 5 and self.turned else self.size
 
 
+def ignore_large() -> None:
+    """Omit Pillow's warnings of images that it reads, though they are large."""
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
 def too_large(error: Exception) -> bool:
     """Return whether Pillow refuses an image for its number of pixels, which protects the memory."""
     return isinstance(error, Image.DecompressionBombError)
@@ -122,21 +128,23 @@ def _is_empty(path: str) -> bool:
     return os.path.isfile(path) and os.path.getsize(path) == 0
 
 
-def looks_cut(path: str) -> bool:
-    """Return whether the end of a JPEG or PNG file is missing; only the first and last bytes are read.
+def looks_damaged(path: str) -> bool:
+    """Return whether a JPEG or PNG file has no end, or a file is no image at all; only a few bytes are read.
 
-    A file with other bytes after its end looks cut, too: decoding it shows the difference.
+    A file with other bytes after its end looks so, too: decoding it shows the difference.
     """
     try:
         with open(path, "rb") as file:
-            start = file.read(len(PNG))
+            start = file.read(64)
+            if start.lower().startswith(tuple(NO_IMAGES)):
+                return True
             if not start.startswith((PNG, JPEG)):
                 return False
             file.seek(-min(len(IEND), os.path.getsize(path)), os.SEEK_END)
             end = file.read()
     except OSError:
         return False
-    return end != IEND if start == PNG else not end.endswith(EOI)
+    return end != IEND if start.startswith(PNG) else not end.endswith(EOI)
 
 
 Headers = Mapping[str, Optional[Picture]]  # by path; None for a file that Pillow cannot read
@@ -149,7 +157,7 @@ def read_picture(path: str, decode: bool) -> Picture:
         OSError, SyntaxError, ValueError, EOFError, struct.error: the file cannot be read (``UNREADABLE``).
     """
     with Image.open(path) as image:
-        bits = stored_bits(image)  # before anything decodes pixels
+        bits, mode = stored_bits(image), stored_mode(image)  # before anything decodes pixels
         kind, size = image.format or "", image.size
         if kind == "TIFF":  # Pillow gives the size after turning
             tags = image.tag_v2  # type: ignore[attr-defined]
@@ -163,7 +171,7 @@ def read_picture(path: str, decode: bool) -> Picture:
         values = np.asarray(image) if decode else None
         colours = image.getpalette() if decode and image.mode == "P" else None
         palette = None if colours is None else np.array(colours, np.uint8).reshape(-1, 3)
-        return Picture(size, image.mode, orientation or 1, values, kind, tag if orientation else "", palette, bits)
+        return Picture(size, mode, orientation or 1, values, kind, tag if orientation else "", palette, bits)
 
 
 def _orientation(path: str, image: Image.Image) -> tuple[Optional[int], str]:
@@ -192,6 +200,19 @@ def _png_exif(path: str) -> bytes:
     return b""
 
 
+def stored_mode(image: Image.Image) -> str:
+    """Return Pillow's mode of an image that was just opened, and LA for gray of 16 bits with alpha (mode RGBA)."""
+    arguments = _encoding(image)
+    return "LA" if arguments and str(arguments[0]).startswith("LA;16") else image.mode
+
+
+def _encoding(image: Image.Image) -> tuple[Any, ...]:
+    """Return Pillow's description of a file's pixels, until they are decoded."""
+    tile = getattr(image, "tile", None)
+    arguments = tile[0].args if tile else ()
+    return arguments if isinstance(arguments, tuple) else (arguments,)
+
+
 def stored_bits(image: Image.Image) -> int:
     """Return the stored bits per channel of an image that was just opened.
 
@@ -199,9 +220,7 @@ def stored_bits(image: Image.Image) -> int:
     """
     if image.format == "TIFF":
         return max(image.tag_v2.get(BITS_PER_SAMPLE, (1,)))  # type: ignore[attr-defined]
-    tile = getattr(image, "tile", None)  # the file's encoding, until it is decoded
-    arguments = tile[0].args if tile else ()
-    arguments = arguments if isinstance(arguments, tuple) else (arguments,)
+    arguments = _encoding(image)
     if image.format == "PPM" and any(isinstance(most, int) and most > 255 for most in arguments):
         return 16
     if image.format == "PNG" and arguments:

@@ -128,12 +128,10 @@ def merged_parts(model: str, data: dict[str, Any], schedule: str, method: str, r
 def _of_ours(folder: Path, name: str) -> Path:
     known = _known(folder)
     if name not in known:
-        trunk = next(
-            (each for each in known if each.startswith(OF_IMAGES) and name.endswith(each[len(OF_IMAGES) - 1 :])), ""
-        )
-        if trunk:
+        trunks = [each.removeprefix(OF_IMAGES) for each in known if each.startswith(OF_IMAGES)]
+        if trunk := next((each for each in trunks if name.endswith(f"_{each}")), ""):
             raise InputError(
-                f"trunk={trunk[len(OF_IMAGES) :]} is for image classification: add data=vtab/NAME or data=fgvc/NAME, or "
+                f"trunk={trunk} is for image classification: add data=vtab/NAME or data=fgvc/NAME, or "
                 "take a trunk of segmentation, such as trunk=vitb"
             )
         raise InputError(f"there is no {name!r} in {folder}; {nearest(name, known)}")

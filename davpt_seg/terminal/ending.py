@@ -78,7 +78,7 @@ def _paragraph(error: BaseException) -> tuple[int, str]:
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED, str(error) or "Interrupted."
     if isinstance(error, InputError):
-        return DIVERGED if isinstance(error, DivergedError) else WRONG, _of_worker(str(error))
+        return DIVERGED if isinstance(error, DivergedError) else WRONG, _one_paragraph(_of_worker(str(error)))
     if (text := of_system(error)) is not None:
         return WRONG, text
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
@@ -86,6 +86,14 @@ def _paragraph(error: BaseException) -> tuple[int, str]:
     custom = custom_place(error)
     place = f"your file {custom}" if custom else last_place(error)
     return CRASHED, f"unexpected {type(error).__name__}: {_reason(error)} (in {place})"
+
+
+def _one_paragraph(text: str) -> str:
+    """Join the lines of a message, but for those of a list (``- ...``), which stay."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if any(line.startswith("- ") for line in lines):
+        return text
+    return " ".join(line if line.endswith((".", ":", ";", ",")) else f"{line};" for line in lines).rstrip(";")
 
 
 def _reason(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn, Optional
 
@@ -11,12 +12,22 @@ from .elsewhere import replacement
 from .processes import leave_message
 
 TRACEBACK = "--traceback"
+WIDTH = 100  # of a description
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Parser whose errors are one paragraph without the usage, and which knows the option for an unknown one."""
+    """Parser whose errors are one paragraph without the usage, and which knows the option for an unknown one.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    Args:
+        examples: command lines, one a line, which ``--help`` shows before the arguments.
+        args, kwargs: see :class:`argparse.ArgumentParser`.
+    """
+
+    def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
+        if examples:
+            description = textwrap.fill(kwargs["description"], WIDTH)
+            kwargs["description"] = f"{description}\n\nexamples:\n{textwrap.indent(examples, '  ')}"
+            kwargs["formatter_class"] = argparse.RawDescriptionHelpFormatter
         super().__init__(*args, **kwargs)
         self.add_argument(TRACEBACK, action="store_true", help="print the traceback of an error, for a bug report")
 

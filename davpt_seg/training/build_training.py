@@ -111,6 +111,8 @@ def build_evaluation(runner: Runner, split: str, name: str) -> None:
 
 def _check_metric(metric: Any, item: Any, split: str) -> None:
     sample = item.get("data_samples") if isinstance(item, Mapping) else None
+    if isinstance(sample, list):  # of test-time augmentation
+        sample = sample[0]
     if isinstance(metric, SegmentationReport) and sample is not None and "gt_sem_seg" not in sample:
         raise InputError(
             "--json and --confusion-matrix compare predictions with masks, and the test's pipeline loads none: add "

@@ -11,6 +11,7 @@ from mmengine.registry import init_default_scope
 from ..audit.data_check import DataCheck, read_as_stored
 from ..audit.label_scan import check_labels
 from ..audit.preflight import check_dataset
+from ..datasets.pictures import ignore_large
 from ..datasets.pk_sampler import check_batch_size
 from ..errors import InputError
 from .refusals import step
@@ -25,6 +26,7 @@ def use_data_check(cfg: Config) -> DataCheck:
         InputError: an unknown key or value.
     """
     init_default_scope(cfg.get("default_scope") or "mmseg")
+    ignore_large()
     settings = DataCheck.from_config(cfg)
     if settings.exif == "stored":
         read_as_stored(cfg)

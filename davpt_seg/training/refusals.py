@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import cv2
 import torch
-from PIL import UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from ..errors import DataError, InputError
 from ..terminal.frames import custom_place
@@ -20,6 +20,11 @@ from .registered import plain_words
 REFUSALS = (
     *(ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError, RuntimeError),
     *(ImportError, OSError, cv2.error),
+)
+# Parts of the messages of Pillow, mmcv and OpenCV about files that they cannot read.
+OF_IMAGES = (
+    *("image file is truncated", "failed to load image", "broken PNG", "not a PNG", "decompression bomb"),
+    *("!buf.empty()", "CV_IO_MAX_IMAGE_PIXELS"),
 )
 
 
@@ -55,18 +60,18 @@ def step(what: str, memory: str = "lower train_dataloader.batch_size") -> Iterat
 
 @contextmanager
 def advise_check(config: str) -> Iterator[None]:
-    """Say how to find an image or mask that cannot be read: Pillow does not know which file it was.
+    """Say how to find an image or mask that cannot be read, in a data set whose pipelines do not name their files.
 
     Raises:
         DataError: such a file was met.
     """
     try:
         yield
-    except (OSError, AssertionError) as error:  # the latter is mmcv's, which names the file
-        known = ("image file is truncated", "failed to load image")
-        if not isinstance(error, UnidentifiedImageError) and not any(words in str(error) for words in known):
+    except (OSError, AssertionError, SyntaxError, Image.DecompressionBombError, cv2.error) as error:
+        text = " ".join(str(error).strip().rpartition("\n")[2].split())  # of a worker's, whose text is a traceback
+        if not isinstance(error, UnidentifiedImageError) and not any(words in text for words in OF_IMAGES):
             raise
-        reason = str(error).partition(" <")[0]  # without the address of Pillow's buffer
+        reason = text.partition(" <")[0]  # without the address of Pillow's buffer
         raise DataError(
             f"an image or mask could not be read ({reason}); {command_line('check-dataset', config)} names it"
         ) from error

@@ -13,12 +13,14 @@ import torch
 from mmengine.registry import init_default_scope
 from PIL import Image
 
+from davpt_seg.apis import TaskPredictor, load_adapter
 from davpt_seg.apis.pixels import ImageReader
 from davpt_seg.apis.predictor import Predictor
 from davpt_seg.apis.trained import load_trained
 from davpt_seg.errors import InputError
 
 from ..checkpoints import Trained
+from ..datasets.test_unreadable import FILES, png
 
 PLAIN = [dict(type="LoadImageFromFile"), dict(type="PackSegInputs")]
 DEEP = [dict(type="LoadImageFromFile", color_type=3), dict(type="ToEightBit", max_value=4095)]
@@ -197,6 +199,22 @@ def test_a_folder_is_no_image(tmp_path: Path) -> None:
         reader(PLAIN)(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        *((content, says) for content, says in FILES.values() if "Pillow" not in says),
+        (png(20_000, 10_000), "it is cut off or damaged: get it again"),  # OpenCV would read so many pixels
+        (png(60_000, 60_000), "it has more pixels than the 1,073,741,824 that OpenCV reads: cut image"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_with_the_reason(content: bytes, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "image.png"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"image\.png' is no image that can be read, or a broken one: ") as refused:
+        reader(PLAIN)(path)
+    assert says.replace("it is truncated (cut off)", "it is cut off or damaged") in str(refused.value)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("color_type", ["color", "color_ignore_orientation"])
 def test_a_pil_image_is_turned_as_its_file_is(orientation: int, color_type: str, tmp_path: Path) -> None:
@@ -248,6 +266,20 @@ def test_a_predictor_predicts_a_list_of_images_of_any_kind_and_names_the_wrong_o
         predictor([path, "/nowhere.jpg", path])
     with pytest.raises(InputError, match="image 1 of 1: an image is given as list"):
         predictor([[path]])
+
+
+@pytest.mark.parametrize("bad", [5, None, b"x.pth", "", [], {}, np.zeros(3)], ids=repr)
+def test_what_is_no_path_is_refused_by_the_name_of_the_argument(bad: Any) -> None:
+    for act, argument in (
+        (lambda: Predictor(bad), "checkpoint"),
+        (lambda: Predictor("x.pth", 5), "config"),
+        (lambda: load_adapter(bad), "folder"),
+        (lambda: load_trained("method=davpt", bad), "checkpoint"),
+        (lambda: load_trained(bad, "x.pth"), "config"),
+        (lambda: TaskPredictor({"street": bad}), "an adapter"),
+    ):
+        with pytest.raises(InputError, match=rf"^{argument}.* must be a path, as a text or a pathlib\.Path; got"):
+            act()
 
 
 def test_places_may_be_paths_everywhere(trained: Trained) -> None:

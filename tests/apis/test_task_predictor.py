@@ -11,8 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from davpt_seg.apis import Predictor, TaskPredictor, save_adapter
+from davpt_seg.apis import Predictor, TaskPredictor, load_adapter, save_adapter
 from davpt_seg.commands.predict import main_predict
+from davpt_seg.errors import InputError
 
 from .test_adapters import image, segmentor, weights  # noqa: F401  (a fixture)
 
@@ -37,6 +38,21 @@ def folders(weights: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         name: save_adapter(segmentor(weights, kind, method, **changes), root / name)
         for name, (kind, method, changes) in TASKS.items()
     }
+
+
+def test_a_list_of_images_and_paths_in_every_place(folders: dict[str, Path], weights: str, tmp_path: Path) -> None:  # noqa: F811
+    path = tmp_path / "image.png"
+    Image.fromarray(image()[..., ::-1].copy()).save(path)
+    tasks = TaskPredictor({name: folders[name] for name in ("street", "crops")}, trunk=Path(weights), device="cpu")
+    expected = tasks(str(path))
+    several = [path, Image.open(path), image(), torch.from_numpy(image()[..., ::-1].transpose(2, 0, 1).copy())]
+    for found in tasks(several):
+        assert all(np.array_equal(found[name], expected[name]) for name in expected)
+    alone = Predictor(folders["street"], trunk=Path(weights), device="cpu")
+    assert np.array_equal(alone(path), expected["street"])
+    load_adapter(folders["street"], trunk=Path(weights))
+    with pytest.raises(InputError, match="image 2 of 2: an image is given as NoneType"):
+        tasks([path, None])
 
 
 def test_each_task_labels_as_it_does_alone(folders: dict[str, Path], weights: str) -> None:  # noqa: F811

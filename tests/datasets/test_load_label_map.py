@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import struct
+import zlib
 from itertools import product
 from pathlib import Path
 from typing import Any, Optional
@@ -96,6 +99,16 @@ def write_four_bits(path: Path) -> None:
         ("colours.png", "has Pillow mode RGB: it is a colour image"),
         ("colours_16.png", "has Pillow mode RGB: it is a colour image"),
         ("alpha.png", "has Pillow mode LA"),
+        ("alpha_16.png", "has Pillow mode LA and 16 bits"),
+        ("equal.png", "Its three channels are equal; keep one: PIL.Image.open(FILE).getchannel(0).save(FILE)"),
+        ("printing.tif", "has Pillow mode CMYK: it is a colour image in printing colours"),
+        ("nan.tif", "holds fractions (Pillow mode F), for instance nan"),
+        ("infinite.tif", "holds fractions (Pillow mode F), for instance inf"),
+        ("below.tif", "holds values from -1 to 2"),
+        ("above.tif", "holds values from 2 to 65536"),
+        ("deep.tif", "cannot be read: it is a TIFF of a kind that Pillow does not read"),
+        ("cut.png", "cannot be read: it is truncated (cut off): get it again"),
+        ("empty.png", "cannot be read: the file is empty: get it again"),
         ("fractions.tif", "holds fractions"),
         ("negative.tif", "holds values from -1 to 3; class numbers must be from 0 to 65535"),
         ("large.tif", "holds values from 0 to 65536"),
@@ -112,6 +125,16 @@ def test_a_file_that_holds_no_class_numbers_is_refused_by_name(name: str, messag
         "colours.png": lambda: Image.new("RGB", (2, 1)).save(path),
         "colours_16.png": lambda: cv2.imwrite(str(path), np.zeros((1, 2, 3), np.uint16)),
         "alpha.png": lambda: Image.new("LA", (2, 1)).save(path),
+        "alpha_16.png": lambda: path.write_bytes(_deep_gray_with_alpha()),
+        "equal.png": lambda: Image.new("RGB", (2, 1), (7, 7, 7)).save(path),
+        "printing.tif": lambda: Image.new("CMYK", (2, 1)).save(path),
+        "nan.tif": lambda: Image.fromarray(np.float32([[np.nan, 2]])).save(path),
+        "infinite.tif": lambda: Image.fromarray(np.float32([[np.inf, 2]])).save(path),
+        "below.tif": lambda: Image.fromarray(np.float32([[-5, 2]])).save(path),
+        "above.tif": lambda: Image.fromarray(np.float32([[1e9, 2]])).save(path),
+        "deep.tif": lambda: cv2.imwrite(str(path), np.zeros((1, 2))),
+        "cut.png": lambda: path.write_bytes(_png(Image.effect_noise((64, 64), 50))[:600]),
+        "empty.png": lambda: path.write_bytes(b""),
         "fractions.tif": lambda: Image.fromarray(np.float32([[1.5, 2]])).save(path),
         "negative.tif": lambda: Image.fromarray(np.int32([[-1, 3]])).save(path),
         "large.tif": lambda: Image.fromarray(np.int32([[0, 65536]])).save(path),
@@ -122,6 +145,36 @@ def test_a_file_that_holds_no_class_numbers_is_refused_by_name(name: str, messag
     with pytest.raises(DataError, match=name) as refused:
         load(LoadLabelMap(), path)
     assert message in str(refused.value)
+
+
+def _png(image: Image.Image) -> bytes:
+    content = io.BytesIO()
+    image.save(content, "PNG")
+    return content.getvalue()
+
+
+def _deep_gray_with_alpha() -> bytes:
+    """Return a PNG file of 2 x 1 pixels in colour type 4 with 16 bits, which Pillow does not write."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, 16, 4, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(b"\0" + b"\1\1\xff\xff" * 2))
+    return b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("kind", ["opaque alpha", "fractions", "1 bit"])
+def test_what_holds_one_class_number_a_pixel_is_read_however_it_is_stored(kind: str, tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 2 if kind == "1 bit" else 200, (6, 5)).astype(np.uint8)
+    image = {
+        "opaque alpha": lambda: Image.fromarray(values).convert("LA"),
+        "fractions": lambda: Image.fromarray(values.astype(np.float32)),
+        "1 bit": lambda: Image.fromarray(values.astype(bool)),
+    }[kind]()
+    path = tmp_path / ("mask.tif" if kind == "fractions" else "mask.png")
+    image.save(path)
+    assert np.array_equal(load(LoadLabelMap(), path), values)
 
 
 @pytest.mark.parametrize("ignore_index", [-1, 65536])

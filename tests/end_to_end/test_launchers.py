@@ -63,6 +63,12 @@ def on_cpu(python: str) -> dict[str, str]:
     return dict(PYTHON=python, CUDA_VISIBLE_DEVICES="")
 
 
+def log_in(work_dir: Path) -> str:
+    """Return the log file of the only run in a work dir."""
+    (file,) = work_dir.rglob("*.log")
+    return file.read_text()
+
+
 def miou(log: str) -> str:
     """The mIoU that a log ends with."""
     return re.findall(r"mIoU: ([\d.]+)", log)[-1]
@@ -70,8 +76,9 @@ def miou(log: str) -> str:
 
 @pytest.mark.slow
 def test_dist_train_shares_an_epoch_among_its_processes(trained: str, config: Path) -> None:
-    assert "Distributed training: True" in trained
-    assert "GPU number: 2" in trained  # MMEngine's word for the number of processes
+    log = log_in(config.parent / "work")
+    assert "Distributed training: True" in log
+    assert "GPU number: 2" in log  # MMEngine's word for the number of processes
     assert len(re.findall(r"Epoch\(train\) +\[1\]\[\d/3\]", trained)) == 3  # six images; only one process writes
     assert (config.parent / "work" / "epoch_1.pth").is_file()
 
@@ -92,14 +99,15 @@ def test_dist_test_and_slurm_test_find_the_same_result(
     trained: str, config: Path, cluster: dict[str, str], tmp_path: Path, forked_python: str
 ) -> None:
     checkpoint = str(config.parent / "work" / "epoch_1.pth")
-    work_dir = ["--work-dir", str(tmp_path / "test")]
+    work_dir, slurm_dir = (["--work-dir", str(tmp_path / name)] for name in ("test", "slurm"))
     by_torchrun = run("tools/dist_test.sh", str(config), checkpoint, "2", *work_dir, **on_cpu(forked_python))
     by_slurm = run(
-        *("tools/slurm_test.sh", "gpu", "job", str(config), checkpoint, *work_dir),
+        *("tools/slurm_test.sh", "gpu", "job", str(config), checkpoint, *slurm_dir),
         **dict(cluster, GPUS="1", **on_cpu(forked_python)),
     )
-    assert "GPU number: 2" in by_torchrun
-    assert "Distributed launcher: slurm" in by_slurm
+    logs = [log_in(Path(folder)) for _, folder in (work_dir, slurm_dir)]
+    assert "GPU number: 2" in logs[0]
+    assert "Distributed launcher: slurm" in logs[1]
     assert miou(by_torchrun) == miou(by_slurm)
 
 

@@ -165,4 +165,4 @@ def test_a_file_that_is_none_is_refused(cfg: Config, tmp_path: Path, capsys: pyt
         changed = Config(dict(cfg.to_dict(), load_from=str(tmp_path / name), work_dir=str(tmp_path / "work")))
         with pytest.raises(SystemExit):
             main_train([config_file(changed, tmp_path / "config.py")])
-        assert f"load_from: file '{tmp_path / name}' cannot be read" in capsys.readouterr().err
+        assert f"load_from: checkpoint '{tmp_path / name}' " in capsys.readouterr().err

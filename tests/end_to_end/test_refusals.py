@@ -84,10 +84,12 @@ def test_files_that_cannot_be_used_end_training_and_test_with_their_message(
     refused(lambda: main_train([trained.config, *options]), "0003.png", capsys)
     cut = root / "annotations" / "val" / "0000.png"
     cut.write_bytes(cut.read_bytes()[:-40])
-    refused(lambda: main_test([trained.config, trained.checkpoint, *options]), "check_dataset.py", capsys)
+    named = "val/0000.png: it is truncated (cut off): get it again"
+    refused(lambda: main_test([trained.config, trained.checkpoint, *options]), named, capsys)
     image = root / "images" / "val" / "0000.jpg"
     image.write_bytes(image.read_bytes()[:200])
-    refused(lambda: main_test([trained.config, trained.checkpoint, *options]), "check_dataset.py", capsys)
+    named = "val/0000.jpg: it is truncated (cut off): get it again"
+    refused(lambda: main_test([trained.config, trained.checkpoint, *options]), named, capsys)
 
 
 def test_a_test_alone_is_refused_where_its_masks_or_classes_are_not_the_config_s(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from .inputs import arguments, checkpoints, command_lines, list_files, releases, words
+from .inputs import arguments, checkpoints, command_lines, images, list_files, releases, words
 from .judge import Fuzz
 
 PARTS = {
@@ -19,7 +19,8 @@ PARTS = {
     "command lines": (command_lines.fuzz, 150),
     "list files": (list_files.fuzz, 400),
     "checkpoints": (checkpoints.fuzz, 300),
-    "releases": (releases.fuzz, 200),
+    "releases": (releases.fuzz, 60),
+    "images": (images.fuzz, 400),
 }
 
 

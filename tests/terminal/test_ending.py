@@ -40,6 +40,10 @@ def ended(error: BaseException, capsys: pytest.CaptureFixture[str], *arguments: 
     ("error", "status", "says"),
     [
         (InputError("data_root: 'x' does not exist"), 2, "error: data_root: 'x' does not exist\n"),
+        (InputError("vit.pth does not fit\n  file: 2 blocks\n  hint: x"), 2, "fit; file: 2 blocks; hint: x\n"),
+        (KeyError("loss"), 1, "unexpected KeyError: 'loss' (in your file"),
+        (KeyError("a sentence of it's own"), 1, "unexpected KeyError: a sentence of it's own (in your file"),
+        (AssertionError(), 1, "unexpected AssertionError: no message, at 'raise error' (in your file"),
         (DivergedError("the loss is NaN"), 3, "error: the loss is NaN\n"),
         (KeyboardInterrupt(), 130, "Interrupted.\n"),
         (OSError(errno.ENOSPC, "?", "iter_2.pth"), 2, "error: iter_2.pth: No space left on device. Free space, or"),

@@ -108,7 +108,7 @@ def write_splits(root: Path, splits: Mapping[str, Images], force: bool) -> None:
 def _holds(path: Path, text: str) -> bool:
     try:
         return json.loads(path.read_bytes()) == json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 

@@ -23,9 +23,11 @@ from PIL import Image
 
 from davpt_seg.audit.official import COUNTS
 from davpt_seg.converters.pascal_context import MatRelease, MergedJson, Release
+from davpt_seg.datasets.pictures import UNREADABLE, why_unreadable
 from davpt_seg.errors import DataError, InputError
 from davpt_seg.long_work import in_parallel
 from davpt_seg.replacing import replacing
+from davpt_seg.runs.json_files import read_json
 from davpt_seg.terminal.ending import command
 from davpt_seg.terminal.parser import CommandParser
 
@@ -39,12 +41,17 @@ def convert(name: str, release: Release, images: Path, masks: Path) -> None:
         DataError: the annotation cannot be read, or its size differs from the JPEG's.
     """
     mask = Image.fromarray(release.mask(name))
-    with Image.open(images / f"{name}.jpg") as image:
-        if image.size != mask.size:
-            raise DataError(
-                f"{images / name}.jpg: is {image.size[0]} x {image.size[1]}, its annotation {mask.size[0]} x "
-                f"{mask.size[1]}; are the images those of VOC2010, unchanged?"
-            )
+    path = images / f"{name}.jpg"
+    try:
+        with Image.open(path) as image:
+            size = image.size
+    except UNREADABLE as error:
+        raise DataError(f"image {path} cannot be read: {why_unreadable(error, str(path))}") from error
+    if size != mask.size:
+        raise DataError(
+            f"{path}: is {size[0]} x {size[1]}, its annotation {mask.size[0]} x {mask.size[1]}; are the images those "
+            "of VOC2010, unchanged?"
+        )
     with replacing(masks / f"{name}.png") as part:
         mask.save(part, format="PNG")
 
@@ -57,7 +64,7 @@ def check_source(masks: Path, source: str, force: bool) -> None:
     """
     marker = masks / MARKER
     if not force and any(masks.glob("*.png")):
-        found = json.loads(marker.read_text())["source"] if marker.is_file() else "an unknown source"
+        found = (read_json(marker) or {}).get("source", "an unknown source")
         if found != source:
             raise DataError(f"{masks}: holds masks from {found}, not from {source}; replace them with --force")
     masks.mkdir(parents=True, exist_ok=True)

@@ -53,9 +53,9 @@ def differences(tensors: State, unexpected: list[str], trunk: Trunk) -> str:
     ):
         if listed:
             lines.append(f"  {kind} ({len(listed)}): {some(listed, SHOWN)}")
-    problems = (
-        [f"missing {n}" for n in missing] + [f"unexpected {n}" for n in unexpected] + [f"shape {n}" for n in shapes]
-    )
+    problems = [f"missing {n}" for n in missing] + [f"unexpected {n}" for n in unexpected]
+    if PATCH_KERNEL in shapes and tensors[PATCH_KERNEL].shape[2:] != wanted[PATCH_KERNEL].shape[2:]:
+        problems.append(f"shape {PATCH_KERNEL}")
     hints = [text for pattern, text in HINTS.items() if any(re.fullmatch(pattern, problem) for problem in problems)]
     return "\n".join([*lines, *(f"  hint: {hint}" for hint in hints)])
 

@@ -85,6 +85,7 @@ def _changed(content: bytes, path: Path, draw: random.Random) -> bytes:
             return json.dumps(entry).encode()
     return draw.choice(
         [b"", b"\xff\xfe" + content, b"\xef\xbb\xbf" + content, content.replace(b"\n", b"\r\n"), b"\0" * 64]
+        + [b"[" * 50_000, text.encode("utf-16"), text.encode("utf-16-le"), "é 1\n".encode("latin-1") + content]
     )
 
 
