@@ -15,7 +15,7 @@ SCENES := data/demo_scenes/scenes.json
 GPU_PYTHON ?= $(if $(wildcard $(VENV)/ready),$(BIN)/python,$(PYTHON))
 GPU_ARGS ?=
 
-.PHONY: help demo docs test test-fast test-nodes test-onedl test-mim lint model-index env clean-demo gpu-check gpu-pack
+.PHONY: help demo docs test test-fast test-nodes test-onedl test-mim lock lock-onedl lint model-index env clean-demo gpu-check gpu-pack
 
 help:
 	@sed -n '1,3s/^# //p' Makefile
@@ -26,6 +26,7 @@ help:
 	@echo "make lint        ruff and mypy"
 	@echo "make gpu-check   check correctness, speed and accuracy on a CUDA GPU in ten minutes (GPU_ARGS=--smoke: on a CPU)"
 	@echo "make gpu-pack    write what that needs into .gpu/, for a GPU machine without a network: bash .gpu/run.sh"
+	@echo "make lock        write the environment's versions to requirements/ (lock-onedl: those of make test-onedl)"
 	@echo "make model-index write model-index.yml's models again, after a config came or went"
 	@echo "make clean-demo  forget the demo's training and pictures, keep environment, weights and data"
 
@@ -92,6 +93,13 @@ $(DOCS_VENV)/ready: pyproject.toml
 
 test-onedl:
 	PYTHON=$(PYTHON) .ci/stack_b
+
+# Run after the tests have passed; the environment may hold packages of your own, which are listed, too.
+lock: env
+	.ci/lock $(BIN)/python openmmlab
+
+lock-onedl:
+	.ci/lock $(or $(ONEDL_VENV),.cache/venv-onedl)/bin/python onedl
 
 test-mim:
 	PYTHON=$(PYTHON) .ci/mim

@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 from mmengine.config import Config
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from davpt_seg.experiments import catalog
 
@@ -128,3 +130,13 @@ def test_every_source_has_the_syntax_of_the_oldest_declared_python() -> None:
 def test_nothing_caps_setuptools() -> None:
     for name in ("pyproject.toml", "requirements.txt"):
         assert not re.search(r"setuptools[^\"\n]*<", (ROOT / name).read_text())
+
+
+def test_the_lock_file_is_of_versions_that_requirements_allow() -> None:
+    lock = (ROOT / "requirements" / "lock-openmmlab.txt").read_text()
+    locked = {canonicalize_name(name): version for name, version in re.findall(r"^(\S+)==(\S+)$", lock, re.M)}
+    lines = [line.partition("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines()]
+    for requirement in (Requirement(line) for line in lines if line):
+        assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)]), str(requirement)
+    assert "openmim" not in locked
+    assert not {name for name in locked if name.startswith("onedl")}

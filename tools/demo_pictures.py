@@ -19,10 +19,9 @@ from mmengine.registry import DATASETS
 from rich.progress import track
 
 from davpt_seg.apis import load_trained
-from davpt_seg.commands.config_argument import check_data, read_config
+from davpt_seg.commands.config_argument import add_cfg_options, check_data, read_config
 from davpt_seg.core import PromptedViT
 from davpt_seg.errors import InputError
-from davpt_seg.experiments.option_values import OptionsAction
 from davpt_seg.terminal.ending import command
 from davpt_seg.terminal.parser import CommandParser
 from davpt_seg.visualization import prompt_attention, prompt_contribution, prompt_similarity
@@ -54,7 +53,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the figures")
     parser.add_argument("--images", type=int, default=6, metavar="N", help="rows; default: %(default)s")
     parser.add_argument("--work-dir", type=Path, metavar="DIR", help="folder of the log; default: the checkpoint's")
-    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, metavar="KEY=VALUE", help="as in training")
+    add_cfg_options(parser, "as in training")
     args = parser.parse_args(argv)
     if args.images < 1:
         raise InputError("--images must be at least 1")

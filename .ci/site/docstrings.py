@@ -1,7 +1,7 @@
 """Extension of griffe: what the API's pages show of docstrings and types.
 
-Roles of reStructuredText become links where the site has the object, else code. ``Annotated[str, OneOf(...)]`` becomes
-``str``.
+Roles of reStructuredText become links where the site has the object, else code. Doctests become code, where no section
+holds them. ``Annotated[str, OneOf(...)]`` becomes ``str``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any
 from griffe import Expr, ExprSubscript, ExprTuple, Extension, Function, Object
 
 ROLE = re.compile(r":(?:attr|class|data|exc|func|meth|mod|obj):`(~?)([\w.]+)`")
+
+DOCTEST = re.compile(r"^>>> .*(?:\n.+)*", re.M)
 
 
 def linked(found: re.Match[str]) -> str:
@@ -35,7 +37,7 @@ def plain(found: Any) -> Any:
 
 
 class Readable(Extension):
-    """Replacement of roles in docstrings, and of annotations."""
+    """Replacement of roles and doctests in docstrings, and of annotations."""
 
     def on_function(self, *, func: Function, **_: Any) -> None:
         """Simplify the annotations of a function."""
@@ -44,6 +46,7 @@ class Readable(Extension):
         func.returns = plain(func.returns)
 
     def on_object(self, *, obj: Object, **_: Any) -> None:
-        """Replace the roles in the docstring of an object."""
+        """Replace roles and doctests in the docstring of an object."""
         if obj.docstring:
-            obj.docstring.value = ROLE.sub(linked, obj.docstring.value)
+            text = ROLE.sub(linked, obj.docstring.value)
+            obj.docstring.value = DOCTEST.sub(r"```pycon\n\g<0>\n```", text)

@@ -15,8 +15,13 @@ from mkdocs.structure.files import File, Files, InclusionLevel
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
-LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(?=[)#])")
+LINK = re.compile(r"""(?<=\]\()([^)\s#:]+)(?=[)#])|(?<=src=")([^"\s:]+)(?=")""")
 LANGUAGES = {".py": "python", ".sh": "shell", ".yml": "yaml", ".toml": "toml", "": "text"}
+
+
+def links(text: str) -> list[str]:
+    """Return the relative links of a page, those of images included."""
+    return [found[1] or found[2] for found in LINK.finditer(text)]
 
 
 def target(link: str, folder: Path) -> Path | None:
@@ -46,8 +51,8 @@ def on_files(files: Files, config: Any) -> Files:
     """Add README and the linked files as pages."""
     texts = {file.src_uri: file.content_string for file in files if file.src_uri.endswith(".md")}
     texts["index.md"] = README.read_text()
-    links = ((link, folder_of(uri)) for uri, text in texts.items() for link in LINK.findall(text))
-    outside = {found for link, folder in links if (found := target(link, folder))}
+    linked = ((link, folder_of(uri)) for uri, text in texts.items() for link in links(text))
+    outside = {found for link, folder in linked if (found := target(link, folder))}
     for path in sorted(outside - {README}):
         file = File.generated(config, address(path), content=source_page(path))
         file.inclusion = InclusionLevel.NOT_IN_NAV
@@ -62,13 +67,14 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     folder, here = folder_of(uri), os.path.dirname(uri)
 
     def on_site(found: re.Match[str]) -> str:
-        path = Path(os.path.normpath(folder / found[1]))
+        link = found[1] or found[2]
+        path = Path(os.path.normpath(folder / link))
         if path.is_relative_to(DOCS):
             place = path.relative_to(DOCS).as_posix()
-        elif outside := target(found[1], folder):
+        elif outside := target(link, folder):
             place = address(outside)
         else:
-            return found[1]
+            return link
         return os.path.relpath(place, here or ".")
 
     return indented(LINK.sub(on_site, markdown))

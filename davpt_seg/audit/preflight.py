@@ -12,6 +12,7 @@ from mmengine.config import ConfigDict
 from mmengine.registry import DATASETS as ALL_DATASETS
 
 from ..datasets.recognition import RecognitionDataset
+from ..datasets.roots import about_root
 from ..errors import DataError
 from ..terminal.program import program
 from ..text_files import has_mark, read_text
@@ -22,10 +23,17 @@ from .preflight_files import refuse_damaged, refuse_strays
 from .stray_files import hidden_images, listed_twice, other_suffixes, same_names, stray_files
 
 LONGEST = 1000  # letters of a path in a list
+OPTION = "--cfg-options {train,val,test}_dataloader.dataset.data_root=PATH"
 ADVICE = (
     "check data_root (our configs take it from ADE20K_ROOT, PASCAL_CONTEXT_ROOT or CAMVID_ROOT: README), or set it: "
-    "--cfg-options {train,val,test}_dataloader.dataset.data_root=PATH"
+    f"{OPTION}"
 )
+
+
+def root_advice(data_root: Optional[str]) -> str:
+    """Describe what sets ``data_root``, and what to do where it is wrong."""
+    about = about_root(data_root or "")
+    return f"check data_root: {about}, or name the folder by {OPTION}" if about else ADVICE
 
 
 def open_dataset(config: ConfigDict) -> Optional[Any]:
@@ -57,12 +65,18 @@ def open_dataset(config: ConfigDict) -> Optional[Any]:
         prefixes = arguments.get("data_prefix") or {}
         names = ", ".join(repr(each) for each in (*prefixes.values(), arguments.get("ann_file")) if each)
         where = f"one of {names} in {arguments.get('data_root')!r}"
-        raise DataError(f"data set {kind.__name__}: {where} does not exist; {ADVICE}") from error
+        raise DataError(
+            f"data set {kind.__name__}: {where} does not exist; {root_advice(arguments.get('data_root'))}"
+        ) from error
     for what, folder in dataset.data_prefix.items():
         if folder and not osp.isdir(folder):
-            raise DataError(f"{whereabouts(dataset)}: {what} folder {folder!r} does not exist; {ADVICE}")
+            raise DataError(
+                f"{whereabouts(dataset)}: {what} folder {folder!r} does not exist; {root_advice(dataset.data_root)}"
+            )
     if dataset.ann_file and not osp.exists(dataset.ann_file):
-        raise DataError(f"{whereabouts(dataset)}: ann_file {dataset.ann_file!r} does not exist; {ADVICE}")
+        raise DataError(
+            f"{whereabouts(dataset)}: ann_file {dataset.ann_file!r} does not exist; {root_advice(dataset.data_root)}"
+        )
     if dataset.ann_file:
         _check_list(dataset.ann_file)
     return dataset
@@ -153,7 +167,7 @@ def _check(config: Any, settings: DataCheck) -> int:
     where = whereabouts(dataset)
     items = dataset.load_data_list()
     if not items:
-        raise DataError(f"{where}: {without_images(dataset)}; {ADVICE}")
+        raise DataError(f"{where}: {without_images(dataset)}; {root_advice(dataset.data_root)}")
     if isinstance(dataset, RecognitionDataset):
         strays = hidden_images(
             [item["img_path"] for item in items], str(dataset.folder(dataset.data_root, dataset.name))

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Optional
 
 from ..errors import InputError
-from ..experiments.option_values import OptionsAction
+from ..experiments.option_values import HELP, OptionsAction
 from ..experiments.words import EXAMPLES, help_text
 from ..terminal.parser import CommandParser
 
@@ -48,7 +48,11 @@ def config_parser(description: str, examples: str) -> CommandParser:
 def add_cfg_options(parser: argparse.ArgumentParser, examples: str) -> None:
     """Add ``--cfg-options``."""
     parser.add_argument(
-        "--cfg-options", nargs="+", action=OptionsAction, metavar="KEY=VALUE", help=f"change the config: {examples}"
+        "--cfg-options",
+        nargs="+",
+        action=OptionsAction,
+        metavar="KEY=VALUE",
+        help=f"change the config: {examples}; {HELP}",
     )
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
 from ..errors import InputError
+from ..experiments.option_values import option_texts
 from ..experiments.words import CLASSIFICATION, SEGMENTATION, SHARES, words_of
 from ..terminal.ending import command
 from ..terminal.parser import CommandParser
 from ..terminal.program import command_line, for_help, program
+from .config_argument import add_cfg_options
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -77,7 +79,7 @@ def _parser() -> CommandParser:
     add("--prompt-share", **several, help="share of the prompts to remove; several for a cycle; default: 0.5")
     add("--segment-share", **several, help="share of the segments to remove from each prompt that stays; default: 0.5")
     add("--rank-by", choices=("masks", "segments"), default="masks", help=words_of(SEGMENTATION)["rank_by"].meaning)
-    add("--cfg-options", nargs="+", metavar="KEY=VALUE", help="change the config, as in training")
+    add_cfg_options(parser, "as in training")
     add("--dry-run", action="store_true", help="check everything, print the steps, and stop")
     add("--launcher", default="none", help=argparse.SUPPRESS)
     add = parser.add_argument_group("one step, with CHECKPOINT").add_argument
@@ -103,7 +105,6 @@ def _prune_checkpoint(args: argparse.Namespace) -> None:
     from mmengine.device import get_device
 
     from ..core.prompts.importance import staying
-    from ..experiments.option_values import parsed_options
     from ..experiments.shares import alike, check_prunable
     from ..training.measure import images_to_measure, measure
     from ..training.trained_checkpoint import build_trained
@@ -116,7 +117,7 @@ def _prune_checkpoint(args: argparse.Namespace) -> None:
     for file in (args.out, record, figure):
         if file.exists():
             raise InputError(f"{file} exists already; name another --out, or remove it")
-    cfg = read_config(args.config, parsed_options(args.cfg_options or []))
+    cfg = read_config(args.config, args.cfg_options)
     if "model" not in cfg:
         raise InputError(f"{args.config} has no model: give an experiment, not a part of one")
     shares, split = (args.prompt_share[0], args.segment_share[0]), args.split or "val"
@@ -146,7 +147,7 @@ def _prune_checkpoint(args: argparse.Namespace) -> None:
     else:
         ranked = f",rank_by={args.rank_by}" * (args.rank_by != "masks")
         words = f"{args.config},importance={record},prompt_share={shares[0]},segment_share={shares[1]}{ranked}"
-        options = ("--cfg-options", *args.cfg_options) if args.cfg_options else ()
+        options = ("--cfg-options", *option_texts(args.cfg_options)) if args.cfg_options else ()
     print(f"Importance: {record}\nFigure: {figure}")
     print(f"Next, from new initial values: {command_line('train', words, *options)}")
 
@@ -219,7 +220,7 @@ def _run_cycle(args: argparse.Namespace, others: Sequence[str]) -> int:
         methods={label_of(method): dict(method=method, importance={}, grid=grid, **words, **ranked)},
         seeds=args.seeds[0] if args.seeds and len(args.seeds) == 1 else args.seeds or 1,
         amp=args.amp,
-        cfg_options=args.cfg_options or [],
+        cfg_options=option_texts(args.cfg_options or {}),
     )
     folder = args.work_dir or Path("work_dirs", "pruning", *Path(cfg.filename).with_suffix("").parts[-2:])
     flags = [*(["--dry-run"] if args.dry_run else []), *([] if args.test else ["--search-only"])]

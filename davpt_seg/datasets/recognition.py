@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Optional
 from mmengine.dataset import BaseDataset
 
 from ..errors import DataError, nearest
+from .roots import about_root
 
 
 class RecognitionDataset(BaseDataset):
@@ -67,7 +68,9 @@ class RecognitionDataset(BaseDataset):
 
     def _no_list(self, path: Path) -> str:
         if not path.parent.is_dir():
-            return f"{type(self).__name__} {self.name}: folder {str(path.parent)!r} does not exist; {self.ADVICE}"
+            about = about_root(str(path.parent))
+            advice = f"{about}. Or {self.ADVICE}" if about else self.ADVICE
+            return f"{type(self).__name__} {self.name}: folder {str(path.parent)!r} does not exist; {advice}"
         known = {file for files in self.LISTS.values() for file in files}
         there = sorted(file for file in known if (path.parent / file).is_file())
         return (

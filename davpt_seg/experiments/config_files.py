@@ -9,6 +9,7 @@ from typing import Any, Union
 from mmengine.config import Config, ConfigDict
 
 from ..core.guidance.old_guidance import current_guidance, old_arguments
+from .environment import read_with_variables
 
 UNREADABLE = (  # errors of running a wrong Python file
     *(SyntaxError, OSError, ImportError, NameError, TypeError, ValueError),
@@ -25,7 +26,7 @@ def read_file(path: Union[str, os.PathLike[str]]) -> Config:
     Raises:
         InputError: a file sets an argument by its old and by its current name.
     """
-    cfg = Config.fromfile(path)
+    cfg = read_with_variables(path)
     for place, backbone in _guided(cfg.get("model")):
         if old_arguments(backbone["guidance"]):
             backbone["guidance"] = ConfigDict(_guidance(os.fspath(path), place))
@@ -68,7 +69,7 @@ def _guidance(path: str, place: Sequence[Any]) -> dict[str, Any]:
 def _raw(path: str, place: Sequence[Any]) -> dict[str, Any]:
     """Return the guidance at a place of a file's model as MMEngine merges it; empty if there is none."""
     return next(
-        (dict(found["guidance"]) for at, found in _guided(Config.fromfile(path).get("model")) if at == place), {}
+        (dict(found["guidance"]) for at, found in _guided(read_with_variables(path).get("model")) if at == place), {}
     )
 
 

@@ -1,24 +1,31 @@
-"""Parser of ``--cfg-options KEY=VALUE``."""
+"""Parser of ``--cfg-options KEY=VALUE``, and writer of values in the same form."""
 
 from __future__ import annotations
 
 import argparse
 import ast
 import math
-from collections.abc import Iterator, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Optional, Union
 
 from ..errors import InputError
 
 CLOSED_BY = {"(": ")", "[": "]", "{": "}"}
+QUOTES = ("'", '"')
 DEEPEST = 20  # brackets in brackets
+HELP = (
+    "KEY='a, b' for text with a comma or text that looks like a number, KEY=[1,2] for a list; in a shell, put double "
+    "quotes around all of it: \"KEY='a, b'\""
+)
 
 
 class OptionsAction(argparse.Action):
     """Action that collects ``KEY=VALUE ...`` into a dict, and ends with the parser's error for unreadable options.
 
     Values have the form of MMEngine's ``DictAction``: numbers, ``true``, ``None``, text, ``a,b`` or ``[a,b]`` for a
-    list, ``(a,b)`` for a tuple, also nested. In addition, ``{'a': 1}`` is a dict, and text keeps its spaces.
+    list, ``(a,b)`` for a tuple, also nested. In addition, ``{'a': 1}`` is a dict, text keeps its spaces, and quotes
+    around a text keep its commas and brackets, and digits as text; a quote inside them is doubled: ``'it''s'``.
     """
 
     def __call__(
@@ -38,16 +45,16 @@ class OptionsAction(argparse.Action):
 
 
 def parsed_options(options: Sequence[str]) -> dict[str, Any]:
-    """Read ``KEY=VALUE`` texts.
+    """Read ``KEY=VALUE`` texts. What a shell divided at the blanks of a list, ``KEY=[1,`` and ``2]``, is joined.
 
     Raises:
-        ValueError: an entry of another form, or a value with unbalanced brackets.
+        InputError: an entry of another form, or a value with unbalanced brackets.
     """
-    read = {}
-    for option in options:
+    read: dict[str, Any] = {}
+    for option in _joined(options):
         key, equals, text = option.partition("=")
         if not equals or not all(part.strip() and part == part.strip() for part in key.split(".")):
-            raise InputError(f"{option!r} is no KEY=VALUE; write, for instance, train_dataloader.batch_size=4")
+            raise InputError(f"{option!r} is no KEY=VALUE; {_advice(option, read)}")
         try:
             read[key] = parsed_value(text)
         except InputError as error:
@@ -55,15 +62,64 @@ def parsed_options(options: Sequence[str]) -> dict[str, Any]:
     return read
 
 
+def _joined(options: Sequence[str]) -> Iterator[str]:
+    """Join an option whose value has open brackets with the next ones, up to the one that closes them."""
+    waiting = list(options)
+    while waiting:
+        option = waiting.pop(0)
+        if option.partition("=")[2][:1] in CLOSED_BY:
+            for count in range(len(waiting) + 1):
+                text = " ".join([option, *waiting[:count]])
+                if _is_closed(text.partition("=")[2]):
+                    option, waiting = text, waiting[count:]
+                    break
+        yield option
+
+
+def _advice(option: str, before: Mapping[str, Any]) -> str:
+    last = next(reversed(before), None) if before else None
+    if last is not None and "=" not in option and isinstance(before[last], str):
+        complete = shlex.quote(f"{last}={before[last]} {option}")
+        return f"a value with blanks is quoted for the shell, with its key: {complete}"
+    return "write, for instance, train_dataloader.batch_size=4"
+
+
+def option_texts(options: Mapping[str, Any]) -> list[str]:
+    """Write options as ``KEY=VALUE``, which :func:`parsed_options` reads back."""
+    return [f"{key}={value_text(value)}" for key, value in options.items()]
+
+
+def value_text(value: Any) -> str:
+    """Write a value of numbers, text, lists, tuples and dicts as text, which :func:`parsed_value` reads back."""
+    if isinstance(value, str):
+        plain = value == value.strip() != "" and not set(value) & set(",()[]{}'\"") and _is_text(value)
+        return value if plain else "'" + value.replace("'", "''") + "'"
+    if isinstance(value, Mapping):
+        return repr(dict(value))
+    if isinstance(value, (list, tuple)):
+        items = ",".join(map(value_text, value))
+        return f"({items})" if isinstance(value, tuple) else f"[{items}]"
+    return repr(value)
+
+
+def _is_text(text: str) -> bool:
+    try:
+        return isinstance(_scalar(text), str)
+    except InputError:  # no finite number
+        return False
+
+
 def parsed_value(text: str, depth: int = 0) -> Any:
     """Parse a value.
 
     Raises:
-        ValueError: brackets that do not match or are too deep, or a dict that is no Python literal.
+        InputError: brackets that do not match or are too deep, or a dict that is no Python literal.
     """
-    text = text.strip().strip("'\"").strip()
+    text = text.strip()
     if depth > DEEPEST:
         raise InputError(f"brackets are nested more than {DEEPEST} deep")
+    if text[:1] in QUOTES and _end_of_quotes(text, 0) == len(text):
+        return text[1:-1].replace(text[0] * 2, text[0])
     if text[:1] in CLOSED_BY and text[-1:] == CLOSED_BY[text[0]] and _encloses(text):
         if text[0] == "{":
             return _literal_dict(text)
@@ -104,7 +160,15 @@ def _literal_dict(text: str) -> Any:
 
 def _encloses(text: str) -> bool:
     """Return whether the last character closes the first bracket."""
-    return all(level > 0 for level in list(_levels(text))[:-1])
+    return all(level > 0 for level, _ in list(_levels(text))[:-1])
+
+
+def _is_closed(text: str) -> bool:
+    try:
+        _check_brackets(text)
+    except InputError:
+        return False
+    return True
 
 
 def _check_brackets(text: str) -> None:
@@ -113,30 +177,67 @@ def _check_brackets(text: str) -> None:
 
 
 def _split(text: str) -> list[str]:
-    """Split at commas outside all brackets; a comma at the end adds nothing."""
+    """Split at commas outside all brackets and quotes; a comma at the end adds nothing."""
     parts, start = [], 0
-    for i, level in enumerate(_levels(text)):
-        if text[i] == "," and not level:
+    for i, (level, quoted) in enumerate(_levels(text)):
+        if text[i] == "," and not level and not quoted:
             parts.append(text[start:i])
             start = i + 1
     return [*parts, text[start:]] if text[start:].strip() else parts
 
 
-def _levels(text: str) -> Iterator[int]:
-    """Yield the number of open brackets after each character.
+def _levels(text: str) -> Iterator[tuple[int, bool]]:
+    """Yield the number of open brackets after each character, and whether it is in quotes.
 
     Raises:
-        ValueError: a bracket is closed by another kind, or not at all.
+        InputError: a bracket is closed by another kind, or not at all.
     """
     expected: list[str] = []
-    for char in text:
-        if char in CLOSED_BY:
+    quotes_end, before = 0, ","
+    for i, char in enumerate(text):
+        quoted = i < quotes_end
+        if not quoted and char in QUOTES:
+            quotes_end = _end_in_dict(text, i) if "}" in expected else _end_of_item(text, i, before)
+            quoted = i < quotes_end
+        if quoted:
+            pass
+        elif char in CLOSED_BY:
             expected.append(CLOSED_BY[char])
         elif char in CLOSED_BY.values() and (not expected or expected.pop() != char):
-            raise InputError(f"brackets of {_short(text)} do not match")
-        yield len(expected)
+            raise InputError(f"brackets of {_short(text)} do not match; text with brackets is written in quotes")
+        before = before if char.isspace() else char
+        yield len(expected), quoted
     if expected:
-        raise InputError(f"brackets of {_short(text)} do not match")
+        raise InputError(f"brackets of {_short(text)} do not match; text with brackets is written in quotes")
+
+
+def _end_of_quotes(text: str, start: int) -> int:
+    """Return the end of quotes that open at ``start``, in which a doubled quote is a quote; 0 if nothing ends them."""
+    quote, i = text[start], start + 1
+    while i < len(text):
+        if text[i] != quote:
+            i += 1
+        elif text[i : i + 2] == quote * 2:
+            i += 2
+        else:
+            return i + 1
+    return 0
+
+
+def _end_of_item(text: str, start: int, before: str) -> int:
+    """Return the end of quotes around a complete entry of a list; 0 for other quotes, as in ``it's``."""
+    end = _end_of_quotes(text, start)
+    return end if before in (",", "(", "[") and text[end:].lstrip()[:1] in ("", ",", ")", "]") else 0
+
+
+def _end_in_dict(text: str, start: int) -> int:
+    """Return the end of a Python text that begins at ``start``; 0 if nothing ends it."""
+    i = start + 1
+    while i < len(text):
+        if text[i] == text[start]:
+            return i + 1
+        i += 2 if text[i] == "\\" else 1
+    return 0
 
 
 def _short(text: str) -> str:

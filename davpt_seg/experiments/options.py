@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import inspect
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,15 +13,18 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
 from ..core.guidance.old_guidance import current_option
+from ..core.weights import WeightsFile
 from ..errors import InputError, near_names, nearest, some
 from .config_files import use_current_guidance
 from .normalisation import follow_model_name, named_normalisation
+from .option_values import value_text
 
 # Keys, besides Runner's arguments, that Runner.from_cfg, MMEngine's model wrapping and our scripts read.
 READ_BY_OTHERS = {
     "activation_checkpointing", "compile", "custom_imports", "data_check", "efficient_conv_bn_eval",
     "find_unused_parameters", "model_wrapper_cfg", "sync_bn", "tta_model", "tta_pipeline",
 }  # fmt: skip
+SEPARATORS = "/\\"  # of the folders in a path
 MISSPELLED = 0.85  # smallest similarity: 'promts' and 'prompts' have 0.92, 'prompt_side' and 'prompt_scale' 0.78
 
 
@@ -42,13 +47,28 @@ def put_options(cfg: Config, options: Mapping[str, Any]) -> None:
     for old, key in zip(options, keys):
         if old != key and keys.count(key) > 1:
             raise InputError(f"--cfg-options {old} is the old name of {key}, which is set as well; omit {old}")
-    options = dict(current)
+    options = _weights_joined(cfg, dict(current))
     check_options(cfg, options)
     before = named_normalisation(cfg)
     for key, value in options.items():
         first, *path = key.split(".")
         cfg[first] = _changed(cfg.get(first), path, value)
     follow_model_name(cfg, before)
+
+
+def _weights_joined(cfg: Config, options: dict[str, Any]) -> dict[str, Any]:
+    """Make a dict of a path of weights and its options, where the config or another option has the path alone."""
+    names = {field.name for field in dataclasses.fields(WeightsFile)}
+    for option in [option for option in options if ".weights." in option]:
+        key, _, name = option.rpartition(".")
+        node: Any = cfg
+        for part in key.split("."):
+            node = node.get(part) if isinstance(node, (Mapping, Config)) else None
+        given = options.get(key, node)
+        if name in names and key.endswith(".weights") and (isinstance(given, str) or key in options):
+            before = given if isinstance(given, Mapping) else {"path": given}
+            options[key] = {**before, name: options.pop(option)}
+    return options
 
 
 def _current(key: str, value: Any) -> tuple[str, Any]:
@@ -121,6 +141,19 @@ def check_options(cfg: Config, options: Mapping[str, Any]) -> None:
                 _check_new_key(key, node, path, option)
                 break
             path = f"{path}.{key}".lstrip(".")
+        else:
+            _check_path(option, node, options[option])
+
+
+def _check_path(option: str, old: Any, new: Any) -> None:
+    """Refuse a list in place of a path, which had a comma without quotes."""
+    texts = isinstance(old, str) and isinstance(new, list) and all(isinstance(each, str) for each in new)
+    if texts and any(set(text) & set(SEPARATORS) for text in (old, *new)):
+        quoted = shlex.quote(f"{option}={value_text(','.join(new))}")
+        raise InputError(
+            f"--cfg-options {option} is the text {old!r}, and a comma outside of quotes makes a list, {new}; for a "
+            f"text with a comma: {quoted}"
+        )
 
 
 def _runner_keys() -> set[str]:

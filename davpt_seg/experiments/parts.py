@@ -19,6 +19,7 @@ from mmengine.config import Config
 from ..errors import InputError, nearest
 from .catalog import config_root
 from .config_files import UNREADABLE, read_file
+from .environment import read_with_variables
 from .methods import joined_methods
 from .words import is_path
 
@@ -68,7 +69,7 @@ def _read_part(kind: str, name: str) -> dict[str, Any]:
     """
     folder = config_root() / "_base_" / FOLDERS[kind]
     if not is_path(name):
-        return Config.fromfile(_of_ours(folder, name)).to_dict()
+        return read_with_variables(_of_ours(folder, name)).to_dict()
     path = Path(osp.abspath(osp.expanduser(name)))
     if not path.is_file():
         raise InputError(f"{kind}={name}: there is no file {path}; our parts are named without .py")

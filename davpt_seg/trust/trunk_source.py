@@ -16,7 +16,8 @@ from ..errors import InputError, some
 from .config_parts import dicts
 
 PRETRAINED = "pretrained"
-OPTIONS = {"path", "which", "resample_patch", "trust_pickle"}
+KEPT = ("which", "resample_patch", "prefix", "adapt_input")  # for another file
+OPTIONS = {"path", "trust_pickle", *KEPT}
 ADDRESSES = ("\\\\", "//")  # a machine or a device, on Windows
 MOST_BYTES = 2**34  # of a file that only a stranger's config names; ViTs of a billion parameters have 4 GB
 #: Arguments of timm that name files or addresses of weights, by their beginnings.
@@ -73,11 +74,11 @@ def use_source(
 def set_source(entries: MutableMapping[str, Any], trunk: Union[str, os.PathLike[str]]) -> None:
     """Let a backbone's config read its ViT from a file, or ``pretrained`` from timm's own weights, in place.
 
-    Of an earlier file's options, ``which`` and ``resample_patch`` stay and ``trust_pickle`` does not.
+    Of an earlier file's options, those of :data:`KEPT` stay and ``trust_pickle`` does not.
     """
     given = entries.get("weights")
     options = given if isinstance(given, Mapping) else {}
-    kept = {key: options[key] for key in ("which", "resample_patch") if key in options}
+    kept = {key: options[key] for key in KEPT if key in options}
     own = trunk == PRETRAINED
     # set, not updated: a Config would merge the two dicts
     entries["weights"], entries["pretrained"] = None if own else dict(kept, path=os.fspath(trunk)), own

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from random import Random
 from typing import Any
 
 import pytest
 from mmengine.config import Config, DictAction
 
-from davpt_seg.experiments.option_values import OptionsAction, parsed_options, parsed_value
+from davpt_seg.errors import InputError
+from davpt_seg.experiments.option_values import OptionsAction, option_texts, parsed_options, parsed_value
 from davpt_seg.experiments.options import put_options
 
 AS_MMENGINE = [
-    *("3", "-3", "0.5", "1e-3", "true", "False", "None", "text", "a.b", "vit/b16", "x=y", "'3'", '"a"', ""),
+    *("3", "-3", "0.5", "1e-3", "true", "False", "None", "text", "a.b", "vit/b16", "x=y", '"a"', ""),
     *("1,2", "1,", "[1,2]", "(1,2)", "[]", "()", "[a,b]", "[(1, 2, 3), [a, b], c]", "(1,)", "[[1]]", "1,a,None"),
     *("blocks.*.attn.key_bias", "[blocks.*.attn.key_bias,norm.bias]", "[10,11]", "foo(1)", "[a-z]"),
 ]
@@ -31,13 +33,32 @@ def test_a_value_is_what_mmengine_makes_of_it(text: str) -> None:
         ("/data/my images", "/data/my images"),  # MMEngine takes the space out
         ("[a b, c]", ["a b", "c"]),
         ("{'type': 'Mixup', 'alpha': 0.8}", {"type": "Mixup", "alpha": 0.8}),
-        ("[{'type': 'Mixup', 'alpha': 0.8}, {'type': 'CutMix', 'alpha': 1.0}]", [dict(type="Mixup", alpha=0.8)] * 1),
+        (
+            "[{'type': 'Mixup', 'alpha': 0.8}, {'type': 'CutMix', 'alpha': 1.0}]",
+            [dict(type="Mixup", alpha=0.8), dict(type="CutMix", alpha=1.0)],
+        ),
         ("[1],[2]", [[1], [2]]),
+        ("'3'", "3"),  # quotes keep text, which MMEngine reads as other types
+        ('"1e-3"', "1e-3"),
+        ("'true'", "true"),
+        ("'nan'", "nan"),
+        ("'a, b'", "a, b"),
+        ("'[1,2]'", "[1,2]"),
+        ("['a, b', \"c]\", it's]", ["a, b", "c]", "it's"]),
+        ("'a,b',c", ["a,b", "c"]),
+        ("'it''s'", "it's"),
+        ("it's", "it's"),
+        ("''", ""),
+        ("' a '", " a "),
+        ("['', '']", ["", ""]),
+        (r"C:\data\new", r"C:\data\new"),
+        (r"'C:\data\'", "C:\\data\\"),
+        ("a=b=c", "a=b=c"),
+        ("{'a': 'x, ]}', 'b': [1, (2,)]}", {"a": "x, ]}", "b": [1, (2,)]}),
     ],
 )
 def test_values_that_mmengine_cannot_read_are_read(text: str, value: Any) -> None:
-    found = parsed_value(text)
-    assert found[: len(value)] == value if isinstance(value, list) else found == value
+    assert parsed_value(text) == value
 
 
 @pytest.mark.parametrize(
@@ -72,6 +93,46 @@ def test_what_cannot_be_read_is_refused_by_name(option: str, told: str, capsys: 
     with pytest.raises(SystemExit, match="2"):
         parser.parse_args(["--cfg-options", "b=1", option])
     assert "error: argument --cfg-options: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("divided", "values"),
+    [
+        (["a=[1,", "2]", "b=3"], {"a": [1, 2], "b": 3}),
+        (["a=(1,", "2,", "[3,", "4])"], {"a": (1, 2, [3, 4])}),
+        (["a={'x':", "1}", "b=(c)"], {"a": {"x": 1}, "b": ("c",)}),
+    ],
+)
+def test_a_list_that_the_shell_divided_at_its_blanks_is_joined(divided: list[str], values: dict[str, Any]) -> None:
+    assert parsed_options(divided) == values
+
+
+def test_a_text_that_the_shell_divided_is_answered_with_the_quoted_option() -> None:
+    with pytest.raises(InputError, match=r"'Data' is no KEY=VALUE; .* for the shell, with its key: 'r=/data/My Data'"):
+        parsed_options(["r=/data/My", "Data"])
+
+
+def test_values_are_read_back_as_they_were_written() -> None:
+    random = Random(0)
+    for _ in range(3000):
+        options = {"a.b": random_value(random), "c": random_value(random)}
+        written = option_texts(options)
+        assert parsed_options(written) == options, written
+        assert repr(parsed_options(written)) == repr(options)  # with the types
+
+
+def random_value(random: Random, depth: int = 3) -> Any:
+    kind = random.randrange(8 if depth else 5)
+    if kind < 3:
+        return "".join(random.choices("ab1.-e_ ,'\"\\()[]{}=:\n", k=random.randrange(7)))
+    if kind == 3:
+        return random.choice(["true", "None", "3", "1e-3", "nan", "inf", "-0", "1_0", "9" * 5000, "/data/My Data"])
+    if kind == 4:
+        return random.choice([None, True, False, 0, -3, 0.1, 1e-30, 10**30])
+    items = [random_value(random, depth - 1) for _ in range(random.randrange(4))]
+    if kind == 7:
+        return {f"k{i}": item for i, item in enumerate(items)}
+    return items if kind == 5 else tuple(items)
 
 
 def test_options_add_up_and_the_later_holds() -> None:

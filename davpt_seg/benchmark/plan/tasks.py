@@ -128,7 +128,9 @@ def missing_data(tasks: Iterable[str], others: str = "--tasks") -> Iterator[str]
     missing = {task: folder for task, folder in folders.items() if folder is not None and not osp.isdir(folder)}
     if missing:
         variables = dict.fromkeys(filter(None, map(data_variable, missing)))
-        how = f"Set {', '.join(variables)} to their folder" if variables else "Put them there"
+        unset = [name for name in variables if name not in os.environ]
+        about = f" ({', '.join(unset)} not set; looked in {os.getcwd()})" if unset else ""
+        how = f"Set {', '.join(variables)} to their folder{about}" if variables else "Put them there"
         named = ", ".join(f"{task} ({folder})" for task, folder in missing.items())
         yield f"no data of {named}. {how}, or choose others by {others}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional, Union
@@ -14,6 +15,7 @@ from ..record import records_in
 from .files import checked_path, read_tensors
 from .formats import Format
 from .jax import read_npz
+from .prefixes import prefixes, under
 from .table import identify
 
 # What a ViT's file may hold that no backbone needs, by timm's name of it.
@@ -62,13 +64,17 @@ class Checkpoint:
         return "; ".join(parts)
 
 
-def open_checkpoint(path: Union[str, Path], which: Optional[str] = None, trust_pickle: bool = False) -> Checkpoint:
+def open_checkpoint(
+    path: Union[str, Path], which: Optional[str] = None, trust_pickle: bool = False, prefix: Optional[str] = None
+) -> Checkpoint:
     """Read the ViT of a file.
 
     Args:
         path: a file of any format in :data:`~davpt_seg.core.weights.FORMATS`, or a JAX ``.npz``.
         which: of a file with several networks, the one to take, for instance ``momentum_encoder`` or ``student``.
         trust_pickle: see :func:`~davpt_seg.core.weights.read_tensors`.
+        prefix: what is before the names of a ViT of a known format, for instance ``net.``; the file's other tensors
+            are left out.
 
     Raises:
         InputError: see :func:`~davpt_seg.core.weights.read_tensors`.
@@ -76,6 +82,8 @@ def open_checkpoint(path: Union[str, Path], which: Optional[str] = None, trust_p
     """
     path = checked_path(path)
     if path.suffix == ".npz":
+        if prefix is not None:
+            raise InputError(f"prefix={prefix!r}: a JAX .npz file ({str(path)!r}) holds one ViT; omit it")
         if which is not None:
             raise InputError(f"which={which!r}: a JAX .npz file ({str(path)!r}) holds one ViT; leave it out")
         tensors, left_out, unexpected = read_npz(path)
@@ -86,9 +94,26 @@ def open_checkpoint(path: Union[str, Path], which: Optional[str] = None, trust_p
             f"weights file {str(path)!r} is a checkpoint that was saved without its frozen ViT, beside {record}; give "
             "the file of those weights"
         )
-    format_, networks = identify(tensors, str(path))
+    others: list[str] = []
+    if prefix is not None:
+        tensors, others = under(tensors, prefix, path)
+    format_, networks = identify(tensors, str(path), _advice(str(path), tensors) if prefix is None else "")
     chosen = _choose(networks, which, format_, path)
-    return _taken(path, format_, networks, chosen, tensors)
+    taken = _taken(path, format_, networks, chosen, tensors)
+    if others:
+        taken.left_out[f"not under {prefix!r}"] = others
+    return taken
+
+
+def _advice(path: str, tensors: Collection[str]) -> str:
+    found = prefixes(tensors)
+    if not found:
+        return ""
+    where = f"ViTs are in it under {some(list(map(repr, found)))}; name one" if found[1:] else "A ViT is in it"
+    return (
+        f"{where}: weights=dict(path={path!r}, prefix={found[0]!r}), or --cfg-options model.backbone.weights={path} "
+        f"model.backbone.weights.prefix={found[0]}. "
+    )
 
 
 def _choose(networks: dict[str, str], which: Optional[str], format_: Format, path: Path) -> str:

@@ -29,7 +29,10 @@ HINTS = {
     r"unexpected cls_token": "the file has a class token: timm_kwargs=dict(class_token=True)",
     r"unexpected .*\.weight_int8": "the file's ViT was trained with trunk_quantization='int8', which rounds; take the "
     "file of weights that this training started from",
-    rf"shape {PATCH_KERNEL}": "for other patches: weights=dict(path=..., resample_patch=True)",
+    rf"bands {PATCH_KERNEL}": "the model has another number of bands than the file (timm_kwargs=dict(in_chans=...)): "
+    "weights=dict(path=..., adapt_input=True) makes the kernels of others from those of three bands; in a command, "
+    "--cfg-options model.backbone.weights.adapt_input=True",
+    rf"size {PATCH_KERNEL}": "for other patches: weights=dict(path=..., resample_patch=True)",
 }
 
 
@@ -53,9 +56,13 @@ def differences(tensors: State, unexpected: list[str], trunk: Trunk) -> str:
     ):
         if listed:
             lines.append(f"  {kind} ({len(listed)}): {some(listed, SHOWN)}")
-    problems = [f"missing {n}" for n in missing] + [f"unexpected {n}" for n in unexpected]
-    if PATCH_KERNEL in shapes and tensors[PATCH_KERNEL].shape[2:] != wanted[PATCH_KERNEL].shape[2:]:
-        problems.append(f"shape {PATCH_KERNEL}")
+    problems = (
+        [f"missing {n}" for n in missing] + [f"unexpected {n}" for n in unexpected] + [f"shape {n}" for n in shapes]
+    )
+    if PATCH_KERNEL in shapes and tensors[PATCH_KERNEL].ndim == wanted[PATCH_KERNEL].ndim == 4:
+        found, own = tensors[PATCH_KERNEL].shape, wanted[PATCH_KERNEL].shape
+        problems += [f"bands {PATCH_KERNEL}"] * (found[1] != own[1] and found[1] == 3)
+        problems += [f"size {PATCH_KERNEL}"] * (found[2:] != own[2:])
     hints = [text for pattern, text in HINTS.items() if any(re.fullmatch(pattern, problem) for problem in problems)]
     return "\n".join([*lines, *(f"  hint: {hint}" for hint in hints)])
 
@@ -72,6 +79,7 @@ def describe(tensors: State) -> str:
     if PATCH_KERNEL in tensors and tensors[PATCH_KERNEL].ndim == 4:
         kernel = tensors[PATCH_KERNEL]
         facts += [f"width {len(kernel)}", f"patches of {times(kernel.shape[2:])} pixels"]
+        facts += [f"{kernel.shape[1]} bands"] * (kernel.shape[1] != 3)
     for name, counted in (("pos_embed", "positions"), ("reg_token", "registers")):
         if name in tensors and tensors[name].ndim > 1:
             facts.append(f"{tensors[name].shape[-2]} {counted}")

@@ -8,6 +8,7 @@ from typing import Optional
 
 import torch
 from timm.layers import resample_abs_pos_embed, resample_patch_embed
+from timm.models import adapt_input_conv
 
 from ..blocks import Trunk
 from ..blocks.beit import OF_CLASS_TOKEN, resampled
@@ -16,13 +17,14 @@ from .eva_names import PERIODS
 from .names import PATCH_KERNEL, State
 
 
-def fit(tensors: State, trunk: Trunk, resample_patch: bool) -> list[str]:
+def fit(tensors: State, trunk: Trunk, resample_patch: bool, adapt_input: bool = False) -> list[str]:
     """Make tensors fit a trunk's names and grid, in place; return what was done, one sentence each.
 
     Args:
         tensors: the file's, under timm's names.
         trunk: the ViT to fit.
         resample_patch: also resample the patch embedding to the trunk's patch size (FlexiViT's, arXiv 2212.08013).
+        adapt_input: also make the patch embedding's kernels of three bands fit the trunk's number of bands.
     """
     _rename_layer_scale(tensors, trunk)
     _drop_own_periods(tensors, trunk)
@@ -32,6 +34,8 @@ def fit(tensors: State, trunk: Trunk, resample_patch: bool) -> list[str]:
         _resample_relative_biases(tensors, trunk),
         _drop_zero_biases(tensors, trunk),
     ]
+    if adapt_input:
+        done.append(_adapt_input(tensors, trunk))
     if resample_patch:
         done.append(_resample_patch(tensors, trunk))
     return [sentence for sentence in done if sentence]
@@ -110,6 +114,18 @@ def _resample_relative_biases(tensors: State, trunk: Trunk) -> Optional[str]:
             sides.add(side)
     grids = " and ".join(f"{side}x{side}" for side in sorted(sides))
     return f"biases by relative position resampled from {grids} to {height}x{width} patches" if sides else None
+
+
+def _adapt_input(tensors: State, trunk: Trunk) -> Optional[str]:
+    """Make kernels of N bands from those of three, as timm does: cyclically repeated times 3 / N, or the sum for one.
+
+    On N bands that repeat red, green, blue in turn, N a multiple of three, the result is that of the three bands.
+    """
+    kernel, wanted = tensors.get(PATCH_KERNEL), trunk.state_dict().get(PATCH_KERNEL)
+    if kernel is None or wanted is None or kernel.ndim != 4 or kernel.shape[1] != 3 or wanted.shape[1] == 3:
+        return None
+    tensors[PATCH_KERNEL] = adapt_input_conv(wanted.shape[1], kernel)
+    return f"patch embedding adapted from 3 to {wanted.shape[1]} bands"
 
 
 def _resample_patch(tensors: State, trunk: Trunk) -> Optional[str]:

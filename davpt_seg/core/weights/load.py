@@ -28,12 +28,17 @@ class WeightsFile:
         which: of a file with several networks, the one to take: ``momentum_encoder``, ``student``, ``state_dict``...
         trust_pickle: let the file's pickle run whatever code it names. Only for files whose maker you trust.
         resample_patch: resample the patch embedding where the trunk's patches have another size, instead of refusing.
+        prefix: what is before the names of the ViT in a file of no known format: ``net.``, ``student.``, ...
+        adapt_input: make the kernels of the patch embedding for the trunk's number of bands from those of three, by
+            timm's ``adapt_input_conv``, where the trunk has another number, instead of refusing.
     """
 
     path: Union[str, Path]
     which: Optional[str] = None
     trust_pickle: bool = False
     resample_patch: bool = False
+    prefix: Optional[str] = None
+    adapt_input: bool = False
 
     @classmethod
     def of(cls, weights: Union[str, Path, Mapping[str, Any]]) -> WeightsFile:
@@ -71,9 +76,9 @@ def load_weights(trunk: Trunk, weights: Union[str, Path, Mapping[str, Any]]) -> 
             that no trained ViT has (see :func:`~davpt_seg.core.weights.values.faults`).
     """
     source = WeightsFile.of(weights)
-    checkpoint = open_checkpoint(source.path, source.which, source.trust_pickle)
+    checkpoint = open_checkpoint(source.path, source.which, source.trust_pickle, source.prefix)
     described = describe(checkpoint.tensors)
-    checkpoint.notes += fit(checkpoint.tensors, trunk, source.resample_patch)
+    checkpoint.notes += fit(checkpoint.tensors, trunk, source.resample_patch, source.adapt_input)
     if problems := differences(checkpoint.tensors, checkpoint.unexpected, trunk):
         description = cast(dict[str, Any], trunk.pretrained_cfg or {})
         raise InputError(

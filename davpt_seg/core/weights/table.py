@@ -172,8 +172,13 @@ FORMATS = (
 JAX = "Google's vision_transformer and big_vision, .npz"
 
 
-def identify(tensors: Mapping[str, Tensor], path: str) -> tuple[Format, dict[str, str]]:
+def identify(tensors: Mapping[str, Tensor], path: str, advice: str = "") -> tuple[Format, dict[str, str]]:
     """Return the format of named tensors, and the prefixes of the ViTs in them.
+
+    Args:
+        tensors: by name.
+        path: the file, for messages.
+        advice: sentence of the error.
 
     Raises:
         ValueError: a format that is not known; the message lists those that are.
@@ -184,7 +189,7 @@ def identify(tensors: Mapping[str, Tensor], path: str) -> tuple[Format, dict[str
     known = ", ".join(dict.fromkeys(name for name, _ in known_formats()))
     raise InputError(
         f"weights file {path!r} is of no known format, or holds no plain ViT. The first of its tensors "
-        f"({len(tensors)}) are: {some(tensors) or 'none'}. Known formats (docs/weights.md): {known}"
+        f"({len(tensors)}) are: {some(tensors) or 'none'}. {advice}Known formats (docs/weights.md): {known}"
     )
 
 
