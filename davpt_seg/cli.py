@@ -29,6 +29,9 @@ COMMANDS = {
     "check-dataset": Command(
         "davpt_seg.commands.check_dataset:main_check_dataset", "check that a data set is complete and intact"
     ),
+    "new-dataset": Command(
+        "davpt_seg.commands.new_dataset:main_new_dataset", "prepare a folder of your images and masks for training"
+    ),
     "benchmark": Command("davpt_seg.benchmark.command:main_benchmark", "run a plan of many trainings into one table"),
     "prune": Command(
         "davpt_seg.commands.prune:main_prune", "E2VPT's pruning: remove the least important of trained prompts"

@@ -24,6 +24,7 @@ LAYERS = (
     ("engine",),
     ("audit",),
     ("converters",),
+    ("own_data",),
     ("experiments",),
     ("training",),
     ("export",),

@@ -457,8 +457,8 @@ def test_other_experiments_have_other_work_dirs() -> None:
         ("data=vtab/dtd,epochs=5,warmup_epochs=5", "warmup_epochs=5 must be less than epochs=5"),
         ("data=vtab/dtd,trunk=vits14,image_size=100", "image_size=100 is no multiple of .* 14, .* take 98 or 112"),
         (
-            "data=ade20k,epochs=1",
-            "'epochs' is no word of a segmentation .*; it is a word of classification",
+            "data=ade20k,warmup_epochs=1",
+            "'warmup_epochs' is no word of a segmentation .*; it is a word of classification",
         ),
     ],
 )

@@ -57,9 +57,9 @@ case_of_words(
     "the release's classifier on label maps", "method=davpt_release", "is for image", "Use davpt or davpt_plus"
 )
 case_of_words(
-    "epochs without a task",
-    "method=davpt,epochs=5",
-    "'epochs' is no word",
+    "epochs of warm-up without a task",
+    "method=davpt,warmup_epochs=5",
+    "'warmup_epochs' is no word",
     "it is a word of classification",
     "data=vtab/",
 )

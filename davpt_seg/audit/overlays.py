@@ -1,4 +1,4 @@
-"""Masks painted over their images, to compare both readings of an Exif tag."""
+"""Masks painted over their images: both readings of an Exif tag, and panels for other figures."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def write_overlays(pairs: Sequence[Tagged], folder: Path) -> list[Path]:
         if mask.ndim != 2:
             continue
         panels = [
-            _labelled(_overlay(image, mask), f"{name} (orientation {pair.orientation})")
+            labelled(overlay(image, mask, _coloured(mask)), f"{name} (orientation {pair.orientation})")
             for name, image in (("stored", stored), ("upright", upright))
             if pair.drawn == EITHER or image.size == pair.mask_size
         ]
         written.append(folder / f"{number:03d}_{Path(pair.path).stem}.png")
-        _side_by_side(panels or [_labelled(upright, "upright, no mask of its size")]).save(written[-1])
+        side_by_side(panels or [labelled(upright, "upright, no mask of its size")]).save(written[-1])
     return written
 
 
@@ -72,19 +72,36 @@ def _turned(image: Image.Image, orientation: Optional[int]) -> Image.Image:
     return image
 
 
-def _overlay(image: Image.Image, mask: np.ndarray) -> Image.Image:
-    """Mix an image with a colour for each value of its mask, borders in white."""
-    value = mask.astype(np.int64)
-    colours = np.stack([value * 37 % 256, value * 91 % 256, value * 151 % 256], -1)
-    pixels = (HALF * np.asarray(image) + (1 - HALF) * colours).astype(np.uint8)
-    border = np.zeros(value.shape, bool)
-    border[:, 1:] |= value[:, 1:] != value[:, :-1]
-    border[1:] |= value[1:] != value[:-1]
+def overlay(
+    image: Image.Image, mask: np.ndarray, colours: np.ndarray, painted: Optional[np.ndarray] = None
+) -> Image.Image:
+    """Mix an image with colours, borders of its mask in white.
+
+    Args:
+        image: RGB image of (width, height).
+        mask: values (H, W).
+        colours: colour of each pixel (H, W, 3).
+        painted: pixels to paint (H, W), bool; all by default.
+    """
+    original = np.asarray(image)
+    pixels = (HALF * original + (1 - HALF) * colours).astype(np.uint8)
+    if painted is not None:
+        pixels = np.where(painted[..., None], pixels, original)
+    border = np.zeros(mask.shape, bool)
+    border[:, 1:] |= mask[:, 1:] != mask[:, :-1]
+    border[1:] |= mask[1:] != mask[:-1]
     pixels[border] = 255
     return Image.fromarray(pixels)
 
 
-def _labelled(image: Image.Image, text: str) -> Image.Image:
+def _coloured(mask: np.ndarray) -> np.ndarray:
+    """Return a colour for each value of a mask, (H, W, 3)."""
+    value = mask.astype(np.int64)
+    return np.stack([value * 37 % 256, value * 91 % 256, value * 151 % 256], -1)
+
+
+def labelled(image: Image.Image, text: str) -> Image.Image:
+    """Return an image of at most ``SIDE`` pixels a side with a line of text above it."""
     image = image.copy()
     image.thumbnail((SIDE, SIDE))
     panel = Image.new("RGB", (image.width, image.height + 16), "white")
@@ -93,7 +110,8 @@ def _labelled(image: Image.Image, text: str) -> Image.Image:
     return panel
 
 
-def _side_by_side(panels: Sequence[Image.Image]) -> Image.Image:
+def side_by_side(panels: Sequence[Image.Image]) -> Image.Image:
+    """Join panels from left to right."""
     width = sum(panel.width for panel in panels) + 8 * (len(panels) - 1)
     sheet = Image.new("RGB", (width, max(panel.height for panel in panels)), "white")
     left = 0

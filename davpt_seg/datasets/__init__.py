@@ -4,6 +4,7 @@ import mmengine  # noqa: F401  (first, so that registration finds no half-import
 
 from .check_labels import CheckLabels
 from .fgvc import FGVC_SETS, FGVCDataset
+from .image_folder import ImageFolderDataset
 from .load_label_map import LoadLabelMap
 from .pk_sampler import PKSampler
 from .random_subset import random_subset
@@ -16,6 +17,7 @@ __all__ = [
     "VTAB_SETS",
     "CheckLabels",
     "FGVCDataset",
+    "ImageFolderDataset",
     "LoadLabelMap",
     "PKSampler",
     "ToEightBit",

@@ -17,6 +17,8 @@ from typing import Any, Optional
 from mmengine.config import Config
 
 from ..errors import InputError, nearest
+from ..own_data.content import KEY
+from ..own_data.folder import expanded, folder_of, is_folder, plain_text, read_folder, read_plain
 from .catalog import config_root
 from .config_files import UNREADABLE, read_file
 from .environment import read_with_variables
@@ -62,17 +64,21 @@ def _read_part(kind: str, name: str) -> dict[str, Any]:
     Args:
         kind: key of ``FOLDERS``.
         name: name of one of our files, or the path of another. Names in its ``_base_`` that are not files next to it
-            are ours.
+            are ours. For data also a folder, see :mod:`davpt_seg.own_data.folder`.
 
     Raises:
         InputError: an unknown name (the message lists the known ones), or a file that cannot be read.
     """
     folder = config_root() / "_base_" / FOLDERS[kind]
+    if kind == "data" and is_folder(name):
+        return read_folder(name)
     if not is_path(name):
         return read_with_variables(_of_ours(folder, name)).to_dict()
     path = Path(osp.abspath(osp.expanduser(name)))
     if not path.is_file():
         raise InputError(f"{kind}={name}: there is no file {path}; our parts are named without .py")
+    if kind == "data" and plain_text(path) is not None:
+        return read_plain(path, f"{kind}={name}")
     try:
         with tempfile.TemporaryDirectory() as copies:
             content = read_file(_with_bases(path, folder, Path(copies))).to_dict()
@@ -80,6 +86,8 @@ def _read_part(kind: str, name: str) -> dict[str, Any]:
         raise
     except UNREADABLE as error:
         raise InputError(f"{kind}={name}: {path} cannot be read: {type(error).__name__}: {error}") from error
+    if kind == "data" and KEY in content:
+        content = expanded(content, str(_folder_of_own_data(path, folder) or path.parent), f"{kind}={name}")
     if not has_key(content, NEEDED[kind]):
         raise InputError(f"{kind}={name}: {path} has no {NEEDED[kind]}; the files in {folder} are examples")
     return content
@@ -101,9 +109,9 @@ def has_key(content: Any, key: str) -> bool:
 
 def label_of(name: str) -> str:
     """Return the label of a part in file and folder names; for a path, also of a ``.json``, its stem and a digest."""
-    if not is_path(name) and not name.endswith(".json"):
+    if not is_path(name) and not name.endswith(".json") and not is_folder(name):
         return name
-    path = Path(osp.abspath(osp.expanduser(name)))
+    path = folder_of(name) if is_folder(name) else Path(osp.abspath(osp.expanduser(name)))
     return f"{path.stem}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
 
 
@@ -156,8 +164,7 @@ def _with_bases(path: Path, folder: Path, copies: Path, above: tuple[Path, ...] 
     statement = _base_statement(text) if path.suffix == ".py" else None
     if statement is None:
         return path
-    bases = ast.literal_eval(statement.value)
-    bases = [bases] if isinstance(bases, str) else list(bases)
+    bases = _bases(statement)
     found = [
         base if "::" in base else _with_bases(_base(base, path, folder), folder, copies, (*above, path))
         for base in bases
@@ -170,6 +177,23 @@ def _with_bases(path: Path, folder: Path, copies: Path, above: tuple[Path, ...] 
     text = re.sub(r"\{\{\s*fileDirname\s*\}\}", lambda _: str(path.parent), text)
     copy.write_text(text, encoding="utf-8")
     return copy
+
+
+def _bases(statement: ast.Assign) -> list[str]:
+    bases = ast.literal_eval(statement.value)
+    return [bases] if isinstance(bases, str) else list(bases)
+
+
+def _folder_of_own_data(path: Path, folder: Path) -> Optional[Path]:
+    """Return the folder of the file that names the images, a file or one of its bases; None where it is the file."""
+    statement = _base_statement(path.read_text(encoding="utf-8"))
+    for base in _bases(statement) if statement else ():
+        if "::" not in base:
+            place = _base(base, path, folder)
+            found = place.parent if plain_text(place) is not None else _folder_of_own_data(place, folder)
+            if found:
+                return found
+    return None
 
 
 def _base_statement(text: str) -> Optional[ast.Assign]:

@@ -9,6 +9,7 @@ from mmengine.config import Config
 
 from ..audit.preflight import unwrapped
 from ..errors import InputError
+from .epochs import use_epochs
 from .hyperparameters import Hyperparameters
 from .methods import fit_values
 
@@ -32,8 +33,12 @@ def use(cfg: Config, method: str, split: str, values: Hyperparameters) -> None:
     _fit_crop(cfg)
     fit_values(cfg.model.backbone, values)
     _use_rates(cfg, values)
+    if values["iters"] is not None and values["epochs"] is not None:
+        raise InputError(f"iters={values['iters']} and epochs={values['epochs']} both set the length; omit one of them")
     if values["iters"] is not None:
         _use_iterations(cfg, values["iters"])
+    if values["epochs"] is not None:
+        use_epochs(cfg, values["epochs"])
     if split:
         use_split(cfg, split)
     use_subset(cfg, values["train_images"], values["subset_seed"])

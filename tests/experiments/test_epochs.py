@@ -1,0 +1,35 @@
+"""``epochs=`` for segmentation: the schedule counts epochs, whatever it counted before."""
+
+from __future__ import annotations
+
+import pytest
+
+from davpt_seg.errors import InputError
+from davpt_seg.experiments.compose import compose
+
+
+@pytest.mark.parametrize("schedule", ["adamw_iters", "adamw_400i", "adamw_15e", "released_160k", "mmseg_160k", "demo"])
+@pytest.mark.parametrize("epochs", [1, 4, 5, 30, 100])
+def test_every_schedule_ends_with_its_last_epoch(schedule: str, epochs: int) -> None:
+    cfg = compose(head="linear", trunk="vitti", data="camvid_168x224", schedule=schedule, epochs=epochs)
+    assert cfg.train_cfg == dict(type="EpochBasedTrainLoop", max_epochs=epochs, val_interval=max(1, epochs // 10))
+    stages = cfg.param_scheduler
+    assert all(stage.by_epoch and stage.convert_to_iter_based for stage in stages)
+    assert [stage.begin for stage in stages] == [0, *(stage.end for stage in stages[:-1])]  # one after the other
+    assert stages[-1].end == epochs
+    assert all(stage.end - stage.begin == stage.T_max for stage in stages if "T_max" in stage)
+    assert cfg.default_hooks.checkpoint.by_epoch and cfg.log_processor.by_epoch
+    assert cfg.train_dataloader.sampler.type == "DefaultSampler" and cfg.train_dataloader.sampler.shuffle
+
+
+def test_warm_up_keeps_its_share_of_at_least_one_epoch() -> None:
+    def ends(epochs: int) -> list[int]:
+        cfg = compose(head="linear", trunk="vitti", data="camvid_168x224", schedule="adamw_iters", epochs=epochs)
+        return [stage.end for stage in cfg.param_scheduler]
+
+    assert [ends(epochs) for epochs in (4, 5, 40, 100)] == [[4], [1, 5], [2, 40], [5, 100]]  # 20 of 400 are 5 %
+
+
+def test_iters_and_epochs_are_not_both_set() -> None:
+    with pytest.raises(InputError, match="iters=30 and epochs=2 both set the length"):
+        compose(head="linear", trunk="vitti", data="camvid_168x224", schedule="adamw_iters", iters=30, epochs=2)

@@ -1,0 +1,78 @@
+"""``data=imagefolder:PATH``: one folder per class, with or without folders of splits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from davpt_seg.datasets import ImageFolderDataset
+from davpt_seg.errors import DataError
+from davpt_seg.experiments.compose import compose
+
+from ..recognition import write_image
+
+CLASSES = ("daisy", "rose", "tulip")
+
+
+def write_flowers(root: Path, per_class: int = 10, splits: tuple[str, ...] = ("",)) -> Path:
+    rng = np.random.default_rng(0)
+    for split in splits:
+        for label, name in enumerate(CLASSES):
+            for number in range(per_class):
+                write_image(root / split / name / f"{split}{number}.jpg", label, rng)
+    return root
+
+
+def another_class(root: Path) -> None:
+    write_image(root / "val" / "lily" / "0.jpg", 0, np.random.default_rng(0))
+
+
+def items(root: Path, split: str) -> dict[str, int]:
+    return {item["img_path"]: item["gt_label"] for item in ImageFolderDataset(str(root), split).load_data_list()}
+
+
+def test_drawn_splits_share_no_image_and_hold_every_class_in_equal_shares(tmp_path: Path) -> None:
+    root = write_flowers(tmp_path / "flowers")
+    train, val, test, both = (items(root, split) for split in ("train", "val", "test", "trainval"))
+    assert not train.keys() & val.keys() and not both.keys() & test.keys()
+    assert {**train, **val} == both
+    assert len(both.keys() | test.keys()) == 30
+    assert [Counter(split.values()) for split in (train, val, test)] == [
+        Counter(dict.fromkeys(range(3), count)) for count in (7, 1, 2)
+    ]
+    assert all(CLASSES[label] == Path(path).parent.name for path, label in {**both, **test}.items())
+
+
+def test_folders_of_splits_are_used_and_only_missing_ones_are_drawn(tmp_path: Path) -> None:
+    root = write_flowers(tmp_path / "flowers", 5, ("train", "test"))
+    train, val, test = (items(root, split) for split in ("train", "val", "test"))
+    assert all("/test/" in path for path in test) and len(test) == 15
+    assert all("/train/" in path for path in {**train, **val}) and (len(train), len(val)) == (12, 3)
+
+
+def test_an_experiment_has_the_folders_classes(tmp_path: Path) -> None:
+    root = write_flowers(tmp_path / "flowers")
+    cfg = compose(method="vpt_deep", trunk="vitti", data=f"imagefolder:{root}", split="final")
+    assert cfg.model.head.num_classes == 3
+    assert (cfg.train_dataloader.dataset.split, cfg.test_dataloader.dataset.split) == ("trainval", "test")
+    assert cfg.filename.startswith("vpt_deep/vitti_flowers-")
+
+
+@pytest.mark.parametrize(
+    ("prepare", "says"),
+    [
+        (lambda root: None, "does not exist"),
+        (lambda root: root.mkdir(), "has 0 folders with images; it needs one folder for each class"),
+        (lambda root: write_flowers(root, 1), "class 'daisy' has 1 images"),
+        (lambda root: another_class(write_flowers(root, 3, ("train",))), "lily' is no class of"),
+    ],
+    ids=["none", "empty", "one image", "another class"],
+)  # fmt: skip
+def test_other_folders_are_refused(prepare, says: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    root = tmp_path / "flowers"
+    prepare(root)
+    with pytest.raises(DataError, match=says):
+        items(root, "train")
