@@ -94,7 +94,7 @@ $(DOCS_VENV)/ready: pyproject.toml
 test-onedl:
 	PYTHON=$(PYTHON) .ci/stack_b
 
-# Run after the tests have passed; the environment may hold packages of your own, which are listed, too.
+# Run after the tests have passed, in a new environment: packages that were added by hand are listed, too.
 lock: env
 	.ci/lock $(BIN)/python openmmlab
 

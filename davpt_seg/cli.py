@@ -100,7 +100,7 @@ def run(name: str, arguments: Optional[Sequence[str]] = None) -> Optional[int]:
         if package is None:
             raise
         raise SystemExit(
-            f"davpt-seg: this command needs {NEEDED[package][0]}, which is not installed. In a checkout of davpt_seg: "
+            f"davpt-seg: this command needs {NEEDED[package][0]}, which is not installed. Install it: "
             f"{NEEDED[package][1]}; 'davpt-seg info' lists what is there"
         ) from None
 

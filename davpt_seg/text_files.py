@@ -113,6 +113,8 @@ def parse_json(text: str, what: object) -> Any:
     """
     try:
         return json.loads(text, object_pairs_hook=_once)
+    except DataError as error:
+        raise DataError(f"{what} {error}") from error
     except RecursionError as error:
         raise DataError(f"{what} is no JSON that can be read: its brackets nest too deep") from error
     except ValueError as error:  # of JSON, and of integers with thousands of digits
@@ -123,6 +125,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise ValueError(f"{name[:200]!r} is there twice")
+            raise DataError(f"holds {name[:200]!r} twice")
         found[name] = value
     return found

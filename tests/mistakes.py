@@ -271,6 +271,16 @@ MISTAKES = [
         (CHECKPOINT, "cut off"),
         prepare=lambda folder: (folder / CHECKPOINT).write_bytes((folder / CHECKPOINT).read_bytes()[:5000]),
     ),
+    Mistake(
+        "a variable with a backslash",
+        "CAMVID_ROOT='C:\\data\\new' davpt-seg train mine.py",
+        ("CAMVID_ROOT", "does not exist"),
+    ),
+    Mistake(
+        "a folder with a blank",
+        f"{TRAIN}train_dataloader.dataset.data_root='/data/My Data'",
+        ("/data/My Data", "does not exist"),
+    ),
     Mistake("VTAB without its data", "davpt-seg train data=vtab/dtd", ("does not exist", "VTAB_ROOT")),
     Mistake("a misspelled data set", "davpt-seg train data=vtab/dtdd", ("no 'vtab/dtdd'", "did you mean 'vtab/dtd'?")),
     Mistake("check-dataset without anything", "davpt-seg check-dataset", ("give a config, or one of --ade20k",)),

@@ -132,11 +132,17 @@ def test_nothing_caps_setuptools() -> None:
         assert not re.search(r"setuptools[^\"\n]*<", (ROOT / name).read_text())
 
 
-def test_the_lock_file_is_of_versions_that_requirements_allow() -> None:
-    lock = (ROOT / "requirements" / "lock-openmmlab.txt").read_text()
-    locked = {canonicalize_name(name): version for name, version in re.findall(r"^(\S+)==(\S+)$", lock, re.M)}
+def locked(stack: str) -> dict[str, str]:
+    """Versions by name of a lock file."""
+    lock = (ROOT / "requirements" / f"lock-{stack}.txt").read_text()
+    return {canonicalize_name(name): version for name, version in re.findall(r"^(\S+)==(\S+)$", lock, re.M)}
+
+
+def test_the_lock_files_are_of_versions_that_we_allow_and_of_one_stack_each() -> None:
     lines = [line.partition("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines()]
-    for requirement in (Requirement(line) for line in lines if line):
-        assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)]), str(requirement)
-    assert "openmim" not in locked
-    assert not {name for name in locked if name.startswith("onedl")}
+    fork = re.findall(r'"(onedl-[^"]+)"', (ROOT / "pyproject.toml").read_text())
+    for stack, allowed in (("openmmlab", lines), ("onedl", fork)):
+        versions = locked(stack)
+        for requirement in (Requirement(line) for line in allowed if line):
+            assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)]), str(requirement)
+        assert ("mmengine" in versions, "onedl-mmengine" in versions) == (stack == "openmmlab", stack == "onedl")

@@ -176,7 +176,7 @@ case_of_backbone(
 )
 
 
-@wrong("Backbone", "`trunk_quantization='int8'` without torchao", "needs torchao", "pip install 'davpt-seg[int8]'")
+@wrong("Backbone", "`trunk_quantization='int8'` without torchao", "needs torchao", "pip install 'torchao>=0.18'")
 def _(folder: Path) -> None:
     with mock.patch.dict(sys.modules, {"torchao": None}):
         backbone(trunk_quantization="int8")

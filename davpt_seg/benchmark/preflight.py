@@ -10,6 +10,7 @@ from typing import Any, Optional
 
 from ..errors import DataError, InputError
 from ..quiet import without_notes
+from ..terminal.packages import install
 from .hub import hub_problem
 from .plan.study import Run, Study
 from .plan.tasks import data_folder, data_variable, missing_data
@@ -63,7 +64,7 @@ def missing_packages(studies: Sequence[Study] = ()) -> Iterator[str]:
     tpe = any(study.space.sampler == "tpe" for study in studies)
     for package, use in PACKAGES.items():
         if (tpe or package != "optuna") and importlib.util.find_spec(package) is None:
-            yield f"package {package} is missing, {use}: pip install 'davpt-seg[benchmark]'"
+            yield f"package {package} is missing, {use}: {install(package)}"
 
 
 def _of_experiments(studies: Sequence[Study]) -> list[str]:

@@ -16,13 +16,10 @@ from .. import __version__, compat
 from ..experiments.catalog import config_root
 from ..long_work import usable_cores
 from ..terminal.ending import command
+from ..terminal.packages import DISTRIBUTIONS, OPTIONAL, install
 from ..terminal.parser import CommandParser
 
 CORE = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "safetensors")
-OPTIONAL = {
-    "rich": "tools with figures and tables",
-    "matplotlib": "figures",
-}
 
 
 @command
@@ -40,7 +37,7 @@ def report() -> list[str]:
     lines = [f"davpt_seg {__version__}, Python {platform.python_version()}, {platform.platform()}"]
     lines += [_package(name) for name in CORE]
     lines += _stack()
-    lines += [_package(name, f"optional: {use}") for name, use in OPTIONAL.items()]
+    lines += [_optional(name) for name in OPTIONAL]
     lines += [_devices(), f"configs: {config_root()}"]
     return lines
 
@@ -57,6 +54,15 @@ def _package(distribution: str, note: str = "") -> str:
     if version:
         return f"{distribution} {version}"
     return f"{distribution}: MISSING, {note or f'pip install {distribution}'}"
+
+
+def _optional(name: str) -> str:
+    """Return the version of an optional library and what needs it, or how to install it."""
+    distribution, use = DISTRIBUTIONS.get(name, name), OPTIONAL[name].use
+    version = _version(distribution)
+    return (
+        f"{distribution} {version} ({use})" if version else f"{distribution}: not installed; for {use}: {install(name)}"
+    )
 
 
 def _stack() -> list[str]:

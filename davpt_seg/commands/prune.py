@@ -140,14 +140,14 @@ def _prune_checkpoint(args: argparse.Namespace) -> None:
     pruning_picture(*(values.numpy() for values in (*importance, stays))).savefig(figure)
     prompts = ", ".join(map(str, stays.any(dim=1).nonzero().flatten().tolist()))
     print(f"Measured on {on}.\nStays: prompts {prompts} (from 0); {int(stays.sum())} of {stays.numel()} segments.")
-    words, options = str(args.out), ()
+    words, options = str(args.out), list[str]()
     if args.out.suffix == ".py":
         about = f"# {args.config}, {shares[0]:.0%} of the prompts, {shares[1]:.0%} of the segments removed\n"
         args.out.write_text(about + _pruned(cfg, importance, shares, args.config).pretty_text)
     else:
         ranked = f",rank_by={args.rank_by}" * (args.rank_by != "masks")
         words = f"{args.config},importance={record},prompt_share={shares[0]},segment_share={shares[1]}{ranked}"
-        options = ("--cfg-options", *option_texts(args.cfg_options)) if args.cfg_options else ()
+        options = ["--cfg-options", *option_texts(args.cfg_options)] if args.cfg_options else []
     print(f"Importance: {record}\nFigure: {figure}")
     print(f"Next, from new initial values: {command_line('train', words, *options)}")
 

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..errors import InputError
+from ..terminal.packages import install
 
 QUANTIZATIONS = ("int8",)
 
@@ -83,8 +84,8 @@ def require_torchao() -> Any:
         quantization = None
     if not hasattr(quantization, "Int8Tensor"):
         raise InputError(
-            "trunk_quantization='int8' needs torchao 0.18 or newer, which is not installed: pip install "
-            "'davpt-seg[int8]', or set trunk_dtype='bfloat16', which needs no package and halves the ViT's memory"
+            f"trunk_quantization='int8' needs torchao 0.18 or newer, which is not installed: {install('torchao')}, "
+            "or set trunk_dtype='bfloat16', which needs no package and halves the ViT's memory"
         )
     return quantization
 

@@ -105,7 +105,7 @@ def why_unreadable(error: Exception, source: Union[str, bytes]) -> str:
         return f"it has more pixels than the {2**30:,} that OpenCV reads: {TILES}"
     if isinstance(error, UnidentifiedImageError) and start.startswith(TIFF):
         return "it is a TIFF of a kind that Pillow does not read, for instance with 64 bits: write it with 8 or 16"
-    if "truncated" in text:
+    if "truncated" in text.lower():
         return "it is truncated (cut off): get it again"
     if isinstance(error, (UnidentifiedImageError, AssertionError)) or "OpenCV" in str(error):  # mmcv asserts
         return f"it is {'cut off or damaged' if start.startswith(KNOWN) else 'no image'}: get it again"

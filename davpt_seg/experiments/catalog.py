@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Union
 
 from ..errors import InputError, near_names, nearest
+from .words import PARTS
 
 PACKAGE = Path(__file__).resolve().parents[1]
 CONFIGS = (".py", ".json", ".yaml", ".yml")  # endings that MMEngine reads
@@ -64,6 +65,11 @@ def find_config(path_or_name: Union[str, Path]) -> str:
         InputError: it is neither; the message has the words that compose it, or near names.
     """
     given = Path(path_or_name)
+    if not given.exists() and (words := _misspelled_words(str(path_or_name))):
+        raise InputError(
+            f"config {str(path_or_name)!r} does not exist; words of an experiment are WORD=VALUE, joined by commas "
+            f"without blanks: {words}"
+        )
     if what := no_config(given):
         raise InputError(f"config {str(path_or_name)!r} {what}")
     if given.is_file():
@@ -81,6 +87,16 @@ def find_config(path_or_name: Union[str, Path]) -> str:
     else:
         advice = nearest(name, config_names(), LISTING)
     raise InputError(f"config {str(path_or_name)!r} does not exist; {advice}")
+
+
+def _misspelled_words(text: str) -> str:
+    """Return the words that a user may have meant by ``method: davpt`` or ``--method=davpt``; or nothing."""
+    found = re.match(r"\s*-*(\w+)\s*[:=]\s*\S", text)
+    if not found or found[1].lower() not in PARTS:
+        return ""
+    joined = re.sub(r"\s*,\s*|\s+", ",", re.sub(r"\s*[:=]\s*", "=", text.strip().lstrip("-"))).strip(",")
+    name, _, rest = joined.partition("=")
+    return f"{name.lower()}={rest}"
 
 
 def no_config(path: Path) -> str:

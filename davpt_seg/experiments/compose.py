@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import os.path as osp
+import re
 from collections.abc import Mapping
 from typing import Optional, Union
 
@@ -24,6 +25,8 @@ from .parts import label_of, merged_parts, read_part
 from .shares import use_shares
 from .values import name_of, parse
 from .words import CLASSIFICATION, EXAMPLES, PARTS, SEGMENTATION, WORDS, is_path, words_of
+
+AFTER_BLANK = re.compile(rf"\s+({'|'.join(dict.fromkeys(word.name for word in WORDS))})=")
 
 
 def compose(
@@ -118,12 +121,24 @@ def read_words(words: str) -> dict[str, str]:
     chosen: dict[str, str] = {}
     for word in words.split(","):
         name, _, value = word.partition("=")
-        if not name or not value:
-            raise InputError(f"{word!r} is no WORD=VALUE; expected, for instance, {' or '.join(EXAMPLES.values())}")
+        blank = name != name.strip() or value != value.strip() or AFTER_BLANK.search(value)
+        if not name or not value or blank:
+            raise InputError(f"{word!r} is no WORD=VALUE; {_advice_on(words, word)}")
         if name in chosen:
             raise InputError(f"{name} is set twice, to {chosen[name]!r} and to {value!r}; omit one of them")
         chosen[name] = value
     return chosen
+
+
+def _advice_on(words: str, word: str) -> str:
+    """Return what to write in place of words that cannot be divided: blanks around them, or a comma too many."""
+    known = {each.name for each in WORDS}
+    joined = AFTER_BLANK.sub(r",\1=", words)
+    divided = [each.strip().replace(" ", "") for each in joined.split(",") if each.strip()]
+    named = [each.partition("=") for each in divided]
+    if not word.strip() or (all(value and name in known for name, _, value in named) and divided != words.split(",")):
+        return f"words are joined by single commas, without blanks: {','.join(divided)}"
+    return f"expected, for instance, {' or '.join(EXAMPLES.values())}"
 
 
 def _composed(given: Mapping[str, str]) -> tuple[Config, Hyperparameters]:

@@ -11,6 +11,16 @@ from .methods import brought
 from .parts import has_key
 from .words import CLASSIFICATION, EXAMPLES, PRUNING, SEGMENTATION, TASKS, Word, is_path, words_of
 
+#: Keys of configs that are given as words.
+KEYS = {
+    "data_root": "train_dataloader.dataset.data_root",
+    "weights": "model.backbone.weights",
+    "checkpoint": "load_from",
+    "load_from": "load_from",
+    "seed": "randomness.seed",
+    "work_dir": "work_dir",
+    "num_workers": "train_dataloader.num_workers",
+}
 CLASSIFICATION_ONLY = ("davpt_release",)
 LOADERS = ("train_dataloader.dataset", "val_dataloader.dataset", "test_dataloader.dataset")
 NEEDED: dict[str, dict[str, tuple[str, ...]]] = {  # keys needed from each part
@@ -35,6 +45,10 @@ def check_words(task: str, given: Mapping[str, str], data: str) -> None:
     for name in given:
         if name in known:
             continue
+        if name.lower() in known:
+            raise InputError(f"{name!r} is no word; words are in small letters: {name.lower()}={given[name]}")
+        if name in KEYS:
+            raise InputError(f"{name!r} is no word, but a key of the config: --cfg-options {KEYS[name]}={given[name]}")
         elsewhere = [other for other in TASKS if name in words_of(other)]
         what = f"it is a word of {elsewhere[0]}: {EXAMPLES[elsewhere[0]]}" if elsewhere else nearest(name, known)
         raise InputError(f"{name!r} is no word of a {task} experiment (data={data}); {what}")

@@ -77,7 +77,7 @@ def _joined(options: Sequence[str]) -> Iterator[str]:
 
 
 def _advice(option: str, before: Mapping[str, Any]) -> str:
-    last = next(reversed(before), None) if before else None
+    last = next(reversed(list(before)), None)
     if last is not None and "=" not in option and isinstance(before[last], str):
         complete = shlex.quote(f"{last}={before[last]} {option}")
         return f"a value with blanks is quoted for the shell, with its key: {complete}"

@@ -92,7 +92,7 @@ WORDS = (
     part("head", C, "what reads the ViT: a linear classifier", "classifier", False, "classifier"),
     part("trunk", S, "the ViT", "vitl", True),
     part("trunk", C, "the ViT", "vitb_augreg_in21k", True),
-    part("data", S, "the data set; for your images `folder:PATH`, which davpt-seg new-dataset prepares", "ade20k", True),
+    part("data", S, "the data set; for your images `folder:PATH`, prepared by davpt-seg new-dataset", "ade20k", True),
     part("data", C, "the data set: `vtab/NAME`, `fgvc/NAME`; for your images `imagefolder:PATH`, one folder per class",
          "", True),
     part("schedule", S, "optimizer, learning rates and length", "released_160k"),

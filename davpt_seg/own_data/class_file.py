@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 from ..errors import InputError, some
+from ..text_files import read_text
 
 Colour = tuple[int, int, int]
 VOID_NAMES = ("void", "unlabeled", "unlabelled", "ignore", "ignored")
@@ -47,11 +48,9 @@ def given_classes(root: Path, names: Optional[str], file: Optional[str]) -> Opti
         return None
     path = Path(file).expanduser() if file is not None else found[0]
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path).splitlines()
     except FileNotFoundError as error:
         raise InputError(f"--classes-file {path}: there is no such file; it has one class a line") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); save it as text in UTF-8, one class a line") from error
     rows = [_row(line) for line in lines if line.strip() and not line.startswith("#") and not HEADER.fullmatch(line)]
     return _checked(rows, str(path))
 

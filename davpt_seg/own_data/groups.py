@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections import Counter
@@ -111,25 +112,26 @@ def _core(path: PurePath, ending: str, suffix: str) -> str:
     return path.stem[: -len(ending)] if ending else path.stem
 
 
-def looks_like_masks(root: Path, group: Group) -> bool:
-    """Return whether the first files of a group hold few colours, as masks do; a JPEG is no mask."""
+def colours_of(root: Path, group: Group) -> float:
+    """Return the largest number of colours in the first, middle and last file of a group, in a sample of pixels.
+
+    It is infinite for JPEG files and photographs, which are no masks.
+    """
     paths = list(group.files.values())
     chosen = [paths[int(at)] for at in np.linspace(0, len(paths) - 1, min(SAMPLE, len(paths)))]
-    return all(_few_colours(root / path) for path in chosen)
+    return max(_colours_in(root / path) for path in chosen)
 
 
-def _few_colours(path: Path) -> bool:
+def _colours_in(path: Path) -> float:
     if path.suffix.lower() in JPEG_SUFFIXES:
-        return False
+        return math.inf
     try:
         with Image.open(path) as image:
-            if image.mode in ("1", "P"):
-                return True
             pixels = np.asarray(image)
     except UNREADABLE:
-        return False
+        return math.inf
     step = max(1, int((pixels.shape[0] * pixels.shape[1] / 250_000) ** 0.5))
     pixels = pixels[::step, ::step]
     flat = pixels.reshape(-1, pixels.shape[2]) if pixels.ndim == 3 else pixels.reshape(-1, 1)
     colours = len(np.unique(flat, axis=0))
-    return colours <= MOST_COLOURS and colours <= max(2, len(flat) / 16)
+    return colours if colours <= MOST_COLOURS and colours <= max(2, len(flat) / 16) else math.inf

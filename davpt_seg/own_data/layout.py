@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from ..errors import DataError, some
-from .groups import Group, groups_of, image_files, looks_like_masks
+from ..text_files import read_text
+from .groups import Group, colours_of, groups_of, image_files
 
 SPLIT = re.compile(r"(?P<name>train|training|val|valid|validation|test|testing)(?:[_-]?\d{2,4})?", re.IGNORECASE)
 NAMES = dict(training="train", valid="val", validation="val", testing="test")
+FEW_COLOURS = 64  # of masks; images have more
 OVERLAP = 0.5  # smallest share of an image group's names that its masks must have
 EXPECTED = (
     "Expected are images and masks of the same names (masks as PNG or TIFF, never JPEG), in two folders (images/ and "
@@ -69,18 +72,19 @@ def look(root: Path, only_masks: str = "") -> Layout:
     files = image_files(root)
     if not files:
         raise DataError(f"{root}: no image is below this folder. {EXPECTED}{_coco(root)}")
-    if _is_image_folder(root, files):
+    groups = groups_of(files)
+    colours = {group.title: colours_of(root, group) for group in groups}
+    if _is_image_folder(files, groups, colours):
         raise DataError(
             f"{root}: found images in several folders, and no masks. If the folders are classes, this is image "
             f"classification, which needs no preparation: train with data=imagefolder:{root}. {EXPECTED}"
         )
-    groups = groups_of(files)
-    like_masks = [group for group in groups if looks_like_masks(root, group)]
+    like_masks = [group for group in groups if colours[group.title] < math.inf]
     if only_masks:
         like_masks = [group for group in groups if only_masks in group.title]
         if not like_masks:
             raise DataError(f"{root}: --masks {only_masks}: no files match it; there are {_titles(groups)}")
-    partners = _partners(groups, like_masks, root)
+    partners = _partners(groups, like_masks, colours, root)
     if not partners:
         raise DataError(
             f"{root}: found {_titles(groups)}, of which {_titles(like_masks) or 'none'} can be masks (few colours, no "
@@ -107,18 +111,19 @@ def _titles(groups: Sequence[Group]) -> str:
     return some([f"{len(group.files):,} {group.title}" for group in groups])
 
 
-def _partners(groups: Sequence[Group], like_masks: Sequence[Group], root: Path) -> list[tuple[Group, Group]]:
-    """Pair groups of images with groups of masks.
+def _partners(
+    groups: Sequence[Group], like_masks: Sequence[Group], colours: Mapping[str, float], root: Path
+) -> list[tuple[Group, Group]]:
+    """Pair groups of images with groups of masks, which have fewer colours.
 
     Raises:
         DataError: several kinds of masks for the same images.
     """
     found = []
-    pure = [group for group in groups if group not in like_masks] or _drawn(groups)
-    for images in pure:
+    for images in _images(groups, colours):
         scored = []
         for masks in like_masks:
-            if masks is images:
+            if masks is images or colours[masks.title] > colours[images.title]:
                 continue
             shared = len(images.files.keys() & masks.files.keys()) / min(len(images.files), len(masks.files))
             if shared >= OVERLAP:
@@ -138,9 +143,10 @@ def _partners(groups: Sequence[Group], like_masks: Sequence[Group], root: Path) 
     return found
 
 
-def _drawn(groups: Sequence[Group]) -> list[Group]:
-    """Return the groups whose names do not sound like masks, where images have few colours, as drawings have."""
-    return [group for group in groups if not group.is_named_mask()]
+def _images(groups: Sequence[Group], colours: Mapping[str, float]) -> list[Group]:
+    """Return the groups that may be images: photographs and gray images; else drawings not named as masks are."""
+    many = [group for group in groups if colours[group.title] > FEW_COLOURS]
+    return many or [group for group in groups if not group.is_named_mask()]
 
 
 def _nearness(images: PurePath, masks: PurePath) -> float:
@@ -184,10 +190,7 @@ def _with_splits(layout: Layout) -> Layout:
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        return [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is no text in UTF-8 ({error}); save it as UTF-8, or move it away") from error
+    return [line for line in read_text(path).splitlines() if line.strip()]
 
 
 def _folders_of_lists(root: Path) -> list[Path]:
@@ -197,19 +200,18 @@ def _folders_of_lists(root: Path) -> list[Path]:
     return sorted(there, key=lambda folder: ("egmentation" not in folder.name, len(folder.parts), str(folder)))
 
 
-def _is_image_folder(root: Path, files: Sequence[PurePath]) -> bool:
+def _is_image_folder(files: Sequence[PurePath], groups: Sequence[Group], colours: Mapping[str, float]) -> bool:
     """Return whether a folder looks like classification: many folders of photographs, whose names do not pair."""
     folders = {path.parent for path in files}
     names = {path.stem for path in files}
     deep = {folder for folder in folders if folder.parts}
-    groups = groups_of(files)
     return (
         len(deep) >= 2
         and any(not _split_of(PurePath(folder.name)) for folder in deep)
         and deep == folders
         and (len(names) == len(files) or len(deep) > 2)
         and not any(group.is_named_mask() for group in groups)
-        and not any(looks_like_masks(root, group) for group in groups)
+        and not any(colours[group.title] <= FEW_COLOURS for group in groups)
     )
 
 

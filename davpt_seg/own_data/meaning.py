@@ -131,6 +131,8 @@ def _of_colours(root: Path, pixels: Counter[Colour], classes: Optional[Classes],
 def _of_values(root: Path, pixels: Counter[int], classes: Optional[Classes], void: Optional[int], kind: str) -> Masks:
     """Understand values: class numbers, 0 and 255, numbers from 1, or other values in the classes' order."""
     values = sorted(value for value in pixels if value not in (VOID, void))
+    if void is not None and void not in pixels:
+        raise DataError(f"{root}: --void {void}, but no mask holds {void}; they hold {listed(sorted(pixels))}: omit it")
     names = classes.names if classes else None
     colours = classes.colours if classes else None
     if not names and len(values) > 256:

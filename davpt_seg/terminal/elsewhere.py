@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 _GPUS = "tools/dist_train.sh CONFIG GPUS starts a process a GPU"
@@ -28,23 +29,59 @@ BY_CONFIG = {
     **dict.fromkeys(("options", "opts", "cfg-option"), "--cfg-options KEY=VALUE ..."),
     **dict.fromkeys(("output", "output-dir", "out-dir", "save-dir"), "--work-dir DIR"),
     **dict.fromkeys(("fp16", "mixed-precision"), "--amp"),
-    **dict.fromkeys(("config", "cfg", "model"), "CONFIG is given without an option, first"),
+    **dict.fromkeys(("config", "cfg", "model", "method"), "CONFIG is given without an option, first"),
     **dict.fromkeys(("checkpoint", "ckpt"), "CHECKPOINT is given without an option, after CONFIG"),
     "eval": "the config's test_evaluator has the scores: --cfg-options test_evaluator.iou_metrics=[mIoU,mFscore]",
+    **dict.fromkeys(("no-validate", "validate"), "--cfg-options val_cfg=None val_dataloader=None val_evaluator=None"),
     "format-only": "--cfg-options test_evaluator.format_only=True test_evaluator.output_dir=DIR",
 }
 
 
-def replacement(option: str, options: Sequence[str]) -> str:
+#: Where a command differs, by an option or argument that it has and others lack.
+BY_COMMAND = {
+    "--resume": {  # train
+        **dict.fromkeys(("checkpoint", "ckpt"), f"--resume CHECKPOINT resumes a training; {_START}"),
+    },
+    "--tta": {  # test and predict
+        **dict.fromkeys(("batch-size", "batch", "bs"), "--cfg-options test_dataloader.batch_size=N"),
+        **dict.fromkeys(("num-workers", "workers"), "--cfg-options test_dataloader.num_workers=N"),
+        **dict.fromkeys(
+            ("data", "data-root", "data-dir", "data-path"), "--cfg-options test_dataloader.dataset.data_root=DIR"
+        ),
+        **dict.fromkeys(
+            ("load-from", "weights", "pretrained", "resume", "resume-from"),
+            "CHECKPOINT is given without an option, after CONFIG",
+        ),
+        **dict.fromkeys(("output", "output-dir", "out-dir", "save-dir"), "--out DIR"),
+    },
+}
+#: Options of :data:`BY_CONFIG` that only a training has.
+OF_TRAINING = (
+    "lr",
+    "learning-rate",
+    "epochs",
+    "max-epochs",
+    "iters",
+    "max-iters",
+    "iterations",
+    "load-from",
+    "pretrained",
+)
+
+
+def replacement(option: str, options: Sequence[str], arguments: Sequence[str] = ("config", "checkpoint")) -> str:
     """Return what a command has in place of an option of other programs; nothing for other options.
 
     Args:
         option: unknown, such as ``--gpus``.
         options: of the command.
+        arguments: its positional ones.
     """
-    known = BY_CONFIG.get(option.lstrip("-").replace("_", "-").lower(), "")
-    if "--cfg-options" not in options:
+    name = option.lstrip("-").replace("_", "-").lower()
+    own = next((table[name] for mark, table in BY_COMMAND.items() if mark in options and name in table), "")
+    known = own or ("" if name in OF_TRAINING and "--resume" not in options else BY_CONFIG.get(name, ""))
+    if "--cfg-options" not in options or set(re.findall(r"--[a-z][\w-]*", known)) - set(options):
         return ""
-    if known.startswith("--") and known.split()[0] not in options:
-        return ""
-    return known
+    needed = {each.lower() for each in re.findall(r"\b(CONFIG|CHECKPOINT) is given", known)}
+    named = " ".join(arguments).lower()
+    return known if all(each in named or "given" in named for each in needed) else ""

@@ -1,18 +1,60 @@
-"""Packages that a command may need, and how to install them."""
+"""Packages that parts of davpt_seg need, what needs them, and how to install them."""
 
 from __future__ import annotations
 
-from typing import Optional
+import shlex
+from typing import NamedTuple, Optional
 
-OPENMMLAB = "pip install '.[openmmlab]' (or '.[onedl]', never both)"
-PLANS = "pip install '.[benchmark]'"
-EXPORT = "pip install '.[export]'"
+OPENMMLAB = "in a checkout of davpt_seg, pip install '.[openmmlab]' (or '.[onedl]', never both)"
+
+
+class Library(NamedTuple):
+    """Optional library.
+
+    Attributes:
+        use: what needs it.
+        requirements: what pip installs for that use; the library is in the first.
+    """
+
+    use: str
+    requirements: tuple[str, ...]
+
+
+PLANS = ("optuna>=4", "pydantic>=2", "pyyaml", "matplotlib", "rich")
+EXPORT = ("onnx>=1.16", "onnxruntime>=1.18", "onnxscript>=0.7")
+#: By the name that is imported. Each can be installed without a checkout of this package.
+OPTIONAL = {
+    "matplotlib": Library("figures", ("matplotlib",)),
+    "rich": Library("progress and tables", ("rich",)),
+    "pydantic": Library("benchmark: plans", PLANS),
+    "yaml": Library("benchmark: plans", PLANS),
+    "optuna": Library("benchmark: search by TPE", PLANS),
+    "ray": Library("benchmark --cluster", ("ray[client]>=2.52",)),
+    "onnx": Library("export --onnx", EXPORT),
+    "onnxruntime": Library("export --onnx", EXPORT),
+    "onnxscript": Library("export --onnx", EXPORT),
+    "huggingface_hub": Library("adapters of hub:USER/NAME, --push-to-hub", ("huggingface_hub>=0.23",)),
+    "torchao": Library("trunk_quantization='int8'", ("torchao>=0.18",)),
+    "skimage": Library("tools/dataset_converters/demo_scenes.py", ("scikit-image>=0.22",)),
+    "tensorflow_datasets": Library(
+        "tools/dataset_converters/vtab1k.py", ("tensorflow-datasets", "tensorflow-cpu", "importlib_resources")
+    ),
+    "datasets": Library("tools/dataset_converters/vtab1k.py, from a copy for this library", ("datasets",)),
+}
+#: Distributions whose name is not that of their import.
+DISTRIBUTIONS = {"yaml": "PyYAML", "skimage": "scikit-image", "tensorflow_datasets": "tensorflow-datasets"}
+
+
+def install(package: str) -> str:
+    """Return the command that installs an optional library, with what its use needs besides."""
+    return f"pip install {shlex.join(OPTIONAL[package].requirements)}"
+
+
 #: Packages that a command may need, and how to install them.
 NEEDED = {
     **{name: (name, OPENMMLAB) for name in ("mmengine", "mmcv", "mmseg", "mmpretrain")},
-    "pydantic": ("pydantic 2", PLANS),
-    "yaml": ("PyYAML", PLANS),
-    **{name: (name, EXPORT) for name in ("onnx", "onnxscript", "onnxruntime")},
+    **{name: (DISTRIBUTIONS.get(name, name), install(name)) for name in OPTIONAL},
+    "pydantic": ("pydantic 2", install("pydantic")),
 }
 
 

@@ -45,9 +45,12 @@ class CommandParser(argparse.ArgumentParser):
         first = next((each for each in unknown if each.startswith("-")), "").partition("=")[0]
         options = list(self._options())
         if first:
-            advice = replacement(first, options) or nearest(first, options)
+            advice = replacement(first, options, list(self._arguments())) or nearest(first, options)
         elif all("=" in each for each in unknown) and "--cfg-options" in options:
-            advice = "words are joined by commas, without blanks, and keys of the config follow --cfg-options"
+            advice = (
+                f"words are joined by commas, without blanks (WORD=VALUE,{','.join(unknown)}), and keys of the config "
+                "follow --cfg-options"
+            )
         else:
             advice = "it takes no further ones"
         self.error(f"unrecognized arguments: {' '.join(unknown)}: {advice}")
@@ -59,6 +62,9 @@ class CommandParser(argparse.ArgumentParser):
         if leave_message(text):
             self.exit(2)
         self.exit(2, f"{self.prog}: error: {text}\n")
+
+    def _arguments(self) -> Iterator[str]:
+        yield from (action.dest for action in self._actions if not action.option_strings)
 
     def _options(self) -> Iterator[str]:
         for action in self._actions:

@@ -273,7 +273,7 @@ def test_without_ray_a_cluster_is_refused_in_one_line(
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(SystemExit, match="2"):
         bench.run("w", "--cluster", "local:2")
-    assert capsys.readouterr().err.splitlines()[-1].endswith("--cluster needs Ray: pip install 'davpt-seg[cluster]'")
+    assert capsys.readouterr().err.splitlines()[-1].endswith("--cluster needs Ray: pip install 'ray[client]>=2.52'")
 
 
 def test_a_cluster_that_is_not_there_is_named(bench: Bench) -> None:

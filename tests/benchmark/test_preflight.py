@@ -89,7 +89,7 @@ def test_all_that_is_missing_is_said_in_one_message(
     told = refusal(capsys, *arguments, *tpe, "--gpus", "7", *(["--dry-run"] if dry else []))
     for part in (
         "problems would stop runs of this plan",
-        "package optuna is missing, the search by TPE needs it: pip install 'davpt-seg[benchmark]'",
+        "package optuna is missing, the search by TPE needs it: pip install 'optuna>=4' 'pydantic>=2'",
         "package matplotlib is missing, tables and figures need it",
         "no data of fgvc/cub (/no/fgvc/CUB_200_2011). Set FGVC_ROOT to their folder",
         "vtab/dmlab/vitb_mocov3/lora and 3 more: model.backbone.weights: file",
@@ -171,7 +171,7 @@ def test_a_report_says_what_it_needs(
     vtab: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hide(monkeypatch, "matplotlib")
-    assert "pip install 'davpt-seg[benchmark]'" in refusal(capsys, *what(), "--report")
+    assert "pip install matplotlib" in refusal(capsys, *what(), "--report")
 
 
 def test_weights_that_cannot_be_downloaded_are_said_once_before_the_first_run(

@@ -37,7 +37,9 @@ def test_a_foreign_prefix_is_listed_and_loads_by_the_option_that_the_message_nam
     path = save(FOREIGN[prefix]({**state, **write.head(32)}), tmp_path / "foreign.pth")
     with pytest.raises(InputError) as error:
         load_weights(trunk, str(path))
-    assert f"weights=dict(path={str(path)!r}, prefix={prefix!r}), or --cfg-options model.backbone.weights=" in str(error.value)
+    assert f"weights=dict(path={str(path)!r}, prefix={prefix!r}), or --cfg-options model.backbone.weights=" in str(
+        error.value
+    )
     load_weights(trunk, dict(path=path, prefix=prefix))
     for name, value in trunk.state_dict().items():
         assert torch.equal(value, state[name]), name

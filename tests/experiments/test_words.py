@@ -12,7 +12,7 @@ from davpt_seg.benchmark.plan.fields import WORDS as PLAN_WORDS
 from davpt_seg.commands.train import main_train
 from davpt_seg.errors import InputError
 from davpt_seg.experiments import classification, methods, parts, segmentation, shares
-from davpt_seg.experiments.compose import compose_from_words
+from davpt_seg.experiments.compose import compose_from_words, config_of
 from davpt_seg.experiments.hyperparameters import hyperparameters
 from davpt_seg.experiments.values import parse
 from davpt_seg.experiments.words import (
@@ -129,3 +129,22 @@ def test_every_word_changes_the_config_and_its_name(task: str) -> None:
         changed = compose_from_words(f"{EVERYTHING[task]},{beside}{name}={value}")
         assert changed.to_dict() != before.to_dict(), name
         assert changed.filename != before.filename, name
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("method=davpt trunk=vits14", "without blanks: method=davpt,trunk=vits14"),
+        ("method=davpt, trunk=vits14", "without blanks: method=davpt,trunk=vits14"),
+        ("method=davpt,trunk=vits14,", "without blanks: method=davpt,trunk=vits14"),
+        ("method: davpt", "without blanks: method=davpt"),
+        ("--method=davpt,trunk=vits14", "without blanks: method=davpt,trunk=vits14"),
+        ("Method=davpt", "small letters: method=davpt"),
+        ("method=davpt,data_root=/x", "--cfg-options train_dataloader.dataset.data_root=/x"),
+        ("method=davpt,trunk=vitb_in21k", "trunk=vitb_in21k is for image classification: add data=vtab/NAME"),
+    ],
+)
+def test_words_that_are_written_otherwise_are_answered_with_the_right_ones(words: str, said: str) -> None:
+    with pytest.raises(InputError) as error:
+        config_of(words)
+    assert said in str(error.value)

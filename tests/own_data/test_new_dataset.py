@@ -136,6 +136,16 @@ def test_images_of_several_suffixes_are_read(tmp_path: Path) -> None:
     check(folder, NAMED)
 
 
+@pytest.mark.parametrize("names", [("images", "masks"), ("a", "b"), ("b", "a")])
+def test_gray_images_are_not_taken_for_masks(names: tuple[str, str], tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "scans", lambda name: (f"{names[0]}/{name}", f"{names[1]}/{name}"))
+    for path in sorted((folder / names[0]).iterdir()):
+        rows = np.random.default_rng(0).permutation(128).astype(np.uint8).repeat(24).reshape(48, 64)
+        Image.fromarray(rows).save(path.with_suffix(".png"))
+        path.unlink()
+    check(folder, NAMED)
+
+
 def test_lists_of_pascal_voc_set_the_splits_and_masks_of_objects_are_left(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "voc", lambda name: (f"JPEGImages/{name}", f"SegmentationClass/{name}"))
     shutil.copytree(folder / "SegmentationClass", folder / "SegmentationObject")

@@ -114,6 +114,7 @@ CASES: dict[str, tuple[Callable[[Path], object], list[str], tuple[str, ...]]] = 
         NAMED,
         ("every pixel of the masks is void",),
     ),
+    "a void that is nowhere": (write_folder, [*NAMED, "--void", "9"], ("no mask holds 9", "omit it")),
     "a name twice": (write_folder, ["--classes", "cat,cat,dog"], ("'cat' is named twice",)),
     "an empty name": (write_folder, ["--classes", "cat,,dog"], ("an empty name",)),
     "one class": (write_folder, ["--classes", "cat"], ("at least two classes",)),

@@ -14,6 +14,7 @@ from typing import Optional
 
 from ...errors import InputError
 from ...runs.training import Launch
+from ...terminal.packages import install
 from .agenda import KEEP, Engine
 from .devices import gpu_names
 from .pool import Pool
@@ -80,7 +81,7 @@ def engine_of(args: argparse.Namespace, root: Path) -> Engine:
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise
-        raise InputError("--cluster needs Ray: pip install 'davpt-seg[cluster]'") from None
+        raise InputError(f"--cluster needs Ray: {install('ray')}") from None
     gpus = _gpus_per_node(args)
     return Cluster(args.cluster, root, args.nodes, args.threads or 1, gpus, args.jobs, args.node_dir)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Union
 
 from ...errors import InputError
+from ...terminal.packages import install
 from .config import read_config
 from .places import FILES, HUB, MOST, LocalPlace, check_file
 
@@ -128,7 +129,7 @@ def require_hub() -> Any:
     try:
         import huggingface_hub
     except ImportError as error:
-        raise InputError("hub:USER/NAME needs huggingface_hub: pip install 'davpt-seg[hub]'") from error
+        raise InputError(f"hub:USER/NAME needs huggingface_hub: {install('huggingface_hub')}") from error
     return huggingface_hub
 
 

@@ -81,7 +81,7 @@ def _changed(content: bytes, path: Path, draw: random.Random) -> bytes:
         entry = {draw.choice(["/etc/passwd", "../x", "", "a\0b", "0/0.jpg", "x" * 300]): draw.choice(values)}
         try:
             return json.dumps({**json.loads(text), **entry}).encode()
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             return json.dumps(entry).encode()
     return draw.choice(
         [b"", b"\xff\xfe" + content, b"\xef\xbb\xbf" + content, content.replace(b"\n", b"\r\n"), b"\0" * 64]
