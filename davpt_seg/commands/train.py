@@ -6,11 +6,13 @@ import argparse
 import os.path as osp
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 from ..errors import InputError
+from ..runs.lock import check_free
 from ..terminal.ending import command
-from ..terminal.program import for_help, program
+from ..terminal.program import command_line, for_help, program
 from .config_argument import check_data, config_parser, load_config
 
 if TYPE_CHECKING:
@@ -28,7 +30,8 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
     """Train a config, resume a training, or only check it.
 
     Raises:
-        SystemExit: 2 for wrong input, reported before the training starts; 3 for a training that diverged.
+        SystemExit: 2 for wrong input, reported before the training starts; 3 for a training that diverged; 130 for
+            Ctrl-C and 143 for SIGTERM, after a checkpoint.
     """
     args = _parser().parse_args(argv)
     from mmengine.dist import is_main_process
@@ -37,20 +40,26 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
     from ..training.closing import closing
     from ..training.dry_run import dry_run
     from ..training.first_process import disconnect
+    from ..training.interruption import interruptible
     from ..training.measure import measure_trained
     from ..training.refusals import advise_check
     from ..training.scores import write_scores
     from ..training.status_line import status_line
+    from .work_dir import own_work_dir
 
     cfg = load_config(args)
+    if not args.dry_run and args.launcher == "none":  # else before the first process starts
+        check_free(Path(cfg.work_dir))
     _prepare(cfg, args)
     if args.dry_run:
         dry_run(cfg, args.config, list(sys.argv[1:] if argv is None else argv))
         return
-    runner = build_training(cfg, args.config, ("val", "test") if args.test else ("val",))
-    with advise_check(args.config), status_line(runner):
-        runner.train()
-        scores = runner.test() if args.test else {}
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    with own_work_dir(cfg, args.launcher):
+        runner = build_training(cfg, args.config, ("val", "test") if args.test else ("val",))
+        with advise_check(args.config), status_line(runner), interruptible(runner, _resuming(arguments)):
+            runner.train()
+            scores = runner.test() if args.test else {}
     if args.test:
         write_scores(runner, scores, args.test, args.config)
     written = osp.join(runner.work_dir, osp.basename(cfg.filename))  # with --cfg-options in it
@@ -59,6 +68,17 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
     disconnect(args.launcher)
     if args.importance and first:  # without the other processes, which need not wait for it
         measure_trained(runner, args.config)
+
+
+def _resuming(arguments: Sequence[str]) -> str:
+    """Return the command that resumes a training which was started with these arguments."""
+    kept = list(arguments)
+    if "--resume" in kept:
+        at = kept.index("--resume")
+        given = at + 1 < len(kept) and kept[at + 1].endswith(".pth")
+        del kept[at : at + 1 + given]
+    kept = [each for each in kept if not each.startswith("--resume=")]
+    return command_line("train", *kept, "--resume")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -95,6 +95,46 @@ class AtomicCheckpointHook(CheckpointHook):
             AtomicLocalBackend().put_text(self.last_ckpt, osp.join(runner.work_dir, "last_checkpoint"))
             self._remove(outdated)
 
+    def save_interrupted(self, runner: Runner, number: int, key: str) -> str:
+        """Save the training iteration that just ended as ``iter_N.pth``; it is not one of ``max_keep_ckpts``.
+
+        Args:
+            runner: that trains.
+            number: of the iteration, counted from 1.
+            key: of the message hub, for the path, which the next training reads.
+
+        Returns:
+            The path.
+        """
+        path = self.file_backend.join_path(self.out_dir, f"iter_{number}.pth")
+        if runner.message_hub.get_info("last_ckpt", None) == path:  # a regular one, written a moment ago
+            return path
+        require_finite(runner, "before a checkpoint is written")
+        before = runner.message_hub.get_info(key, None)  # of an earlier interruption
+        self.last_ckpt = path
+        runner.message_hub.update_info("last_ckpt", path)
+        runner.message_hub.update_info(key, path)
+        runner.save_checkpoint(
+            self.out_dir,
+            f"iter_{number}.pth",
+            self.file_client_args,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            by_epoch=False,  # in the middle of an epoch, too
+            backend_args=self.backend_args,
+            **self.args,
+        )
+        if is_main_process():
+            AtomicLocalBackend().put_text(path, osp.join(runner.work_dir, "last_checkpoint"))
+            if before not in (None, path):
+                self.remove_interrupted(runner, before)
+        return path
+
+    def remove_interrupted(self, runner: Runner, path: str) -> None:
+        """Remove a file of :meth:`save_interrupted` that a regular checkpoint of this run replaced."""
+        if self._is_own(runner, path):
+            self._remove(path)
+
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:
         """Keep the best so far until a better one is written. A score that is NaN is never the best."""
         if not self.save_best:

@@ -29,6 +29,10 @@ TRIES = 5  # another command's check of a lock takes it for an instant
 BETWEEN = 0.1  # seconds
 
 
+class NoLocksError(InputError):
+    """A place where files cannot be locked."""
+
+
 @contextmanager
 def owner(folder: Path) -> Iterator[int]:
     """Own a folder while the block runs.
@@ -44,7 +48,7 @@ def owner(folder: Path) -> Iterator[int]:
             be locked.
     """
     if fcntl is None:
-        raise InputError("trainings need file locks, which Windows lacks; use Linux, macOS or WSL")
+        raise NoLocksError("benchmarks need file locks, which Windows lacks; use Linux, macOS or WSL")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / NAME
     with open(path, "a+") as file:
@@ -96,7 +100,7 @@ def _lock(descriptor: int, how: int, path: Path) -> bool:
     except BlockingIOError:
         return False
     except OSError as error:  # for instance a parallel file system that is mounted without locks
-        raise InputError(
+        raise NoLocksError(
             f"{path} cannot be locked ({error.strerror}), and without a lock two commands could train in one folder; "
             "use a --work-dir on another file system"
         ) from None

@@ -60,6 +60,7 @@ def _end(error: BaseException, shows_traceback: bool) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would write the rest when it exits
         raise SystemExit(CRASHED) from None
     status, text = _paragraph(error)
+    interrupted = isinstance(error, KeyboardInterrupt)
     details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     files = _log(f"{text}\n{details}" if status == CRASHED else text)
     if shows_traceback:
@@ -67,16 +68,16 @@ def _end(error: BaseException, shows_traceback: bool) -> NoReturn:
     elif status == CRASHED:
         text += f". Traceback: {files[0]}" if files else f". {TRACEBACK} prints the traceback"
     sys.stdout.flush()
-    if status != INTERRUPTED and leave_message(text):
+    if not interrupted and leave_message(text):
         raise SystemExit(status) from None
-    print(text if status == INTERRUPTED else f"{running_program()}: error: {text}", file=sys.stderr)
+    print(text if interrupted else f"{running_program()}: error: {text}", file=sys.stderr)
     raise SystemExit(status) from None
 
 
 def _paragraph(error: BaseException) -> tuple[int, str]:
     """Return the exit status and the message of an exception."""
     if isinstance(error, KeyboardInterrupt):
-        return INTERRUPTED, str(error) or "Interrupted."
+        return getattr(error, "status", INTERRUPTED), str(error) or "Interrupted."
     if isinstance(error, InputError):
         return DIVERGED if isinstance(error, DivergedError) else WRONG, _one_paragraph(_of_worker(str(error)))
     if (text := of_system(error)) is not None:
