@@ -49,7 +49,7 @@ def replacing(path: Union[str, Path], durable: bool = False, shared: bool = Fals
         if durable and os.name == "posix":  # Windows opens no folders
             _to_disk(path.parent)
     except OSError as error:
-        if error.filename in (None, str(part)):  # a full disk is reported without a name
+        if error.errno is not None and error.filename in (None, str(part)):  # a full disk is reported without a name
             error.filename = str(path)
         raise
     finally:

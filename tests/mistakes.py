@@ -92,6 +92,34 @@ MISTAKES = [
         "davpt-seg train method=davpt trunk=vits data=camvid_168x224",
         ("trunk=vits data=camvid_168x224", "joined by commas, without blanks"),
     ),
+    Mistake("a dash of a text editor", "davpt-seg train mine.py —dry-run", ("did you mean '--dry-run'?",)),
+    Mistake(
+        "CONFIG after --cfg-options",
+        "davpt-seg train --cfg-options train_cfg.max_epochs=1 mine.py",
+        ("files are given before --cfg-options",),
+    ),
+    Mistake(
+        "a blank in place of =",
+        f"{TRAIN}model.backbone.prompts.num_prompts 7",
+        ("without a blank: model.backbone.prompts.num_prompts=7",),
+    ),
+    Mistake("blanks around =", f"{TRAIN}train_cfg.max_epochs = 7", ("without a blank: train_cfg.max_epochs=7",)),
+    Mistake("--work-dir of an unset variable", 'davpt-seg train mine.py --work-dir "$RUNS"', ("--work-dir is empty",)),
+    Mistake("--launcher mpi without mpirun", "davpt-seg train mine.py --launcher mpi", ("Open MPI's mpirun",)),
+    Mistake(
+        "a part of torchrun's variables",
+        "RANK=0 davpt-seg train mine.py --launcher pytorch",
+        ("is for torchrun", "tools/dist_train.sh CONFIG GPUS"),
+    ),
+    Mistake(
+        "mmseg 0's samples_per_gpu",
+        f"{TRAIN}data.samples_per_gpu=4",
+        ("no 'data'; here it is train_dataloader.batch_size",),
+    ),
+    Mistake("mmseg 0's data", f"{TRAIN}data.train.data_root=/data", ("here it is train_dataloader.dataset.data_root",)),
+    Mistake("mmseg 0's runner", f"{TRAIN}runner.max_iters=4", ("here it is train_cfg.max_epochs or",)),
+    Mistake("mmseg 0's optimizer", f"{TRAIN}optimizer.lr=0.1", ("here it is optim_wrapper.optimizer.lr",)),
+    Mistake("lr as a key", f"{TRAIN}lr=0.1", ("the config has no 'lr'; here it is optim_wrapper.optimizer.lr",)),
     Mistake("--cfg-options without value", f"{TRAIN}train_cfg.max_epochs", ("no KEY=VALUE", "batch_size=4")),
     Mistake(
         "a misspelled key",
@@ -131,6 +159,25 @@ MISTAKES = [
         ("'broken.py' cannot be read", "line 2"),
         files={"broken.py": '_base_ = "mine.py"\nmodel = dict(\n'},
     ),
+    Mistake(
+        "a config in YAML with a tab",
+        "davpt-seg train mine.yml",
+        ("config 'mine.yml' cannot be read", "line 2"),
+        files={"mine.yml": "model:\n\ttype: EncoderDecoder\n"},
+    ),
+    Mistake(
+        "a config in JSON that is cut off",
+        "davpt-seg train mine.json",
+        ("config 'mine.json' cannot be read", "line 1"),
+        files={"mine.json": '{"model": ['},
+    ),
+    Mistake(
+        "a config that ends Python",
+        "davpt-seg train own.py",
+        ("config 'own.py' cannot be read: SystemExit",),
+        files={"own.py": '_base_ = "mine.py"\nexit()\n'},
+    ),
+    Mistake("a path of Windows", r"davpt-seg train 'C:\me\mine.py'", ("does not exist",)),
     Mistake(
         "a module that is not on the path",
         "davpt-seg train own.py",
@@ -195,6 +242,16 @@ MISTAKES = [
         f"{TRAIN}model.decode_head.num_classes=5",
         ("11 classes, but model.decode_head.num_classes is 5", "model.decode_head.num_classes=11"),
     ),
+    Mistake("a backbone as text", f"{TRAIN}model.backbone=vit", ("model.backbone must be a dict", "backbone.type")),
+    Mistake(
+        "an optimizer as text",
+        f"{TRAIN}optim_wrapper.optimizer=AdamW",
+        ("optim_wrapper.optimizer must be a dict, got 'AdamW'", "optim_wrapper.optimizer.type"),
+    ),
+    Mistake("0 epochs", f"{TRAIN}train_cfg.max_epochs=0", ("train_cfg.max_epochs must be", "at least 1, got 0")),
+    Mistake("epochs as text", f"{TRAIN}train_cfg.max_epochs=ten", ("train_cfg.max_epochs must be", "'ten'")),
+    Mistake("validation every 0 epochs", f"{TRAIN}train_cfg.val_interval=0", ("train_cfg.val_interval must be",)),
+    Mistake("a seed as text", f"{TRAIN}randomness.seed=x", ("randomness.seed must be an integer", "'x'")),
     Mistake("a batch size as text", f"{TRAIN}train_dataloader.batch_size=eight", ("batch_size must be", "'eight'")),
     Mistake("a batch of nothing", f"{TRAIN}train_dataloader.batch_size=0", ("train_dataloader.batch_size must be",)),
     Mistake(
@@ -281,6 +338,11 @@ MISTAKES = [
         f"{TRAIN}train_dataloader.dataset.data_root='/data/My Data'",
         ("/data/My Data", "does not exist"),
     ),
+    Mistake(
+        "CIFAR-10 without its data",
+        "davpt-seg train data=vtab/cifar10_1k",
+        ("does not exist", "VTAB_ROOT is not set", "tools/dataset_converters/cifar10_1k.py"),
+    ),
     Mistake("VTAB without its data", "davpt-seg train data=vtab/dtd", ("does not exist", "VTAB_ROOT")),
     Mistake("a misspelled data set", "davpt-seg train data=vtab/dtdd", ("no 'vtab/dtdd'", "did you mean 'vtab/dtd'?")),
     Mistake("check-dataset without anything", "davpt-seg check-dataset", ("give a config, or one of --ade20k",)),
@@ -304,6 +366,7 @@ MISTAKES = [
         ("is not of mine.py with these --cfg-options", "(20, 32) in the file, (7, 32) in the model"),
         started=True,
     ),
+    Mistake("scores over an image", "davpt-seg train mine.py --test photo.jpg", ("'photo.jpg' is there already",)),
     Mistake(
         "scores of a test without masks",
         f"{TEST} --json scores.json --cfg-options test_evaluator.format_only=True",
@@ -337,6 +400,10 @@ MISTAKES = [
         f"{TRAIN}load_from=vit.safetensors",
         ("load_from", "model.backbone.weights=vit.safetensors"),
     ),
+    Mistake("weights as checkpoint", "davpt-seg test mine.py vit.safetensors", ("weights alone", "weights=vit")),
+    Mistake(
+        "a key and a file with a blank", f"{TRAIN}load_from {CHECKPOINT}", (f"without a blank: load_from={CHECKPOINT}",)
+    ),
     # --- predict, export and others
     Mistake(
         "IMAGE before CHECKPOINT",
@@ -355,7 +422,12 @@ MISTAKES = [
     Mistake("export to nothing", f"davpt-seg export {CHECKPOINT}", ("there is nothing to write", "--onnx FILE.onnx")),
     Mistake("export to another ending", f"davpt-seg export {CHECKPOINT} --onnx m.pt", ("must end in .onnx",)),
     Mistake("a misspelled plan", "davpt-seg benchmark vtba", ("'vtba' does not exist", "did you mean 'vtab'?")),
-    Mistake("prune a config without checkpoint", "davpt-seg prune mine.py", ("mine.py is a config file", "Give words")),
+    Mistake(
+        "prune a config without checkpoint",
+        "davpt-seg prune mine.py",
+        ("prune runs a cycle, and mine.py is a file", "Give words"),
+    ),
+    Mistake("prune a checkpoint", f"davpt-seg prune {CHECKPOINT}", ("epoch_1.pth is a file", "CONFIG CHECKPOINT")),
     Mistake("mapping of a file", "davpt-seg mapping mine.py", ("mine.py is no folder", "--work-dir of a training")),
     Mistake("a converter without anything", "python tools/dataset_converters/fgvc.py", ("required: dataset, root",)),
     Mistake(

@@ -203,7 +203,7 @@ main(["train", "x"])
 
 @pytest.mark.parametrize(
     ("script", "package", "extra"),
-    [("train.py", "mmengine", "'.[openmmlab]'"), ("run_benchmark.py", "pydantic 2", "'pydantic>=2'")],
+    [("train.py", "mmengine", "'.[openmmlab]'"), ("run_benchmark.py", "pydantic 2", "'optuna>=4' 'pydantic>=2'")],
 )
 def test_a_script_of_tools_names_the_package_that_it_lacks(script: str, package: str, extra: str) -> None:
     run = f"runpy.run_path('tools/{script}', run_name='__main__')"

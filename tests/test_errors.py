@@ -80,11 +80,11 @@ def test_names_are_compared_in_one_place() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.Import) and any(name.name == "difflib" for name in node.names)
     }
-    assert imports == {"errors.py"}
+    assert imports == {"errors.py", "own_data/writing.py"}  # the latter shows differences of two texts, line by line
 
 
 def test_exceptions_are_few_and_each_says_why_it_is_apart() -> None:
-    """``Unfit`` and ``MoreThanDataError`` are caught inside, as InputError; ``DiffersError`` ends ``export``."""
+    """All but the first three are caught inside; ``DiffersError`` ends ``export``."""
     found = {
         node.name: ast.get_docstring(node) or ""
         for _, tree in modules()
@@ -92,7 +92,9 @@ def test_exceptions_are_few_and_each_says_why_it_is_apart() -> None:
         if isinstance(node, ast.ClassDef)
         and any(isinstance(base, ast.Name) and base.id.endswith(("Error", "Exception")) for base in node.bases)
     }
-    assert found.keys() == {"InputError", "DataError", "DivergedError", "MoreThanDataError", "DiffersError", "Unfit"}
-    assert all("Apart from" in found[name] for name in found.keys() - {"InputError", "Unfit"})
+    caught = {"Unfit", "DistributionNotFound"}  # the latter is MMEngine's, by the name of pkg_resources
+    apart = {"DataError", "DivergedError", "MoreThanDataError", "DiffersError", "NoLocksError"}
+    assert found.keys() == {"InputError"} | caught | apart
+    assert all("Apart from" in found[name] for name in apart)
     assert issubclass(InputError, ValueError)
     assert issubclass(DataError, InputError) and issubclass(DivergedError, InputError)

@@ -87,6 +87,7 @@ def load_config(args: argparse.Namespace) -> Config:
     import torch
 
     from ..compat import prepare_cpu_ddp, replace_sync_bn
+    from ..training.check_model import check_dicts
 
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     cfg = read_config(args.config, args.cfg_options)
@@ -95,14 +96,21 @@ def load_config(args: argparse.Namespace) -> Config:
         raise SystemExit(0)
     if "model" not in cfg:
         raise InputError(f"{args.config} has no model: is it an experiment, or a part of one?")
+    check_dicts(cfg)
     cfg.launcher = args.launcher
+    if args.work_dir is not None and not args.work_dir.strip():
+        raise InputError("--work-dir is empty; is its variable set?")
     if args.work_dir:
         cfg.work_dir = args.work_dir
     elif not cfg.get("work_dir"):
         folder, name = osp.split(osp.splitext(osp.abspath(cfg.filename))[0])
         cfg.work_dir = osp.join("work_dirs", osp.basename(folder), name)
-    if args.launcher == "pytorch" and "RANK" not in os.environ:
+    if args.launcher == "pytorch" and not {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= set(os.environ):
         raise InputError("--launcher pytorch is for torchrun, which numbers processes: tools/dist_train.sh CONFIG GPUS")
+    if args.launcher == "mpi" and "OMPI_COMM_WORLD_LOCAL_RANK" not in os.environ:
+        raise InputError(
+            "--launcher mpi is for Open MPI's mpirun, which numbers processes; docs/launching.md has others"
+        )
     prepare_cpu_ddp(cfg)
     for split in ("train", "val", "test"):
         loader = cfg.get(f"{split}_dataloader")

@@ -11,6 +11,7 @@ from typing import Optional
 from ..errors import InputError
 from ..terminal.ending import command
 from ..terminal.parser import CommandParser
+from ..terminal.program import program
 
 
 @command
@@ -66,8 +67,10 @@ def _parser() -> CommandParser:
         description="Prepare a folder of images and masks for training. It reports what it found, draws three images "
         "under their masks, and writes into the folder a data part (NAME.py), lists of a split if there is none, "
         "and index masks (index_masks/) if the masks are in colours or 0 and 255. No file that is there is changed.",
+        examples=f"{program('new-dataset')} ~/pets --classes background,cat,dog --dry-run\n"
+        f"{program('new-dataset')} ~/pets --classes background,cat,dog",
         epilog="Images and masks may be in two folders, side by side (a.jpg and a_mask.png), below train/ and val/, or "
-        "in PASCAL VOC's layout. Example: davpt-seg new-dataset ~/pets --classes background,cat,dog",
+        "in PASCAL VOC's layout.",
     )
     parser.add_argument("folder", metavar="PATH", help="folder of the images and masks")
     parser.add_argument(

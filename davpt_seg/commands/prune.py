@@ -199,8 +199,8 @@ def _run_cycle(args: argparse.Namespace, others: Sequence[str]) -> int:
     _refuse(args, ("out", "segments", "split", "images"), "is for one step: give CHECKPOINT, or omit this option")
     if not asks_for_composition(args.config):
         raise InputError(
-            f"{args.config} is a config file, and a cycle is a plan of words (method=e2vpt,trunk=...,data=...). Give "
-            f"words, or take one step at a time: {program('train')} CONFIG, "
+            f"without CHECKPOINT, prune runs a cycle, and {args.config} is a file; a cycle is a plan of words "
+            f"(method=e2vpt,trunk=...,data=...). Give words, or take one step at a time: {program('train')} CONFIG, "
             f"{program('prune')} CONFIG CHECKPOINT --out pruned.py"
         )
     if args.seeds and not args.test:

@@ -34,7 +34,7 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
         SystemExit: 2 for wrong input, reported before the test starts.
     """
     args = _parser().parse_args(argv)
-    from ..training.batches import check_loaders
+    from ..training.batches import check_numbers
     from ..training.build_training import build_evaluation
     from ..training.check_model import check_model
     from ..training.classes import check_one_class, check_order
@@ -58,7 +58,7 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
     check_adapter_folder(args.checkpoint)
     # Before the model is built; it is read again, with the hooks' part in it.
     trained = {} if is_folder(args.checkpoint) else _meta(cfg, args.checkpoint)
-    check_loaders(cfg)
+    check_numbers(cfg)
     check_model(cfg)
     check_data(cfg, ("test",), args.launcher)
     try:

@@ -121,7 +121,7 @@ def _prepare(cfg: Config, args: argparse.Namespace) -> None:
         InputError: the training could not run to its end.
     """
     from ..experiments.shares import check_prunable
-    from ..training.batches import check_loaders
+    from ..training.batches import check_numbers
     from ..training.check_model import check_model
     from ..training.measure import images_to_measure
     from ..training.start import (
@@ -153,7 +153,7 @@ def _prepare(cfg: Config, args: argparse.Namespace) -> None:
             use_resume(cfg, args.resume or cfg.get("load_from") or "auto")
         except InputError as error:
             raise InputError(f"--resume: {error}") from error
-    check_loaders(cfg)
+    check_numbers(cfg)
     check_model(cfg)
     check_data(cfg, ("train", "val", "test") if args.test else ("train", "val"), args.launcher)
     if args.importance:

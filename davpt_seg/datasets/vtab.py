@@ -12,6 +12,7 @@ from mmengine.registry import DATASETS
 from ..errors import DataError
 from ..text_files import read_text
 from .recognition import RecognitionDataset, listed_path, numbered, unknown
+from .roots import about_root
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ VTAB_SETS = {
     "smallnorb_azi": VTABSet(18, "Structured", 12150),
     "smallnorb_ele": VTABSet(9, "Structured", 12150),
 }
+CONVERTERS = {"cifar10_1k": "cifar10_1k.py"}  # of sets in this layout that VTAB-1k does not have
 VTAB_IMAGES = {"train800": 800, "val200": 200, "train800val200": 1000}
 
 
@@ -139,6 +141,11 @@ def class_names(
             raise DataError(f"{listed} is empty; write the name of one class per line into it, or delete it")
     if names is None:
         if expected is None:
+            if not folder.is_dir() and (about := about_root(str(folder))):
+                raise DataError(
+                    f"VTABDataset {name}: folder {str(folder)!r} does not exist; {about}. Or make it: "
+                    f"tools/dataset_converters/{CONVERTERS.get(name, 'vtab1k.py')}"
+                )
             raise DataError(
                 f"VTABDataset dataset: {unknown(name, VTAB_SETS)}. A custom set needs {str(listed)!r} with one name "
                 "per line, or num_classes"

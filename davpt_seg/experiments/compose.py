@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Optional, Union
 
 from mmengine.config import Config
+from yaml import YAMLError
 
 from ..errors import InputError
 from . import classification, segmentation
@@ -88,7 +89,7 @@ def config_of(named: Union[str, os.PathLike[str]]) -> Config:
         gone = osp.relpath(error.filename, config_root()) if isinstance(error, OSError) and error.filename else ""
         words = words_for(gone.removesuffix(".py"))
         advice = f"; 'davpt-seg train {words} --print-config' prints what that file was" if words else ""
-        reason = str(error).strip().partition("\n")[0]
+        reason = " ".join(str(error).split()) if isinstance(error, YAMLError) else str(error).strip().partition("\n")[0]
         if isinstance(error, ImportError):  # MMEngine's has the complete search path
             advice = ". A module of custom_imports is found in the current folder, or on PYTHONPATH"
         raise InputError(f"config {named!r} cannot be read: {type(error).__name__}: {reason}{advice}") from error

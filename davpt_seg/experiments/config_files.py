@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Union
 
 from mmengine.config import Config, ConfigDict
+from yaml import YAMLError
 
 from ..core.guidance.old_guidance import current_guidance, old_arguments
 from .environment import read_with_variables
 
-UNREADABLE = (  # errors of running a wrong Python file
-    *(SyntaxError, OSError, ImportError, NameError, TypeError, ValueError),
-    *(AttributeError, LookupError, ArithmeticError, AssertionError, RuntimeError),
+UNREADABLE = (  # errors of running a wrong Python file, or of parsing YAML
+    *(SyntaxError, OSError, ImportError, NameError, TypeError, ValueError, YAMLError),
+    *(AttributeError, LookupError, ArithmeticError, AssertionError, RuntimeError, SystemExit),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import math
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Optional, Union
@@ -51,10 +52,12 @@ def parsed_options(options: Sequence[str]) -> dict[str, Any]:
         InputError: an entry of another form, or a value with unbalanced brackets.
     """
     read: dict[str, Any] = {}
-    for option in _joined(options):
+    waiting = list(_joined(options))
+    while waiting:
+        option = waiting.pop(0)
         key, equals, text = option.partition("=")
         if not equals or not all(part.strip() and part == part.strip() for part in key.split(".")):
-            raise InputError(f"{option!r} is no KEY=VALUE; {_advice(option, read)}")
+            raise InputError(f"{option!r} is no KEY=VALUE; {_advice(option, read, waiting)}")
         try:
             read[key] = parsed_value(text)
         except InputError as error:
@@ -76,7 +79,13 @@ def _joined(options: Sequence[str]) -> Iterator[str]:
         yield option
 
 
-def _advice(option: str, before: Mapping[str, Any]) -> str:
+def _advice(option: str, before: Mapping[str, Any], after: Sequence[str]) -> str:
+    value = next((each for each in after if each != "="), "").lstrip("=")
+    if option.endswith((".py", ".yaml", ".yml", ".json", ".pth")):
+        return "files are given before --cfg-options, which takes all that follows"
+    is_key = re.fullmatch(r"[a-z_]\w*(\.\w+)*", option) and ("." in option or not before)
+    if is_key and value and "=" not in value:
+        return f"without a blank: {shlex.quote(f'{option}={value}')}"
     last = next(reversed(list(before)), None)
     if last is not None and "=" not in option and isinstance(before[last], str):
         complete = shlex.quote(f"{last}={before[last]} {option}")

@@ -18,6 +18,7 @@ from ..errors import InputError, near_names, nearest, some
 from .config_files import use_current_guidance
 from .normalisation import follow_model_name, named_normalisation
 from .option_values import value_text
+from .other_keys import current_key
 
 # Keys, besides Runner's arguments, that Runner.from_cfg, MMEngine's model wrapping and our scripts read.
 READ_BY_OTHERS = {
@@ -164,6 +165,8 @@ def _check_new_key(key: str, node: Mapping[str, Any], path: str, option: str) ->
     known = set(node) if path else _runner_keys() | set(node)
     if not path and key in known:
         return
+    if not path and (current := current_key(option)):
+        raise InputError(f"--cfg-options {option}: the config has no {key!r}; here it is {current}")
     near = near_names(key, known, MISSPELLED)
     if near or not path:
         hint = nearest(key, sorted(known if near else node))

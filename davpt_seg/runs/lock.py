@@ -30,7 +30,10 @@ BETWEEN = 0.1  # seconds
 
 
 class NoLocksError(InputError):
-    """A place where files cannot be locked."""
+    """A place where files cannot be locked.
+
+    Apart from other errors because a training begins without a lock there, with a warning.
+    """
 
 
 @contextmanager

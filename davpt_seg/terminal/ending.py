@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import re
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Callable, NoReturn, Optional, TypeVar
 
 from ..errors import DIVERGED, DivergedError, InputError
 from ..quiet import known_warnings_hidden
 from .frames import custom_place, last_place
+from .outputs import flushed, lost_outputs_survived
 from .packages import needed
 from .parser import TRACEBACK
 from .processes import leave_message
@@ -43,7 +44,7 @@ def command(main: Main) -> Main:
     def run(argv: Optional[Sequence[str]] = None, *args: Any, **kwargs: Any) -> Any:
         arguments = list(sys.argv[1:] if argv is None else argv)
         try:
-            with known_warnings_hidden():
+            with known_warnings_hidden(), lost_outputs_survived():
                 return main(arguments, *args, **kwargs)
         except ImportError as error:
             if needed(error):  # the console command says how to install it
@@ -56,8 +57,7 @@ def command(main: Main) -> Main:
 
 
 def _end(error: BaseException, shows_traceback: bool) -> NoReturn:
-    if isinstance(error, BrokenPipeError):  # | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would write the rest when it exits
+    if not flushed(sys.stdout) and isinstance(error, BrokenPipeError):  # | head; other pipes are those of data workers
         raise SystemExit(CRASHED) from None
     status, text = _paragraph(error)
     interrupted = isinstance(error, KeyboardInterrupt)
@@ -67,10 +67,10 @@ def _end(error: BaseException, shows_traceback: bool) -> NoReturn:
         print(details, file=sys.stderr)
     elif status == CRASHED:
         text += f". Traceback: {files[0]}" if files else f". {TRACEBACK} prints the traceback"
-    sys.stdout.flush()
     if not interrupted and leave_message(text):
         raise SystemExit(status) from None
-    print(text if interrupted else f"{running_program()}: error: {text}", file=sys.stderr)
+    with suppress(OSError):  # stderr has no reader, or its disk is full
+        print(text if interrupted else f"{running_program()}: error: {text}", file=sys.stderr)
     raise SystemExit(status) from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn, Optional
@@ -13,6 +14,7 @@ from .processes import leave_message
 
 TRACEBACK = "--traceback"
 WIDTH = 100  # of a description
+DASHES = re.compile(r"^-?[\u2010-\u2015\u2212]+")  # that text editors and web pages make of "--"
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -42,7 +44,8 @@ class CommandParser(argparse.ArgumentParser):
 
     def refuse(self, unknown: Sequence[str]) -> NoReturn:
         """End with an error about arguments that this command does not have."""
-        first = next((each for each in unknown if each.startswith("-")), "").partition("=")[0]
+        plain = [DASHES.sub("--", each) for each in unknown]
+        first = next((each for each in plain if each.startswith("-")), "").partition("=")[0]
         options = list(self._options())
         if first:
             advice = replacement(first, options, list(self._arguments())) or nearest(first, options)

@@ -1,7 +1,8 @@
-"""Sizes of batches that loaders or normalisation cannot take."""
+"""Numbers of a config that loaders, loops or normalisation cannot take."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -12,19 +13,37 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import InputError
 
+#: Keys of a config that hold an integer, and the least.
+NUMBERS = {
+    **{f"{split}_dataloader.batch_size": 1 for split in ("train", "val", "test")},
+    **{f"{split}_dataloader.num_workers": 0 for split in ("train", "val", "test")},
+    **{f"train_cfg.{key}": 1 for key in ("max_epochs", "max_iters", "val_interval")},
+    "default_hooks.logger.interval": 1,
+    "randomness.seed": 0,
+}
 
-def check_loaders(cfg: Config) -> None:
-    """Refuse a batch size or a number of workers that is no integer.
+
+def check_numbers(cfg: Config) -> None:
+    """Refuse a batch size, a number of workers or steps, or a seed that is no integer or too small.
+
+    MMEngine would end a training of 0 epochs without training, and validate at intervals of 0 with an error.
 
     Raises:
         InputError: such a value, with its key.
     """
-    for split in ("train", "val", "test"):
-        loader = cfg.get(f"{split}_dataloader") or {}
-        for key, least in (("batch_size", 1), ("num_workers", 0)):
-            value = loader.get(key, least)
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
-                raise InputError(f"{split}_dataloader.{key} must be an integer of at least {least}, got {value!r}")
+    for key, least in NUMBERS.items():
+        part, _, name = key.rpartition(".")
+        node: Any = cfg
+        for each in part.split("."):
+            node = node.get(each) if isinstance(node, (Mapping, Config)) else None
+        value = node.get(name) if isinstance(node, Mapping) else None
+        if value is not None and not (_is_integer(value) and value >= least):
+            raise InputError(f"{key} must be an integer of at least {least}, got {value!r}")
+
+
+def _is_integer(value: Any) -> bool:
+    """Return whether a value is an integer, or a float without fraction, as in ``max_iters=2e4``."""
+    return (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and value.is_integer())
 
 
 def check_smallest_batch(runner: Runner) -> None:

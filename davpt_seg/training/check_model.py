@@ -21,6 +21,28 @@ from .registered import check_registered, find
 HEADS = ("decode_head", "auxiliary_head")
 
 
+#: Keys whose value is a dict, or a list of them; text there is a type in the wrong place.
+DICTS = (
+    *("model.backbone", "model.neck", *(f"model.{name}" for name in HEADS), "model.head", "model.data_preprocessor"),
+    *("optim_wrapper", "optim_wrapper.optimizer", "param_scheduler", "train_cfg", "val_cfg", "test_cfg"),
+    *(f"{split}_dataloader.dataset" for split in ("train", "val", "test")),
+)
+
+
+def check_dicts(cfg: Config) -> None:
+    """Refuse text or a number where a config has a dict, such as ``model.backbone=vit``.
+
+    Raises:
+        InputError: such a value, with its key.
+    """
+    for key in DICTS:
+        node: Any = cfg
+        for name in key.split("."):
+            node = node.get(name) if isinstance(node, (Mapping, Config)) else None
+        if isinstance(node, (str, int, float)):
+            raise InputError(f"{key} must be a dict, got {node!r}; its kind is set by {key}.type")
+
+
 def check_model(cfg: Config) -> None:
     """Refuse a config whose types are unknown, whose ViT cannot be built, or whose heads do not fit the ViT.
 

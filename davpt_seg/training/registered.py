@@ -12,7 +12,7 @@ from mmengine.registry import Registry, init_default_scope
 
 from ..errors import InputError, nearest
 
-CUSTOM = "If it is in a file of yours, import that in the config: custom_imports = dict(imports=['my_module'])"
+CUSTOM = "if it is in a file of yours, import that in the config: custom_imports = dict(imports=['my_module'])"
 NOT_REGISTERED = re.compile(r"(\S+) is not in the \S+::(.+) registry\.")
 #: Keys of a config whose value is a dict with a type, or a list of them; ``*`` is any name.
 PLACES: dict[str, Registry] = {

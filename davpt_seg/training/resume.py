@@ -11,7 +11,7 @@ from typing import Optional
 
 import torch
 
-from ..core.weights.damage import zip_damage
+from ..core.weights.damage import BROKEN, zip_damage
 from ..core.weights.impostors import impostor
 from ..errors import InputError, some
 from ..trust.checkpoints import other_weights
@@ -35,10 +35,10 @@ def _unreadable(path: str) -> str:
     """Describe why torch cannot open a zip archive that Python can, as with a flipped bit in its end record."""
     try:
         torch.load(path, map_location="cpu", mmap=True, weights_only=True)  # reads the names, not the tensors
-    except RuntimeError as error:
-        return f"is damaged: torch cannot open it ({str(error).splitlines()[0]})"
     except pickle.UnpicklingError:  # it holds more than tensors, which is checked where it is read
         return ""
+    except (*BROKEN, TypeError, AttributeError) as error:
+        return f"is damaged: torch cannot open it ({str(error).splitlines()[0]})"
     return ""
 
 

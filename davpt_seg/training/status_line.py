@@ -6,7 +6,7 @@ import logging
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, Optional
 
@@ -61,8 +61,7 @@ class StatusLine(Hook):
     def clear(self) -> None:
         """Remove the line."""
         if self._visible:
-            self._stream.write(CLEAR)
-            self._stream.flush()
+            self._write(CLEAR)
             self._visible, self._last = False, 0.0
 
     def before_train_epoch(self, runner: Runner) -> None:
@@ -101,6 +100,10 @@ class StatusLine(Hook):
 
     def _show(self, text: str) -> None:
         width = shutil.get_terminal_size().columns - 1
-        self._stream.write(f"{CLEAR}{text[:width]}")
-        self._stream.flush()
+        self._write(f"{CLEAR}{text[:width]}")
         self._visible, self._last = True, time.monotonic()
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError):  # the terminal was closed, and the training continues
+            self._stream.write(text)
+            self._stream.flush()

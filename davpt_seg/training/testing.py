@@ -129,11 +129,13 @@ def check_files(confusion_matrix: Optional[str], json: Optional[str]) -> None:
     """Refuse files that could not be written, and make the folders of those that can.
 
     Raises:
-        InputError: a folder, or a figure of an unknown kind.
+        InputError: a folder, a figure of an unknown kind, or scores in place of a file of another kind.
     """
     if confusion_matrix and Path(confusion_matrix).suffix not in FIGURES:
         raise InputError(f"--confusion-matrix {confusion_matrix!r} must end in one of {', '.join(FIGURES)}")
     for file in filter(None, (confusion_matrix, json)):
+        if file == json and Path(file).is_file() and Path(file).suffix != ".json":
+            raise InputError(f"{file!r} is there already, and not named as a JSON file; name a new one, or FILE.json")
         if Path(file).is_dir():
             raise InputError(f"{file!r} is a folder; name the file to write")
         Path(file).parent.mkdir(parents=True, exist_ok=True)

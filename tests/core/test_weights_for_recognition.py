@@ -95,7 +95,7 @@ def test_the_demos_weights_at_112_pixels_give_the_class_token_and_patch_mean_of_
 
 def documented() -> dict[str, tuple[str, tuple[float, ...], tuple[float, ...]]]:
     """The table of docs/weights.md: file -> (model_name, mean, std)."""
-    text = (ROOT / "docs" / "weights.md").read_text().partition("## For recognition")[2].partition("\n## ")[0]
+    text = (ROOT / "docs" / "weights.md").read_text().partition("## For image classification")[2].partition("\n## ")[0]
     table = {}
     for row in re.findall(r"^\| (?!Pre-training|---)(.*) \|$", text, flags=re.M):
         _, file, name, mean, std, _ = row.split(" | ")

@@ -117,11 +117,11 @@ NOT_BUILT: dict[str, tuple[Callable[[Config], Any], tuple[str, ...]]] = {
     ),
     "text for the steps between validations": (
         lambda cfg: cfg.train_cfg.update(val_interval="often"),
-        ("val_interval of ", "must be a number, got 'often'"),
+        ("train_cfg.val_interval must be an integer of at least 1, got 'often'",),
     ),
-    "a seed, which NumPy's compiled code refuses": (
+    "a seed that is text": (
         lambda cfg: cfg.update(randomness=dict(seed="x")),
-        ("the model, the hooks or the log cannot be built", "TypeError"),
+        ("randomness.seed must be an integer of at least 0, got 'x'",),
     ),
     "a model that is none": (lambda cfg: cfg.update(model=None), ("model must be a dict, got None",)),
     "a loader that is none": (lambda cfg: cfg.update(val_dataloader=3), ("val_dataloader must be a dict, got 3",)),

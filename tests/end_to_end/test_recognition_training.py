@@ -170,6 +170,6 @@ def test_a_dry_run_scores_a_batch_of_each_split_that_the_training_has(
     assert train(tmp_path, "--dry-run", *options, split=split) == {}
     said = "".join(capfd.readouterr())
     assert f"Scores of one {'val' if split == 'choose' else 'test'} batch before training: " in said
-    assert "omit --dry-run to train" in said
+    assert "nothing was trained. Next: " in said
     assert re.search(r"\n  lr +0.02 +the command\n", said)
     assert re.search(r"\n  patch_weight +0.01 +ours, row of davpt, vits14, \*\n", said)

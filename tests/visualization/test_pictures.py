@@ -7,6 +7,7 @@ from typing import Optional
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 pytest.importorskip("matplotlib")
 from davpt_seg.visualization.pictures import Row, demo_sheet, paint, prompt_colours, prompt_handles
@@ -38,18 +39,24 @@ def test_void_is_white() -> None:
     assert paint(np.array([[1, 255]]), PALETTE / 255).tolist() == [[[0, 1, 0], [1, 1, 1]]]
 
 
+def titles(figure: Figure) -> list[str]:
+    """Titles of the columns; below each is what it shows."""
+    first = [axes for axes in figure.axes if axes.texts]
+    assert all(axes.get_title() for axes in first)
+    return [axes.texts[0].get_text() for axes in first]
+
+
 @pytest.mark.parametrize("guided", [True, False])
 def test_the_sheet_shows_nearest_prompts_only_with_guidance(tmp_path: Path, guided: bool) -> None:
     nearest = np.zeros((3, 4), dtype=int) if guided else None
     figure = demo_sheet([row(nearest)] * 2, CLASSES, PALETTE, SPEAKS_FOR if guided else SPEAKS_FOR[:0])
-    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
-    assert titles == ["image", "truth", "prediction", *["nearest prompt"] * guided, "attention to prompts"]
-    heat = next(axes for axes in figure.axes if axes.get_title() == "attention to prompts").images[0]
+    assert titles(figure) == ["image", "truth", "prediction", *["nearest prompt"] * guided, "attention to prompts"]
+    heat = next(axes for axes in figure.axes if axes.texts and axes.texts[0].get_text() == titles(figure)[-1]).images[0]
     assert heat.get_extent() == [0, 32, 24, 0]  # 4 patches of 8 pixels, the last of which stick out of 20 x 30
     figure.savefig(tmp_path / "predictions.png")
 
 
 def test_the_sheet_of_zero_start_prompts_names_what_they_add() -> None:
     figure = demo_sheet([row(None)], CLASSES, PALETTE, SPEAKS_FOR[:0], zero_start=True)
-    assert [axes.get_title() for axes in figure.axes if axes.get_title()][-1] == "added by prompts"
+    assert titles(figure)[-1] == "added by prompts"
     assert any("attention output" in axes.get_xlabel() for child in figure.axes for axes in [child, *child.child_axes])
