@@ -9,8 +9,8 @@ from typing import Callable, NamedTuple, NoReturn, Optional
 
 from . import __version__
 from .errors import nearest
+from .packages import NEEDED, needed
 from .terminal.ending import command
-from .terminal.packages import NEEDED, needed
 
 
 class Command(NamedTuple):

@@ -39,7 +39,7 @@ def as_text(content: bytes, path: object) -> str:
     """Return the text of a file's bytes, without the byte-order mark.
 
     Args:
-        content: of a file, or of its first lines.
+        content: bytes of a file, or of its first lines.
         path: for messages.
 
     Raises:

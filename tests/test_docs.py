@@ -91,3 +91,11 @@ def test_prose_wraps_at_120_characters() -> None:
         if len(line) > 120 and not line.startswith(tables_and_code) and not re.search(r"`[^`]{60,}`|\]\(", line)
     ]
     assert not wide
+
+
+def test_the_page_that_messages_about_data_name_has_every_variable_of_a_folder() -> None:
+    configs = [path.read_text() for path in (ROOT / "configs" / "_base_" / "datasets").rglob("*.py")]
+    variables = {name for text in configs for name in re.findall(r"\{\{\$(\w+_ROOT)", text)}
+    assert {"CAMVID_ROOT", "VTAB_ROOT"} <= variables
+    page = (ROOT / "docs" / "data.md").read_text()
+    assert {name for name in variables if f"`{name}`" not in page} == set()

@@ -12,7 +12,7 @@ from .core.test_imports import PACKAGE, files_imported
 # Lowest first: a file imports of its own line's names, and of those above. Two places differ from a reader's guess:
 # visualization comes before engine, because hooks draw; compat is low, because models apply it.
 LAYERS = (
-    ("errors", "replacing", "lazy", "quiet", "long_work", "distributions"),
+    ("errors", "replacing", "lazy", "quiet", "long_work", "distributions", "packages"),
     ("text_files",),
     ("terminal",),
     ("compat",),

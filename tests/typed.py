@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +33,6 @@ class Shown(NamedTuple):
     out: str
     err: str
     status: int
-    seconds: float = 0.0
 
     @property
     def lines(self) -> int:
@@ -89,7 +87,6 @@ class Terminal:
 
     def type(self, line: str) -> Shown:
         """Run a command line in the user's folder."""
-
         environment = {
             **{name: value for name, value in os.environ.items() if not name.endswith("_ROOT") and "DAVPT" not in name},
             "PYTHON": "python",
@@ -98,7 +95,6 @@ class Terminal:
             "OMP_NUM_THREADS": "1",
             "HF_HUB_OFFLINE": "1",
         }
-        start = time.perf_counter()
         done = subprocess.run(
             ["bash", "-c", line],
             cwd=self._home,
@@ -108,4 +104,4 @@ class Terminal:
             timeout=LONGEST,
             stdin=subprocess.DEVNULL,
         )
-        return Shown(done.stdout, done.stderr, done.returncode, time.perf_counter() - start)
+        return Shown(done.stdout, done.stderr, done.returncode)

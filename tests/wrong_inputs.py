@@ -266,7 +266,7 @@ def _(folder: Path) -> None:
     train(CAMVID, *camvid_at(folder / "nowhere"))
 
 
-@wrong("Data", "`ADE20K_ROOT` with a wrong folder", "images/training' does not exist", "README")
+@wrong("Data", "`ADE20K_ROOT` with a wrong folder", "images/training' does not exist", "docs/data.md")
 def _(folder: Path) -> None:
     with mock.patch.dict(os.environ, ADE20K_ROOT=str(folder)):
         train(ADE20K)

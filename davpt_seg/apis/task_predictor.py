@@ -169,7 +169,7 @@ class TaskPredictor:
 
 
 class _Joint(EncoderDecoder):
-    """Several segmentors as one, whose logits are theirs side by side.
+    """Several segmentors as one, whose logits are concatenated.
 
     Args:
         bank: with their backbones as tasks.

@@ -25,8 +25,8 @@ from .stray_files import hidden_images, listed_twice, other_suffixes, same_names
 LONGEST = 1000  # letters of a path in a list
 OPTION = "--cfg-options {train,val,test}_dataloader.dataset.data_root=PATH"
 ADVICE = (
-    "check data_root (our configs take it from ADE20K_ROOT, PASCAL_CONTEXT_ROOT or CAMVID_ROOT: README), or set it: "
-    f"{OPTION}"
+    "check data_root (our configs take it from ADE20K_ROOT, PASCAL_CONTEXT_ROOT or CAMVID_ROOT, see docs/data.md), or "
+    f"set it: {OPTION}"
 )
 
 

@@ -55,7 +55,7 @@ def parser() -> CommandParser:
         allow_abbrev=False,
     )
     made.add_argument("plan", nargs="?", help="a YAML file, or a name of configs/benchmarks: vtab, methods_camvid ...")
-    made.add_argument("--work-dir", type=Path, metavar="DIR", help="default: work_dirs/benchmarks/PLAN[/SETTING]")
+    made.add_argument("--work-dir", type=_folder, metavar="DIR", help="default: work_dirs/benchmarks/PLAN[/SETTING]")
     what = made.add_argument_group("what is run (a part of a plan file, or, without a file, a new plan)")
     what.add_argument("--setting", metavar="NAME", help="setting of a plan with several, such as cifar10_1k or camvid")
     what.add_argument("--tasks", nargs="+", metavar="TASK", help="vtab, vtab/natural, vtab/dtd, fgvc/cub, ade20k ...")
@@ -75,6 +75,12 @@ def parser() -> CommandParser:
     only.add_argument("--dry-run", action="store_true", help="list all runs and their problems, and stop")
     only.add_argument("--report", action="store_true", help="write tables and figures of the results so far, and stop")
     return made
+
+
+def _folder(text: str) -> Path:
+    if not text.strip():  # or Path would take the current folder
+        raise argparse.ArgumentTypeError("it is empty; is its variable set?")
+    return Path(text)
 
 
 def plan_asked_for(args: argparse.Namespace, content: Optional[Mapping[str, Any]] = None) -> tuple[Plan, Path]:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Optional
 
 from ..errors import DataError, InputError
+from ..packages import install
 from ..quiet import without_notes
-from ..terminal.packages import install
 from .hub import hub_problem
 from .plan.study import Run, Study
 from .plan.tasks import data_folder, data_variable, missing_data

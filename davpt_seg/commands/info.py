@@ -15,8 +15,8 @@ from typing import Any, Optional
 from .. import __version__, compat
 from ..experiments.catalog import config_root
 from ..long_work import usable_cores
+from ..packages import DISTRIBUTIONS, OPTIONAL, install
 from ..terminal.ending import command
-from ..terminal.packages import DISTRIBUTIONS, OPTIONAL, install
 from ..terminal.parser import CommandParser
 
 CORE = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "safetensors")

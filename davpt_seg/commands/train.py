@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os.path as osp
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
@@ -33,31 +34,34 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
         SystemExit: 2 for wrong input, reported before the training starts; 3 for a training that diverged; 130 for
             Ctrl-C and 143 for SIGTERM, after a checkpoint.
     """
-    args = _parser().parse_args(argv)
-    from mmengine.dist import is_main_process
-
-    from ..training.build_training import build_training
-    from ..training.closing import closing
-    from ..training.dry_run import dry_run
-    from ..training.first_process import disconnect
-    from ..training.interruption import interruptible
-    from ..training.measure import measure_trained
-    from ..training.refusals import advise_check
-    from ..training.scores import write_scores
-    from ..training.status_line import status_line
-    from .work_dir import own_work_dir
-
-    cfg = load_config(args)
-    if not args.dry_run and args.launcher == "none":  # else before the first process starts
-        check_free(Path(cfg.work_dir))
-    _prepare(cfg, args)
-    if args.dry_run:
-        dry_run(cfg, args.config, list(sys.argv[1:] if argv is None else argv))
-        return
     arguments = list(sys.argv[1:] if argv is None else argv)
-    with own_work_dir(cfg, args.launcher):
-        runner = build_training(cfg, args.config, ("val", "test") if args.test else ("val",))
-        with advise_check(args.config), status_line(runner), interruptible(runner, _resuming(arguments)):
+    args = _parser().parse_args(arguments)
+    with ExitStack() as held:
+        with _before_training():
+            from mmengine.dist import is_main_process
+
+            from ..training.build_training import build_training
+            from ..training.closing import closing
+            from ..training.dry_run import dry_run
+            from ..training.first_process import disconnect
+            from ..training.interruption import interruptible
+            from ..training.measure import measure_trained
+            from ..training.refusals import advise_check
+            from ..training.scores import write_scores
+            from ..training.status_line import status_line
+            from .work_dir import own_work_dir
+
+            cfg = load_config(args)
+            if not args.dry_run and args.launcher == "none":  # else before the first process starts
+                check_free(Path(cfg.work_dir))
+            _prepare(cfg, args)
+            if args.dry_run:
+                dry_run(cfg, args.config, arguments)
+                return
+            held.enter_context(own_work_dir(cfg, args.launcher))
+            runner = build_training(cfg, args.config, ("val", "test") if args.test else ("val",))
+        resuming = _resuming(arguments, args.resume, args.launcher)
+        with advise_check(args.config), status_line(runner), interruptible(runner, resuming):
             runner.train()
             scores = runner.test() if args.test else {}
     if args.test:
@@ -70,12 +74,30 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
         measure_trained(runner, args.config)
 
 
-def _resuming(arguments: Sequence[str]) -> str:
-    """Return the command that resumes a training which was started with these arguments."""
+@contextmanager
+def _before_training() -> Iterator[None]:
+    """Let Ctrl-C inside say that nothing was trained."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        text = str(error) or "Interrupted before the first iteration: nothing was trained."
+        raise KeyboardInterrupt(text) from error
+
+
+def _resuming(arguments: Sequence[str], resumed: Optional[str] = None, launcher: str = "none") -> str:
+    """Return the command that resumes a training.
+
+    Args:
+        arguments: those that the training was started with.
+        resumed: value of ``--resume`` among them.
+        launcher: what started the processes; its own command line is unknown here.
+    """
+    if launcher != "none":
+        return "the command that started it, with --resume"
     kept = list(arguments)
     if "--resume" in kept:
         at = kept.index("--resume")
-        given = at + 1 < len(kept) and kept[at + 1].endswith(".pth")
+        given = kept[at + 1 : at + 2] == [resumed]
         del kept[at : at + 1 + given]
     kept = [each for each in kept if not each.startswith("--resume=")]
     return command_line("train", *kept, "--resume")

@@ -20,7 +20,7 @@ def own_work_dir(cfg: Config, launcher: str) -> Iterator[None]:
     """Own the work dir of a training while the block runs; of several processes, the first one does.
 
     Args:
-        cfg: of the training.
+        cfg: the training's config.
         launcher: what started this process.
 
     Raises:

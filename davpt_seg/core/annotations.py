@@ -161,7 +161,7 @@ def describe(annotation: Any, plural: bool = False) -> str:
 
 
 def advice(value: Any, annotation: Any) -> str:
-    """Say how to write the value, where that can be known."""
+    """Describe how to write the value, where that can be known."""
     kind, arguments = get_origin(annotation), get_args(annotation)
     if kind is Annotated:
         words = "".join(f"; {limit}" for limit in arguments[1:] if isinstance(limit, str))

@@ -68,6 +68,6 @@ def crop_to_extent(maps: Tensor, height: float, width: float) -> Tensor:
         cells = torch.arange(size, device=maps.device, dtype=torch.float32)
         centres = ((cells + 0.5) * (extent / size) - 0.5).clamp(min=0)
         hat = (1 - (centres[:, None] - cells).abs()).clamp(min=0).to(maps.dtype)  # (new, old)
-        with without_autocast(maps.device):  # keeps the maps' own type, as whole patches do
+        with without_autocast(maps.device):  # keeps the maps' own type, as complete patches do
             maps = torch.movedim(torch.movedim(maps, dim, -1) @ hat.T, -1, dim)
     return maps

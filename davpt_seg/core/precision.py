@@ -68,4 +68,6 @@ def without_autocast(device: torch.device) -> AbstractContextManager:
 
     Where autocast is not on, it is none at all: programs of ``torch.export`` with such contexts cannot be read back.
     """
-    return torch.autocast(device.type, enabled=False) if torch.is_autocast_enabled(device.type) else nullcontext()
+    kind = device.type
+    is_on = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)  # the meta device has none
+    return torch.autocast(kind, enabled=False) if is_on else nullcontext()

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..terminal.packages import install
+from ..packages import install
 
 QUANTIZATIONS = ("int8",)
 

@@ -27,7 +27,7 @@ def last_block_read(depth: int, outputs: Collection[str], out_indices: Sequence[
 
 
 def unread_block(block: int, last: int) -> str:
-    """Say why nothing of a block can learn."""
+    """Describe why nothing of a block can learn."""
     return (
         f"block {block} reaches no output: the last block that out_indices, out_type or guidance reads is {last}, "
         "counted from 0, and later ones are not run"

@@ -260,7 +260,7 @@ class PromptedViT(BlockInputs):
             yield tokens, prompts, attended
 
     def patches(self, grid: tuple[int, int]) -> slice:
-        """Return the places of a grid's patches among the tokens: behind the prefix, before carried prompts."""
+        """Return the places of a grid's patches among the tokens: after the prefix, before persistent prompts."""
         return slice(self.trunk.num_prefix_tokens, self.trunk.num_prefix_tokens + grid[0] * grid[1])
 
     def forward(self, images: Tensor) -> Features:

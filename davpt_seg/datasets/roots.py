@@ -13,9 +13,9 @@ class Source(NamedTuple):
     """Variable that sets a value of a config.
 
     Attributes:
-        name: of the variable.
+        name: the variable's name.
         value: in the environment; None if it is not set.
-        default: of the config.
+        default: the config's default.
     """
 
     name: str
@@ -45,7 +45,8 @@ def about_root(folder: str) -> str:
     if source.value is None:
         return (
             f"the environment variable {source.name} is not set, so that the default {source.default!r} is looked for "
-            f"in {os.getcwd()}. Set it before the command, {source.name}=FOLDER (README)"
+            f"in {os.getcwd()}. Set it before the command, {source.name}=FOLDER (docs/data.md)"
         )
     where = "" if osp.isabs(source.value) else f", looked for in {os.getcwd()}"
-    return f"the environment variable {source.name} is {source.value!r}{where}. Set it to the right folder (README)"
+    value = f"the environment variable {source.name} is {source.value!r}{where}"
+    return f"{value}. Set it to the right folder (docs/data.md)"

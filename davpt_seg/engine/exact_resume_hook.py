@@ -31,8 +31,8 @@ class ExactResumeHook(Hook):
     sequence), in this process or in a data worker; starts the sampler where it was, without loading what was seen; and
     keeps the gradients of an unfinished accumulation. A sample costs a fraction of a millisecond more.
 
-    The data loader is rebuilt once, before training. One that it cannot follow (an iterable data set, a batch sampler
-    of one's own, a data set with ``__getitems__``) stays as it is, with a warning.
+    The data loader is rebuilt once, before training. One that it cannot follow (an iterable data set, a custom
+    batch sampler, a data set with ``__getitems__``) stays as it is, with a warning.
     """
 
     priority = "VERY_HIGH"
@@ -91,7 +91,7 @@ class ExactResumeHook(Hook):
         loop.dataloader = _rebuilt(loop.dataloader, self._sampler)
         if isinstance(loop, EpochBasedTrainLoop):
             done = loop.iter - loop.epoch * len(loop.dataloader)  # of this epoch
-            if not 0 <= done <= len(loop.dataloader):  # the checkpoint had other batches: begin the epoch anew
+            if not 0 <= done <= len(loop.dataloader):  # the checkpoint had other batches: begin the epoch again
                 done = 0
             self._sampler.skip = done * loop.dataloader.batch_size
         else:
@@ -118,8 +118,8 @@ class ExactResumeHook(Hook):
         for name, value in self._layout(runner).items():
             if value != self._resumed[name]:
                 runner.logger.warning(
-                    f"The checkpoint was written with {name} {self._resumed[name]}, this run has {value}: it goes on, "
-                    "but not as the run that was interrupted would have."
+                    f"The checkpoint was written with {name} {self._resumed[name]}, this run has {value}: it "
+                    "continues, but not as the interrupted run would have."
                 )
 
 
@@ -134,7 +134,7 @@ def _unknown(loader: DataLoader) -> str:
 
 
 def _rebuilt(loader: DataLoader, sampler: KeyedSampler) -> DataLoader:
-    """The same loader with another sampler, which torch lets nobody replace; and with workers that know of it."""
+    """Return the loader with another sampler, which torch does not let replace, and with workers that know of it."""
     names = [
         *("dataset", "batch_size", "drop_last", "num_workers", "collate_fn", "pin_memory", "timeout"),
         *("worker_init_fn", "multiprocessing_context", "generator", "prefetch_factor", "persistent_workers"),
@@ -158,7 +158,7 @@ class _Endless(Iterator[Any]):
         return next(self.batches)
 
     def skip_iter(self, count: int) -> None:
-        """Leave out the empty ones."""
+        """Omit the empty ones."""
         self.to_drop = max(0, self.to_drop - count)
 
 

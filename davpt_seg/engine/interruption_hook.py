@@ -20,7 +20,7 @@ class Interrupted(KeyboardInterrupt):
 
     Args:
         signum: signal that asked for it.
-        message: what was saved; nothing in other processes than the first.
+        message: what was saved.
     """
 
     def __init__(self, signum: int, message: str) -> None:
@@ -73,12 +73,12 @@ class InterruptionHook(Hook):
         """End without a checkpoint: the last one was written before the validation."""
         if signum := self._wanted():
             last = runner.message_hub.get_info("last_ckpt", None)
-            self._end(signum, f"Interrupted in the validation after iteration {runner.iter}", last)
+            self._end(runner, signum, f"Interrupted in the validation after iteration {runner.iter}", last)
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """End a test."""
         if signum := self._wanted():
-            self._end(signum, "Interrupted in the test", runner.message_hub.get_info("last_ckpt", None))
+            self._end(runner, signum, "Interrupted in the test", runner.message_hub.get_info("last_ckpt", None))
 
     def end_without_data(self, runner: Runner) -> None:
         """End where the next batch cannot be read any more, since the signal ended the data loader's workers, too.
@@ -89,11 +89,13 @@ class InterruptionHook(Hook):
             Interrupted: a signal asked for an end, and no iteration was in progress.
         """
         signum = self._wanted()
-        if not signum or self._is_inside or not runner.iter:
+        if not signum or self._is_inside:
             return
+        if not runner.iter:
+            self._end(runner, signum, "Interrupted before the first iteration: nothing was trained", None)
         if self._group is not None:
             last = runner.message_hub.get_info("last_ckpt", None)
-            self._end(signum, f"Interrupted after iteration {runner.iter}", last)
+            self._end(runner, signum, f"Interrupted after iteration {runner.iter}", last)
         runner.train_loop._iter -= 1  # a checkpoint counts the iteration that is in progress
         self._end_after(runner, runner.iter + 1, signum)
 
@@ -101,7 +103,7 @@ class InterruptionHook(Hook):
         path = None
         for hook in _checkpoint_hooks(runner):
             path = hook.save_interrupted(runner, number, KEY)
-        self._end(signum, f"Interrupted after iteration {number} of {runner.max_iters}", path)
+        self._end(runner, signum, f"Interrupted after iteration {number} of {runner.max_iters}", path)
 
     def _agreed(self) -> int:
         if self._group is None:
@@ -110,9 +112,15 @@ class InterruptionHook(Hook):
         torch.distributed.all_reduce(signum, torch.distributed.ReduceOp.MAX, group=self._group)
         return int(signum)
 
-    def _end(self, signum: int, when: str, checkpoint: Optional[str]) -> None:
-        what = f"Checkpoint: {checkpoint}. Resume: {self._resume}" if checkpoint else "There is no checkpoint"
-        raise Interrupted(signum, f"{when}. {what}" if is_main_process() else "")
+    def _end(self, runner: Runner, signum: int, when: str, checkpoint: Optional[str]) -> None:
+        if not is_main_process():  # the first one prints the message
+            raise SystemExit(128 + signum)
+        if checkpoint is None:
+            raise Interrupted(signum, f"{when}. There is no checkpoint")
+        how = f"Resume: {self._resume}"
+        if not all(hook.save_optimizer for hook in _checkpoint_hooks(runner)):
+            how = "It cannot be resumed, for it holds no optimizer (default_hooks.checkpoint.save_optimizer=False)"
+        raise Interrupted(signum, f"{when}. Checkpoint: {checkpoint}. {how}")
 
     @staticmethod
     def _remove_replaced(runner: Runner) -> None:

@@ -114,7 +114,7 @@ WORDS = (
     Word("weight_decay", S, "weight decay", "use_rates()", "the schedule's"),
     Word("weight_decay", C, "weight decay in the ViT", "use_optimizer()", ROW),
     Word("head_weight_decay", C, "weight decay of the head", "use_optimizer()", ROW),
-    count("iters", S, "iterations; warm-up has as many as before, and validation is at the end", "use_iterations()",
+    count("iters", S, "iterations; warm-up keeps its length, and validation is at the end", "use_iterations()",
           "the schedule's", of="max_iters"),
     count("epochs", S, "passes over the training images, in place of `iters`; warm-up is the schedule's share, at "
           "least one epoch and none below five; with ten validations", "use_epochs()", "none"),

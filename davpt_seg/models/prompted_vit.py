@@ -158,7 +158,7 @@ class PromptedViTBackbone(PromptedViT):
         if self._records and features.records and not self._warned:
             self._warned = True
             logger.warning(
-                "The backbone has guidance, but nobody takes its records: no metric loss is trained. "
+                "The backbone has guidance, but no hook takes its records: no metric loss is trained. "
                 "Add dict(type='MetricLossHook') to custom_hooks."
             )
         self._records = features.records
@@ -166,6 +166,6 @@ class PromptedViTBackbone(PromptedViT):
         return found if self.out_type == "featmap" else (found,)
 
     def take_records(self) -> tuple[GuidedRecord, ...]:
-        """Hand out the records of the last training forward pass, once."""
+        """Return the records of the last training forward pass, once."""
         records, self._records = self._records, ()
         return records

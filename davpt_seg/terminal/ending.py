@@ -12,10 +12,10 @@ from contextlib import suppress
 from typing import Any, Callable, NoReturn, Optional, TypeVar
 
 from ..errors import DIVERGED, DivergedError, InputError
+from ..packages import needed
 from ..quiet import known_warnings_hidden
 from .frames import custom_place, last_place
 from .outputs import flushed, lost_outputs_survived
-from .packages import needed
 from .parser import TRACEBACK
 from .processes import leave_message
 from .program import running_program
@@ -60,6 +60,8 @@ def _end(error: BaseException, shows_traceback: bool) -> NoReturn:
     if not flushed(sys.stdout) and isinstance(error, BrokenPipeError):  # | head; other pipes are those of data workers
         raise SystemExit(CRASHED) from None
     status, text = _paragraph(error)
+    if not text:  # another process of the training says it
+        raise SystemExit(status) from None
     interrupted = isinstance(error, KeyboardInterrupt)
     details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     files = _log(f"{text}\n{details}" if status == CRASHED else text)
@@ -77,7 +79,7 @@ def _end(error: BaseException, shows_traceback: bool) -> NoReturn:
 def _paragraph(error: BaseException) -> tuple[int, str]:
     """Return the exit status and the message of an exception."""
     if isinstance(error, KeyboardInterrupt):
-        return getattr(error, "status", INTERRUPTED), str(error) or "Interrupted."
+        return getattr(error, "status", INTERRUPTED), str(error) if error.args else "Interrupted."
     if isinstance(error, InputError):
         return DIVERGED if isinstance(error, DivergedError) else WRONG, _one_paragraph(_of_worker(str(error)))
     if (text := of_system(error)) is not None:
@@ -115,10 +117,10 @@ def _of_worker(text: str) -> str:
 
 def _log(text: str) -> list[str]:
     """Write an error into the open log files of MMEngine, and return their names."""
-    module = sys.modules.get("mmengine.logging")
-    if module is None:
+    loggers: Any = getattr(sys.modules.get("mmengine.logging"), "MMLogger", None)
+    if not getattr(loggers, "_instance_dict", None):  # a new logger would import all of MMEngine first
         return []
-    log = module.MMLogger.get_current_instance()
+    log = loggers.get_current_instance()
     files = [handler for handler in log.handlers if isinstance(handler, logging.FileHandler)]
     for handler in files:
         handler.handle(log.makeRecord(log.name, logging.ERROR, "", 0, text, (), None))

@@ -17,19 +17,20 @@ def lost_outputs_survived() -> Iterator[None]:
     The first log record that cannot be written is reported by one line on stderr; Python's logging would print a
     traceback for each record. Characters that the terminal's encoding does not have are printed as ``\\u....``.
     """
-    original: Any = logging.Handler.handleError
+    handlers: Any = logging.Handler
+    original = handlers.handleError
     reported: set[str] = set()
 
-    def handle(handler: logging.Handler, record: logging.LogRecord) -> None:
+    def handle(self: logging.Handler, record: logging.LogRecord) -> None:
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
-            original(handler, record)
+            original(self, record)
             return
-        if isinstance(handler, logging.FileHandler):
-            where = handler.baseFilename
+        if isinstance(self, logging.FileHandler):
+            where = self.baseFilename
         else:
             where = "the terminal"
-            discard(getattr(handler, "stream", None))
+            discard(getattr(self, "stream", None))
         if where not in reported:
             reported.add(where)
             with suppress(OSError):
@@ -38,11 +39,11 @@ def lost_outputs_survived() -> Iterator[None]:
     for stream in (sys.stdout, sys.stderr):
         if getattr(stream, "errors", None) == "strict" and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    logging.Handler.handleError = handle
+    handlers.handleError = handle
     try:
         yield
     finally:
-        logging.Handler.handleError = original
+        handlers.handleError = original
 
 
 def flushed(stream: Any) -> bool:

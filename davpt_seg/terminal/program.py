@@ -25,7 +25,7 @@ def program(name: str) -> str:
     """Return how to call a command from here, without its arguments.
 
     Args:
-        name: of :data:`davpt_seg.cli.COMMANDS`.
+        name: one of :data:`davpt_seg.cli.COMMANDS`.
 
     Returns:
         ``python tools/test.py`` if a script of the same folder runs now; else ``davpt-seg test``, or ``python -m

@@ -49,7 +49,7 @@ def check_model(cfg: Config) -> None:
     The ViT is built on the meta device, where it takes no memory and little time.
 
     Args:
-        cfg: of a training or test.
+        cfg: config of a training or test.
 
     Raises:
         InputError: the message names the key.

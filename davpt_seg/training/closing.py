@@ -20,7 +20,7 @@ def closing(runner: Runner, config: str, has_next: bool = True) -> str:
     """Return the last lines of a training that reached its end.
 
     Args:
-        runner: that trained.
+        runner: runner after its training.
         config: file or words, for the next command.
         has_next: whether to name the next command, which tests the last checkpoint.
     """

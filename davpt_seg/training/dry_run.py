@@ -31,13 +31,12 @@ REPEATED = 20.0  # seconds of a first pass up to which it is repeated: it is slo
 def dry_run(cfg: Config, name: str, arguments: Sequence[str]) -> None:
     """Go through a training's start, one forward and backward pass, and one batch of validation and of test.
 
-    Hooks are built, and only ``MetricLossHook`` is called; prompts that await prototypes of the data keep the values
-    that they were drawn with. A test that has the data and metric of validation is built
-    and not run.
+    Hooks are built, and only ``MetricLossHook`` is called; prompts that await prototypes of the data keep
+    their random values. A test that has the data and metric of validation is built and not run.
 
     Args:
-        cfg: of the training.
-        name: of the config, for messages; words are listed with the origin of each value.
+        cfg: config of the training.
+        name: the config as the user named it; words are listed with the origin of each value.
         arguments: of this command, for the next one.
 
     Raises:

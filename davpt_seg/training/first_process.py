@@ -17,9 +17,9 @@ LONGEST = timedelta(days=1)  # that a check of many files on a slow disk may tak
 
 @contextmanager
 def first_process_alone(cfg: Config, launcher: str) -> Iterator[bool]:
-    """Say whether this is the first process; the others wait at the end until it is there.
+    """Yield whether this is the first process; the others wait at the end until it is there.
 
-    Where the first one fails, the others end with exit status 2 and without a message of their own. The processes are
+    Where the first one fails, the others end with exit status 2 and without a message. The processes are
     connected here, as ``Runner`` would do later.
 
     Args:

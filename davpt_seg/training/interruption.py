@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Optional
 
@@ -41,7 +41,8 @@ class Request:
             if hasattr(signal, "SIGCHLD"):  # torch would raise where the signal ended the workers, too
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             if is_main_process():
-                print("Ending after this step; a second signal ends at once.", file=sys.stderr, flush=True)
+                with suppress(OSError):  # behind "| tee", which Ctrl-C has ended
+                    print("Ending after this step; a second signal ends at once.", file=sys.stderr, flush=True)
         elif time.monotonic() - self._since > AGAIN:
             raise KeyboardInterrupt("Interrupted at once: what followed the last checkpoint is not saved.")
 
@@ -51,7 +52,7 @@ def interruptible(runner: Runner, resume: str) -> Iterator[None]:
     """Let SIGINT and SIGTERM end a training or test inside after the current step, with a checkpoint.
 
     Args:
-        runner: that trains or tests inside.
+        runner: runner that trains or tests in the block.
         resume: command that resumes the training.
 
     Raises:

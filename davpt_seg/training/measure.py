@@ -35,7 +35,7 @@ def measure(model: BaseModel, batches: DataLoader, segments: int, path: str, **a
         batches: images with labels, see :func:`images_to_measure`.
         segments: number of segments of a prompt.
         path: JSON file to write; complete or not there.
-        **about: what else the file shall hold under ``about``: ``config``, ``checkpoint``.
+        **about: further entries of the file's ``about``: ``config``, ``checkpoint``.
 
     Returns:
         Importance, and a description of what it was measured on.
@@ -143,8 +143,8 @@ def _refuse_tested_images(cfg: Config, name: str) -> None:
     if shared := val_images & test_images:
         raise InputError(
             f"{name} validates on {len(shared)} images that it tests on, for instance {min(shared)}: what is chosen "
-            "there is chosen on test images. Give words with split=choose, or a config whose val_dataloader has images "
-            f"of its own, or measure on the training images: {program('prune')} --split train"
+            "there is chosen on test images. Give words with split=choose, or a config whose val_dataloader has other "
+            f"images, or measure on the training images: {program('prune')} --split train"
         )
 
 
@@ -162,7 +162,7 @@ def _use_pipeline(dataset: ConfigDict, pipeline: Sequence[Any], name: str) -> No
     one = dataset.get("dataset")
     inner = dataset.get("datasets") or ([one] if isinstance(one, dict) else [])  # recognition's is a task's name
     if inner and "pipeline" in dataset:
-        raise InputError(f"{name}: --split train cannot leave out what {dataset.type} does to the training images")
+        raise InputError(f"{name}: --split train cannot omit what {dataset.type} does to the training images")
     if not inner:
         dataset.pipeline = pipeline
     for part in inner:

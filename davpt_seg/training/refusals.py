@@ -35,7 +35,7 @@ def step(what: str, memory: str = "lower train_dataloader.batch_size") -> Iterat
     Exceptions that pass through other files, such as a custom module's, keep their traceback: they may be bugs.
 
     Args:
-        what: cannot be done, and the keys of the config that it depends on.
+        what: start of the message: what cannot be done, and the keys of the config that it depends on.
         memory: advice if the GPU's memory is too small.
 
     Raises:
@@ -60,7 +60,7 @@ def step(what: str, memory: str = "lower train_dataloader.batch_size") -> Iterat
 
 @contextmanager
 def advise_check(config: str) -> Iterator[None]:
-    """Say how to find an image or mask that cannot be read, in a data set whose pipelines do not name their files.
+    """Turn errors of reading an image or mask, which do not name the file, into one that names the command to find it.
 
     Raises:
         DataError: such a file was met.

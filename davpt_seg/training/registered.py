@@ -39,7 +39,7 @@ def check_registered(cfg: Config) -> None:
     """Refuse a type that is misspelled, or whose module was not imported.
 
     Args:
-        cfg: of an experiment; types deeper than :data:`PLACES` are left to the libraries that build them.
+        cfg: config of an experiment; types deeper than :data:`PLACES` are left to the libraries that build them.
 
     Raises:
         InputError: such a type, with its key and the nearest name.

@@ -22,10 +22,10 @@ CLEAR = "\r\x1b[K"
 
 @contextmanager
 def status_line(runner: Runner) -> Iterator[None]:
-    """Show the progress of what a runner does; nothing in a file or pipe, where the log's lines have it.
+    """Show the progress of a runner on a terminal; a file or pipe has the log's lines only.
 
     Args:
-        runner: that trains or tests inside.
+        runner: runner that trains or tests in the block.
     """
     shown = next((each for each in terminal_handlers(runner.logger) if each.stream.isatty()), None)
     if shown is None or shown.level > logging.INFO:  # another process than the first
@@ -65,15 +65,15 @@ class StatusLine(Hook):
             self._visible, self._last = False, 0.0
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Say what a training waits for: the first batch of each epoch may take long."""
+        """Show that a training waits for a batch: the first of each epoch may take long."""
         self._show("training: the first batch is read ...")
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Say what a validation waits for."""
+        """Show that a validation waits for its first batch."""
         self._show("validation: the first batch is read ...")
 
     def before_test_epoch(self, runner: Runner) -> None:
-        """Say what a test waits for."""
+        """Show that a test waits for its first batch."""
         self._show("test: the first batch is read ...")
 
     def after_train_iter(

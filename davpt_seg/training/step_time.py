@@ -13,7 +13,7 @@ from .summary import counted, steps_of, validations_of
 
 
 class Stopwatch:
-    """Time since it was made, with all work that a GPU was given until then."""
+    """Time since this object was made, including the GPU's work until then."""
 
     def __init__(self) -> None:
         self._start = self._now()
@@ -36,7 +36,11 @@ class StepTime(NamedTuple):
     learning: float
 
     def per_step(self, workers: int) -> float:
-        """Return the seconds of a step whose data is read by so many processes meanwhile; none reads it before."""
+        """Return the seconds of a step.
+
+        Args:
+            workers: number of processes that read batches meanwhile; with 0, a batch is read before its step.
+        """
         return max(self.learning, self.reading / workers) if workers else self.learning + self.reading
 
 
@@ -44,8 +48,8 @@ def estimate(runner: Runner, step: StepTime, val_batch: float) -> str:
     """Return how long a step takes here, and how long a training would.
 
     Args:
-        runner: whose loops were built.
-        step: measured on one batch.
+        runner: runner with its loops.
+        step: times of one batch.
         val_batch: seconds to read and predict one batch of validation.
     """
     steps, per_step = steps_of(runner), step.per_step(getattr(runner.train_dataloader, "num_workers", 0))

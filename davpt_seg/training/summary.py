@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import textwrap
-from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Any
 
 import mmengine
@@ -48,8 +48,8 @@ def experiment(runner: Runner, name: str) -> str:
     """Return what a training trains, on what, and for how long.
 
     Args:
-        runner: whose training loop and optimizer were built.
-        name: of the config, as the user named it.
+        runner: runner with a training loop and an optimizer.
+        name: the config as the user named it.
     """
     cfg = runner.cfg
     train: Any = runner.train_dataloader
@@ -58,10 +58,7 @@ def experiment(runner: Runner, name: str) -> str:
         rows["val data"] = f"{_data(runner, 'val')}, {_interval(runner)}"
     rows["length"] = _length(runner)
     for key, wrapper in _wrappers(runner).items():
-        title = f"optimizer {key}".strip()
-        for line in _rates(wrapper):
-            rows[title] = line
-            title += " "  # further lines of one optimizer have no title
+        rows[f"optimizer {key}".strip()] = _indented(_rates(wrapper))
     rows["schedule"] = ", ".join(each["type"] for each in _schedules(cfg)) or "constant rates"
     rows["checkpoints"] = _checkpoints(cfg)
     if cfg.get("load_from"):
@@ -73,8 +70,8 @@ def evaluation(runner: Runner, name: str, checkpoint: str) -> str:
     """Return what a test tests, and on what.
 
     Args:
-        runner: whose test loop was built.
-        name: of the config, as the user named it.
+        runner: runner with a test loop.
+        name: the config as the user named it.
         checkpoint: a checkpoint, or an adapter folder.
     """
     loader: Any = runner.test_dataloader
@@ -108,8 +105,12 @@ def every(interval: int, unit: str) -> str:
 
 
 def _lines(title: str, rows: Mapping[str, object]) -> str:
-    names = {key: "" if key.endswith(" ") else key.strip() for key in rows}
-    return "\n".join([title, *(f"  {names[key]:{WIDTH}}{value}" for key, value in rows.items())])
+    return "\n".join([title, *(f"  {name:{WIDTH}}{value}" for name, value in rows.items())])
+
+
+def _indented(lines: Iterable[str]) -> str:
+    """Join the lines of one row."""
+    return f"\n  {'':{WIDTH}}".join(lines)
 
 
 def _model(cfg: Any, with_weights: bool = True) -> dict[str, str]:
@@ -121,7 +122,7 @@ def _model(cfg: Any, with_weights: bool = True) -> dict[str, str]:
         method = [f"{key} {_short(backbone[key])}" for key in METHOD if backbone.get(key)]
         text = "; ".join(method) or "the frozen ViT, without prompts or adapters"
         lines = textwrap.wrap(text, LONGEST, break_long_words=False, break_on_hyphens=False)
-        rows["method"] = f"\n  {'':{WIDTH}}".join(lines)
+        rows["method"] = _indented(lines)
     return rows
 
 

@@ -24,7 +24,7 @@ def is_recognition(cfg: Config) -> bool:
 
 
 def set_mode(cfg: Config, mode: str) -> None:
-    """Predict by windows that slide over the image, or by the whole image at once.
+    """Predict by windows that slide over the image, or by the complete image at once.
 
     Raises:
         InputError: another mode, or ``slide`` for a config that names no window.

@@ -38,7 +38,7 @@ NAMES_FILES = ("visualizer",)  # by what it writes; strings of the others are na
 FILE = re.compile(r".*[/\\:].*|.*\.(?:pkl|pickle|pth?|bin|ckpt|tar|np[yz]|py|ya?ml|json|onnx|so|txt|gz)", re.S)
 SIZES = re.compile(r"\d+/\d+")  # names of ConvMixer's: '768/32'
 SOURCES = ("pretrained", "init_cfg")  # of weights; those of a checkpoint take their place
-DOWNLOADS = ("TIMMBackbone", "mmseg.TIMMBackbone", "mmpretrain.TIMMBackbone")  # unless told pretrained=False
+DOWNLOADS = ("TIMMBackbone", "mmseg.TIMMBackbone", "mmpretrain.TIMMBackbone")  # unless pretrained=False is set
 # Values that MMEngine takes for names of registered things, and imports where they are none.
 NAMED = {
     **dict.fromkeys(("norm_layer", "conv_type", "padding_mode"), ("model",)),
@@ -148,7 +148,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _is_for_timm(node: _Node) -> bool:
-    """Return whether a dict holds arguments that timm reads, which has names of its own and imports none."""
+    """Return whether a dict holds arguments of timm, which imports none of the names in it."""
     return node.path[-1:] == ("timm_kwargs",) and is_prompted_vit(node.around) and "type" not in node.entries
 
 

@@ -1,6 +1,6 @@
 """MMEngine's reading of checkpoints, taken over for every kind of address.
 
-MMEngine lets a loader register for each. Ours take the place of its own for local files, ``http(s)://``, its model zoos
+MMEngine lets a loader register for each. Ours replace MMEngine's for local files, ``http(s)://``, its model zoos
 and S3, so that ``load_from``, ``resume``, ``init_cfg``, ``runner.load_checkpoint`` and its inferencers read through
 :func:`~davpt_seg.trust.checkpoints.read`. Importing this module registers them.
 """

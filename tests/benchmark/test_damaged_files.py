@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from davpt_seg.benchmark.command import main_benchmark
+from davpt_seg.benchmark.plan.stay import stay
+from davpt_seg.errors import InputError
+
 from .conftest import Bench
 
 ONE = (
@@ -74,6 +78,25 @@ def test_a_damaged_file_is_made_again_or_refused_by_name(
             if path.name in ("chosen.json", "study.json") or ("final" in name and path.name == "result.json"):
                 assert json.loads(path.read_text())  # written again
     assert not bench.started()
+
+
+@pytest.mark.parametrize("about", [[1], "x", 3, {"num_prompts": ["x"]}, {"num_prompts": 2}])
+def test_importances_about_something_else_are_refused_by_name(about: object, tmp_path: Path) -> None:
+    file = tmp_path / "importance.json"
+    file.write_text(json.dumps({"about": about, "prompts": [1.0, 2.0], "segments": [[1.0, 2.0]] * 2}))
+    with pytest.raises(InputError, match=f"{file} lacks about: num_prompts"):
+        stay(file, {})
+
+
+@pytest.mark.parametrize("folder", ["", " "])
+def test_an_empty_work_dir_is_not_the_current_folder(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        main_benchmark([*ONE, "--work-dir", folder])
+    assert "--work-dir: it is empty; is its variable set?" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def ended(bench: Bench) -> object:

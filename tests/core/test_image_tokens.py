@@ -1,4 +1,4 @@
-"""Guidance of image classifiers: what stands for an image, what is a sample, and what class means are of."""
+"""Guidance of image classifiers: what represents an image, what is a sample, and what class means are of."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ NOT_WEIGHTS = {
         "is a Git LFS pointer, not the weights; fetch them with: git lfs pull",
     ),
     "json": (b'{"error": "not found"}', "is a JSON text"),
-    "zeros": (b"\0" * 500, "is (broken|not a whole)"),
+    "zeros": (b"\0" * 500, "is (broken|not an intact)"),
     "text": (b"hello", r"is a text \('hello'\)"),
 }
 
@@ -219,7 +219,7 @@ def test_a_download_that_broke_off_is_refused_by_name(tmp_path: Path, ending: st
     state: Any = vit().state_dict()
     path = save(write.jax(state, 4) if ending == ".npz" else state, tmp_path / f"weights{ending}")
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    with pytest.raises(ValueError, match=rf"weights file '{re.escape(str(path))}' is (broken|not a whole)"):
+    with pytest.raises(ValueError, match=rf"weights file '{re.escape(str(path))}' is (broken|not an intact)"):
         open_checkpoint(path)
 
 
@@ -374,7 +374,7 @@ def test_a_jax_file_that_says_it_is_larger_than_memory_is_refused(tmp_path: Path
     np.savez(path, **arrays(lambda a: a.pop("embedding/kernel")))
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("embedding/kernel.npy", header.getvalue())
-    with pytest.raises(ValueError, match=r"jax\.npz' is not a whole JAX"):
+    with pytest.raises(ValueError, match=r"jax\.npz' is not an intact JAX"):
         load_weights(vit(), path)
 
 
@@ -418,7 +418,7 @@ def test_shapes_that_no_file_of_its_size_fills_build_no_vit(
     tmp_path: Path, name: str, shape: tuple[int, ...], said: str
 ) -> None:
     """A few bytes would make timm allocate terabytes."""
-    with pytest.raises(ValueError, match=rf"jax\.npz' is not a whole JAX .*{said}"):
+    with pytest.raises(ValueError, match=rf"jax\.npz' is not an intact JAX .*{said}"):
         load_weights(vit(), save(arrays(lambda a: a.update({name: np.ones(shape, np.int8)})), tmp_path / "jax.npz"))
 
 
@@ -433,9 +433,9 @@ def test_shapes_that_no_file_of_its_size_fills_build_no_vit(
             lambda a: a.update({"conv_root/kernel": np.ones(1)}),
             r"does not fit(?s:.*)unexpected \(1\): conv_root/kernel",
         ),
-        (lambda a: a.update({"embedding/bias": np.ones(5, np.float32)}), "is not a whole JAX .npz file"),
-        (lambda a: a.update({"embedding/kernel": np.ones((8, 8, 3, 30), np.float32)}), "is not a whole JAX .npz file"),
-        (lambda a: a.update({"embedding/kernel": np.ones((8, 8, 3, 0), np.float32)}), "is not a whole JAX .npz file"),
+        (lambda a: a.update({"embedding/bias": np.ones(5, np.float32)}), "is not an intact JAX .npz"),
+        (lambda a: a.update({"embedding/kernel": np.ones((8, 8, 3, 30), np.float32)}), "is not an intact JAX .npz"),
+        (lambda a: a.update({"embedding/kernel": np.ones((8, 8, 3, 0), np.float32)}), "is not an intact JAX .npz"),
     ],
     ids=["norm", "block", "kernel", "blocks", "hybrid", "shape", "heads", "no width"],
 )

@@ -7,9 +7,11 @@ import os
 import re
 import signal
 import socket
+from contextlib import redirect_stderr
 from functools import partial
+from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 import torch
@@ -20,6 +22,7 @@ from mmengine.registry import HOOKS
 from davpt_seg.commands.train import _resuming, main_train
 from davpt_seg.engine.interruption_hook import KEY
 from davpt_seg.runs import lock
+from davpt_seg.training import build_training
 
 from ..core.guidance.test_gather import in_processes
 from ..scenes import write_camvid
@@ -41,6 +44,15 @@ class SendSignal(Hook):
     def before_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         if self.validates:
             os.kill(os.getpid(), self.signum)
+
+
+@HOOKS.register_module()
+class LoseWorkers(Hook):
+    """Hook that ends as a data loader does whose workers SIGTERM ended, before the first batch."""
+
+    def before_train_epoch(self, runner: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise RuntimeError("DataLoader worker (pid(s) 1, 2) exited unexpectedly")
 
 
 @pytest.fixture(scope="module")
@@ -128,17 +140,32 @@ def test_handlers_of_signals_are_given_back(data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "resumes"),
+    ("given", "resumed", "resumes"),
     [
-        (["c.py"], ["c.py", "--resume"]),
-        (["c.py", "--resume"], ["c.py", "--resume"]),
-        (["c.py", "--resume", "a b.pth", "--amp"], ["c.py", "--amp", "--resume"]),
-        (["--resume", "c.py"], ["c.py", "--resume"]),
-        (["c.py", "--resume=x.pth"], ["c.py", "--resume"]),
+        (["c.py"], None, ["c.py", "--resume"]),
+        (["c.py", "--resume"], "auto", ["c.py", "--resume"]),
+        (["c.py", "--resume", "a b.pth", "--amp"], "a b.pth", ["c.py", "--amp", "--resume"]),
+        (["--resume", "w/last", "c.py"], "w/last", ["train", "c.py", "--resume"]),
+        (["--resume", "--amp", "c.py"], "auto", ["train", "--amp", "c.py", "--resume"]),
+        (["c.py", "--resume=x.pth"], "x.pth", ["c.py", "--resume"]),
     ],
 )
-def test_the_command_that_resumes_has_the_arguments_of_the_first(given: list[str], resumes: list[str]) -> None:
-    assert _resuming(given).split()[-len(resumes) :] == resumes
+def test_the_command_that_resumes_has_the_arguments_of_the_first(
+    given: list[str], resumed: Optional[str], resumes: list[str]
+) -> None:
+    assert _resuming(given, resumed).split()[-len(resumes) :] == resumes
+
+
+def test_no_resuming_command_is_printed_that_would_be_refused(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cfg = experiment(data, tmp_path / "w", "iterations")
+    cfg.default_hooks.checkpoint.update(save_optimizer=False)
+    cfg.custom_hooks.append(dict(type="SendSignal", signum=int(signal.SIGINT), iteration=2))
+    assert run(cfg, tmp_path / "c.py") == 130
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "iter_2.pth. It cannot be resumed, for it holds no optimizer" in last
+    assert "--resume" not in last
 
 
 def test_a_second_training_in_a_work_dir_is_refused_and_changes_nothing(
@@ -168,14 +195,17 @@ def test_a_work_dir_without_locks_is_trained_in_with_a_warning(
     assert "cannot be locked (Function not implemented)" in caplog.text
 
 
-def one_of_two(rank: int, config: str) -> object:
-    """Train in one of two processes and return the exit status."""
-    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2")
-    try:
-        main_train([config, "--launcher", "pytorch"])
-    except SystemExit as end:
-        return end.code
-    return 0
+def one_of_two(rank: int, config: str) -> tuple[object, list[str]]:
+    """Train in one of two processes; return the exit status and what it says of its end."""
+    connected = dict(MASTER_ADDR="localhost", MASTER_PORT="1")  # already, so that these are not used
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", **connected)
+    status: object = 0
+    with redirect_stderr(StringIO()) as said:
+        try:
+            main_train([config, "--launcher", "pytorch"])
+        except SystemExit as end:
+            status = end.code
+    return status, [line for line in said.getvalue().splitlines() if line.startswith("Interrupted")]
 
 
 def test_two_processes_end_at_the_same_iteration_if_one_is_asked_to(data: Path, tmp_path: Path) -> None:
@@ -183,5 +213,26 @@ def test_two_processes_end_at_the_same_iteration_if_one_is_asked_to(data: Path, 
     cfg.custom_hooks.append(dict(type="SendSignal", signum=int(signal.SIGTERM), iteration=2, rank=1))
     config = config_file(cfg, tmp_path / "c.py")
     found = in_processes(partial(one_of_two, config=config), tmp_path, number=2, start_method="forkserver")
-    assert found == [143, 143]
+    checkpoint = tmp_path / "w" / "iter_2.pth"
+    said = f"Interrupted after iteration 2 of 6. Checkpoint: {checkpoint}. Resume: the command that started it, with "
+    assert found == [(143, [f"{said}--resume"]), (143, [])]
     assert names(tmp_path / "w") == {"iter_2.pth"}
+
+
+def test_a_signal_before_the_first_iteration_says_that_nothing_was_trained(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While data loaders start, SIGTERM may end their workers, too; while the model is built, Ctrl-C is Python's."""
+    said = "Interrupted before the first iteration: nothing was trained."
+    cfg = experiment(data, tmp_path / "w", "iterations")
+    cfg.custom_hooks.append(dict(type="LoseWorkers"))
+    assert run(cfg, tmp_path / "c.py") == 143
+    assert capsys.readouterr().err.splitlines()[-1] == f"{said} There is no checkpoint"
+
+    def press(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(build_training, "build_training", press)
+    assert run(experiment(data, tmp_path / "w", "iterations"), tmp_path / "d.py") == 130
+    assert capsys.readouterr().err == f"{said}\n"
+    assert not names(tmp_path / "w")

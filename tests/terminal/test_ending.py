@@ -118,3 +118,18 @@ def test_a_command_is_named_as_this_user_can_type_it(tmp_path: Path, monkeypatch
     assert program("test") == "davpt-seg test"
     monkeypatch.setattr(program_module.shutil, "which", lambda name: None)
     assert program("test") == "python -m davpt_seg test"
+
+
+def test_a_process_whose_message_another_one_prints_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(KeyboardInterrupt(""), capsys) == (130, "")
+
+
+def test_an_end_before_a_log_is_open_opens_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """MMEngine's first logger imports mmcv and torch: seconds, in which a Ctrl-C during those imports crashed."""
+    from mmengine.logging import MMLogger
+
+    monkeypatch.setattr(MMLogger, "_instance_dict", {})
+    assert ended(KeyboardInterrupt(), capsys) == (130, "Interrupted.\n")
+    assert not MMLogger._instance_dict

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...errors import InputError
-from ...runs.json_files import read_json
+from ...runs.json_files import is_number, read_json
 from .fields import Value
 
 
@@ -27,8 +27,9 @@ def stay(file: Path, words: Mapping[str, Value]) -> str:
 
     importance = read_importance(str(file)).ranked(str(words.get("rank_by", "masks")))
     kept = pruned(importance, float(words.get("prompt_share", 0)), float(words.get("segment_share", 0)))
-    blocks = ((read_json(file) or {}).get("about") or {}).get("num_prompts")
-    if not isinstance(blocks, list):
+    about = (read_json(file) or {}).get("about")
+    blocks = about.get("num_prompts") if isinstance(about, dict) else None
+    if not isinstance(blocks, list) or not all(is_number(count) for count in blocks):
         raise InputError(f"{file} lacks about: num_prompts, the prompts of each block; put the original file back")
     prompts = dict(num_prompts=[kept["num_prompts"] if count else 0 for count in blocks], segments=kept["segments"])
     return f"model.backbone.prompts={prompts}"

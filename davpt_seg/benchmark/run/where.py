@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Optional
 
 from ...errors import InputError
+from ...packages import install
 from ...runs.training import Launch
-from ...terminal.packages import install
 from .agenda import KEEP, Engine
 from .devices import gpu_names
 from .pool import Pool

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Union
 
 from ...errors import InputError
-from ...terminal.packages import install
+from ...packages import install
 from .config import read_config
 from .places import FILES, HUB, MOST, LocalPlace, check_file
 

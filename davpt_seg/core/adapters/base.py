@@ -41,7 +41,7 @@ class Adapter(nn.Module):
         """Switch off, or on again, what changes the outputs of the trunk's own modules."""
 
     def merge(self, trunk: Trunk) -> bool:
-        """Put what was learned into the trunk's own weights, if that can be; tell whether nothing else is left."""
+        """Merge what was learned into the trunk's weights where possible; return whether nothing else is left."""
         return False
 
 

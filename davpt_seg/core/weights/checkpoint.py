@@ -1,4 +1,4 @@
-"""A checkpoint file of any known format, opened: the ViT in it under timm's names, and what was left out."""
+"""A checkpoint file of any known format, opened: the ViT in it under timm's names, and what was omitted."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class Checkpoint:
     Attributes:
         path: the file.
         format: the name of its format, see :data:`~davpt_seg.core.weights.FORMATS`.
-        network: what stood before the ViT's names in the file, for instance ``state_dict.module.base_encoder.``.
+        network: prefix of the ViT's names in the file, for instance ``state_dict.module.base_encoder.``.
         tensors: the ViT's tensors under timm's names.
-        left_out: the names that were left out on purpose, by reason.
+        left_out: the names that were omitted on purpose, by reason.
         unexpected: names that nothing explains.
         notes: what else was done to the tensors, one sentence each.
     """
@@ -57,10 +57,10 @@ class Checkpoint:
     notes: list[str] = field(default_factory=list)
 
     def summary(self) -> str:
-        """Say in one line what the file is and what was done with it."""
+        """Describe in one line what the file is and what was done with it."""
         network = f", network {self.network[:-1]!r}" if self.network else ""
         parts = [f"format {self.format}{network}", *self.notes]
-        parts += [f"left out: {reason} ({some(names)})" for reason, names in self.left_out.items()]
+        parts += [f"omitted: {reason} ({some(names)})" for reason, names in self.left_out.items()]
         return "; ".join(parts)
 
 
@@ -74,7 +74,7 @@ def open_checkpoint(
         which: of a file with several networks, the one to take, for instance ``momentum_encoder`` or ``student``.
         trust_pickle: see :func:`~davpt_seg.core.weights.read_tensors`.
         prefix: what is before the names of a ViT of a known format, for instance ``net.``; the file's other tensors
-            are left out.
+            are omitted.
 
     Raises:
         InputError: see :func:`~davpt_seg.core.weights.read_tensors`.

@@ -73,7 +73,7 @@ def _with_nearest(name: str, among: list[str]) -> str:
 
 
 def describe(tensors: State) -> str:
-    """Say in a line what ViT the tensors, under timm's names, are."""
+    """Describe in a line the ViT of tensors under timm's names."""
     blocks = {found[1] for name in tensors if (found := re.match(r"blocks\.(\d+)\.", name))}
     facts = [f"{len(blocks)} blocks"]
     if PATCH_KERNEL in tensors and tensors[PATCH_KERNEL].ndim == 4:

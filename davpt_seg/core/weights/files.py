@@ -90,7 +90,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
             metadata = file.metadata()
         tensors = safetensors.torch.load_file(path)
     except SafetensorError as error:
-        raise InputError(f"weights file {str(path)!r} is not a whole safetensors file: {error}") from error
+        raise InputError(f"weights file {str(path)!r} is not an intact safetensors file: {error}") from error
     if differs(tensors, metadata):
         raise InputError(f"weights file {str(path)!r} is damaged: its checksum is wrong; make or copy it again")
     return tensors

@@ -17,12 +17,12 @@ class Format:
     Args:
         name: what the log calls it.
         about: who writes it.
-        network: pattern of what stands before the ViT's own names; its group ``which`` tells several networks apart.
+        network: pattern of the prefix of the ViT's names; its group ``which`` distinguishes several networks.
         to_timm: turns the ViT's names into timm's.
         kernel: the ViT's patch embedding, by its name in this format.
         marks: patterns of names that the ViT has in this format and in no later one.
         which: the networks a file may hold, the one taken by default first.
-        beside: pattern of names outside the network that may be left out: heads, optimizers, text towers.
+        beside: pattern of names outside the network that may be omitted: heads, optimizers, text towers.
     """
 
     name: str

@@ -41,10 +41,10 @@ def read_npz(path: Path) -> tuple[dict[str, Tensor], dict[str, list[str]], list[
     """Read a ViT from a ``.npz`` file.
 
     Returns:
-        tensors under timm's names; names left out on purpose, by reason; names that no ViT has.
+        tensors under timm's names; names omitted on purpose, by reason; names that no ViT has.
 
     Raises:
-        ValueError: a broken file, or one that holds no whole ViT.
+        ValueError: a broken file, or one that holds no complete ViT.
     """
     try:
         if reason := expansion(path):
@@ -62,7 +62,7 @@ def read_npz(path: Path) -> tuple[dict[str, Tensor], dict[str, list[str]], list[
     except KeyError as error:
         raise InputError(f"weights file {str(path)!r} (format JAX) lacks a part of a ViT: {error}") from error
     except (*UNREADABLE, *BROKEN, ArithmeticError) as error:
-        raise InputError(f"weights file {str(path)!r} is not a whole JAX .npz file of a ViT: {error}") from error
+        raise InputError(f"weights file {str(path)!r} is not an intact JAX .npz file of a ViT: {error}") from error
     left_out, unexpected = _unread(names, prefix)
     return dict(model.state_dict()), left_out, unexpected
 

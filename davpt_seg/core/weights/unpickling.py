@@ -66,7 +66,7 @@ def _statistic(owner: Any, name: Any) -> str:
 
 
 class _Dtype:
-    """Take the place of ``numpy.dtype``: types of numbers, without fields, parts or flags of their own."""
+    """Take the place of ``numpy.dtype``: types of numbers, without fields, parts or flags."""
 
     __slots__ = ("value",)
     value: np.dtype

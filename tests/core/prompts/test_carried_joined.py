@@ -1,4 +1,4 @@
-"""Carried prompts with adapters, learned biases and several guided blocks, against plain, concatenated forms."""
+"""Persistent prompts with adapters, learned biases and several guided blocks, against plain, concatenated forms."""
 
 from __future__ import annotations
 

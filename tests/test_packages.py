@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from davpt_seg.commands.info import report
-from davpt_seg.terminal.packages import DISTRIBUTIONS, NEEDED, OPTIONAL, install
+from davpt_seg.packages import DISTRIBUTIONS, NEEDED, OPTIONAL, install
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 def test_the_requirements_are_those_of_the_extras() -> None:
