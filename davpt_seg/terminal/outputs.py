@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -47,13 +48,27 @@ def lost_outputs_survived() -> Iterator[None]:
 
 
 def flushed(stream: Any) -> bool:
-    """Write what a stream has buffered; return False, and discard it, where it cannot be written."""
+    """Write what a stream has buffered; return False, and discard what follows, where nobody reads it."""
     try:
         if stream is not None:  # closed, by >&-
             stream.flush()
     except OSError:
         discard(stream)
         return False
+    if _has_reader(stream):
+        return True
+    discard(stream)
+    return False
+
+
+def _has_reader(stream: Any) -> bool:
+    """Return whether a pipe's other end is open; True for what is no pipe."""
+    if not hasattr(select, "poll"):  # Windows
+        return True
+    with suppress(AttributeError, OSError, ValueError):  # None, closed, or not a file
+        poll = select.poll()
+        poll.register(stream.fileno(), 0)
+        return not any(events & select.POLLERR for _, events in poll.poll(0))
     return True
 
 

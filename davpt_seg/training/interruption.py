@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from mmengine.runner import Runner
 from ..engine.interruption_hook import InterruptionHook
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+NOTE = b"Ending after this step; a second signal ends at once.\n"
 AGAIN = 1.0  # seconds; torchrun passes on a Ctrl-C that the terminal has sent to all processes already
 
 
@@ -42,7 +42,7 @@ class Request:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             if is_main_process():
                 with suppress(OSError):  # behind "| tee", which Ctrl-C has ended
-                    print("Ending after this step; a second signal ends at once.", file=sys.stderr, flush=True)
+                    os.write(2, NOTE)  # print is not reentrant
         elif time.monotonic() - self._since > AGAIN:
             raise KeyboardInterrupt("Interrupted at once: what followed the last checkpoint is not saved.")
 

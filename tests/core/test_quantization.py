@@ -164,7 +164,7 @@ def test_another_quantization_is_refused() -> None:
 
 @pytest.mark.usefixtures("no_torchao")
 def test_without_torchao_the_message_says_what_to_install() -> None:
-    with pytest.raises(InputError, match=r"needs torchao .* pip install 'davpt-seg\[int8\]'"):
+    with pytest.raises(InputError, match=r"needs torchao .* pip install 'torchao>=0.18'"):
         tiny_vit(trunk_quantization="int8")
 
 
