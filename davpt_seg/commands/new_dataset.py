@@ -37,7 +37,7 @@ def main_new_dataset(argv: Optional[Sequence[str]] = None) -> int:
     from .next_steps import next_steps
 
     classes = given_classes(root, args.classes, args.classes_file)
-    layout = look(root, args.masks)
+    layout = look(root, args.masks, args.images)
     masks = read_masks(root, layout.all_pairs, classes, args.void)
     planned = plan(layout, masks, args.seed)
     print("\n".join(report(layout, masks, planned, args.seed)), flush=True)
@@ -85,6 +85,9 @@ def _parser() -> CommandParser:
     parser.add_argument("--name", help="name of the data part; default: that of the folder")
     parser.add_argument(
         "--masks", metavar="TEXT", default="", help="part of the masks' path, if there are several kinds"
+    )
+    parser.add_argument(
+        "--images", metavar="TEXT", default="", help="part of the images' path, if masks fit several kinds of images"
     )
     parser.add_argument("--void", type=int, metavar="VALUE", help="value of masks to ignore, beside 255")
     parser.add_argument("--seed", type=int, default=0, help="seed of the split, if the folder has none; default: 0")

@@ -12,8 +12,13 @@ from ..text_files import read_text
 
 Colour = tuple[int, int, int]
 VOID_NAMES = ("void", "unlabeled", "unlabelled", "ignore", "ignored")
-FILES = ("classes.txt", "label_colors.txt", "class_dict.csv")  # found in the data set's folder
-HEADER = re.compile(r"name\W+r\W+g\W+b\W*|r\W+g\W+b\W+name\W*", re.IGNORECASE)
+FILES = (
+    *("classes.txt", "label_colors.txt", "class_dict.csv"),  # found in the data set's folder
+    *("labelmap.txt", "class_names.txt", "train/_classes.csv"),  # of CVAT, labelme and Roboflow
+)
+HEADER = re.compile(r"name\W+r\W+g\W+b\W*|r\W+g\W+b\W+name\W*|pixel value\W+class\W*", re.IGNORECASE)
+CVAT = re.compile(r"([^:]+):(\d{1,3}),(\d{1,3}),(\d{1,3}):[^:]*:[^:]*")  # label:color_rgb:parts:actions
+NUMBERED = re.compile(r"(\d{1,3})\s*[,:\t]\s*(\D.*)")  # 0, background
 
 
 class Classes(NamedTuple):
@@ -29,7 +34,7 @@ def given_classes(root: Path, names: Optional[str], file: Optional[str]) -> Opti
     """Return the classes that the user names, or those of a file in the folder.
 
     Args:
-        root: the data set's folder; its ``classes.txt``, ``label_colors.txt`` or ``class_dict.csv`` is read.
+        root: the data set's folder; the first of ``FILES`` in it is read.
         names: value of ``--classes``, separated by commas.
         file: value of ``--classes-file``.
 
@@ -51,12 +56,28 @@ def given_classes(root: Path, names: Optional[str], file: Optional[str]) -> Opti
         lines = read_text(path).splitlines()
     except FileNotFoundError as error:
         raise InputError(f"--classes-file {path}: there is no such file; it has one class a line") from error
-    rows = [_row(line) for line in lines if line.strip() and not line.startswith("#") and not HEADER.fullmatch(line)]
-    return _checked(rows, str(path))
+    lines = [line.split(" #")[0].removeprefix("- ").strip() for line in lines if not line.startswith("#")]
+    lines = [line for line in lines if line and not HEADER.fullmatch(line)]
+    return _checked([_row(line) for line in _without_numbers(lines, str(path))], str(path))
+
+
+def _without_numbers(lines: Sequence[str], source: str) -> list[str]:
+    """Return the names of lines that all begin with a class number, ``0, background``; other lines as they are.
+
+    Raises:
+        InputError: the numbers are not 0, 1, 2 and so on.
+    """
+    found = [NUMBERED.fullmatch(line) for line in lines]
+    if not lines or not all(found):
+        return list(lines)
+    numbered = [(int(match[1]), match[2].strip()) for match in found if match]
+    if [number for number, _ in numbered] != list(range(len(numbered))):
+        raise InputError(f"{source}: lines are numbered {some([n for n, _ in numbered])}; expected are 0, 1, 2, ...")
+    return [name for _, name in numbered]
 
 
 def _row(line: str) -> tuple[str, Optional[Colour]]:
-    """Return the name and the colour of a line: ``road``, ``road 128 64 128`` or ``128 64 128 road``."""
+    """Return the name and the colour of a line: ``road``, ``road 128 64 128``, ``128 64 128 road`` or CVAT's."""
     numbers = r"(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})"
     last, first = (
         re.fullmatch(rf"(.+?)[\s,;]+{numbers}\s*", line.strip()),
@@ -66,6 +87,8 @@ def _row(line: str) -> tuple[str, Optional[Colour]]:
         name, *colour = last.groups()
     elif first:
         *colour, name = first.groups()
+    elif cvat := CVAT.fullmatch(line):
+        name, *colour = cvat.groups()
     else:
         return line.strip(), None
     red, green, blue = (int(value) for value in colour)

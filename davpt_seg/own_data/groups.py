@@ -48,15 +48,22 @@ class Group:
 
 
 def image_files(root: Path) -> list[PurePath]:
-    """List the image files below a folder, relative to it, sorted, without hidden ones and those of new-dataset."""
+    """List the image files below a folder, relative to it, sorted, without hidden ones and those of new-dataset.
+
+    Links to folders are followed, each folder once.
+    """
     found = []
-    for place, folders, names in os.walk(root):
+    seen = {os.path.realpath(root)}
+    for place, folders, names in os.walk(root, followlinks=True):
         here = PurePath(os.path.relpath(place, root))
-        folders[:] = [
-            name
-            for name in folders
-            if not is_hidden(PurePath(name)) and not (name == INDEX_MASKS and place == str(root))
-        ]
+        kept = []
+        for name in sorted(folders):
+            real = os.path.realpath(os.path.join(place, name))
+            ours = name == INDEX_MASKS and place == str(root)
+            if not is_hidden(PurePath(name)) and not ours and real not in seen:  # seen: links can form a circle
+                seen.add(real)
+                kept.append(name)
+        folders[:] = kept
         for name in names:
             path = here / name
             wanted = path.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(PurePath(name))
@@ -74,15 +81,21 @@ def groups_of(files: Iterable[PurePath]) -> list[Group]:
     folders: dict[PurePath, list[PurePath]] = {}
     for path in files:
         folders.setdefault(path.parent, []).append(path)
+    stems = {path.stem for paths in folders.values() for path in paths}
+    endings = Counter(match[0] for stem in stems if (match := ENDING.search(stem)))
+    repeated = {ending for ending, count in endings.items() if count > 1}
     found = []
     for folder, paths in sorted(folders.items()):
-        for ending, suffix, members in _within(paths):
+        for ending, suffix, members in _within(paths, repeated):
             found.append(Group(folder, ending, {_core(path, ending, suffix): path for path in members}))
     return found
 
 
-def _within(paths: list[PurePath]) -> list[tuple[str, str, list[PurePath]]]:
-    """Divide the files of one folder by ending, and by suffix where names occur with two suffixes."""
+def _within(paths: list[PurePath], repeated: set[str]) -> list[tuple[str, str, list[PurePath]]]:
+    """Divide the files of one folder by ending, and by suffix where names occur with two suffixes.
+
+    ``repeated`` holds the endings of several names in all folders: others are parts of a name in a small folder.
+    """
     stems = {path.stem for path in paths}
     endings = Counter(match[0] for stem in stems if (match := ENDING.search(stem)))
     beside = Counter(
@@ -92,7 +105,7 @@ def _within(paths: list[PurePath]) -> list[tuple[str, str, list[PurePath]]]:
         if stem[cut] in "_-. " and stem[:cut] in stems and ENDING.match(stem[cut:])
     )
     common = {ending for ending, count in beside.items() if count >= len(stems) / 4}
-    common |= {ending for ending, count in endings.items() if count >= len(stems) / 4}
+    common |= {ending for ending, count in endings.items() if count >= len(stems) / 4 and ending in repeated}
     divided: dict[str, list[PurePath]] = {}
     for path in paths:
         own = max((ending for ending in common if path.stem.endswith(ending)), key=len, default="")

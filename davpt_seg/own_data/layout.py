@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import math
-import os
-import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from ..errors import DataError, some
-from ..text_files import read_text
 from .groups import Group, colours_of, groups_of, image_files
+from .named_splits import divide, split_of
+from .pair import Pair
 
-SPLIT = re.compile(r"(?P<name>train|training|val|valid|validation|test|testing)(?:[_-]?\d{2,4})?", re.IGNORECASE)
-NAMES = dict(training="train", valid="val", validation="val", testing="test")
 FEW_COLOURS = 64  # of masks; images have more
 OVERLAP = 0.5  # smallest share of an image group's names that its masks must have
+VOC_IMAGES = "JPEGImages"
+VOC_MASKS = ("SegmentationClass", "SegmentationClassPNG")  # labelme writes the latter
 EXPECTED = (
     "Expected are images and masks of the same names (masks as PNG or TIFF, never JPEG), in two folders (images/ and "
-    "masks/), side by side with an ending (a.jpg and a_mask.png), or either of them below train/ and val/"
+    "masks/), side by side with an ending (a.jpg and a_mask.png), or either of them below train/ and val/. Smoothed "
+    "borders mix colours, so that masks look like photographs: save masks without smoothing"
 )
-
-
-@dataclass(frozen=True)
-class Pair:
-    """An image and its mask, relative to the data set's folder; ``name`` is what the two have in common."""
-
-    name: str
-    image: PurePath
-    mask: PurePath
 
 
 @dataclass
@@ -42,6 +34,7 @@ class Layout:
         images, masks: titles of the groups that were paired.
         alone: images without mask, then masks without image.
         lists: list files of the folder that set the splits.
+        notes: what else the user should know.
     """
 
     root: Path
@@ -50,6 +43,7 @@ class Layout:
     masks: list[str]
     alone: tuple[list[PurePath], list[PurePath]] = field(default_factory=lambda: ([], []))
     lists: list[PurePath] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def all_pairs(self) -> list[Pair]:
@@ -57,15 +51,16 @@ class Layout:
         return [pair for pairs in self.pairs.values() for pair in pairs]
 
 
-def look(root: Path, only_masks: str = "") -> Layout:
+def look(root: Path, only_masks: str = "", only_images: str = "") -> Layout:
     """Find the images and masks of a folder.
 
     Args:
         root: the folder.
         only_masks: part of the path of the masks, where images have several kinds of them.
+        only_images: part of the path of the images, where masks have several kinds of them.
 
     Raises:
-        DataError: no folder, no images, no masks, or several kinds of masks.
+        DataError: no folder, no images, no masks, or several kinds of masks or of images.
     """
     if not root.is_dir():
         raise DataError(f"{root}: there is no such folder; give the folder that holds the images and masks")
@@ -84,27 +79,34 @@ def look(root: Path, only_masks: str = "") -> Layout:
         like_masks = [group for group in groups if only_masks in group.title]
         if not like_masks:
             raise DataError(f"{root}: --masks {only_masks}: no files match it; there are {_titles(groups)}")
-    partners = _partners(groups, like_masks, colours, root)
+    like_images = [group for group in groups if only_images in group.title]
+    if not like_images:
+        raise DataError(f"{root}: --images {only_images}: no files match it; there are {_titles(groups)}")
+    partners = _partners(like_images, like_masks, colours, root)
     if not partners:
         raise DataError(
             f"{root}: found {_titles(groups)}, of which {_titles(like_masks) or 'none'} can be masks (few colours, no "
             f"JPEG), but no images and masks of the same names. {EXPECTED}{_coco(root)}"
         )
     layout = Layout(root, {}, [], [])
+    pairs: dict[str, list[Pair]] = {}
     for images, masks in partners:
         layout.images.append(images.title)
         layout.masks.append(masks.title)
-        both = sorted(images.files.keys() & masks.files.keys())
-        split = _split_of(images.folder)
-        layout.pairs.setdefault(split, []).extend(
-            Pair((images.folder / name).as_posix(), images.files[name], masks.files[name]) for name in both
+        pairs.setdefault(split_of(images.folder), []).extend(
+            Pair((images.folder / name).as_posix(), images.files[name], masks.files[name])
+            for name in sorted(images.files.keys() & masks.files.keys())
         )
-        layout.alone[0].extend(images.files[name] for name in sorted(images.files.keys() - masks.files.keys()))
-        layout.alone[1].extend(masks.files[name] for name in sorted(masks.files.keys() - images.files.keys()))
-    used = {group.title for pair in partners for group in pair}
-    layout.alone[0].extend(path for group in groups if group.title not in used and group not in like_masks
-                           for path in group.files.values())  # fmt: skip
-    return _with_splits(layout)
+    used = {path for each in pairs.values() for pair in each for path in (pair.image, pair.mask)}
+    paired = {group.title for _, group in partners}
+    for group in groups:
+        if group.title in paired or group not in like_masks:
+            layout.alone[group.title in paired].extend(
+                path for _, path in sorted(group.files.items()) if path not in used
+            )
+    division = divide(root, pairs)
+    layout.pairs, layout.lists, layout.notes = division.pairs, division.lists, division.notes
+    return layout
 
 
 def _titles(groups: Sequence[Group]) -> str:
@@ -114,33 +116,62 @@ def _titles(groups: Sequence[Group]) -> str:
 def _partners(
     groups: Sequence[Group], like_masks: Sequence[Group], colours: Mapping[str, float], root: Path
 ) -> list[tuple[Group, Group]]:
-    """Pair groups of images with groups of masks, which have fewer colours.
+    """Pair groups of images with groups of masks, which have fewer colours, and not another split.
 
     Raises:
-        DataError: several kinds of masks for the same images.
+        DataError: several kinds of masks for the same images, or of images for the same masks.
     """
-    found = []
+    found: list[tuple[Group, Group]] = []
     for images in _images(groups, colours):
         scored = []
         for masks in like_masks:
             if masks is images or colours[masks.title] > colours[images.title]:
                 continue
+            splits = {split_of(images.folder), split_of(masks.folder)} - {""}
+            if len(splits) > 1:
+                continue
             shared = len(images.files.keys() & masks.files.keys()) / min(len(images.files), len(masks.files))
             if shared >= OVERLAP:
-                scored.append(((_nearness(images.folder, masks.folder), shared), masks))
+                ending = masks.ending != "" and masks.ending == images.ending
+                scored.append(((_nearness(images.folder, masks.folder), ending, shared), masks))
         if not scored:
             continue
         best = max(score for score, _ in scored)
         candidates = [masks for score, masks in scored if score == best]
-        named = [masks for masks in candidates if masks.folder.name == "SegmentationClass"]
-        candidates = named or candidates
+        candidates = [masks for masks in candidates if masks.folder.name in VOC_MASKS] or candidates
         if len(candidates) > 1:
             raise DataError(
                 f"{root}: {images.title} have {len(candidates)} kinds of masks, {_titles(candidates)}; choose one by "
                 f"--masks and a part of its path, for instance --masks {candidates[0].ending or candidates[0].folder}"
             )
         found.append((images, candidates[0]))
-    return found
+    return _one_image_a_mask(found, root)
+
+
+def _one_image_a_mask(partners: list[tuple[Group, Group]], root: Path) -> list[tuple[Group, Group]]:
+    """Leave PASCAL VOC's images of several that have the same masks, such as images with masks drawn over them.
+
+    Raises:
+        DataError: several kinds of images have the same masks.
+    """
+    of_mask: dict[PurePath, list[Group]] = {}
+    for images, masks in partners:
+        for name in images.files.keys() & masks.files.keys():
+            of_mask.setdefault(masks.files[name], []).append(images)
+    left = set()
+    for mask, several in of_mask.items():
+        if len(several) == 1:
+            continue
+        named = [group for group in several if group.folder.name == VOC_IMAGES]
+        if len(named) != 1:
+            first = several[0]
+            part = first.title.partition("*")[2] if several[1].folder == first.folder else f"{first.folder}/"
+            raise DataError(
+                f"{root}: {mask} and other masks have {len(several)} kinds of images, {_titles(several)}; choose one "
+                f"by --images and a part of its path, for instance --images {shlex.quote(part)}, or move the others"
+            )
+        left |= {group.title for group in several if group is not named[0]}
+    return [(images, masks) for images, masks in partners if images.title not in left]
 
 
 def _images(groups: Sequence[Group], colours: Mapping[str, float]) -> list[Group]:
@@ -151,53 +182,9 @@ def _images(groups: Sequence[Group], colours: Mapping[str, float]) -> list[Group
 
 def _nearness(images: PurePath, masks: PurePath) -> float:
     """Score how much two folders have in common; a shared split counts most."""
-    same_split = _split_of(images) == _split_of(masks)
+    same_split = split_of(images) == split_of(masks)
     shared = len(set(images.parts) & set(masks.parts))
     return 10 * same_split + shared - abs(len(images.parts) - len(masks.parts)) / 10
-
-
-def _split_of(folder: PurePath) -> str:
-    """Return the split that a folder's name states; empty if none. SegNet's ``trainannot`` states ``train``."""
-    for part in folder.parts:
-        for text in (part, re.sub(r"[_-]?(annot|annotations?|labels?|masks?|images?|gt)$", "", part, flags=re.I)):
-            found = SPLIT.fullmatch(text)
-            if found:
-                name = found["name"].lower()
-                return NAMES.get(name, name)
-    return ""
-
-
-def _with_splits(layout: Layout) -> Layout:
-    """Name the splits: those of folders, of list files, or none."""
-    if "train" in layout.pairs and len(layout.pairs) > 1 and "" not in layout.pairs:
-        return layout
-    pairs = sorted(layout.all_pairs, key=lambda pair: pair.name)
-    by_name: dict[str, Pair] = {PurePath(pair.name).name: pair for pair in pairs}
-    for folder in _folders_of_lists(layout.root):
-        chosen = {}
-        for split in ("train", "val", "test"):
-            path = folder / f"{split}.txt"
-            if path.is_file():
-                chosen[split] = (path, [PurePath(line.split()[0]).name.rsplit(".", 1)[0]
-                                        for line in _lines(path)])  # fmt: skip
-        known = {split: [name for name in names if name in by_name] for split, (_, names) in chosen.items()}
-        if all(known.get(split) for split in ("train", "val")):
-            layout.pairs = {split: [by_name[name] for name in names] for split, names in known.items() if names}
-            layout.lists = [PurePath(os.path.relpath(path, layout.root)) for path, _ in chosen.values()]
-            return layout
-    layout.pairs = {"": pairs}
-    return layout
-
-
-def _lines(path: Path) -> list[str]:
-    return [line for line in read_text(path).splitlines() if line.strip()]
-
-
-def _folders_of_lists(root: Path) -> list[Path]:
-    """Return the folders with a ``train.txt`` and a ``val.txt``; those of segmentation first, then the shortest."""
-    there = [path.parent for path in root.rglob("train.txt") if (path.parent / "val.txt").is_file()]
-    there = [folder for folder in there if folder != root / "splits"]  # those of new-dataset
-    return sorted(there, key=lambda folder: ("egmentation" not in folder.name, len(folder.parts), str(folder)))
 
 
 def _is_image_folder(files: Sequence[PurePath], groups: Sequence[Group], colours: Mapping[str, float]) -> bool:
@@ -207,7 +194,7 @@ def _is_image_folder(files: Sequence[PurePath], groups: Sequence[Group], colours
     deep = {folder for folder in folders if folder.parts}
     return (
         len(deep) >= 2
-        and any(not _split_of(PurePath(folder.name)) for folder in deep)
+        and any(not split_of(PurePath(folder.name)) for folder in deep)
         and deep == folders
         and (len(names) == len(files) or len(deep) > 2)
         and not any(group.is_named_mask() for group in groups)

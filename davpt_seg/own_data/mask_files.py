@@ -12,7 +12,7 @@ from ..datasets.load_label_map import read_label_map
 from ..datasets.pictures import UNREADABLE, read_picture
 from ..errors import DataError
 from .class_file import Colour
-from .layout import Pair
+from .pair import Pair
 
 GRAY, CHANNELS, PALETTE, RGB = "gray", "channels", "palette", "rgb"
 

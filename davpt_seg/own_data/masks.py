@@ -13,8 +13,8 @@ from PIL import Image
 from ..datasets.load_label_map import read_label_map
 from ..errors import DataError
 from .class_file import Colour
-from .layout import Pair
 from .mask_files import coded, decoded
+from .pair import Pair
 
 VOID = 255
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 
-from ..audit.label_values import listed
 from ..audit.palettes import Palettes
 from ..errors import DataError, some
 from ..long_work import in_parallel
 from .class_file import Classes, Colour
-from .layout import Pair
 from .mask_files import CHANNELS, GRAY, PALETTE, RGB, Mask, read_mask
 from .masks import VOID, Masks
+from .pair import Pair
+from .values import counted, of_values
 
 STRAY = 0.01  # largest share of pixels with colours that no class has
 MOST_COLOURS = 256  # of all masks; more are no class colours
@@ -44,6 +44,19 @@ def read_masks(root: Path, pairs: Sequence[Pair], classes: Optional[Classes], vo
             f"{wrong[0].mask} ({sizes[1][0]} x {sizes[1][1]}) and {wrong[0].image} ({sizes[0][0]} x {sizes[0][1]}). "
             "Make the masks in the images' size, by nearest neighbour, or move these pairs away"
         )
+    masks = _understood(root, pairs, read, classes, void)
+    present = [name for number, name in enumerate(masks.names) if masks.pixels[number]]
+    if len(present) < 2:
+        raise DataError(
+            f"{root}: all pixels of the masks are {some(present) or 'void'} or void, so that there is nothing to tell "
+            "apart; expected are two classes at least. Are these the right masks, and the right names of classes?"
+        )
+    return masks
+
+
+def _understood(
+    root: Path, pairs: Sequence[Pair], read: Sequence[Mask], classes: Optional[Classes], void: Optional[int]
+) -> Masks:
     kinds = Counter(mask.kind for mask in read)
     if RGB in kinds:
         return _of_colours(root, _as_colours(read), classes, "colours")
@@ -51,7 +64,7 @@ def read_masks(root: Path, pairs: Sequence[Pair], classes: Optional[Classes], vo
         return _of_colours(root, _as_colours(read), classes, "palettes that number colours differently")
     pixels: Counter[int] = sum((mask.values for mask in read), Counter())
     kind = next((each for each in (CHANNELS, PALETTE) if kinds[each]), GRAY)
-    masks = _of_values(root, pixels, classes, void, kind)
+    masks = of_values(root, pixels, classes, void, kind)
     if masks.table is None and kind == CHANNELS:  # training reads one channel
         shift = int(masks.zero_is_void)
         masks.table = {value: VOID if value < shift or value == VOID else value - shift for value in pixels}
@@ -97,8 +110,8 @@ def _colour_of(value: Any, palette: Optional[np.ndarray]) -> Colour:
 def _of_colours(root: Path, pixels: Counter[Colour], classes: Optional[Classes], what: str) -> Masks:
     total = sum(pixels.values())
     if classes is None or classes.colours is None:
-        shown = "\n".join(f"  NAME {' '.join(map(str, c))}    # {n / total:.2%}" for c, n in pixels.most_common(SHOWN))
-        more = f"\n  and {len(pixels) - SHOWN:,} more" if len(pixels) > SHOWN else ""
+        shown = "\n".join(f"- NAME {' '.join(map(str, c))}  # {n / total:.2%}" for c, n in pixels.most_common(SHOWN))
+        more = f"\n- and {len(pixels) - SHOWN:,} more" if len(pixels) > SHOWN else ""
         if len(pixels) > MOST_COLOURS:
             raise DataError(
                 f"{root}: the masks have {len(pixels):,} colours, so colours were mixed along borders or the files are "
@@ -124,81 +137,5 @@ def _of_colours(root: Path, pixels: Counter[Colour], classes: Optional[Classes],
         masks.notes.append(
             f"{share:.3%} of the pixels have colours that {classes.source} does not name: they become void"
         )
-    masks.pixels = _counted(pixels, table)
+    masks.pixels = counted(pixels, table)
     return masks
-
-
-def _of_values(root: Path, pixels: Counter[int], classes: Optional[Classes], void: Optional[int], kind: str) -> Masks:
-    """Understand values: class numbers, 0 and 255, numbers from 1, or other values in the classes' order."""
-    values = sorted(value for value in pixels if value not in (VOID, void))
-    if void is not None and void not in pixels:
-        raise DataError(f"{root}: --void {void}, but no mask holds {void}; they hold {listed(sorted(pixels))}: omit it")
-    names = classes.names if classes else None
-    colours = classes.colours if classes else None
-    if not names and len(values) > 256:
-        raise DataError(
-            f"{root}: the masks hold {len(values):,} values, so they are no class numbers; name the classes"
-        )
-    pair = _two_valued(values, pixels, names, void)
-    if pair:
-        table: Mapping[Any, int] = {0: 0, pair: 1} if pair == VOID else {0: 0, pair: 1, VOID: VOID}
-        masks = Masks(kind, names or ("background", "foreground"), dict(table), colours=colours)
-        masks.notes.append(f"0 is class 0, and {pair} becomes class 1")
-        masks.pixels = _counted(pixels, table)
-        return masks
-    if not values:
-        raise DataError(f"{root}: every pixel of the masks is void ({VOID}); expected are class numbers from 0")
-    count = len(names) if names else values[-1] + 1
-    if not names and values[-1] > 2 * len(values):
-        raise DataError(
-            f"{root}: the masks hold {listed(values)}, which are no class numbers from 0 on. Name the classes of these "
-            f"{len(values)} values, in this order: --classes a,b,..."
-        )
-    if values[-1] < count and void is None:
-        masks = Masks(kind, names or _numbered(count), None, pixels, colours=colours)
-    elif values[-1] <= count and void == 0:
-        masks = Masks(kind, names or _numbered(values[-1]), None, pixels, True, colours=colours)
-    elif values[-1] == count and 0 not in pixels:
-        masks = Masks(kind, names or _numbered(count), None, pixels, True, colours=colours)
-        masks.notes.append("classes count from 1 in the masks")
-    elif len(values) == count or (names is None and void is not None):
-        order: dict[Any, int] = {value: label for label, value in enumerate(values)}
-        order.update({VOID: VOID} if void is None else {VOID: VOID, void: VOID})
-        masks = Masks(kind, names or _numbered(len(values)), order, _counted(pixels, order), colours=colours)
-        masks.notes.append(f"the values {listed(values)} become 0 to {len(values) - 1}, in this order")
-    else:
-        lacking = "0 is a class that is not named, or void (--void 0); " if values[-1] == count else ""
-        raise DataError(
-            f"{root}: the masks hold the {len(values)} values {listed(values)} besides void, but "
-            f"{classes.source if classes else 'the classes'} names {count} classes, which are 0 to {count - 1}: "
-            f"{lacking}name every class, in the order of their numbers, or give the value to ignore by --void VALUE"
-        )
-    if masks.zero_is_void:
-        masks.pixels = Counter({v - 1 if 0 < v < VOID else VOID: n for v, n in pixels.items()})
-    if not classes:
-        masks.notes.append(
-            f"the classes have no names: {masks.names[0]} to {masks.names[-1]}; --classes a,b,... names them"
-        )
-    return masks
-
-
-def _two_valued(
-    values: Sequence[int], pixels: Counter[int], names: Optional[tuple[str, ...]], void: Optional[int]
-) -> Optional[int]:
-    """Return the value of the foreground where masks hold only 0 and it, such as 0 and 255."""
-    if void is not None or (names is not None and len(names) != 2):
-        return None
-    if set(pixels) == {0, VOID}:
-        return VOID
-    return values[1] if len(values) == 2 and values[0] == 0 and values[1] in (127, 128) and VOID not in pixels else None
-
-
-def _numbered(count: int) -> tuple[str, ...]:
-    return tuple(f"class_{number}" for number in range(count))
-
-
-def _counted(pixels: Mapping[Any, int], table: Mapping[Any, int]) -> Counter[int]:
-    counted: Counter[int] = Counter()
-    for value, count in pixels.items():
-        counted[table[value]] += count
-    return counted

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..audit.overlays import both_readings, labelled, overlay, side_by_side
-from .layout import Pair
 from .masks import VOID, Masks, index_mask
+from .pair import Pair
 
 ROW = 18  # pixels of a line of text
 WIDTH = 150  # pixels of an entry of the legend

@@ -13,11 +13,12 @@ import numpy as np
 from ..datasets.pictures import read_picture
 from .content import default_palette, sizes_of
 from .groups import INDEX_MASKS
-from .layout import Layout, Pair
+from .layout import Layout
 from .masks import Masks
+from .named_splits import LISTS
+from .pair import Pair
 from .split import divided
 
-LISTS = "splits"
 BATCH = 8
 HEAD = (
     "# A data set, written by 'davpt-seg new-dataset'. Plain values, nothing is run; docs/own_data.md explains them.\n"
@@ -147,7 +148,7 @@ def _parallel(splits: dict[str, list[Pair]], image_end: str, mask_end: str) -> b
 def _listing(folder: Path, end: str) -> list[str]:
     """List the files that mmseg's data set reads without a list: all below a folder that end so."""
     found = []
-    for place, _, names in os.walk(folder):
+    for place, _, names in os.walk(folder, followlinks=True):
         found += [os.path.relpath(os.path.join(place, name), folder) for name in names if name.endswith(end)]
     return sorted(found)
 

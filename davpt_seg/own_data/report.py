@@ -32,7 +32,7 @@ def report(layout: Layout, masks: Masks, plan: Plan, seed: int) -> list[str]:
         if paths:
             shown = ", ".join(path.as_posix() for path in paths[:SHOWN])
             lines.append(f"  note: {len(paths):,} {what}: {shown}{', ...' if len(paths) > SHOWN else ''}")
-    lines += [f"  note: {note}" for note in masks.notes]
+    lines += [f"  note: {note}" for note in (*layout.notes, *masks.notes)]
     total = sum(masks.pixels.values())
     width = max(map(len, masks.names))
     lines.append(f"  {len(masks.names)} classes, with their share of the pixels:")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import DataError
-from .layout import Pair
+from .pair import Pair
 
 SHARE = 5  # one in five is for validation
 

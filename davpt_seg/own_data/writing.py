@@ -14,8 +14,8 @@ from ..datasets.pictures import UNREADABLE
 from ..errors import InputError, some
 from ..long_work import in_parallel
 from ..replacing import replacing
-from .layout import Pair
 from .masks import Masks, index_mask
+from .pair import Pair
 from .plan import Plan
 
 FIRST = 30  # lines of a difference that are shown
