@@ -7,6 +7,7 @@ setuptools 81 removed ``pkg_resources``, and Python 3.12 brings no setuptools. M
 
 from __future__ import annotations
 
+import os
 from importlib import metadata
 
 
@@ -26,7 +27,7 @@ class Distribution:
 
     def __init__(self, found: metadata.Distribution) -> None:
         self._found = found
-        self.location = str(found.locate_file(""))
+        self.location = os.path.abspath(str(found.locate_file("")))
 
     def has_metadata(self, name: str) -> bool:
         """Return whether a file such as ``top_level.txt`` is in its metadata."""

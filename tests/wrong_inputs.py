@@ -401,22 +401,29 @@ def open_task(root: Path, **options: Any) -> None:
     DATASETS.build({**config, **options})
 
 
-@wrong("Recognition data", "a task that VTAB-1k does not have", "'cifar100' is not known", "did you mean 'cifar'")
+@wrong(
+    "Image classification data", "a task that VTAB-1k does not have", "'cifar100' is not known", "did you mean 'cifar'"
+)
 def _(folder: Path) -> None:
     open_task(folder, dataset="cifar100")
 
 
-@wrong("Recognition data", "`VTAB_ROOT` with a wrong folder", "folder 'nowhere/eurosat' does not exist", "vtab1k.py")
+@wrong(
+    "Image classification data",
+    "`VTAB_ROOT` with a wrong folder",
+    "folder 'nowhere/eurosat' does not exist",
+    "vtab1k.py",
+)
 def _(folder: Path) -> None:
     open_task(folder, data_root="nowhere")
 
 
-@wrong("Recognition data", "a split of another benchmark", "split: 'train' is not known", "train800val200")
+@wrong("Image classification data", "a split of another benchmark", "split: 'train' is not known", "train800val200")
 def _(folder: Path) -> None:
     open_task(folder, split="train")
 
 
-@wrong("Recognition data", "a list with a label that is no class", "train800.txt, line 1: expected", "0 to 9")
+@wrong("Image classification data", "a list with a label that is no class", "train800.txt, line 1: expected", "0 to 9")
 def _(folder: Path) -> None:
     write_vtab(folder / "mine", "eurosat")
     (folder / "mine" / "eurosat" / "train800.txt").write_text("images/train800/000000.jpg 10\n")
@@ -424,36 +431,56 @@ def _(folder: Path) -> None:
 
 
 @wrong(
-    "Recognition data", "an FGVC set without its `val.json`", "val.json' does not exist", "has test.json, train.json"
+    "Image classification data",
+    "an FGVC set without its `val.json`",
+    "val.json' does not exist",
+    "has test.json, train.json",
 )
 def _(folder: Path) -> None:
     (write_fgvc(folder, "dogs") / "val.json").unlink()
     DATASETS.build(dict(type="FGVCDataset", data_root=str(folder), dataset="dogs", split="trainval"))
 
 
-@wrong("Recognition data", "an FGVC set in the folder of another", "cub has 200 classes, but the lists", "name 120")
+@wrong(
+    "Image classification data",
+    "an FGVC set in the folder of another",
+    "cub has 200 classes, but the lists",
+    "name 120",
+)
 def _(folder: Path) -> None:
     DATASETS.build(dict(type="FGVCDataset", data_root=str(write_fgvc(folder, "dogs")), dataset="cub"))
 
 
-@wrong("Recognition data", "FGVC's lists without the images", "none of the 120 listed images exists", "Unpack")
+@wrong("Image classification data", "FGVC's lists without the images", "none of the 120 listed images exists", "Unpack")
 def _(folder: Path) -> None:
     (write_fgvc(folder, "dogs") / "Images").rename(folder / "unpacked")
     DATASETS.build(dict(type="FGVCDataset", data_root=str(folder), dataset="dogs"))
 
 
-@wrong("Recognition data", "a batch size changed in the loader alone", "batch_size is 16, but", "sampler.batch_size=16")
+@wrong(
+    "Image classification data",
+    "a batch size changed in the loader alone",
+    "batch_size is 16, but",
+    "sampler.batch_size=16",
+)
 def _(folder: Path) -> None:
     train("method=davpt,trunk=vits14,data=vtab/dtd", "train_dataloader.batch_size=16")
 
 
-@wrong("Recognition data", "`check_dataset.py --vtab` on one task's folder", "is the folder of one task: give FOLDER")
+@wrong(
+    "Image classification data",
+    "`check_dataset.py --vtab` on one task's folder",
+    "is the folder of one task: give FOLDER",
+)
 def _(folder: Path) -> None:
     check("--vtab", str(write_vtab(folder, "eurosat") / "eurosat"))
 
 
 @wrong(
-    "Recognition data", "`check_dataset.py` on a test list with a training image", "image in two splits", "take it out"
+    "Image classification data",
+    "`check_dataset.py` on a test list with a training image",
+    "image in two splits",
+    "take it out",
 )
 def _(folder: Path) -> str:
     task = write_vtab(folder, "mine", train=4) / "mine"

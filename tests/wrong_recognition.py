@@ -32,7 +32,7 @@ def train(folder: Path, words: str, *arguments: str) -> None:
 
 def case_of_words(does: str, words: str, *says: str) -> None:
     """Add a case of wrong words in place of a config."""
-    wrong("Recognition", f"`{words}`: {does}", *says)(lambda folder: train(folder, words))
+    wrong("Image classification", f"`{words}`: {does}", *says)(lambda folder: train(folder, words))
 
 
 case_of_words("a misspelled task", "data=vtab/dtdd", "no 'vtab/dtdd' in", "did you mean 'vtab/dtd'")
@@ -65,36 +65,49 @@ case_of_words(
 )
 
 
-@wrong("Recognition", "`train.py` with `VTAB_ROOT` wrong or not set", "nowhere/eurosat' does not exist", "vtab1k.py")
+@wrong(
+    "Image classification",
+    "`train.py` with `VTAB_ROOT` wrong or not set",
+    "nowhere/eurosat' does not exist",
+    "vtab1k.py",
+)
 def _(folder: Path) -> None:
     with mock.patch.dict(os.environ, VTAB_ROOT=str(folder / "nowhere")):
         main_train([WORDS, "--dry-run", "--work-dir", tempfile.mkdtemp()])
 
 
-@wrong("Recognition", "mmpretrain is not installed", "needs mmpretrain", "pip install mmpretrain")
+@wrong("Image classification", "mmpretrain is not installed", "needs mmpretrain", "pip install mmpretrain")
 def _(folder: Path) -> None:
     with mock.patch("importlib.util.find_spec", return_value=None):
         train(folder, WORDS)
 
 
-@wrong("Recognition", "MoCo-v3's weights are not there", "vit-b-300ep.pth.tar", "does not exist", "DAVPT_MOCOV3")
+@wrong(
+    "Image classification", "MoCo-v3's weights are not there", "vit-b-300ep.pth.tar", "does not exist", "DAVPT_MOCOV3"
+)
 def _(folder: Path) -> None:
     with mock.patch.dict(os.environ, DAVPT_MOCOV3=str(folder / "vit-b-300ep.pth.tar")):
         train(folder, "trunk=vitb_mocov3,data=vtab/eurosat")
 
 
-@wrong("Recognition", "`train.py --test FOLDER`, refused before the training", "is a folder; name the file to write")
+@wrong(
+    "Image classification",
+    "`train.py --test FOLDER`, refused before the training",
+    "is a folder; name the file to write",
+)
 def _(folder: Path) -> None:
     train(folder, WORDS, "--test", str(folder))
 
 
-@wrong("Recognition", "`test.py --show-dir`, which paints label maps", "--show-dir is for segmentation")
+@wrong("Image classification", "`test.py --show-dir`, which paints label maps", "--show-dir is for segmentation")
 def _(folder: Path) -> None:
     with mock.patch.dict(os.environ, VTAB_ROOT=str(write_vtab(folder, "eurosat"))):
         main_test([WORDS, str(folder / "epoch_9.pth"), "--show-dir", str(folder / "out")])
 
 
-@wrong("Recognition", "`predict.py`, which paints label maps, with a classifier", "ImageClassificationInferencer")
+@wrong(
+    "Image classification", "`predict.py`, which paints label maps, with a classifier", "ImageClassificationInferencer"
+)
 def _(folder: Path) -> None:
     config = "default_scope = 'mmpretrain'\nmodel = dict(type='ImageClassifier')\n"
     meta = dict(cfg=config, dataset_meta=dict(classes=("cat", "dog")))
@@ -110,13 +123,13 @@ def backbone(**arguments: Any) -> None:
     MODELS.build({**config, **arguments})
 
 
-@wrong("Recognition", "`out_type='cls'`", "out_type must be one of", "'cls_token'", "got 'cls'")
+@wrong("Image classification", "`out_type='cls'`", "out_type must be one of", "'cls_token'", "got 'cls'")
 def _(folder: Path) -> None:
     backbone(out_type="cls")
 
 
 @wrong(
-    "Recognition",
+    "Image classification",
     "`class_means='image'` with a separate label for every patch",
     "set labelling=dict(labels='image')",
 )
@@ -128,7 +141,9 @@ def _(folder: Path) -> None:
 
 
 @wrong(
-    "Recognition", "`class_means='final'` of a backbone that returns maps", "set out_type='cls_token' or 'avg_featmap'"
+    "Image classification",
+    "`class_means='final'` of a backbone that returns maps",
+    "set out_type='cls_token' or 'avg_featmap'",
 )
 def _(folder: Path) -> None:
     backbone(
@@ -138,18 +153,27 @@ def _(folder: Path) -> None:
 
 
 @wrong(
-    "Recognition", "`pool_prompts=True` where no prompt stays in the sequence", "set out_type='avg_featmap'", "carry=-1"
+    "Image classification",
+    "`pool_prompts=True` where no prompt stays in the sequence",
+    "set out_type='avg_featmap'",
+    "carry=-1",
 )
 def _(folder: Path) -> None:
     backbone(prompts=dict(num_prompts=3), out_type="avg_featmap", pool_prompts=True)
 
 
-@wrong("Recognition", "`init_scale=8`, the divisor", "prompts init_scale must be a number above 0 and at most 1, got 8")
+@wrong(
+    "Image classification",
+    "`init_scale=8`, the divisor",
+    "prompts init_scale must be a number above 0 and at most 1, got 8",
+)
 def _(folder: Path) -> None:
     backbone(prompts=dict(num_prompts=3, init="release", init_scale=8))
 
 
-@wrong("Recognition", "`guidance.num_classes` below the head's", "'cat.jpg' has gt_label [46]", "num_classes 10")
+@wrong(
+    "Image classification", "`guidance.num_classes` below the head's", "'cat.jpg' has gt_label [46]", "num_classes 10"
+)
 def _(folder: Path) -> None:
     from mmpretrain.structures import DataSample
 
