@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
+from ..datasets.walking import is_hidden
 from ..errors import DataError
 from .findings import Finding
 from .preflight import open_dataset, renamed
-from .stray_files import is_hidden, unread_images
+from .stray_files import unread_images
 
 # Official releases hold some images twice (dSprites: a turned square is the same square); more than this share of a
 # split is no accident.

@@ -8,19 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
+from ..datasets.walking import is_hidden
 from .findings import Finding
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe")
-# Folders that programs make for themselves: macOS archives, Synology, Windows, waste bins, thumbnails.
-MADE_BY_PROGRAMS = {"__macosx", "@eadir", "$recycle.bin", "#recycle", "thumbs", "thumbnails", ".thumbnails"}
-
-
-def is_hidden(path: PurePath) -> bool:
-    """Return whether a relative path is a hidden file, or lies in a hidden folder or one that a program made."""
-    return any(
-        part.startswith(".") or part.lower() in MADE_BY_PROGRAMS for part in path.parts if part not in (".", "..")
-    )
 
 
 def stray_files(dataset: Any, items: Sequence[Mapping[str, Any]]) -> list[Finding]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePath
 from typing import Any, ClassVar, Optional
 
 import numpy as np
 from mmengine.registry import DATASETS
 
-from ..errors import DataError
+from ..errors import DataError, some
 from .recognition import RecognitionDataset
+from .split_names import split_of
+from .walking import is_hidden, walk
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-SPLITS = dict(train=("train", "training"), val=("val", "valid", "validation"), test=("test", "testing"))
+IMAGES, MASKS = {"image", "images", "imgs"}, {"mask", "masks", "label", "labels", "annotation", "annotations"}
 SHARE = 5  # one in five images of each class, where a split has no folder
 LEAST = 3  # images of a class, where splits are drawn
 
@@ -69,24 +71,45 @@ class ImageFolderDataset(RecognitionDataset):
             DataError: a class without images, or with too few to draw splits.
         """
         root = Path(self.data_root)
+        folders = split_folders(root)
         items = []
         for label, name in enumerate(self._metainfo["classes"]):
-            items += [dict(img_path=path, gt_label=label) for path in images_of(root, name, self.split, self.seed)]
+            items += [
+                dict(img_path=path, gt_label=label) for path in images_of(root, name, self.split, self.seed, folders)
+            ]
         return items
 
 
 def split_folders(root: Path) -> dict[str, Path]:
-    """Return the folders of splits by name; empty where there is no folder of training images."""
-    there = {path.name.lower(): path for path in root.iterdir() if path.is_dir()} if root.is_dir() else {}
-    found = {split: there[name] for split, names in SPLITS.items() for name in names if name in there}
-    return found if "train" in found else {}
+    """Return the folders of splits by name, which hold folders of classes; empty if there are none.
+
+    Raises:
+        DataError: two folders of one split, or none of training images beside others.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(root.iterdir()) if root.is_dir() else ():
+        split = split_of(PurePath(path.name))
+        if not split or not path.is_dir() or next(_classes(path), None) is None:
+            continue
+        if split in found:
+            raise DataError(
+                f"ImageFolderDataset: {str(found[split])!r} and {str(path)!r} are two folders of one split; join them, "
+                "or move one away"
+            )
+        found[split] = path
+    if found and "train" not in found:
+        raise DataError(
+            f"ImageFolderDataset: {str(root)!r} has {' and '.join(f'{path.name}/' for path in found.values())}, but no "
+            "train/ with the same folders of classes; rename a folder, or give one of them as the data"
+        )
+    return found
 
 
 def class_folders(root: Path) -> tuple[str, ...]:
     """Return the names of the classes, sorted.
 
     Raises:
-        DataError: no folder, fewer than two classes, or other classes in another split.
+        DataError: no folder, fewer than two classes, other classes in another split, or folders that are no classes.
     """
     if not root.is_dir():
         raise DataError(f"ImageFolderDataset: folder {str(root)!r} does not exist; {ImageFolderDataset.ADVICE}")
@@ -105,16 +128,46 @@ def class_folders(root: Path) -> tuple[str, ...]:
                 f"ImageFolderDataset: {str(folders[split] / other[0])!r} is no class of {str(folders['train'])!r}; "
                 "rename the folder, or move it away"
             )
+    _check_classes(folders.get("train", root), classes)
     return tuple(classes)
 
 
-def images_of(root: Path, name: str, split: str, seed: int) -> list[str]:
+def _check_classes(folder: Path, classes: list[str]) -> None:
+    """Refuse folders that hold the same folders of images, as splits do, or images and their masks.
+
+    Raises:
+        DataError: the folders are no classes.
+    """
+    inside = {tuple(_subfolders(folder / name)) for name in classes}
+    same = next(iter(inside)) if len(inside) == 1 else ()
+    if len(same) > 1 or (same and not any(_own_images(folder / name) for name in classes)):
+        raise DataError(
+            f"ImageFolderDataset: {some([f'{name}/' for name in classes])} in {str(folder)!r} all hold the folders "
+            f"{some([f'{name}/' for name in same])}, so they look like splits. Name them train/, val/ and test/, each "
+            "with the folders of classes in it"
+        )
+    kinds = {name.lower() for name in classes}
+    if kinds & IMAGES and kinds & MASKS:
+        raise DataError(
+            f"ImageFolderDataset: {str(folder)!r} has the folders {some(classes)}, as images with masks have. For "
+            "segmentation, run 'davpt-seg new-dataset' and name the data by folder:PATH; for classification, "
+            f"{ImageFolderDataset.ADVICE}"
+        )
+
+
+def images_of(root: Path, name: str, split: str, seed: int, folders: Mapping[str, Path]) -> list[str]:
     """Return the paths of a class's images in a split.
+
+    Args:
+        root: folder of the data.
+        name: class.
+        split: ``train``, ``val``, ``trainval`` or ``test``.
+        seed: seed of the drawn splits.
+        folders: folders of splits, see :func:`split_folders`.
 
     Raises:
         DataError: too few images to draw a split.
     """
-    folders = split_folders(root)
     given = {each: _images(folder / name) for each, folder in folders.items()} or {"train": _images(root / name)}
     parts = dict(given)
     for drawn in ("test", "val"):
@@ -134,15 +187,34 @@ def images_of(root: Path, name: str, split: str, seed: int) -> list[str]:
 
 
 def _subfolders(folder: Path) -> list[str]:
+    return sorted(_classes(folder))
+
+
+def _classes(folder: Path) -> Iterator[str]:
+    """Yield the names of the folders that have images, without hidden ones and those that programs make."""
     hidden = re.compile(r"[._@$#]")
-    return sorted(
-        path.name for path in folder.iterdir() if path.is_dir() and not hidden.match(path.name) and _images(path)
-    )
+    for path in folder.iterdir():
+        if path.is_dir() and not hidden.match(path.name) and not is_hidden(PurePath(path.name)) and _has_image(path):
+            yield path.name
 
 
 def _images(folder: Path) -> list[str]:
-    found = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "@", "__")))
-        found += [os.path.join(place, name) for name in names if name.lower().endswith(SUFFIXES) and name[0] != "."]
-    return sorted(found)
+    return sorted(_walked(folder))
+
+
+def _has_image(folder: Path) -> bool:
+    return next(_walked(folder), None) is not None
+
+
+def _own_images(folder: Path) -> bool:
+    return any(path.suffix.lower() in SUFFIXES for path in folder.iterdir() if path.is_file())
+
+
+def _walked(folder: Path) -> Iterator[str]:
+    def enter(place: str, name: str) -> bool:
+        return not name.startswith((".", "@", "__")) and not is_hidden(PurePath(name))
+
+    for place, names in walk(folder, enter):
+        for name in names:
+            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+                yield os.path.join(place, name)

@@ -111,9 +111,16 @@ def _check(own: Any, where: str) -> None:
     if not plain or len(set(classes)) < len(classes) or len(classes) < 2:
         raise InputError(f"{where}: {KEY} classes must be two or more different names, got {classes!r}")
     palette = own.get("palette")
+    if palette and not (isinstance(palette, (list, tuple)) and all(_is_colour(colour) for colour in palette)):
+        raise InputError(f"{where}: {KEY} palette must hold colours (R, G, B) of 0 to 255, got {palette!r}")
     if palette and len(palette) != len(classes):
         raise InputError(f"{where}: {KEY} palette has {len(palette)} colours for {len(classes)} classes; omit it, or "
                          "give each class one")  # fmt: skip
+    for key in ("root", "image_suffix", "mask_suffix"):
+        if not isinstance(own.get(key, ""), str):
+            raise InputError(f"{where}: {KEY} {key} must be a text in quotes, got {own[key]!r}")
+    if not isinstance(own.get("zero_is_void", False), bool):
+        raise InputError(f"{where}: {KEY} zero_is_void must be True or False, got {own['zero_is_void']!r}")
     for key in ("short_side", "crop", "batch_size"):
         value = own.get(key, 1)
         if type(value) is not int or value < 1:
@@ -126,6 +133,17 @@ def _check(own: Any, where: str) -> None:
         files = own.get(split, dict(images="", masks=""))
         if not isinstance(files, Mapping) or not {"images", "masks"} <= files.keys() <= SPLIT_KEYS:
             raise InputError(f"{where}: {KEY} {split} must be a dict of images, masks and perhaps list, got {files!r}")
+        for key, value in files.items():
+            if not isinstance(value, str):
+                raise InputError(f"{where}: {KEY} {split} {key} must be a path in quotes, got {value!r}")
+
+
+def _is_colour(colour: Any) -> bool:
+    return (
+        isinstance(colour, (list, tuple))
+        and len(colour) == 3
+        and all(type(value) is int and 0 <= value <= 255 for value in colour)
+    )
 
 
 def default_palette(count: int) -> list[tuple[int, int, int]]:

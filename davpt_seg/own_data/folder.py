@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os.path as osp
+import shlex
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Optional
@@ -100,7 +101,7 @@ def _as_it_is(folder: Path, name: str) -> dict[str, Any]:
     except InputError as error:
         raise InputError(
             f"data={name}: this folder has no data part, and cannot be used as it is: {error}. "
-            f"'davpt-seg new-dataset {folder}' prepares it"
+            f"Prepare it: davpt-seg new-dataset {shlex.quote(str(folder))}"
         ) from error
     return data_part(own, str(folder), f"data={name}")
 

@@ -13,8 +13,9 @@ from pathlib import Path, PurePath
 import numpy as np
 from PIL import Image
 
-from ..audit.stray_files import IMAGE_SUFFIXES, JPEG_SUFFIXES, is_hidden
+from ..audit.stray_files import IMAGE_SUFFIXES, JPEG_SUFFIXES
 from ..datasets.pictures import UNREADABLE
+from ..datasets.walking import is_hidden, walk
 
 INDEX_MASKS = "index_masks"  # folder of the masks that new-dataset writes
 OVERLAYS = "_overlays.png"  # end of the name of its figure
@@ -50,20 +51,15 @@ class Group:
 def image_files(root: Path) -> list[PurePath]:
     """List the image files below a folder, relative to it, sorted, without hidden ones and those of new-dataset.
 
-    Links to folders are followed, each folder once.
+    Links to folders are followed.
     """
+
+    def enter(place: str, name: str) -> bool:
+        return not is_hidden(PurePath(name)) and not (name == INDEX_MASKS and place == str(root))
+
     found = []
-    seen = {os.path.realpath(root)}
-    for place, folders, names in os.walk(root, followlinks=True):
+    for place, names in walk(root, enter):
         here = PurePath(os.path.relpath(place, root))
-        kept = []
-        for name in sorted(folders):
-            real = os.path.realpath(os.path.join(place, name))
-            ours = name == INDEX_MASKS and place == str(root)
-            if not is_hidden(PurePath(name)) and not ours and real not in seen:  # seen: links can form a circle
-                seen.add(real)
-                kept.append(name)
-        folders[:] = kept
         for name in names:
             path = here / name
             wanted = path.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(PurePath(name))

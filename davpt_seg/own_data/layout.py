@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
+from ..datasets.split_names import split_of
 from ..errors import DataError, some
 from .groups import Group, colours_of, groups_of, image_files
-from .named_splits import divide, split_of
+from .named_splits import divide
 from .pair import Pair
 
 FEW_COLOURS = 64  # of masks; images have more

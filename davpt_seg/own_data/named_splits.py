@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -12,10 +11,6 @@ from ..errors import DataError, some
 from ..text_files import read_text
 from .pair import Pair
 
-SPLIT = re.compile(r"(?P<name>train|training|val|valid|validation|test|testing)(?:[_-]?\d{2,4})?", re.IGNORECASE)
-NAMES = dict(training="train", valid="val", validation="val", testing="test")
-KINDS = r"annot|annotations?|labels?|masks?|images?|imgs?|gt|data|set|dataset|x|y"
-BEFORE, AFTER = re.compile(rf"^({KINDS})[_-]", re.IGNORECASE), re.compile(rf"[_-]?({KINDS})$", re.IGNORECASE)
 SPLITS = ("train", "val", "test")
 LISTS = "splits"  # folder of the lists that new-dataset writes
 
@@ -27,20 +22,6 @@ class Division:
     pairs: dict[str, list[Pair]]
     lists: list[PurePath] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-
-
-def split_of(folder: PurePath) -> str:
-    """Return the split that a folder's name states; empty if none.
-
-    ``trainannot``, ``images_train`` and ``training_set`` state ``train``.
-    """
-    for part in folder.parts:
-        for text in (part, AFTER.sub("", part), BEFORE.sub("", part)):
-            found = SPLIT.fullmatch(text)
-            if found:
-                name = found["name"].lower()
-                return NAMES.get(name, name)
-    return ""
 
 
 def divide(root: Path, pairs: Mapping[str, list[Pair]]) -> Division:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..datasets.pictures import read_picture
+from ..errors import DataError
 from .content import default_palette, sizes_of
 from .groups import INDEX_MASKS
 from .layout import Layout
@@ -80,7 +81,10 @@ def plan(layout: Layout, masks: Masks, seed: int) -> Plan:
         splits = {**({"test": splits["test"]} if "test" in splits else {}), "train": train, "val": val}
     splits = {name: splits[name] for name in ("train", "val", "test") if name in splits}
     every = [pair for pairs in splits.values() for pair in pairs]
+    _check_names(every, str(layout.root))
     image_end, mask_end = _end([pair.image for pair in every]), _end([pair.mask for pair in every])
+    if any(_stem(pair.image, image_end)[-1:].isspace() for pair in every):
+        image_end = ""  # a list's lines are read without blanks around them
     writes = masks.table is not None or not image_end or not _parallel(splits, image_end, mask_end)
     colours = masks.colours
     palette = [colour[0] for colour in colours] if colours else default_palette(len(masks.names))
@@ -109,6 +113,20 @@ def plan(layout: Layout, masks: Masks, seed: int) -> Plan:
     own["short_side"], own["crop"] = sizes_of(_short_side(layout.root, every))
     own["batch_size"] = BATCH
     return result
+
+
+def _check_names(pairs: Sequence[Pair], where: str) -> None:
+    """Refuse names that no line of a list can hold.
+
+    Raises:
+        DataError: a name begins with a blank, or has a line break.
+    """
+    for pair in pairs:
+        text = pair.image.as_posix()
+        if pair.image.name[0].isspace() or text[0].isspace() or len(text.splitlines()) > 1:
+            raise DataError(
+                f"{where}: {text!r}: names must not begin with a blank or hold a line break; rename the file"
+            )
 
 
 def _end(paths: Sequence[PurePath]) -> str:

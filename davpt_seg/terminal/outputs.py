@@ -48,7 +48,7 @@ def lost_outputs_survived() -> Iterator[None]:
 
 
 def flushed(stream: Any) -> bool:
-    """Write what a stream has buffered; return False, and discard what follows, where nobody reads it."""
+    """Write what a stream has buffered; return False, and discard what follows, if it has no reader."""
     try:
         if stream is not None:  # closed, by >&-
             stream.flush()

@@ -161,6 +161,20 @@ def test_lists_name_images_as_people_write_them(name_of: str, line: str, tmp_pat
     assert lists == [[name_of.format(n=name) for name in names] for names in (NAMES[:-2], NAMES[-2:])]
 
 
+def test_a_blank_at_the_end_of_a_name_is_kept_and_one_at_its_beginning_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_folder(tmp_path / "pets", lambda name: (f"images/{name} ", f"masks/{name} "))
+    assert main_new_dataset([str(folder), *NAMED]) == 0
+    data = read_own(folder)["train_dataloader"]["dataset"]
+    for name in (folder / data["ann_file"]).read_text().splitlines():
+        assert (folder / "images" / f"{name.strip()}{data['img_suffix']}").is_file()
+    other = write_folder(tmp_path / "cats", lambda name: (f"images/ {name}", f"masks/ {name}"))
+    with pytest.raises(SystemExit):
+        main_new_dataset([str(other), *NAMED])
+    assert "must not begin with a blank" in capsys.readouterr().err
+
+
 def test_lists_tell_images_of_the_same_name_in_two_folders_apart(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from davpt_seg.datasets import ImageFolderDataset
+from davpt_seg.datasets.image_folder import class_folders
 from davpt_seg.errors import DataError
 from davpt_seg.experiments.compose import compose
 
@@ -24,6 +25,16 @@ def write_flowers(root: Path, per_class: int = 10, splits: tuple[str, ...] = (""
             for number in range(per_class):
                 write_image(root / split / name / f"{split}{number}.jpg", label, rng)
     return root
+
+
+def outside(root: Path, *folders: str) -> Path:
+    """Write the classes into each of several folders."""
+    return write_flowers(root, 4, folders)
+
+
+def images_and_masks(root: Path) -> None:
+    for name in ("images", "masks"):
+        write_image(root / name / "0.jpg", 0, np.random.default_rng(0))
 
 
 def another_class(root: Path) -> None:
@@ -53,6 +64,36 @@ def test_folders_of_splits_are_used_and_only_missing_ones_are_drawn(tmp_path: Pa
     assert all("/train/" in path for path in {**train, **val}) and (len(train), len(val)) == (12, 3)
 
 
+@pytest.mark.parametrize(
+    "names", [("training_set", "test_set"), ("images_train", "images_test"), ("seg_train", "Test")]
+)
+def test_folders_of_splits_may_have_further_names_and_are_no_classes(names: tuple[str, ...], tmp_path: Path) -> None:
+    root = write_flowers(tmp_path / "flowers", 5, names)
+    assert class_folders(root) == CLASSES
+    train, val, test = (items(root, split) for split in ("train", "val", "test"))
+    assert (len(train), len(val), len(test)) == (12, 3, 15)
+    assert all(f"/{names[1]}/" in path for path in test)
+
+
+def test_test_images_without_folders_of_classes_are_no_test_set(tmp_path: Path) -> None:
+    root = write_flowers(tmp_path / "flowers", 5, ("train",))
+    write_image(root / "test" / "0.jpg", 0, np.random.default_rng(0))
+    assert [len(items(root, split)) for split in ("train", "val", "test")] == [9, 3, 3]
+
+
+def test_a_class_may_be_named_train_and_links_are_followed_and_thumbnails_are_no_class(tmp_path: Path) -> None:
+    there = write_flowers(tmp_path / "there", 5)
+    root = tmp_path / "flowers"
+    root.mkdir()
+    (root / "train").symlink_to(there / "daisy")
+    (root / "rose").mkdir()
+    (root / "rose" / "deep").symlink_to(there / "rose")
+    (there / "rose" / "circle").symlink_to(root)
+    write_image(root / "thumbs" / "0.jpg", 0, np.random.default_rng(0))
+    assert class_folders(root) == ("rose", "train")
+    assert len(items(root, "trainval")) + len(items(root, "test")) == 10
+
+
 def test_an_experiment_has_the_folders_classes(tmp_path: Path) -> None:
     root = write_flowers(tmp_path / "flowers")
     cfg = compose(method="vpt_deep", trunk="vitti", data=f"imagefolder:{root}", split="final")
@@ -68,8 +109,12 @@ def test_an_experiment_has_the_folders_classes(tmp_path: Path) -> None:
         (lambda root: root.mkdir(), "has 0 folders with images; it needs one folder for each class"),
         (lambda root: write_flowers(root, 1), "class 'daisy' has 1 images"),
         (lambda root: another_class(write_flowers(root, 3, ("train",))), "lily' is no class of"),
+        (lambda root: outside(root, "val", "test"), "has test/ and val/, but no train/"),
+        (lambda root: outside(root, "train", "val", "valid"), "are two folders of one split"),
+        (lambda root: outside(root, "day", "night"), "all hold the folders daisy/, rose/, tulip/, so they look"),
+        (images_and_masks, "as images with masks have. For segmentation, run 'davpt-seg new-dataset'"),
     ],
-    ids=["none", "empty", "one image", "another class"],
+    ids=["none", "empty", "one image", "another class", "no train", "two of a split", "splits of other names", "masks"],
 )  # fmt: skip
 def test_other_folders_are_refused(prepare, says: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     root = tmp_path / "flowers"

@@ -167,6 +167,12 @@ def test_a_comma_in_the_path_is_refused_since_words_are_separated_by_commas(
         "own_data = dict(clases=('a', 'b'))": "did you mean 'classes'",
         f"own_data = dict(classes=('a', 'a'), {SPLITS})": "different",
         "own_data = dict(classes=('a', 'b'), train='i', val=dict(images='i', masks='m'))": "train must be a dict",
+        f"own_data = dict(classes=('a', 'b'), {SPLITS}, palette=5)": "palette must hold colours",
+        f"own_data = dict(classes=('a', 'b'), {SPLITS}, palette=((1, 2), (3, 4)))": "palette must hold colours",
+        f"own_data = dict(classes=('a', 'b'), {SPLITS}, image_suffix=3)": "image_suffix must be a text",
+        f"own_data = dict(classes=('a', 'b'), {SPLITS}, root=3)": "root must be a text",
+        f"own_data = dict(classes=('a', 'b'), {SPLITS}, zero_is_void='no')": "zero_is_void must be True or False",
+        f"own_data = dict(classes=('a', 'b'), {SPLITS.replace(repr('i'), '3')})": "train images must be a path",
         f"own_data = dict(classes=('a', 'b'), {SPLITS}, crop=0)": "crop must be an integer of at least 1",
     }.items(),
 )  # fmt: skip

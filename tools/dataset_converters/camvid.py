@@ -17,6 +17,7 @@ CamVid's terms allow research, not commercial use.
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from davpt_seg.converters.camvid import COUNTS, convert, frames
 from davpt_seg.errors import InputError
 from davpt_seg.terminal.ending import command
 from davpt_seg.terminal.parser import CommandParser
+from davpt_seg.terminal.program import program
 
 
 @command
@@ -46,8 +48,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     _report(convert(args.source, args.out, args.test, tuple(args.size) if args.size else None))
     print(
-        f"Next: CAMVID_ROOT={args.out} python tools/check_dataset.py method=vpt_deep,head=linear,trunk=vits14,"
-        "data=camvid_168x224"
+        f"Next: CAMVID_ROOT={shlex.quote(str(args.out))} {program('check-dataset')} "
+        "method=vpt_deep,head=linear,trunk=vits14,data=camvid_168x224"
     )
 
 

@@ -12,12 +12,14 @@ pickles or plain bytes; nothing in them is run. Our figures are measured on anot
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from davpt_seg.converters.cifar10 import write_1k
 from davpt_seg.terminal.ending import command
 from davpt_seg.terminal.parser import CommandParser
+from davpt_seg.terminal.program import program
 
 
 @command
@@ -34,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     counts = write_1k(args.source, folder, args.seed)
     print(f"{folder}: {', '.join(f'{name} {count:,}' for name, count in counts.items())} images")
-    print(f"Next: python tools/check_dataset.py --vtab {args.root} cifar10_1k")
+    print(f"Next: {program('check-dataset')} --vtab {shlex.quote(str(args.root))} cifar10_1k")
 
 
 if __name__ == "__main__":
