@@ -197,11 +197,14 @@ def _wrappers(runner: Runner) -> dict[str, OptimWrapper]:
 
 
 def _rates(wrapper: OptimWrapper) -> Iterator[str]:
-    """Yield a line for each pair of rate and weight decay of an optimizer, with the number of parameters."""
+    """Yield a line for each pair of rate and weight decay of an optimizer, with the number of trained parameters.
+
+    Without rates of its own for any part, MMEngine's optimizer holds the frozen parameters, too.
+    """
     groups: dict[tuple[float, float], int] = {}
     for group in wrapper.optimizer.param_groups:
         key = (group.get("initial_lr", group["lr"]), group.get("weight_decay", 0.0))
-        groups[key] = groups.get(key, 0) + sum(parameter.numel() for parameter in group["params"])
+        groups[key] = groups.get(key, 0) + sum(each.numel() for each in group["params"] if each.requires_grad)
     kind = type(wrapper.optimizer).__name__
     precision = "" if type(wrapper) is OptimWrapper else f", {type(wrapper).__name__}"
     listed = [f"lr {lr:g}, weight decay {decay:g}: {count:,} parameters" for (lr, decay), count in groups.items()]

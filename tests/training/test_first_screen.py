@@ -65,6 +65,18 @@ def test_a_training_shows_what_matters_and_the_log_file_has_everything(
     assert "\r" not in printed and "\x1b[K" not in printed  # a bar is for terminals
 
 
+def test_the_optimizers_line_counts_what_is_trained_also_where_it_holds_the_frozen_vit(
+    camvid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cfg = experiment(camvid, tmp_path)
+    cfg.optim_wrapper.pop("paramwise_cfg")  # then MMEngine's optimizer holds all parameters in one group
+    main_train([config_file(cfg, tmp_path / "config.py"), "--dry-run"])
+    printed = capsys.readouterr().out
+    counted = [int(each.replace(",", "")) for each in re.findall(r"weight decay \S+: ([\d,]+) parameters", printed)]
+    trained = re.search(r"Trained parameters: ([\d,]+) of", printed)
+    assert trained and counted == [int(trained[1].replace(",", ""))]
+
+
 def test_a_training_ends_with_its_result_and_the_next_command(
     camvid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
