@@ -64,7 +64,7 @@ demo: $(DEMO_DIR)/done
 	@echo "  make clean-demo demo            train it again, for example with another config"
 	@echo "  $(BIN)/python tools/train.py $(DEMO_CONFIG) --amp --cfg-options model.backbone.guidance.patch_weight=0 \\"
 	@echo "      model.backbone.guidance.cls_weight=0 --work-dir work_dirs/without_guidance    compare without guidance"
-	@echo "  README.md: ADE20K and PASCAL Context with ViT-L, and the backbone in your own config"
+	@echo "  README.md: your own images, and the backbone in your own config; docs/data.md: ADE20K and PASCAL Context"
 
 # Files are kept together for their fixtures, in the order of tests/conftest.py: those with slow tests come first.
 IN_TWO := $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
