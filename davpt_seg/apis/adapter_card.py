@@ -43,7 +43,7 @@ class Run:
         data: type and folder of its training data.
         trained: iterations or epochs.
         seed: random seed.
-        scores: of the checkpoint.
+        scores: the checkpoint's scores.
         figure: whether there is one.
     """
 
@@ -59,7 +59,7 @@ def task_card(config: AdapterConfig, model: nn.Module, run: Optional[Run] = None
     """Return the card of a segmentor or classifier.
 
     Args:
-        config: of its folder.
+        config: the folder's config.
         model: on any device, the meta device, too.
         run: what is known of its training.
     """

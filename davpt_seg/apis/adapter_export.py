@@ -152,7 +152,7 @@ def _checked(backbone: PromptedViT, record: Record, trunk: Any, path: str, is_co
 
     Args:
         backbone: built by the checkpoint's config, with the checkpoint's ViT if it is complete.
-        record: of the checkpoint's ViT.
+        record: the record of the checkpoint's ViT.
         trunk: weights that were given.
         path: the checkpoint.
         is_complete: whether the checkpoint holds its ViT.

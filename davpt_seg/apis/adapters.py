@@ -60,7 +60,7 @@ def save_adapter(
     """Write a trained segmentor or classifier without its frozen trunk into a folder.
 
     Args:
-        model: as ``load_trained`` returns it, or a runner's: with its config as ``model.cfg`` and its classes as
+        model: a model from ``load_trained``, or a runner's: with its config as ``model.cfg`` and its classes as
             ``model.dataset_meta``.
         folder: to write; an earlier adapter in it is replaced in one step.
         mapping: also write guidance's state (class means, the class-to-prompt mapping).

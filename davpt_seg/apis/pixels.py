@@ -39,7 +39,7 @@ class ImageReader:
     """Read images as a test pipeline does.
 
     Args:
-        pipeline: whose first steps load an image: ``LoadImageFromFile`` and, for deep images, ``ToEightBit``.
+        pipeline: transforms that begin by loading an image: ``LoadImageFromFile`` and, for deep images, ``ToEightBit``.
     """
 
     def __init__(self, pipeline: Sequence[Any]) -> None:
@@ -53,7 +53,7 @@ class ImageReader:
         """Return BGR pixels (H, W, 3) uint8.
 
         Args:
-            image: as :meth:`~davpt_seg.apis.Predictor.__call__` takes it.
+            image: one image, as :meth:`~davpt_seg.apis.Predictor.__call__` takes it.
 
         Raises:
             InputError: a file that does not exist, is no image or is too deep, or an image in another layout, type or
@@ -117,7 +117,7 @@ def _pillow_pixels(image: Image.Image, turns: bool, deep: bool) -> np.ndarray:
     """Return the pixels of a PIL image as OpenCV would read its file: BGR without alpha, (H, W, 3), or deep gray.
 
     Args:
-        image: of 8 bits; its colours are those of its palette.
+        image: an image of 8 bits; its colours are those of its palette.
         turns: whether to turn it as its Exif orientation says, as files are.
         deep: whether gray of more bits is taken, (H, W).
 

@@ -47,7 +47,7 @@ class Predictor:
             place; by default what the checkpoint remembers.
         mode: ``slide`` or ``whole``; by default the config's.
         tta: average the softmax over the scales and flips of the config's ``tta_pipeline``.
-        device: as torch names it; by default the accelerator if there is one.
+        device: torch's name of a device; by default the accelerator if there is one.
         options: changes of the config, dotted keys to values.
         trust_config: run the config inside the checkpoint as Python and import what it names, instead of refusing what
             is more than registered classes and plain values. Only for checkpoints whose maker you trust.

@@ -40,7 +40,7 @@ class TaskPredictor:
         adapters: folders, or ``hub:USER/NAME``, by name of task.
         trunk: weights of the ViT, as :func:`~davpt_seg.apis.load_adapter` takes them.
         mode: ``slide`` or ``whole``; by default each folder's.
-        device: as torch names it; by default the accelerator if there is one.
+        device: torch's name of a device; by default the accelerator if there is one.
         trust_config: see :class:`~davpt_seg.apis.Predictor`.
 
     Raises:
@@ -118,7 +118,7 @@ class TaskPredictor:
         """Return the class of every pixel, (H, W), of each task; a list of such dicts for a list of images.
 
         Args:
-            image: as :meth:`Predictor.__call__` takes it.
+            image: one image, as :meth:`Predictor.__call__` takes it.
             tasks: names of tasks; by default all.
 
         Raises:

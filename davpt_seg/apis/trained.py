@@ -22,7 +22,7 @@ def load_trained(
         config: what was trained: a file, a name or words, as on the command line, or a ``Config``, which stays as it
             is.
         checkpoint: a ``.pth`` file that ``tools/train.py`` wrote; loaded strictly, and nothing in it is run.
-        name: of the config, for messages; its file by default.
+        name: the config's name, for messages; its file by default.
 
     Raises:
         InputError: a config or checkpoint that cannot be read, a model that cannot be built, or a checkpoint that is

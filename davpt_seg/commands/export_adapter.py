@@ -28,8 +28,8 @@ def run_export_adapter(
     """Write the adapter folder that the arguments ask for, print its size, and upload it.
 
     Args:
-        args: of :func:`add_adapter_arguments`, with ``out``, and ``trunk``: weights of the frozen ViT, to compare and
-            to record by name.
+        args: options of :func:`add_adapter_arguments`, with ``out``, and ``trunk``: weights of the frozen ViT, to
+            compare and to record by name.
         checkpoint: the file.
         config: what was trained; by default the one inside the checkpoint.
         trust_config: run that one as Python.

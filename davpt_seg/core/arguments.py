@@ -111,7 +111,7 @@ def check_arguments(
     """Check keyword arguments of a function or class, by name and value, without calling it.
 
     Args:
-        function: whose named parameters are known; ``further`` names those that its ``**kwargs`` take.
+        function: a function whose named parameters are known; ``further`` names those that its ``**kwargs`` take.
         arguments: from a config.
         what: the part of the config, for messages.
         given: arguments that do not come from the config.

@@ -141,7 +141,7 @@ def without_frozen(module: nn.Module, state: MutableMapping[str, Any], prefix: s
     Args:
         module: segmentor, classifier, or prompted ViT.
         state: its tensors by name.
-        prefix: of the module's names in ``state``: ``module.`` of an averaged model.
+        prefix: prefix of the module's names in ``state``: ``module.`` of an averaged model.
 
     Raises:
         InputError: see :func:`record_of`.
@@ -165,7 +165,7 @@ def put_back(model: Adapted, state: MutableMapping[str, Any], prefix: str = "") 
     Args:
         model: with the trunk, or with the name of its source.
         state: tensors by name.
-        prefix: of the model's names in ``state``.
+        prefix: prefix of the model's names in ``state``.
 
     Raises:
         InputError: the model's trunk is another one, or its weights cannot be read.
@@ -195,7 +195,7 @@ def same_trunk(model: Adapted, state: Mapping[str, Any], prefix: str = "") -> bo
     Args:
         model: the prompted ViT.
         state: tensors by name, in the types that the model stores them in or others.
-        prefix: of the model's names in ``state``.
+        prefix: prefix of the model's names in ``state``.
     """
     given = _below(prefix, state)
     own = names_as_in(given, model.state_dict())
@@ -210,7 +210,7 @@ def changed_by(model: Adapted, state: Mapping[str, Any], prefix: str = "") -> se
     Args:
         model: the prompted ViT.
         state: tensors by name.
-        prefix: of the model's names in ``state``.
+        prefix: prefix of the model's names in ``state``.
     """
     given = _below(prefix, state)
     own = names_as_in(given, model.state_dict())

@@ -18,8 +18,8 @@ class Prototypes:
     """Means of k-means over any number of tokens, seen batch by batch: no more than a batch is held at once.
 
     Args:
-        number: of means.
-        seed: of their start and of the means that replace unused ones.
+        number: number of means.
+        seed: seed of their start and of the means that replace unused ones.
     """
 
     def __init__(self, number: int, seed: int) -> None:
@@ -56,9 +56,9 @@ def prototypes(model: PromptedViT, batches: Iterable[Tensor], seed: Seed = 0) ->
     2505.23694), Sec. 4.3, compares means of the data with a random start, and finds them worse under guidance.
 
     Args:
-        model: whose prompts are overwritten. Its mode is kept; the pass runs in eval mode.
+        model: a model whose prompts are overwritten. Its mode is kept; the pass runs in eval mode.
         batches: images, each (B, 3, H, W), normalised with the constants of the weights, on the model's device.
-        seed: of k-means.
+        seed: k-means' seed.
 
     Returns:
         Number of patch tokens that each block's prototypes are of.

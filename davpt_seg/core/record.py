@@ -26,7 +26,7 @@ class Source:
         model_name: timm's, with its tag where the weights are timm's.
         file: name of the weights file, without folders; empty for timm's own weights.
         format: name of its format, see :data:`~davpt_seg.core.weights.FORMATS`; empty where the file was not read.
-        network: of a file with several networks, the one that was taken; otherwise empty.
+        network: the network that was taken from a file with several; otherwise empty.
     """
 
     model_name: str
@@ -47,7 +47,7 @@ class Record:
     """The frozen trunk that a state dict was saved without.
 
     Attributes:
-        fingerprint: of its tensors, see :func:`fingerprint`.
+        fingerprint: the fingerprint of its tensors, see :func:`fingerprint`.
         source: where they came from; None where that is unknown.
     """
 

@@ -72,7 +72,7 @@ class PromptedViT(BlockInputs):
         tuned: names of trunk parameters to train, see :func:`~davpt_seg.core.tuning.tune`.
         frozen: freeze the trunk, except for the tuned names. What reaches no output is frozen in any case.
         trunk_mode: ``eval`` or ``train``: the mode that dropout and drop-path of the trunk are in while training.
-        drop_path_rate: of the trunk; needs ``trunk_mode='train'``.
+        drop_path_rate: the trunk's; needs ``trunk_mode='train'``.
         with_cp: gradient checkpointing: each block's forward pass is run again in the backward pass, which saves memory
             for time; gradients stay the same.
         timm_kwargs: further arguments of ``timm.create_model`` (``depth``, ``img_size``, ...).

@@ -126,7 +126,7 @@ def class_numbers(pixels: np.ndarray, mode: str) -> np.ndarray:
     Fractions (mode F) that are all integers, and gray with an alpha channel that is opaque everywhere (LA), are read.
 
     Args:
-        pixels: as Pillow decodes them, (H, W) or (H, W, 2).
+        pixels: values as Pillow decodes them, (H, W) or (H, W, 2).
         mode: Pillow's mode, one without :func:`label_map_problem`.
 
     Raises:

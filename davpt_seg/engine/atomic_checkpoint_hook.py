@@ -99,9 +99,9 @@ class AtomicCheckpointHook(CheckpointHook):
         """Save the training iteration that just ended as ``iter_N.pth``; it is not one of ``max_keep_ckpts``.
 
         Args:
-            runner: that trains.
-            number: of the iteration, counted from 1.
-            key: of the message hub, for the path, which the next training reads.
+            runner: the training's runner.
+            number: the iteration's number, counted from 1.
+            key: the message hub's key for the path, which the next training reads.
 
         Returns:
             The path.

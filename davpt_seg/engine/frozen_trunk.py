@@ -33,8 +33,8 @@ def take_out_trunks(
     Args:
         model: segmentor or classifier, without what DistributedDataParallel wraps around it.
         checkpoint: what MMEngine saves.
-        started: of the same trunks when training started, see :func:`trunk_digests`. What a hook trained for a while,
-            and froze again, differs from them.
+        started: digests of the same trunks when training started, see :func:`trunk_digests`. What a hook trained for a
+            while, and froze again, differs from them.
 
     Returns:
         What it holds, and where the rest comes from, for the log; nothing for a model without a frozen trunk.

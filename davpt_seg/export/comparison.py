@@ -60,7 +60,7 @@ def cases(model: BaseModel, sizes: Sequence[tuple[int, int]], dtype: torch.dtype
     Args:
         model: what MMEngine built, as it was trained.
         sizes: heights and widths.
-        dtype: of the images.
+        dtype: the images' dtype.
     """
     made = []
     for count, size in zip((1, 3), sizes):
@@ -96,7 +96,7 @@ def difference(run: Run, made: Sequence[Case], output: str, threshold: Optional[
         run: the function that is compared.
         made: what :func:`cases` returned.
         output: ``labels`` or ``logits``.
-        threshold: of the probability, where a segmentor has a single logit.
+        threshold: smallest probability, where a segmentor has a single logit.
     """
     found = [(run(images), scores) for images, scores in made]
     if output == "logits":

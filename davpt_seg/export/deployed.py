@@ -45,7 +45,7 @@ class DeployedModel(nn.Module):
         output: one of :data:`OUTPUTS`: classes, int64, or logits, float32.
         half: compute in float16.
         reads_rgb: the model reads red first; otherwise blue.
-        padding: of its data preprocessor in a test, or None.
+        padding: padding of the model's data preprocessor in a test, or None.
     """
 
     mean: Tensor

@@ -70,7 +70,7 @@ class ExportJob:
         choices: what a program is exported as.
 
     Attributes:
-        model: as it was trained, in eval mode, computing in float32.
+        model: the trained model in eval mode, computing in float32.
 
     Raises:
         InputError: the model cannot be built, or is in int8.

@@ -36,7 +36,7 @@ def save_onnx(program: ExportedProgram, path: Path, output: str, about: Mapping[
     """Write a program as ONNX.
 
     Args:
-        program: of one input and one output.
+        program: a program with one input and one output.
         path: file to write.
         output: name of the output.
         about: what the file says about itself, in its metadata.

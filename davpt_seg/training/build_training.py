@@ -31,8 +31,8 @@ def build_training(cfg: Config, name: str, splits: Sequence[str] = ("val",)) -> 
     """Build all parts of a training, so that ``Runner.train`` finds them built.
 
     Args:
-        cfg: of the training.
-        name: of the config, for messages.
+        cfg: the training's config.
+        name: the config's name, for messages.
         splits: evaluations to build, if the config has them.
 
     Raises:
@@ -78,9 +78,9 @@ def build_evaluation(runner: Runner, split: str, name: str) -> None:
     """Build the data and the metric of validation or test, and read one item; nothing for a config without them.
 
     Args:
-        runner: of the training or test.
+        runner: the runner of the training or test.
         split: ``val`` or ``test``.
-        name: of the config, for messages.
+        name: the config's name, for messages.
 
     Raises:
         InputError: a part that cannot be built or read; another number of classes than the heads have, or an unknown

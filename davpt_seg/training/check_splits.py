@@ -38,8 +38,8 @@ def check_splits(cfg: Config, splits: Sequence[str], settings: DataCheck, known:
 
     Args:
         cfg: with a ``*_dataloader`` for each split; a split without one is skipped.
-        splits: of ``train``, ``val`` and ``test``.
-        settings: of the config, from :func:`use_data_check`.
+        splits: some of ``train``, ``val`` and ``test``.
+        settings: the config's, from :func:`use_data_check`.
         known: splits whose files were checked before; only their loaders are.
     """
     complete = {}

@@ -22,8 +22,8 @@ def check_classes(cfg: Config, splits: Sequence[str] = tuple(DATA)) -> None:
     """Refuse heads or guidance with another number of classes than the data, and one class with softmax.
 
     Args:
-        cfg: of mmseg or mmpretrain.
-        splits: whose data sets are asked, if they are of mmseg or of ours.
+        cfg: a config of mmseg or mmpretrain.
+        splits: splits whose data sets are asked, if they are of mmseg or of ours.
 
     Raises:
         InputError: such a config; the message names the keys to set.
@@ -78,7 +78,7 @@ def check_order(runner: Runner, meta: Any, what: str) -> None:
     """Refuse a model whose classes have other numbers than the same names have in the test's data set.
 
     Args:
-        runner: whose test was built.
+        runner: the runner whose test was built.
         meta: ``dataset_meta`` of the model; anything else is not compared.
         what: the model, for messages.
 

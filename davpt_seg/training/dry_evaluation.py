@@ -32,9 +32,9 @@ def evaluate_batch(runner: Runner, split: str, name: str) -> float:
     A metric that writes files writes those of this batch.
 
     Args:
-        runner: whose loop was built.
+        runner: the runner whose loop was built.
         split: ``val`` or ``test``.
-        name: of the config, for messages.
+        name: the config's name, for messages.
 
     Raises:
         InputError: a part that fails, or a ``save_best`` that names no score of the metric.

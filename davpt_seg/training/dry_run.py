@@ -37,7 +37,7 @@ def dry_run(cfg: Config, name: str, arguments: Sequence[str]) -> None:
     Args:
         cfg: config of the training.
         name: the config as the user named it; words are listed with the origin of each value.
-        arguments: of this command, for the next one.
+        arguments: this command's arguments, repeated in the next one.
 
     Raises:
         InputError: a part that cannot be built or run; the message names the part, and where it failed.

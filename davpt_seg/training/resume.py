@@ -46,7 +46,7 @@ def checkpoint_to_resume(work_dir: str, wanted: Optional[str] = None) -> Optiona
     """Choose the checkpoint to resume from, and say so loudly where it is not the last one.
 
     Args:
-        work_dir: of the run.
+        work_dir: the run's work dir.
         wanted: a checkpoint that the user named; None for the last one. Addresses (``s3://...``) are not checked.
 
     Returns:

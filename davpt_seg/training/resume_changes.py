@@ -71,7 +71,7 @@ def check_resume(runner: Runner, path: str) -> None:
 
     Args:
         runner: before its training.
-        path: of the checkpoint.
+        path: the checkpoint's path.
 
     Raises:
         InputError: a seed that is none; NaN in the optimizer's state or in averaged weights; parameters differ in name

@@ -37,11 +37,11 @@ def write_scores(
     """Write a JSON file of the scores, by name, and under ``about`` what they are of.
 
     Args:
-        runner: that tested.
+        runner: the runner that tested.
         metrics: what the test returned; what is no number (a matrix) is omitted.
         path: file to write, in one step.
-        config: as the user named it.
-        checkpoint: that was tested; None for the model as it was trained just now.
+        config: the config's name as the user gave it.
+        checkpoint: the tested file; None for the model as it was trained just now.
         trained: the checkpoint's ``meta``, which has its ``seed``, ``epoch`` and ``iter``, since the runner has
             those of the test.
     """

@@ -58,7 +58,7 @@ def embedded_config(checkpoint: Mapping[str, Any], path: str, trust: bool = Fals
     checked: a stranger's checkpoint imports nothing, calls no function that is not registered, and reads no other file.
 
     Args:
-        checkpoint: as :func:`read_checkpoint` returns it.
+        checkpoint: a checkpoint as :func:`read_checkpoint` returns it.
         path: the file, for messages.
         trust: run the text as Python and import what it names, as MMEngine does with a config file; keep all of it.
         classifiers: read a classifier's config too; otherwise it is refused.
@@ -139,7 +139,7 @@ def build_trained(cfg: Config, path: str, name: str) -> BaseModel:
     Args:
         cfg: what was trained.
         path: the checkpoint.
-        name: of the config, for messages.
+        name: the config's name, for messages.
 
     Raises:
         InputError: the checkpoint cannot be read or is not of the config, or the config's model cannot be built.

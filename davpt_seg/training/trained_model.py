@@ -27,7 +27,7 @@ class TrainedModel:
             place; by default what the checkpoint remembers.
         trust_config: run the config inside the checkpoint as Python and import what it names.
         classifiers: take classifiers too; otherwise they are refused.
-        trunk: of a checkpoint that was saved without its frozen ViT, the ViT's weights file, or ``pretrained`` for
+        trunk: for a checkpoint that was saved without its frozen ViT, the ViT's weights file, or ``pretrained`` for
             timm's own weights; by default what the config names.
 
     Attributes:

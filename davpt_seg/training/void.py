@@ -24,7 +24,7 @@ def check_void(cfg: Config) -> None:
     met; with more, 255 is a class that a loss or a score would omit without a word.
 
     Args:
-        cfg: of mmseg, with or without data sets.
+        cfg: a config of mmseg, with or without data sets.
 
     Raises:
         InputError: parts that differ, or a label that is a class or that 16 bits do not hold, with each part's value;

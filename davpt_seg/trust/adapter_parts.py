@@ -39,7 +39,7 @@ def check_adapter_parts(config: Mapping[str, Any], trust: bool, what: str) -> No
     """Refuse a config whose parts are not those that adapters are made of. Nothing is built or imported.
 
     Args:
-        config: of an adapter folder: the parts that prediction builds, without the backbone.
+        config: an adapter folder's config: the parts that prediction builds, without the backbone.
         trust: import what it names, and build any registered class; the numbers are checked all the same.
         what: its place, for messages.
 

@@ -26,7 +26,7 @@ def read(path: str, map_location: Any = "cpu", content: Optional[IO[bytes]] = No
 
     Args:
         path: the file, or the name for messages where ``content`` is given.
-        map_location: as of ``torch.load``.
+        map_location: ``torch.load``'s.
         content: the file's bytes.
 
     Raises:

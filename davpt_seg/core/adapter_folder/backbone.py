@@ -45,7 +45,7 @@ def check_backbone(arguments: Mapping[str, Any], what: str) -> None:
     Their values are checked where the ViT is built.
 
     Args:
-        arguments: of PromptedViT.
+        arguments: PromptedViT's arguments.
         what: place of them, for messages.
 
     Raises:

@@ -22,13 +22,13 @@ class AdapterConfig:
     Attributes:
         backbone: arguments of PromptedViT, without ``pretrained`` and ``weights``.
         trunk: its frozen trunk.
-        checksum: of the tensors, so that no file of another folder takes their place.
+        checksum: checksum of the tensors, so that no file of another folder takes their place.
         mapping: whether the tensors hold guidance's state, with which training can continue.
         task: ``backbone`` of a core model; ``segmentation``, ``classification``.
-        config: of a segmentor or classifier, what its prediction builds besides the backbone.
+        config: for a segmentor or classifier, what its prediction builds besides the backbone.
         classes: their names.
         palette: their colours, [red, green, blue] each.
-        versions: of the packages that wrote it.
+        versions: versions of the packages that wrote it.
     """
 
     backbone: dict[str, Any]

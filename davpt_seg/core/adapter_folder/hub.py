@@ -96,7 +96,7 @@ def push(folder: Union[str, os.PathLike[str]], repository: str, private: bool = 
     """Upload a folder to the hub, only what a folder may hold, and return its address.
 
     Args:
-        folder: which :func:`~davpt_seg.core.load_adapter` reads.
+        folder: a folder that :func:`~davpt_seg.core.load_adapter` reads.
         repository: ``USER/NAME``; it is made where it is not there.
         private: make it a private one.
 

@@ -31,7 +31,7 @@ class Adapters(nn.ModuleDict):
     """All adapters of a trunk, by type.
 
     Args:
-        trunk: which they join; its own parameters keep their names and whether they learn.
+        trunk: the ViT that they join; its own parameters keep their names and whether they learn.
         depth: number of its blocks that are run; later ones get nothing. By default all.
         configs: one dict an adapter: its ``type``, a name of :data:`ADAPTERS`, and its arguments.
 

@@ -18,7 +18,7 @@ class Bottleneck(nn.Module):
 
     Args:
         embed_dim: width D.
-        width: of the bottleneck.
+        width: the bottleneck's width.
     """
 
     def __init__(self, embed_dim: int, width: int) -> None:
@@ -45,7 +45,7 @@ class HoulsbyAdapter(Adapter):
     ever has a gradient, and only the up-projection's bias learns.
 
     Args:
-        width: of the bottleneck; VPT's code has D / 8 by default.
+        width: the bottleneck's width; VPT's code has D / 8 by default.
 
     Raises:
         ValueError: a width below 1.

@@ -35,7 +35,7 @@ class AdaptFormer(Adapter):
     code adds it after that). It starts as the identity.
 
     Args:
-        width: of the bottleneck; the released code's default is 64.
+        width: the bottleneck's width; the released code's default is 64.
         scale: its output is multiplied by this.
         dropout: in the bottleneck, in training; the released code has 0.1.
 

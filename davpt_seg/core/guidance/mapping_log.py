@@ -78,8 +78,8 @@ def _problem(clustering: Clustering, before: Clustering) -> str:
     """Describe what is wrong with a line's values; empty if nothing is.
 
     Args:
-        clustering: the line's.
-        before: that of the line before.
+        clustering: the line's clustering.
+        before: the previous line's clustering.
     """
     own, classes = clustering.prompt_of_class, clustering.classes
     if not isinstance(classes, list) or not classes or not all(isinstance(name, str) for name in classes):

@@ -29,7 +29,7 @@ class TaskOutput(NamedTuple):
 
     Attributes:
         rows: places of the task's images in the batch.
-        features: of these images, as the task's own model returns them.
+        features: features of these images, as the task's own model returns them.
         output: what the task's head makes of them; None without a head.
     """
 
@@ -83,7 +83,7 @@ class TaskBank:
         """Add a task.
 
         Args:
-            name: of the task.
+            name: the task's name.
             model: model that was trained on the bank's trunk; it stays as it is. Built with ``weights=bank.model``, it
                 shares the trunk; a separate trunk is compared by fingerprint.
             head: takes features of some images, as ``model`` returns them, and returns the task's output. A module is

@@ -40,7 +40,7 @@ def regrouped(groups: Sequence[Group], key: Callable[[int], Hashable], stays: Ca
 
     Args:
         groups: groups of images.
-        key: of a row.
+        key: a row's key.
         stays: whether a row is still of interest.
     """
     found: dict[Hashable, list[tuple[list[int], Tensor]]] = {}

@@ -30,7 +30,7 @@ class Walk:
     that differ in these run apart, block by block.
 
     Args:
-        trunk: whose modules get hooks; no other model may use it.
+        trunk: the ViT whose modules get hooks; no other model may use it.
         precision: how it is stored and computes.
     """
 

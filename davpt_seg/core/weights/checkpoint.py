@@ -71,7 +71,7 @@ def open_checkpoint(
 
     Args:
         path: a file of any format in :data:`~davpt_seg.core.weights.FORMATS`, or a JAX ``.npz``.
-        which: of a file with several networks, the one to take, for instance ``momentum_encoder`` or ``student``.
+        which: network to take from a file with several, for instance ``momentum_encoder`` or ``student``.
         trust_pickle: see :func:`~davpt_seg.core.weights.read_tensors`.
         prefix: what is before the names of a ViT of a known format, for instance ``net.``; the file's other tensors
             are omitted.

@@ -154,7 +154,7 @@ def load_as_data(file: Union[str, IO[bytes]], map_location: Any = "cpu") -> Any:
 
     Args:
         file: a path, or an open file.
-        map_location: as of ``torch.load``.
+        map_location: ``torch.load``'s.
 
     Raises:
         pickle.UnpicklingError, MoreThanDataError: more than that, with the name of what was refused.
