@@ -32,7 +32,7 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
 
     Raises:
         SystemExit: 2 for wrong input, reported before the training starts; 3 for a training that diverged; 130 for
-            Ctrl-C and 143 for SIGTERM, after a checkpoint.
+            Ctrl-C, 143 for SIGTERM and 129 for SIGHUP, after a checkpoint.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = _parser().parse_args(arguments)

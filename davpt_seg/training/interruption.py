@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM in a training: they end it at a point from which it can be resumed."""
+"""Ctrl-C, SIGTERM and SIGHUP in a training: they end it at a point from which it can be resumed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from mmengine.runner import Runner
 
 from ..engine.interruption_hook import InterruptionHook
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+HANGUP = getattr(signal, "SIGHUP", None)  # of a closed terminal; Windows has none
+SIGNALS = (signal.SIGINT, signal.SIGTERM, *([HANGUP] if HANGUP else []))
 NOTE = b"Ending after this step; a second signal ends at once.\n"
 AGAIN = 1.0  # seconds; torchrun passes on a Ctrl-C that the terminal has sent to all processes already
 
@@ -49,7 +50,9 @@ class Request:
 
 @contextmanager
 def interruptible(runner: Runner, resume: str) -> Iterator[None]:
-    """Let SIGINT and SIGTERM end a training or test inside after the current step, with a checkpoint.
+    """Let SIGINT, SIGTERM and SIGHUP end a training or test inside after the current step, with a checkpoint.
+
+    Under ``nohup``, SIGHUP stays ignored.
 
     Args:
         runner: runner that trains or tests in the block.
@@ -64,7 +67,8 @@ def interruptible(runner: Runner, resume: str) -> Iterator[None]:
     request = Request()
     hook = InterruptionHook(lambda: request.signum, resume)
     runner.register_hook(hook, "LOWEST")  # the state of an iteration is complete then
-    before = {signum: signal.signal(signum, request) for signum in SIGNALS}
+    handled = [signum for signum in SIGNALS if signum != HANGUP or signal.getsignal(signum) != signal.SIG_IGN]
+    before = {signum: signal.signal(signum, request) for signum in handled}
     try:
         yield
     except RuntimeError as error:

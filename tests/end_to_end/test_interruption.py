@@ -1,12 +1,17 @@
-"""Ctrl-C and SIGTERM end a training with a checkpoint, and one training at a time owns a work dir."""
+"""Ctrl-C, SIGTERM and a closed terminal end a training with a checkpoint; one training at a time owns a work dir."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
 import re
 import signal
 import socket
+import subprocess
+import sys
+import termios
 from contextlib import redirect_stderr
 from functools import partial
 from io import StringIO
@@ -95,7 +100,7 @@ def test_an_interrupted_training_resumes_as_if_it_had_not_been(
     loop: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(experiment(data, tmp_path / "a", loop), tmp_path / "a.py") == 0
-    for number, (iteration, signum) in enumerate([(2, signal.SIGINT), (4, signal.SIGTERM), (5, signal.SIGINT)]):
+    for number, (iteration, signum) in enumerate([(2, signal.SIGINT), (4, signal.SIGTERM), (5, signal.SIGHUP)]):
         cfg = experiment(data, tmp_path / "b", loop)
         cfg.custom_hooks.append(dict(type="SendSignal", signum=int(signum), iteration=iteration))
         capsys.readouterr()
@@ -129,6 +134,39 @@ def test_a_signal_in_the_validation_names_the_checkpoint_before_it(
     assert run(cfg, tmp_path / "c.py") == 130
     said = capsys.readouterr().err.splitlines()[-1]
     assert re.match(r"Interrupted in the validation after iteration 3. Checkpoint: \S+/iter_3.pth. Resume: ", said)
+
+
+def test_nohup_keeps_a_training_alive(data: Path, tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        cfg = experiment(data, tmp_path / "w", "iterations")
+        cfg.custom_hooks.append(dict(type="SendSignal", signum=int(signal.SIGHUP), iteration=2))
+        assert run(cfg, tmp_path / "c.py") == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_training_whose_terminal_is_closed_saves_a_checkpoint(data: Path, tmp_path: Path) -> None:
+    cfg = by_iterations(experiment(data, tmp_path / "w", "iterations"), 100_000)
+    command = [sys.executable, "-m", "davpt_seg", "train", config_file(cfg, tmp_path / "c.py")]
+    here, terminal = pty.openpty()
+    process = subprocess.Popen(
+        command, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True, preexec_fn=controlling
+    )
+    os.close(terminal)
+    shown = b""
+    while b"iteration 10/" not in shown and b"Iter(train) [    10/" not in shown:
+        shown += os.read(here, 10_000)
+    os.close(here)
+    assert process.wait(60) == 128 + signal.SIGHUP
+    checkpoint = Path((tmp_path / "w" / "last_checkpoint").read_text())
+    assert checkpoint.name.startswith("iter_")
+    assert torch.load(checkpoint, weights_only=True)["meta"]["iter"] >= 10
+
+
+def controlling() -> None:
+    """Make a process's input its controlling terminal, whose end is SIGHUP."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def test_handlers_of_signals_are_given_back(data: Path, tmp_path: Path) -> None:
