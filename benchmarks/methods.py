@@ -13,10 +13,10 @@ with random weights and the same random images. Each round measures in turn:
 - **bare trunk**: the frozen blocks' forward pass, and the backward pass to the embedded tokens, with no learned
   parameters: the cost of gradients for the first block. Its inference is the bare forward pass.
 
-A ratio is the median (and interquartile range) of ratios within rounds. On CPU with one thread, seconds are processor
-time, so that a busy machine has less influence. Memory is measured once: on CPU, the bytes that autograd holds at the
-end of the forward pass, and AdamW's state of the tuned parameters, without weights; on other devices the peak of
-PyTorch's allocator in a step, without what was allocated before it.
+A ratio is the median of ratios within rounds; the figure adds the interquartile range. On CPU with one thread, seconds
+are processor time, so that a busy machine has less influence. Memory is measured once: on CPU, the bytes that autograd
+holds at the end of the forward pass, and AdamW's state of the tuned parameters, without weights; on other devices the
+peak of PyTorch's allocator in a step, without what was allocated before it.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def ratios(methods: Mapping[str, Any], name: str) -> dict[str, Optional[Ratio]]:
 
 
 def table(measured: Mapping[str, Any]) -> str:
-    """Write the methods as a Markdown table."""
+    """Write the methods as a Markdown table of medians; the figure has their interquartile ranges."""
     methods = measured["methods"]
     bare = methods[BARE]["mebibytes"]
     memory = f"memory ({measured['memory']})"
@@ -34,11 +34,11 @@ def table(measured: Mapping[str, Any]) -> str:
         memory,
         WHAT["inference"],
         WHAT["folded"],
-        "left of it then",
+        "left after fold()",
     ]
     lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     for name, found in methods.items():
-        train, inference, folded = (str(one) if one else "as before" for one in ratios(methods, name).values())
+        train, inference, folded = (f"{one.median:.3f}" if one else "-" for one in ratios(methods, name).values())
         cells = [
             name,
             f"{found['tuned']:,}",

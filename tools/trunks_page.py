@@ -22,7 +22,6 @@ from davpt_seg.terminal.parser import CommandParser
 
 PAGE = Path(__file__).parents[1] / "docs" / "trunks.md"
 BEGIN, END = "<!-- written by tools/trunks_page.py -->\n", "<!-- end -->\n"
-SHOWN = 2
 SMALL: dict[str, Any] = dict(depth=1, embed_dim=96, num_heads=4)
 # Families by a pattern of timm's names; a name belongs to the first pattern that it matches.
 FAMILIES = {
@@ -133,7 +132,7 @@ def rows(every: list[Facts]) -> Iterator[str]:
         prefix = sorted({each.prefix for each in members if each.prefix is not None})
         cells = [
             title,
-            _some([each.name for each in members]),
+            _example([each.name for each in members]),
             f"no: {reason}" if reason else "yes",
             _listed(prefix),
             _listed(patches),
@@ -142,9 +141,9 @@ def rows(every: list[Facts]) -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
 
 
-def _some(members: list[str]) -> str:
-    more = f" and {len(members) - SHOWN} more" if len(members) > SHOWN else ""
-    return ", ".join(f"`{name}`" for name in members[:SHOWN]) + more
+def _example(members: list[str]) -> str:
+    name = min(members, key=lambda member: ("base" not in member, "patch16_224" not in member, len(member), member))
+    return f"`{name}`" + (f" ({len(members)})" if len(members) > 1 else "")
 
 
 def _listed(values: list[Any]) -> str:
@@ -153,7 +152,7 @@ def _listed(values: list[Any]) -> str:
 
 def table() -> str:
     """Return the page's table."""
-    columns = ("family", "timm's names", "prompts join", "prefix tokens", "sides are multiples of", "mean and std")
+    columns = ("family", "a name in timm (of how many)", "prompts join", "prefix tokens", "patch", "mean and std")
     head = f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|\n"
     return head + "".join(f"{row}\n" for row in rows([facts(name) for name in names()]))
 

@@ -1,4 +1,4 @@
-"""Write docs/words.md: the words of experiments with their values, from the package's table and its config parts.
+"""Write docs/words.md: words of experiments, parts of configs and keys of plans, from where the package defines them.
 
 python tools/words_page.py            # writes the page
 python tools/words_page.py --print    # prints it
@@ -10,6 +10,7 @@ import argparse
 import re
 from pathlib import Path
 
+from davpt_seg.benchmark.plan.markdown import key_tables
 from davpt_seg.experiments.catalog import config_root
 from davpt_seg.experiments.fitting import CLASSIFICATION_ONLY
 from davpt_seg.experiments.hyperparameters import hyperparameters
@@ -20,24 +21,27 @@ HEADS = {SEGMENTATION: ("upernet", "setr_pup", "linear"), CLASSIFICATION: ("clas
 INTRODUCTION = f"""\
 # Words of experiments
 
-Look up what an experiment is made of: `davpt-seg train WORD=VALUE,WORD=VALUE` takes these words, and so do `test`,
-`count` and plans of the [benchmark](benchmark.md). `davpt-seg train --help` prints the same list.
+Look up the words of an experiment. `train`, `test`, `count` and plans of the [benchmark](benchmark.md) take them, and
+`davpt-seg train --help` prints them:
 
 ```shell
 davpt-seg train {EXAMPLES[SEGMENTATION]} --dry-run
 davpt-seg train {EXAMPLES[CLASSIFICATION]} --dry-run
 ```
 
-The five parts are files of `configs/_base_`; a value may also be the path of your own `.py` file. Other words set
-values in them. `--dry-run` prints each value and its source. [configs.md](configs.md) has examples for segmentation,
-[classification.md](classification.md) those for image classification.
+Five words name parts: `method`, `head`, `trunk`, `data` and `schedule`. A part is a file of `configs/_base_`, or the
+path of your own `.py` file. The other words set values in these parts. `--dry-run` prints each value and its source.
+[configs.md](configs.md) explains experiments of segmentation, [classification.md](classification.md) those of image
+classification. The last section lists the keys of [plans](#keys-of-plans).
 
 <!-- The rest is written by tools/words_page.py. -->
 """
 ROW = """\
-"The row's" is a value of [the table of hyper-parameters](classification.md#the-hyper-parameters), "the method's" one of
-the method's file."""
-NO_ROW = "Values of custom data sets, ViTs and methods, for which the table of hyper-parameters has no row:"
+"The row's" means the value in the experiment's row of
+[the table of hyper-parameters](classification.md#the-hyper-parameters), "the method's" the value in the method's
+file."""
+NO_ROW = "A custom data set, ViT or method has no row in the table of hyper-parameters. It starts from these values:"
+PLANS = "A plan of the [benchmark](benchmark.md#plans) is a YAML file with these keys."
 BASE = config_root() / "_base_"
 
 
@@ -141,6 +145,7 @@ def page() -> str:
         ("", "", schedules(CLASSIFICATION)),
         ("Image classification: values", ROW, markdown(CLASSIFICATION)),
         ("Image classification: defaults", NO_ROW, defaults()),
+        ("Keys of plans", PLANS, key_tables()),
     ]  # fmt: skip
     blocks = [INTRODUCTION.rstrip()]
     for title, text, table in sections:

@@ -265,7 +265,7 @@ def test_a_definition_has_importance_only_where_a_method_has(monkeypatch: pytest
 
 
 def test_the_tables_of_the_docs_are_the_schemas() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "benchmark.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "words.md").read_text()
     for model in (PlanFile, Method, Range, Figure, Table):
         for name, field in model.model_fields.items():
             if not field.exclude:

@@ -1,5 +1,5 @@
-# AdamW for 400 iterations (iters=... for more) with 20 of warm-up, cosine, one rate for all parameters: lr=..., and
-# head_lr=... for another rate of the head. For benchmarks: it can be resumed, and validates only at the end.
+# AdamW for 400 iterations (or iters=N), 20 of warm-up, cosine, one rate for all parameters. head_lr= sets another rate
+# for the head. For benchmarks: it can be resumed, and validates only at the end.
 optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-3, weight_decay=1e-4))
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.01, begin=0, end=20, by_epoch=False),

@@ -1,4 +1,4 @@
-# The released part of the segmentation schedule: SGD, head at ten times the prompts' rate, no decay.
+# SGD for segmentation, as far as DA-VPT's authors released it: head at ten times the prompts' rate, no decay.
 optim_wrapper = dict(
     type="OptimWrapper",
     optimizer=dict(type="SGD", lr=1e-3, momentum=0.9, weight_decay=0.0),
