@@ -29,6 +29,7 @@ LAYERS = (
     ("training",),
     ("export",),
     ("apis",),
+    ("explorer",),
     ("runs",),
     ("benchmark",),
     ("commands",),

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.device import get_device
 from mmengine.registry import MODELS, init_default_scope
+from mmseg.structures import SegDataSample
 
 from ..audit.data_check import DataCheck, read_as_stored
 from ..core.adapter_folder.backbone import TrunkSource
@@ -42,7 +43,7 @@ class Predictor:
 
     Args:
         checkpoint: a ``.pth`` file that ``tools/train.py`` wrote, or an adapter folder (a path, or ``hub:USER/NAME``);
-            loaded strictly.
+            loaded strictly. Or what :func:`opened` returned, which needs no ``config``, ``trunk`` or ``trust_config``.
         config: what was trained: a file, a name or words, as on the command line, or a ``Config``, which is changed in
             place; by default what the checkpoint remembers.
         mode: ``slide`` or ``whole``; by default the config's.
@@ -66,7 +67,7 @@ class Predictor:
 
     def __init__(
         self,
-        checkpoint: Union[str, os.PathLike[str]],
+        checkpoint: Union[str, os.PathLike[str], OpenedAdapter, TrainedModel],
         config: Optional[Union[str, os.PathLike[str], Config]] = None,
         mode: Optional[str] = None,
         tta: bool = False,
@@ -75,8 +76,10 @@ class Predictor:
         trust_config: bool = False,
         trunk: TrunkSource = None,
     ) -> None:
-        _check_device(device)
-        trained = opened(checkpoint, config, trunk, trust_config)
+        check_device(device)
+        trained = checkpoint
+        if not isinstance(trained, (OpenedAdapter, TrainedModel)):
+            trained = opened(trained, config, trunk, trust_config)
         cfg = trained.cfg
         self.classes, self.palette = class_names_and_colours(trained.content, trained.path)
         put_options(cfg, options or {})
@@ -134,16 +137,29 @@ class Predictor:
         """
         return self.reader(image)
 
-    @torch.no_grad()
     def label(self, pixels: np.ndarray) -> np.ndarray:
         """Return the class of every pixel, (H, W), of what ``read`` returned.
 
         Raises:
             InputError: the config describes a model or test pipeline that fails, or the GPU's memory is too small.
         """
+        return labels_of(self.sample(pixels))
+
+    @torch.no_grad()
+    def sample(self, pixels: np.ndarray) -> SegDataSample:
+        """Return mmseg's prediction of what ``read`` returned: labels, and the logits of all classes.
+
+        Raises:
+            InputError: as :meth:`label`.
+        """
         with step(f"{self._origin} does not predict this image ({PREDICTS})", WINDOWS):
             (sample,) = self.model.test_step(pseudo_collate([self.pipeline(dict(img=pixels))]))
-            return sample.pred_sem_seg.data.reshape(pixels.shape[:2]).cpu().numpy().astype(np.int64)
+            return sample
+
+
+def labels_of(sample: SegDataSample) -> np.ndarray:
+    """Return the class of every pixel, (H, W) int64, of a prediction."""
+    return sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int64)
 
 
 def opened(
@@ -182,7 +198,7 @@ def opened(
     return folder
 
 
-def _check_device(device: Optional[str]) -> None:
+def check_device(device: Optional[str]) -> None:
     """Refuse a device before anything is loaded for it."""
     try:
         torch.empty(0, device=device)

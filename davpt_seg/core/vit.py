@@ -236,13 +236,22 @@ class PromptedViT(BlockInputs):
             embedded = self.embedding(self.trunk, images, carried)
         return embedded._replace(tokens=self.precision.stream(embedded.tokens))
 
-    def walk(self, embedded: Embedded, prompted: bool = True) -> Iterator[tuple[Tensor, Optional[Tensor], Attended]]:
+    def walk(
+        self, embedded: Embedded, prompted: bool = True, start: int = 0
+    ) -> Iterator[tuple[Tensor, Optional[Tensor], Attended]]:
         """Run the blocks that are read one by one, yielding tokens, the block's prompts (M, D) and what attention did.
 
         Tokens are (B, prefix + N, D) until prompts are carried along, whose tokens then follow the patches'.
+
+        Args:
+            embedded: tokens that enter the first block that is run, and positions.
+            prompted: see :meth:`encode`.
+            start: first block that is run, counted from 0.
         """
         tokens, positions = embedded
         for i, (family, block, position) in enumerate(zip(self.families, self.trunk.blocks, positions)):
+            if i < start:
+                continue
             if i > self.last:
                 return
             prompts, changes = self.joining(i, prompted)

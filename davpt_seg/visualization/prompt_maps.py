@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..core.attention import Attended
 from ..core.vit import PromptedViT
 from ..errors import InputError
+from .block_attention import OnPrompts, attention_on_prompts, block_with_prompts
 
 
 @torch.no_grad()
@@ -16,17 +16,18 @@ def prompt_attention(model: PromptedViT, images: Tensor, block: int) -> Tensor:
     """Return the share of each patch's attention on each prompt, in one block.
 
     The prompts are keys in addition to the block's tokens (VPT-Deep arXiv 2203.12119; DA-VPT arXiv 2505.23694, Eq. 1).
-    The softmax is over all of them, so a patch's shares add up to less than 1; the rest is on tokens. The attention
-    matrix is computed only here, in float32 or wider; training never needs it.
+    The softmax is over all of them, so a patch's shares add up to less than 1; the rest is on tokens. They are
+    computed only for figures, in float32 or wider; training never needs them.
 
     Args:
         model: model in eval mode (in training mode, with prompt dropout).
         images: images (B, 3, H, W), normalised with the constants of the weights; they are padded right and below to
             multiples of the patch, as in training.
-        block: index of the block, counted from 0; negative from the last.
+        block: index of the block, counted from 0; negative from the last. A block without prompts of its own has the
+            persistent prompts of an earlier block.
 
     Returns:
-        Shares (B, M, h, w), means over heads.
+        Shares (B, M, h, w), means over heads. :mod:`davpt_seg.visualization.block_attention` has them head by head.
 
     Raises:
         ValueError: a block that does not exist or has no prompts, or zero-start prompts, which have no share of the
@@ -73,52 +74,27 @@ def prompt_contribution(model: PromptedViT, images: Tensor, block: int) -> Tenso
     """
     if not model.starts_at_zero:
         raise InputError("prompts in the tokens' softmax have a share of the attention: see prompt_attention")
-    attended = _attended(model, images, block)
-    assert attended.beside is not None  # by the block's count
-    dtype = torch.promote_types(images.dtype, torch.float32)
-    with torch.autocast(images.device.type, enabled=False):
-        query, key, value = (side.to(dtype).transpose(1, 2) for side in attended.placed)
-        keys, values = (
-            side.to(dtype).transpose(0, 1).expand(len(images), -1, -1, -1) for side in attended.beside[:2]
-        )  # (B, heads, M, head_dim)
-        mask = None if attended.mask is None else attended.mask.to(dtype)
-        own = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        added = F.scaled_dot_product_attention(query, keys, values)
-    return added.norm(dim=(1, 3)) / own.norm(dim=(1, 3))
+    return _on_prompts(model, images, block).strength
 
 
-def _attended(model: PromptedViT, images: Tensor, block: int) -> Attended:
-    """Return the record of attention in a block with prompts."""
-    counts = model.prompts.counts if model.prompts else (0,) * model.depth
-    if not -model.depth <= block < model.depth or not counts[block]:
-        raise InputError(f"block {block} has no prompts; the {model.depth} blocks have (from 0) {counts}")
+def _on_prompts(model: PromptedViT, images: Tensor, block: int) -> OnPrompts:
+    """Return the attention of all tokens in a block with prompts."""
+    block = block_with_prompts(model, block)
     walk = model.walk(model.embed(images))
-    return next(done for i, (_, _, done) in enumerate(walk) if i == block % model.depth)
+    attended = next(done for i, (_, _, done) in enumerate(walk) if i == block)
+    return attention_on_prompts(model, attended, block)
 
 
 def _shares_of_prompts(model: PromptedViT, images: Tensor, block: int) -> Tensor:
     """Return the share of each token's attention on each prompt, (B, tokens, M)."""
-    attended = _attended(model, images, block)
-    assert model.prompts is not None and attended.prompts is not None  # by the block's count
-    if attended.beside is not None:
+    block = block_with_prompts(model, block)
+    if model.starts_at_zero:
+        assert model.prompts is not None  # by the block's count
         raise InputError(
             f"prompts with start={model.prompts.start!r} have a separate softmax, and so no share of the tokens' "
             "attention; use prompt_contribution, which measures what they add"
         )
-    block %= model.depth
-    key = attended.placed.key  # (B, tokens, heads, head_dim)
-    if block != model.carry:  # persistent prompts are already tokens, the last ones
-        key = torch.cat([key, attended.prompts.key.expand(len(images), -1, -1, -1)], dim=1)
-    prompts = slice(key.shape[1] - model.prompts.counts[block], key.shape[1])
-    if attended.extra is not None:  # E2VPT's keys have shares, too
-        key = torch.cat([key, attended.extra.key.expand(len(images), -1, -1, -1)], dim=1)
-    dtype = torch.promote_types(images.dtype, torch.float32)
-    scale = model.families[block].attention(model.trunk.blocks[block]).scale
-    with torch.autocast(images.device.type, enabled=False):
-        scores = torch.einsum("bqhd,bkhd->bhqk", scale * attended.placed.query.to(dtype), key.to(dtype))
-    if attended.mask is not None:
-        scores = scores + attended.mask
-    return scores.softmax(dim=-1)[..., prompts].mean(dim=1)
+    return _on_prompts(model, images, block).shares.mean(dim=1)
 
 
 @torch.no_grad()
