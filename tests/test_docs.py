@@ -11,6 +11,8 @@ from mmengine.registry import MODELS
 
 import davpt_seg  # noqa: F401  (registers what the snippet names)
 
+from .docs_commands import alternatives
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
@@ -25,15 +27,6 @@ def test_the_config_snippet_of_the_readme_builds() -> None:
     assert model.depth == 12
     assert tuple(model.prompts.counts) == 12 * (20,)
     assert model.starts_at_zero
-
-
-def alternatives(pattern: str) -> list[str]:
-    """What a shell makes of braces: a{b,c} is ab and ac."""
-    head, brace, rest = pattern.partition("{")
-    if not brace:
-        return [pattern]
-    inside, _, tail = rest.partition("}")
-    return [head + each + end for each in inside.split(",") for end in alternatives(tail)]
 
 
 def test_the_papers_cells_are_files_as_the_page_of_configs_lists_them() -> None:
