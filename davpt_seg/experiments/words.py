@@ -106,7 +106,7 @@ WORDS = (
     Word("split", C,
          "`choose`: train on train800 and validate on val200, or on FGVC's train and val. `final`: train on both, test "
          "once", "use_split()", "choose", str, choices=SPLITS, by_runner=True),
-    Word("lr", S, "learning rate of the schedule, whose multipliers stay; with `head_lr`, that of the ViT",
+    Word("lr", S, "learning rate; the schedule's multipliers stay. With `head_lr`, it is the rate of the ViT",
          "use_rates()", "the schedule's", above=True),
     Word("lr", C, "learning rate", "use_optimizer()", ROW, above=True),
     Word("head_lr", S, "learning rate of head and neck; needs `lr`", "use_rates()", "the schedule's"),
@@ -116,9 +116,10 @@ WORDS = (
     Word("head_weight_decay", C, "weight decay of the head", "use_optimizer()", ROW),
     count("iters", S, "iterations; warm-up keeps its length, and validation is at the end", "use_iterations()",
           "the schedule's", of="max_iters"),
-    count("epochs", S, "passes over the training images, in place of `iters`; warm-up is the schedule's share, at "
-          "least one epoch and none below five; with ten validations", "use_epochs()", "none"),
-    count("epochs", C, "epochs; the cosine is stretched, with ten validations", "use_lengths()", "the schedule's"),
+    count("epochs", S, "passes over the training images, in place of `iters`, with ten validations. Warm-up keeps its "
+          "share: at least one epoch, and none if `epochs` is below five", "use_epochs()", "none"),
+    count("epochs", C, "passes over the training images, with ten validations; the cosine is stretched",
+          "use_lengths()", "the schedule's"),
     count("warmup_epochs", C, "epochs of warm-up", "use_lengths()", f"{ROW} share of `epochs`, or a tenth", 0),
     count("batch_size", C, "images in a batch", "use_batches()", f"{ROW}, or the schedule's"),
     count("samples_per_class", C, "images of each class in a batch, where the schedule composes batches by class",

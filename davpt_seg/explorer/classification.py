@@ -13,16 +13,19 @@ from mmengine.registry import init_default_scope
 from ..apis.adapters import OpenedAdapter
 from ..apis.pixels import ImageReader
 from ..apis.predictor import image_steps, test_steps
+from ..datasets.pipelines import step_name
 from ..errors import InputError
 from ..training.refusals import step
 from ..training.trained_model import TrainedModel
 from .prediction import Prediction
 
+#: Steps after which an image still has the same extent.
+RESIZING = {"LoadImageFromFile", "ToEightBit", "Resize", "ResizeEdge", "PackInputs"}
 PREDICTS = "model, test_dataloader.dataset.pipeline"
 
 
 class Classification:
-    """A trained classifier. What is shown is what it sees: the image as its test pipeline resizes and cuts it.
+    """A trained classifier. Where its test pipeline cuts or pads images, its result is shown instead of the image.
 
     Args:
         trained: checkpoint or adapter folder, opened.
@@ -46,6 +49,7 @@ class Classification:
         with step(f"the test pipeline of {self._origin} cannot be built (test_dataloader.dataset.pipeline)"):
             self._pipeline = Compose(image_steps(steps)[1:])
         self.reader = ImageReader(steps)
+        self._only_resizes = {step_name(each) for each in steps} <= RESIZING
         meta: Any = (trained.content.get("meta") or {}).get("dataset_meta") or {}
         names = [str(name) for name in meta.get("classes") or ()]
         count = getattr(self.model.head, "num_classes", len(names))
@@ -63,14 +67,14 @@ class Classification:
             data = self._pipeline(dict(img=pixels, img_shape=size, ori_shape=size))
             (sample,) = self.model.test_step(pseudo_collate([data]))
         inputs = data["inputs"]
-        if inputs.dtype != torch.uint8:
+        if not self._only_resizes and inputs.dtype != torch.uint8:
             raise InputError(
-                f"{self._origin}: the test pipeline returns {inputs.dtype} and not 8-bit pixels, so the image that the "
-                "model sees cannot be shown; normalise by data_preprocessor"
+                f"{self._origin}: the test pipeline returns {inputs.dtype} and not 8-bit pixels, so the part of the "
+                "image that the model sees cannot be shown; normalise by data_preprocessor"
             )
         probabilities = sample.pred_score.float().cpu()
-        shown = inputs.permute(1, 2, 0).contiguous().numpy()
-        return Prediction(shown, None, probabilities, data, shown.shape[:2])
+        shown = pixels if self._only_resizes else inputs.permute(1, 2, 0).contiguous().numpy()
+        return Prediction(shown, None, probabilities, data, (inputs.shape[1], inputs.shape[2]))
 
 
 def _palette(palette: Any, count: int) -> np.ndarray:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
+from ..core.build import guided_blocks
 from ..core.vit import PromptedViT
 from ..errors import some
 
@@ -14,21 +16,21 @@ def method_line(model: PromptedViT) -> str:
     """Describe the prompts, guidance, adapters and tuned parameters of a ViT, with blocks counted from 0.
 
     >>> method_line(model)
-    'DA-VPT, 20 prompts in each of 12 blocks, zero start (offset), guidance in block 11'
+    'DA-VPT, 20 prompts in blocks 0-11, zero start (offset), guidance in block 11'
     """
     arguments = model.arguments
+    guided = guided_blocks(model.trunk, arguments.get("guidance"))  # also where its state was not saved
     parts: list[str] = []
     if model.prompts:
         kind = (arguments.get("prompts") or {}).get("kind", "deep")
-        guided = kind == "deep" and model.guidance is not None
-        parts += ["DA-VPT" if guided else NAMES[kind], _counts(model.prompts.counts)]
+        parts += ["DA-VPT" if kind == "deep" and guided else NAMES[kind], _counts(model.prompts.counts)]
         if model.prompts.start != "joint":
             parts.append(f"zero start ({model.prompts.start})")
         if kind == "deep" and model.carry is not None:
             parts.append(f"those of block {model.carry} persistent")
-    if model.guidance:
-        blocks = model.guidance.blocks
-        parts.append(f"guidance in {'block' if len(blocks) == 1 else 'blocks'} {some(list(map(str, blocks)), 12)}")
+    if guided:
+        numbers = ", ".join(map(str, guided))
+        parts.append(f"guidance in {'block' if len(guided) == 1 else 'blocks'} {numbers}")
     parts += [str(adapter["type"]) for adapter in arguments.get("adapters") or ()]
     if arguments.get("tuned"):
         parts.append(f"tuned: {some(list(arguments['tuned']))}")
@@ -38,10 +40,14 @@ def method_line(model: PromptedViT) -> str:
 
 
 def _counts(counts: Sequence[int]) -> str:
-    found = [count for count in counts if count]
-    if len(set(found)) > 1:
-        return f"prompts by block: {', '.join(map(str, counts))}"
-    prompts = f"{found[0]} {'prompt' if found[0] == 1 else 'prompts'}"
-    if len(found) == 1:
-        return f"{prompts} in block {next(i for i, count in enumerate(counts) if count)}"
-    return f"{prompts} in each of {len(found)} blocks"
+    """Describe numbers of prompts by ranges of blocks: ``20 prompts in blocks 0-10, 10 in block 11``."""
+    parts: list[str] = []
+    first = 0
+    for count, run in groupby(counts):
+        last = first + len(list(run)) - 1
+        if count:
+            blocks = f"block {first}" if first == last else f"blocks {first}-{last}"
+            noun = "" if parts else " prompt" if count == 1 else " prompts"
+            parts.append(f"{count}{noun} in {blocks}")
+        first = last + 1
+    return ", ".join(parts)

@@ -1,3 +1,3 @@
-# Persistent prompts, to join deep prompts: vpt_deep+carried, davpt+carried. Those of the fourth block from the end stay
-# in the sequence, where later blocks read their outputs; guidance then guides them.
+# Persistent prompts: those of the fourth block from the end stay in the sequence (vpt_deep+carried, davpt+carried).
+# Later blocks read their outputs, and guidance guides them.
 model = dict(backbone=dict(prompts=dict(carry=-4)))

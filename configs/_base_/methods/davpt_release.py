@@ -1,6 +1,6 @@
-# DA-VPT as its authors released it, for image classification: raw prompts are the proxies of both losses; their samples
-# are the mean of the patches that enter a guided block, and the class token's query. Prompts start smaller. Classes are
-# clustered by the final class token. docs/method.md lists the remaining differences.
+# DA-VPT as its authors released it: raw prompts are the proxies of both losses. Their samples are the mean of the
+# patches that enter a guided block, and the class token's query. Prompts start smaller. Classes are clustered by the
+# final class token. docs/method.md lists the remaining differences.
 _base_ = "davpt_plus.py"
 model = dict(
     backbone=dict(

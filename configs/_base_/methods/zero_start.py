@@ -1,3 +1,3 @@
-# Zero-start prompts, to join deep prompts: vpt_deep+zero_start, davpt+zero_start, e2vpt+zero_start. The prompts have a
-# separate softmax, whose values are differences to the initial ones: training starts from the pre-trained ViT.
+# Zero-start prompts, with a separate softmax: training starts as the pre-trained ViT (vpt_deep+zero_start). The softmax
+# weighs differences to the initial values. Joins deep prompts: davpt+zero_start, e2vpt+zero_start.
 model = dict(backbone=dict(prompts=dict(start="offset")))

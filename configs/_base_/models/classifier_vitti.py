@@ -1,4 +1,4 @@
-# A linear classifier on a tiny ViT with random weights, to try data and commands without a download.
+# A linear classifier on a frozen tiny ViT with random weights, to try data and commands without a download.
 _base_ = "classifier_base.py"
 model = dict(
     backbone=dict(

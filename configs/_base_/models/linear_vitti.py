@@ -1,4 +1,4 @@
-# A linear classifier of patches on a tiny ViT with random weights, to try data and commands without a download.
+# A linear classifier of patches on a frozen tiny ViT with random weights, to try data and commands without a download.
 _base_ = ["linear_vits14.py"]
 model = dict(
     backbone=dict(

@@ -1,4 +1,4 @@
-# A small UPerNet on a tiny ViT with random weights, to try data and commands without a download.
+# A small UPerNet on a frozen tiny ViT with random weights, to try data and commands without a download.
 _base_ = ["upernet_vits14.py"]
 model = dict(
     backbone=dict(
