@@ -92,3 +92,17 @@ def test_the_page_that_messages_about_data_name_has_every_variable_of_a_folder()
     assert {"CAMVID_ROOT", "VTAB_ROOT"} <= variables
     page = (ROOT / "docs" / "data.md").read_text()
     assert {name for name in variables if f"`{name}`" not in page} == set()
+
+
+def words(text: str) -> int:
+    """Count the words that a reader reads: without code blocks, rules of tables, and targets of links."""
+    text = re.sub(r"^ *```.*?^ *```", "", text, flags=re.S | re.M)
+    return sum(bool(re.search(r"\w", word)) for word in re.sub(r"\]\([^)]*\)", "]", text).split())
+
+
+def test_the_pages_have_at_most_18000_words() -> None:
+    """``words.md`` and the table of ``trunks.md`` are generated: a reader looks a row up there."""
+    pages = [path.read_text() for path in (ROOT / "docs").glob("*.md") if path.name not in ("words.md", "trunks.md")]
+    trunks = (ROOT / "docs" / "trunks.md").read_text()
+    pages.append("\n".join(line for line in trunks.splitlines() if not line.startswith("|")))
+    assert sum(map(words, pages)) <= 18_000
