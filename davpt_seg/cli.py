@@ -38,6 +38,9 @@ COMMANDS = {
     ),
     "count": Command("davpt_seg.commands.count:main_count", "count the parameters that configs train"),
     "mapping": Command("davpt_seg.commands.mapping:main_mapping", "which classes shared a prompt, from start to end"),
+    "explore": Command(
+        "davpt_seg.commands.explore:main_explore", "show in a browser what the prompts of trained models attend to"
+    ),
     "configs": Command("davpt_seg.commands.configs:main_configs", "list the configs of this package"),
     "info": Command("davpt_seg.commands.info:main_info", "versions, the OpenMMLab stack, devices, what is missing"),
 }

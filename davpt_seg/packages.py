@@ -35,6 +35,7 @@ OPTIONAL = {
     "onnxscript": Library("export --onnx", EXPORT),
     "huggingface_hub": Library("adapters of hub:USER/NAME, --push-to-hub", ("huggingface_hub>=0.23",)),
     "torchao": Library("trunk_quantization='int8'", ("torchao>=0.18",)),
+    "gradio": Library("explore", ("gradio>=6.20,<7",)),
     "skimage": Library("tools/dataset_converters/demo_scenes.py", ("scikit-image>=0.22",)),
     "tensorflow_datasets": Library(
         "tools/dataset_converters/vtab1k.py", ("tensorflow-datasets", "tensorflow-cpu", "importlib_resources")

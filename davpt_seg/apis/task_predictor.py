@@ -24,7 +24,7 @@ from ..models.prompted_vit import OUT_TYPES
 from ..training.refusals import step
 from .paths import path_of
 from .pixels import ImageInput, Images, each
-from .predictor import PREDICTS, WINDOWS, Predictor
+from .predictor import PREDICTS, WINDOWS, Predictor, labels_of
 
 
 class TaskPredictor:
@@ -147,7 +147,7 @@ class TaskPredictor:
         for name, model, own in zip(names, models, logits):
             samples = [type(sample)(metainfo=sample.metainfo) for sample in data["data_samples"]]
             (sample,) = model.postprocess_result(own, samples)
-            labels[name] = sample.pred_sem_seg.data.reshape(pixels.shape[:2]).cpu().numpy().astype(np.int64)
+            labels[name] = labels_of(sample)
         return labels
 
     def _known(self, name: str) -> str:

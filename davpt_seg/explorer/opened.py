@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Optional, Union
 
 from mmengine.config import Config
 
-from ..apis.adapters import OpenedAdapter
 from ..apis.paths import path_of
 from ..apis.predictor import check_device, opened
 from ..core.adapter_folder.backbone import TrunkSource
-from ..core.adapter_folder.places import CONFIG, HUB
 from ..core.blocks import heads_of
-from ..core.vit import PromptedViT
-from ..errors import InputError, some
-from ..training.testing import is_recognition
-from ..training.trained_model import TrainedModel
+from ..errors import InputError
 from ..visualization.block_attention import prompt_counts
 from .block_tokens import BlockTokens
 from .classification import Classification
 from .images import ImageSource, read_shown
 from .method_line import method_line
+from .opening import classifies, refuse_several, short_name, vit_of
 from .prediction import normalised
 from .seen import Seen
 from .segmentation import Segmentation
@@ -74,13 +69,14 @@ class Opened:
     ) -> None:
         check_device(device)
         path = path_of(checkpoint, "checkpoint (a .pth file or an adapter folder)")
-        _refuse_several(path)
+        refuse_several(path)
         trained = opened(path, config, trunk, trust_config, classifiers=True)
-        self.checkpoint, self.name = checkpoint, name or _short(path)
-        self.task = "classification" if _classifies(trained) else "segmentation"
-        self._task = Classification(trained, device) if _classifies(trained) else Segmentation(trained, device)
+        self.checkpoint, self.name = checkpoint, name or short_name(path)
+        is_classifier = classifies(trained)
+        self.task = "classification" if is_classifier else "segmentation"
+        self._task = Classification(trained, device) if is_classifier else Segmentation(trained, device)
         self.classes, self.palette = self._task.classes, self._task.palette
-        self._vit = _vit(self._task.model, trained.origin)
+        self._vit = vit_of(self._task.model, trained.origin)
         self._tokens = BlockTokens(self._vit)
         self.method = method_line(self._vit)
         self.depth = self._vit.depth
@@ -117,51 +113,10 @@ class Opened:
         return [name for name, own in zip(self.classes, assigned) if own]
 
     def prompt_of_class(self) -> Optional[list[int]]:
-        """Return the prompt of each class, C numbers; None without guidance.
+        """Return the prompt of each class, C numbers; None without guidance, or where proxies replace its prompts.
 
         All guided blocks have the same mapping. Where a class has several prompts, this is the first.
         """
-        if self._vit.guidance is None:
+        if self._vit.guidance is None or not self.prompts[self.guided[-1]]:
             return None
         return self._vit.guidance.mapping.speaks_for().int().argmax(dim=0).tolist()
-
-
-def _refuse_several(path: str) -> None:
-    """Refuse a folder whose folders are adapters, as several tasks on one ViT are kept."""
-    folder = Path(path)
-    if path.startswith(HUB) or not folder.is_dir() or (folder / CONFIG).exists():
-        return
-    inside = sorted(str(file.parent) for file in folder.glob(f"*/{CONFIG}"))
-    if inside:
-        raise InputError(
-            f"folder {path!r} holds several adapters, and a model of the explorer is one checkpoint or one adapter "
-            f"folder; choose one or two of {some(inside)}"
-        )
-
-
-def _short(path: str) -> str:
-    if path.startswith(HUB):
-        return path
-    resolved = Path(path).resolve()
-    return resolved.name if resolved.is_dir() else f"{resolved.parent.name}/{resolved.name}"
-
-
-def _classifies(trained: Union[OpenedAdapter, TrainedModel]) -> bool:
-    if isinstance(trained, OpenedAdapter):
-        return trained.config.task == "classification"
-    return is_recognition(trained.cfg)
-
-
-def _vit(model: Any, origin: str) -> PromptedViT:
-    """Return a model's prompted ViT.
-
-    Raises:
-        InputError: its backbone is another.
-    """
-    backbone = getattr(model, "backbone", None)
-    if not isinstance(backbone, PromptedViT):
-        raise InputError(
-            f"{origin} has the backbone {type(backbone).__name__}, and the explorer shows the attention of a "
-            "PromptedViT; it takes checkpoints that davpt-seg train wrote, and adapter folders"
-        )
-    return backbone

@@ -40,7 +40,7 @@ def program(name: str) -> str:
 
 def for_help(text: str) -> str:
     """Put the commands into the examples of a ``--help``: ``{predict}``, ``{check_dataset}``, ..."""
-    names = ("export", *SCRIPTS)
+    names = ("explore", "export", *SCRIPTS)
     return text.format(**{name.replace("-", "_"): program(name).replace("%", "%%") for name in names})
 
 

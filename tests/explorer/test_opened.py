@@ -120,6 +120,14 @@ def test_a_model_without_prompts_predicts_and_has_nothing_else(
         model.classes_of_prompt(3, 0)
 
 
+def test_proxies_are_no_prompts(weights: str, tmp_path: Path) -> None:
+    backbone = dict(adapters=[dict(type="lora", rank=2)], prompts=None, guidance=dict(num_classes=3, num_prompts=2))
+    changes = {f"model.backbone.{name}": value for name, value in backbone.items()}
+    model = Opened(save_adapter(segmentor(weights, **changes), tmp_path / "street", mapping=True), trunk=weights)
+    assert (model.method, model.guided) == ("guidance in block 3, lora", (3,))
+    assert model.prompts == (0, 0, 0, 0) and model.prompt_of_class() is None
+
+
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkpoint of a classifier whose six classes share two prompts, with its data beside it."""

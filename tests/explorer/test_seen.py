@@ -91,7 +91,7 @@ def test_nearest_patches_are_the_first_of_all_patches_sorted(trained: Trained, m
     assert len(nearest_patches(seen, 1, 3, count=10**6)) == patches
 
 
-@pytest.mark.parametrize("size", [(4000, 3000), (300, 7), (5, 90), (2000, 10)])
+@pytest.mark.parametrize("size", [(4000, 3000), (300, 7), (5, 90), (2000, 10), (90, 1), (1, 1)])
 def test_boxes_of_all_patches_tile_the_shown_image(model: Opened, size: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     seen = model.look(pixels)

@@ -1,0 +1,147 @@
+"""Images of an explorer, and what its models saw in them."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Union
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from ..datasets.pictures import UNREADABLE, why_unreadable
+from ..errors import InputError
+from .opened import Opened
+from .seen import Seen
+
+SMALLEST = 16  # pixels of a side
+THUMB = (160, 120)  # pixels, width and height
+KEPT = 32  # images and models whose results stay in memory
+COMPARED = 16  # images in which nearest patches are searched; with two models, their results fill KEPT
+LARGEST_FILE = 2**28  # bytes
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Image file of an explorer.
+
+    Attributes:
+        name: file name.
+        source: path, or content of the file.
+        thumb: small image (h, w, 3) uint8 RGB.
+    """
+
+    name: str
+    source: Union[Path, bytes]
+    thumb: np.ndarray
+
+    def open(self) -> Union[Path, Image.Image]:
+        """Return the image as a model takes it."""
+        return self.source if isinstance(self.source, Path) else Image.open(io.BytesIO(self.source))
+
+
+class Collection:
+    """Models, images, and what the models saw, computed when it is asked for.
+
+    Args:
+        models: one or two models.
+        images: image files.
+
+    Attributes:
+        models: as given.
+        pictures: the images; :meth:`add` appends.
+
+    Raises:
+        InputError: a file that is no image, or has fewer than 16 pixels on a side.
+    """
+
+    def __init__(self, models: Sequence[Opened], images: Sequence[Path]) -> None:
+        self.models = tuple(models)
+        self.pictures = [_picture(path.name, path) for path in images]
+        self._seen: OrderedDict[tuple[int, int], Seen] = OrderedDict()
+        self._lock = threading.RLock()  # the server answers in several threads
+
+    def add(self, name: str, content: bytes) -> int:
+        """Append an image, and return its index.
+
+        Args:
+            name: file name.
+            content: content of the file.
+
+        Raises:
+            InputError: it is no image, it has fewer than 16 pixels on a side, or a model does not take it.
+        """
+        picture = _picture(name, content)
+        with self._lock:
+            self.pictures.append(picture)
+            index = len(self.pictures) - 1
+            try:
+                self.seen(0, index)
+            except InputError:
+                del self.pictures[index]
+                raise
+        return index
+
+    def model(self, index: int) -> Opened:
+        """Return a model.
+
+        Raises:
+            InputError: there is no such model.
+        """
+        if not 0 <= index < len(self.models):
+            raise InputError(f"there is no model {index}, but {len(self.models)}; reload the page")
+        return self.models[index]
+
+    def seen(self, model: int, image: int) -> Seen:
+        """Return what a model saw in an image.
+
+        Raises:
+            InputError: the model does not take the image, or there is no such model or image.
+        """
+        opened = self.model(model)
+        if not 0 <= image < len(self.pictures):
+            raise InputError(f"there is no image {image}, but {len(self.pictures)}; reload the page")
+        key = model, image
+        with self._lock:
+            if key not in self._seen:
+                self._seen[key] = opened.look(self.pictures[image].open())
+            self._seen.move_to_end(key)
+            while len(self._seen) > KEPT:
+                self._seen.popitem(last=False)
+            return self._seen[key]
+
+    def compared(self, model: int, image: int) -> dict[int, Seen]:
+        """Return what a model saw in up to 16 images, by their indices: an image and those that follow it."""
+        count = len(self.pictures)
+        chosen = sorted({(image + i) % count for i in range(min(COMPARED, count))})
+        return {index: self.seen(model, index) for index in chosen}
+
+    @property
+    def lock(self) -> threading.RLock:
+        """Lock under which models compute."""
+        return self._lock
+
+
+def _picture(name: str, source: Union[Path, bytes]) -> Picture:
+    where = repr(str(source) if isinstance(source, Path) else name)
+    if isinstance(source, bytes) and len(source) > LARGEST_FILE:
+        raise InputError(f"image {where} has more than {LARGEST_FILE >> 20} MiB: make it smaller")
+    try:
+        with Image.open(source if isinstance(source, Path) else io.BytesIO(source)) as image:
+            width, height = image.size
+            image.draft("RGB", (4 * THUMB[0], 4 * THUMB[1]))  # decodes large JPEG files several times faster
+            small = ImageOps.exif_transpose(image).convert("RGB")
+    except UNREADABLE as error:
+        reason = why_unreadable(error, str(source) if isinstance(source, Path) else source)
+        raise InputError(f"image {where} cannot be read: {reason}") from error
+    if min(width, height) < SMALLEST:
+        raise InputError(
+            f"image {where} has {width} x {height} pixels; the explorer shows patches, so both sides must have at "
+            f"least {SMALLEST} pixels: choose another image"
+        )
+    small.thumbnail(THUMB)
+    return Picture(name, source, np.asarray(small))
