@@ -33,6 +33,8 @@ OPTIONAL = {
     "onnx": Library("export --onnx", EXPORT),
     "onnxruntime": Library("export --onnx", EXPORT),
     "onnxscript": Library("export --onnx", EXPORT),
+    "tensorboard": Library("train --tensorboard", ("tensorboard>=2.20",)),
+    "wandb": Library("train --wandb", ("wandb>=0.31",)),
     "huggingface_hub": Library("adapters of hub:USER/NAME, --push-to-hub", ("huggingface_hub>=0.23",)),
     "torchao": Library("trunk_quantization='int8'", ("torchao>=0.18",)),
     "gradio": Library("explore", ("gradio>=6.20,<7",)),

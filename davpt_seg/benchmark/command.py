@@ -74,7 +74,8 @@ def main_benchmark(argv: Optional[Sequence[str]] = None, content: Optional[Mappi
             sys.stdout.flush()  # before the messages on stderr
         gpus = own_gpus(args)
         tasks = "--tasks" if content is None else "the word data"
-        engine.check(check_plan, studies, compose=args.command is None, gpus=gpus, tasks=tasks)
+        compose, watching = args.command is None, launch.watching
+        engine.check(check_plan, studies, compose=compose, gpus=gpus, tasks=tasks, watching=watching)
         if args.dry_run:
             return 0
         lock = held.enter_context(owner(root))

@@ -25,7 +25,11 @@ PACKAGES = {
 
 
 def check_plan(
-    studies: Sequence[Study], compose: bool = True, gpus: Optional[Sequence[str]] = None, tasks: str = "--tasks"
+    studies: Sequence[Study],
+    compose: bool = True,
+    gpus: Optional[Sequence[str]] = None,
+    tasks: str = "--tasks",
+    watching: Sequence[str] = (),
 ) -> None:
     """Check everything without which a run would fail, perhaps after hours, or train on another device.
 
@@ -35,11 +39,13 @@ def check_plan(
         gpus: GPUs of this host that runs use, see :func:`~davpt_seg.benchmark.run.devices.check_gpus`; None skips the
             check.
         tasks: option that chooses tasks, for messages.
+        watching: options of trainings for their curves, see :class:`~davpt_seg.runs.training.Launch`.
 
     Raises:
         InputError: something is missing or wrong; one message lists all problems, each with what to do.
     """
     found = [*missing_packages(studies), *missing_data(dict.fromkeys(study.task for study in studies), tasks)]
+    found += _of_watching(watching)
     if compose:
         hidden = sys.modules.setdefault("transformers", None)  # type: ignore[arg-type]  # MMEngine would import it
         try:
@@ -65,6 +71,20 @@ def missing_packages(studies: Sequence[Study] = ()) -> Iterator[str]:
     for package, use in PACKAGES.items():
         if (tpe or package != "optuna") and importlib.util.find_spec(package) is None:
             yield f"package {package} is missing, {use}: {install(package)}"
+
+
+def _of_watching(options: Sequence[str]) -> Iterator[str]:
+    for option in options:
+        package = option.partition("=")[0].lstrip("-")
+        if importlib.util.find_spec(package) is None:
+            yield f"package {package} is missing, --{package} needs it: {install(package)}"
+        elif package == "wandb":
+            from ..training.watching import check_login
+
+            try:
+                check_login()
+            except InputError as error:
+                yield str(error)
 
 
 def _of_experiments(studies: Sequence[Study]) -> list[str]:

@@ -49,6 +49,7 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
             from ..training.refusals import advise_check
             from ..training.scores import write_scores
             from ..training.status_line import status_line
+            from ..training.watching import closed
             from .work_dir import own_work_dir
 
             cfg = load_config(args)
@@ -61,7 +62,7 @@ def main_train(argv: Optional[Sequence[str]] = None) -> None:
             held.enter_context(own_work_dir(cfg, args.launcher))
             runner = build_training(cfg, args.config, ("val", "test") if args.test else ("val",))
         resuming = _resuming(arguments, args.resume, args.launcher)
-        with advise_check(args.config), status_line(runner), interruptible(runner, resuming):
+        with advise_check(args.config), status_line(runner), closed(runner), interruptible(runner, resuming):
             runner.train()
             scores = runner.test() if args.test else {}
     if args.test:
@@ -123,6 +124,16 @@ def _parser() -> argparse.ArgumentParser:
         "test, print what is trained, and stop",
     )
     parser.add_argument(
+        "--tensorboard", action="store_true", help="write TensorBoard's files into the work dir, too (docs/watching.md)"
+    )
+    parser.add_argument(
+        "--wandb",
+        nargs="?",
+        const="davpt_seg",
+        metavar="PROJECT",
+        help="log to Weights & Biases, too; WANDB_MODE=offline needs no login. Default project: davpt_seg",
+    )
+    parser.add_argument(
         "--test",
         metavar="FILE",
         help="when done, test the trained model, once, and write its scores here (JSON)",
@@ -154,6 +165,7 @@ def _prepare(cfg: Config, args: argparse.Namespace) -> None:
         warn_of_normalisation,
     )
     from ..training.testing import check_files
+    from ..training.watching import watch
 
     check_work_dir(cfg.work_dir)
     check_files(None, args.test)
@@ -175,6 +187,7 @@ def _prepare(cfg: Config, args: argparse.Namespace) -> None:
             use_resume(cfg, args.resume or cfg.get("load_from") or "auto")
         except InputError as error:
             raise InputError(f"--resume: {error}") from error
+    watch(cfg, args.tensorboard, args.wandb)
     check_numbers(cfg)
     check_model(cfg)
     check_data(cfg, ("train", "val", "test") if args.test else ("train", "val"), args.launcher)

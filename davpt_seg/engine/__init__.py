@@ -5,26 +5,32 @@ import mmengine  # noqa: F401  (first, so that registration finds no half-import
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .autocast_optim_wrapper import AutocastOptimWrapper
 from .compile_hook import CompileBackboneHook
+from .curves_hook import CurvesHook
 from .data_mean_init_hook import DataMeanInitHook
 from .exact_resume_hook import ExactResumeHook
 from .finite_loss_hook import FiniteLossHook
 from .metric_loss_hook import MetricLossHook
 from .output_hooks import LabelMapHook, PaintedImageHook
+from .panel_hook import PanelHook
 from .prompt_mapping_hook import PromptMappingHook
 from .segmentation_report import SegmentationReport
 from .trained_table_hook import TrainedTableHook
+from .wandb_backend import WandbBackend
 
 __all__ = [
     "AtomicCheckpointHook",
     "AutocastOptimWrapper",
     "CompileBackboneHook",
+    "CurvesHook",
     "DataMeanInitHook",
     "ExactResumeHook",
     "FiniteLossHook",
     "LabelMapHook",
     "MetricLossHook",
     "PaintedImageHook",
+    "PanelHook",
     "PromptMappingHook",
     "SegmentationReport",
     "TrainedTableHook",
+    "WandbBackend",
 ]

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
-from mmengine.dataset import Compose
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.registry import HOOKS
@@ -15,6 +14,7 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from ..visualization.output_names import output_names
+from .painted_samples import ImageReader, pixels_of
 
 
 class _OutputHook(Hook):
@@ -75,7 +75,7 @@ class LabelMapHook(_OutputHook):
 
 @HOOKS.register_module()
 class PaintedImageHook(_OutputHook):
-    """Paint each image's true classes, if known, next to its predicted ones.
+    """Write a figure of each image: the image, its true classes if known, and its predicted ones, with a legend.
 
     Args:
         folder: output folder.
@@ -83,22 +83,16 @@ class PaintedImageHook(_OutputHook):
         opacity: opacity of the paint, 0 to 1.
     """
 
-    def __init__(self, folder: str, loading: Sequence[Any] = (), opacity: float = 0.8) -> None:
+    def __init__(self, folder: str, loading: Sequence[Any] = (), opacity: float = 0.6) -> None:
         super().__init__(folder)
-        self.load = Compose(list(loading) or [dict(type="LoadImageFromFile")])
+        self.read = ImageReader(loading)
         self.opacity = opacity
 
     def draw(self, sample: Any, dataset: Any) -> Image.Image:
-        """Return the painted image of a predicted sample."""
-        from ..visualization.predictions import paint
+        """Return the figure of a predicted sample."""
+        from ..visualization.predictions import predictions_picture
 
-        image = self.load(dict(img_path=sample.img_path))["img"][..., ::-1]
-        palette = np.asarray(dataset.metainfo["palette"])
-        painted = []
-        for key in ("gt_sem_seg", "pred_sem_seg"):
-            if key in sample:
-                labels = sample.get(key).data.squeeze(0).cpu().numpy()
-                known = (labels >= 0) & (labels < len(palette))
-                colours = paint(image, np.where(known, labels, 0), palette, self.opacity)
-                painted.append(np.where(known[..., None], colours, image))
-        return Image.fromarray(np.concatenate(painted, axis=1))
+        classes, palette = dataset.metainfo["classes"], np.asarray(dataset.metainfo["palette"])
+        row = self.read.painted(sample)
+        figure = predictions_picture([row], classes, palette, Path(sample.img_path).name, self.opacity)
+        return Image.fromarray(pixels_of(figure))

@@ -35,7 +35,8 @@ class PromptMappingHook(Hook):
 
     Every clustering is a line of ``mapping.jsonl`` in the work dir
     (:class:`~davpt_seg.core.guidance.mapping_log.Clustering`), which ``tools/mapping_report.py`` reads. Its time is the
-    scalar ``kmeans_seconds``.
+    scalar ``kmeans_seconds``; the number of classes whose prompt
+    changed is ``classes_moved``.
 
     Args:
         interval: iterations between two clusterings in iteration-based training, by default one pass over the data set;
@@ -190,7 +191,7 @@ class PromptMappingHook(Hook):
                     classes=list(self._class_names),
                 )
             )
-            runner.visualizer.add_scalar("kmeans_seconds", seconds, step=iterations)
+            runner.visualizer.add_scalars(dict(kmeans_seconds=seconds, classes_moved=moved), step=iterations)
 
     def _recluster(self) -> float:
         """Run k-means, and return its time in seconds."""

@@ -49,7 +49,7 @@ def execute(
         how = "finished"
         # A training may have outlived the command that started it: then its test is over, and not repeated.
         if result(folder) is None and collect(training, folder, None) is None:
-            code = _train(launch.command(training, folder), launch, attempt, slot, stopping)
+            code = _train(training, folder, launch, attempt, slot, stopping)
             how = _ending(training, folder, code, time.monotonic() - start)
         if how == "finished":
             _drop_checkpoints(folder, keep=int(training.keep))
@@ -71,7 +71,7 @@ def assist(training: Training, folder: Path, attempt: Attempt, launch: Launch, s
     """
     how = "stopped"
     try:
-        code = _train(launch.command(training, folder), launch, attempt, {}, stopping)
+        code = _train(training, folder, launch, attempt, {}, stopping)
         how = "stopped" if code is None else "failed" if code else "finished"
     finally:
         attempt.end(how)
@@ -89,16 +89,21 @@ def _ending(training: Training, folder: Path, code: Optional[int], seconds: floa
 
 
 def _train(
-    command: list[str], launch: Launch, attempt: Attempt, slot: Mapping[str, str], stopping: Callable[[], bool]
+    training: Training,
+    folder: Path,
+    launch: Launch,
+    attempt: Attempt,
+    slot: Mapping[str, str],
+    stopping: Callable[[], bool],
 ) -> Optional[int]:
     """Return the training's exit status; None if it was ended early."""
     with attempt.open_log() as log:
         process = subprocess.Popen(
-            command,
+            launch.command(training, folder),
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env=launch.environment(slot),
+            env=launch.environment(training, slot),
             pass_fds=launch.inherited,
             start_new_session=True,  # so that it can be ended with all its child processes
         )

@@ -75,6 +75,7 @@ class Launch:
         processes: number of processes of a training on a node; several are started by torchrun.
         inherited: descriptors that trainings inherit, such as the lock of the work dir.
         meeting: rendezvous of a training on several nodes; None on one.
+        watching: options that write further curves, ``--tensorboard`` and ``--wandb=PROJECT``.
     """
 
     program: Optional[tuple[str, ...]] = None
@@ -82,6 +83,7 @@ class Launch:
     processes: int = 1
     inherited: tuple[int, ...] = ()
     meeting: Optional[Meeting] = None
+    watching: tuple[str, ...] = ()
 
     def command(self, training: Training, folder: Path) -> list[str]:
         """Return a training's command line, which resumes from its folder and tests at the end."""
@@ -91,12 +93,13 @@ class Launch:
             where = ("--standalone",) if self.meeting is None else self.meeting.options()
             program = [sys.executable, *TORCHRUN, *where, f"--nproc-per-node={self.processes}", *program]
             files += ["--launcher", "pytorch"]
-        return [*program, training.words, *files, *training.options]
+        return [*program, training.words, *files, *self.watching, *training.options]
 
-    def environment(self, slot: Mapping[str, str]) -> dict[str, str]:
-        """Return the environment of a training on a slot, which may name its GPU."""
+    def environment(self, training: Training, slot: Mapping[str, str]) -> dict[str, str]:
+        """Return the environment of a training on a slot, which may name its GPU; a W&B run has the training's name."""
+        named = {"WANDB_NAME": training.key} if self.watching else {}
         threads = {} if self.threads is None else {"OMP_NUM_THREADS": str(self.threads)}
-        return {**os.environ, **threads, **slot}
+        return {**os.environ, **threads, **named, **slot}
 
 
 def check_same(definition: Mapping[str, Any], folder: Path) -> None:

@@ -23,6 +23,7 @@ from .build_training import build_training
 from .dry_evaluation import evaluate_batch, first_batch
 from .refusals import advise_check, step
 from .step_time import StepTime, Stopwatch, estimate
+from .watching import backends_of, without_backends
 
 MEMORY = "lower train_dataloader.batch_size, use --amp, or set model.backbone.with_cp=True"
 REPEATED = 20.0  # seconds of a first pass up to which it is repeated: it is slower than later ones
@@ -42,7 +43,11 @@ def dry_run(cfg: Config, name: str, arguments: Sequence[str]) -> None:
     Raises:
         InputError: a part that cannot be built or run; the message names the part, and where it failed.
     """
+    curves = backends_of(cfg)
+    without_backends(cfg)
     runner = build_training(cfg, name, ("val", "test"))
+    if curves:
+        runner.logger.info(f"Curves of the training: the local log, {curves}")
     if asks_for_composition(name):
         runner.logger.info(origins(name))
     reading = Stopwatch()

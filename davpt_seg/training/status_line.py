@@ -17,6 +17,8 @@ from .runner import terminal_handlers
 
 BAR = 20  # characters
 EVERY = 0.2  # seconds between two lines
+SMOOTHED = 10  # iterations whose mean loss is shown
+SCORES = ("mIoU", "accuracy/top1")
 CLEAR = "\r\x1b[K"
 
 
@@ -39,6 +41,30 @@ def status_line(runner: Runner) -> Iterator[None]:
     finally:
         line.clear()
         shown.removeFilter(line.clear_before)
+
+
+def latest(runner: Runner) -> Iterator[str]:
+    """Yield the loss of a training, and the last and best score of its validations.
+
+    The score is the one by which the best checkpoint is kept, or else mIoU or top-1 accuracy.
+    """
+    logged = runner.message_hub.log_scalars
+    loss = logged.get("train/loss")
+    if loss is not None:
+        yield f"loss {loss.mean(SMOOTHED):.4g}"
+    kept = [name for hook in runner.hooks for name in getattr(hook, "key_indicators", None) or ()]
+    name = next((each for each in (*kept, *SCORES) if f"val/{each}" in logged), None)
+    if name is None:
+        return
+    score = logged[f"val/{name}"]
+    less = any(name in (getattr(hook, "key_indicators", None) or ()) and _less(hook, name) for hook in runner.hooks)
+    yield f"{name} {score.current():.4g} (best {(score.min() if less else score.max()):.4g})"
+
+
+def _less(hook: Any, name: str) -> bool:
+    """Return whether a checkpoint hook takes smaller values of a score for better."""
+    rules = dict(zip(hook.key_indicators, hook.rules or ()))
+    return rules.get(name) == "less"
 
 
 class StatusLine(Hook):
@@ -95,15 +121,20 @@ class StatusLine(Hook):
             return
         left = runner.message_hub.runtime_info.get("eta")  # IterTimerHook's
         eta = "" if left is None else f"  ETA {timedelta(seconds=round(left))}"
-        filled = BAR * done // max(total, 1)
-        self._show(f"{what} [{'#' * filled}{'-' * (BAR - filled)}] {done}/{total}{eta}")
+        rest = "  ".join([f"{done}/{total}{eta}", *(latest(runner) if what == "training" else ())])
+        bar = max(min(BAR, _width() - len(what) - len(rest) - len(" [] ")), 0)  # scores matter more than a long bar
+        filled = bar * done // max(total, 1)
+        self._show(f"{what} [{'#' * filled}{'-' * (bar - filled)}] {rest}")
 
     def _show(self, text: str) -> None:
-        width = shutil.get_terminal_size().columns - 1
-        self._write(f"{CLEAR}{text[:width]}")
+        self._write(f"{CLEAR}{text[: _width()]}")
         self._visible, self._last = True, time.monotonic()
 
     def _write(self, text: str) -> None:
         with suppress(OSError):  # the terminal was closed, and the training continues
             self._stream.write(text)
             self._stream.flush()
+
+
+def _width() -> int:
+    return shutil.get_terminal_size().columns - 1

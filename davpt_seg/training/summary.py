@@ -17,6 +17,7 @@ from .. import __version__
 from ..audit.preflight import unwrapped
 from ..errors import some
 from ..long_work import usable_cores
+from .watching import backends_of
 
 WIDTH = 13  # of the names in front of each line
 LONGEST = 105  # characters of a line about the method
@@ -61,6 +62,8 @@ def experiment(runner: Runner, name: str) -> str:
         rows[f"optimizer {key}".strip()] = _indented(_rates(wrapper))
     rows["schedule"] = ", ".join(each["type"] for each in _schedules(cfg)) or "constant rates"
     rows["checkpoints"] = _checkpoints(cfg)
+    if curves := backends_of(cfg):
+        rows["curves"] = f"the local log, {curves}"
     if cfg.get("load_from"):
         rows["resumes from" if cfg.get("resume") else "starts from"] = cfg.load_from
     return _lines(f"Training of {name}", rows)

@@ -1,12 +1,14 @@
-"""Output of one image's prediction: a figure for people, and a label map for machines."""
+"""Output of predictions: a figure for people, and a label map for machines."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Optional
 
 import cv2
 import numpy as np
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
@@ -32,7 +34,20 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %" if share >= 0.0005 else "<0.1 %"
 
 
-@rc_context(PLAIN)
+class Painted(NamedTuple):
+    """Prediction to draw.
+
+    Attributes:
+        image: RGB image, (H, W, 3) uint8.
+        labels: predicted labels (H, W).
+        truth: true labels (H, W), labels that are no class are void; None if they are unknown.
+    """
+
+    image: np.ndarray
+    labels: np.ndarray
+    truth: Optional[np.ndarray] = None
+
+
 def prediction_picture(
     image: np.ndarray, labels: np.ndarray, classes: Sequence[str], palette: np.ndarray, title: str, opacity: float = 0.6
 ) -> Figure:
@@ -46,34 +61,72 @@ def prediction_picture(
         title: title above.
         opacity: opacity of the paint, 0 to 1.
     """
+    return predictions_picture([Painted(image, labels)], classes, palette, title, opacity)
+
+
+@rc_context(PLAIN)
+def predictions_picture(
+    rows: Sequence[Painted], classes: Sequence[str], palette: np.ndarray, title: str, opacity: float = 0.6
+) -> Figure:
+    """Draw a row for each image: the image, its true classes if known, and its predicted ones, above one legend.
+
+    Args:
+        rows: predictions; all with true labels, or all without.
+        classes: names of the C classes.
+        palette: colours of the classes, (C, 3) in 0..255.
+        title: title above.
+        opacity: opacity of the paint, 0 to 1.
+    """
     classes = all_shown(classes)
-    height, width = labels.shape
-    scale = min(PANEL[0] / width, PANEL[1] / height)
-    found = class_shares(labels, len(classes))
-    columns = max(1, round(COLUMNS * scale * width / PANEL[0]))
-    legend = 0.2 + 0.22 * -(-len(found) // columns)
-    figure = Figure(
-        figsize=(max(2 * scale * width + 0.3, NARROWEST), scale * height + legend + 0.35), dpi=130, layout="constrained"
-    )
+    sizes = [row.labels.shape for row in rows]
+    scale = min(PANEL[0] / max(width for _, width in sizes), PANEL[1] / max(height for height, _ in sizes))
+    scale /= min(len(rows), 2)  # a panel of several images is an overview
+    wide, tall = scale * max(width for _, width in sizes), [scale * height for height, _ in sizes]
+    panels = 2 if rows[0].truth is None else 3
+    found = class_shares(np.concatenate([row.labels.ravel() for row in rows]), len(classes))
+    true = [row.truth[row.truth < len(classes)] for row in rows if row.truth is not None]
+    missed = np.setdiff1d(np.concatenate(true), [i for i, _ in found]).tolist() if true else []
+    columns = max(1, round(COLUMNS * panels / 2 * wide / PANEL[0]))
+    legend = 0.2 + 0.22 * -(-(len(found) + len(missed)) // columns)
+    size = (max(panels * wide + 0.3, NARROWEST), sum(tall) + legend + 0.35 + 0.25 * (panels == 3))
+    figure = Figure(figsize=size, dpi=130, layout="constrained")
     figure.suptitle(title, fontsize=11)
-    panels = figure.subplots(1, 2)
-    for axes, pixels in zip(panels, (image, paint(image, labels, palette, opacity))):
-        axes.imshow(pixels)
-        axes.axis("off")
-    stroke = [withStroke(linewidth=2, foreground="black")]
-    for i, (x, y) in name_places(labels, classes, letter=LETTER / scale):
-        panels[1].text(x, y, classes[i], color="white", fontsize=9, ha="center", va="center", path_effects=stroke)
-    handles = [
-        Patch(facecolor=palette[i] / 255, edgecolor="0.4", linewidth=0.5, label=f"{classes[i]}  {percent(share)}")
-        for i, share in found
-    ]
+    grid = figure.subplots(len(rows), panels, squeeze=False, height_ratios=tall)
+    for axes, row in zip(grid, rows):
+        _draw(axes, row, classes, palette, opacity, LETTER / scale)
+    if panels == 3:
+        for axis, name in zip(grid[0], ("image", "ground truth", "prediction")):
+            axis.set_title(name, fontsize=9)
+    handles = [_handle(palette[i], f"{classes[i]}  {percent(share)}") for i, share in found]
+    handles += [_handle(palette[i], f"{classes[i]}  not predicted") for i in missed]
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=10)
     return figure
 
 
+def _handle(colour: np.ndarray, label: str) -> Patch:
+    return Patch(facecolor=tuple((colour / 255).tolist()), edgecolor="0.4", linewidth=0.5, label=label)
+
+
+def _draw(
+    axes: Sequence[Axes], row: Painted, classes: Sequence[str], palette: np.ndarray, opacity: float, letter: float
+) -> None:
+    """Fill a row: the image, and the labels of the others painted over it, with names of ``letter`` pixels a letter."""
+    labels = [row.labels] if row.truth is None else [row.truth, row.labels]
+    axes[0].imshow(row.image)
+    stroke = [withStroke(linewidth=2, foreground="black")]
+    for axis, each in zip(axes[1:], labels):
+        axis.imshow(paint(row.image, each, palette, opacity))
+        for i, (x, y) in name_places(each, classes, letter):
+            axis.text(x, y, classes[i], color="white", fontsize=9, ha="center", va="center", path_effects=stroke)
+    for axis in axes:
+        axis.axis("off")
+
+
 def paint(image: np.ndarray, labels: np.ndarray, palette: np.ndarray, opacity: float) -> np.ndarray:
-    """Paint the classes' colours over an image (H, W, 3), with a white line between classes."""
-    painted = ((1 - opacity) * image + opacity * palette[labels]).round().astype(np.uint8)
+    """Paint the classes' colours over an image (H, W, 3), with a white line between classes; void stays as it is."""
+    known = (labels >= 0) & (labels < len(palette))
+    painted = ((1 - opacity) * image + opacity * palette[np.where(known, labels, 0)]).round().astype(np.uint8)
+    painted[~known] = image[~known]
     border = np.zeros(labels.shape, dtype=bool)
     border[:, 1:] |= labels[:, 1:] != labels[:, :-1]
     border[1:] |= labels[1:] != labels[:-1]
@@ -89,7 +142,7 @@ def name_places(labels: np.ndarray, classes: Sequence[str], letter: float) -> It
         classes: names of the C classes.
         letter: width of a letter in pixels.
     """
-    for i in np.unique(labels):
+    for i in np.intersect1d(labels, range(len(classes))):
         depth = cv2.distanceTransform(np.pad(labels == i, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
         y, x = np.unravel_index(depth.argmax(), depth.shape)
         if 1.2 * depth[y, x] >= letter * max(1.5, len(classes[i]) / 2):

@@ -12,7 +12,8 @@ from PIL import Image
 from davpt_seg.apis.predictor import Predictor
 from davpt_seg.commands.predict import main_predict
 from davpt_seg.commands.test import main_test
-from davpt_seg.visualization.predictions import paint
+from davpt_seg.engine.painted_samples import pixels_of
+from davpt_seg.visualization.predictions import Painted, predictions_picture
 
 from ..checkpoints import Trained
 from ..scenes import write_pair
@@ -64,11 +65,9 @@ def test_images_of_equal_name_keep_their_own_label_maps_and_painted_images(
         assert labels.dtype == np.uint8
         assert np.array_equal(labels, predictor(path))
         truth = np.array(Image.open(str(path).replace("images", "annotations").replace(".jpg", ".png")))
-        left, right = np.split(np.array(Image.open(shown / f"{name}.png")), 2, axis=1)
-        image = mmcv.imread(str(path))[..., ::-1]
-        assert np.array_equal(right, paint(image, labels.astype(int), predictor.palette, 0.8))
-        assert np.array_equal(left[truth == 255], image[truth == 255])  # void is not painted
-        assert not np.array_equal(left[truth != 255], image[truth != 255])
+        row = Painted(mmcv.imread(str(path))[..., ::-1], labels.astype(int), truth)
+        figure = predictions_picture([row], predictor.classes, predictor.palette, path.name)
+        assert np.array_equal(np.array(Image.open(shown / f"{name}.png")), pixels_of(figure))
 
 
 def test_predict_writes_the_same_names(trained: Trained, nested: Path, tmp_path: Path) -> None:

@@ -9,12 +9,14 @@ import pytest
 from PIL import Image
 
 from davpt_seg.visualization.predictions import (
+    Painted,
     class_shares,
     label_map,
     name_places,
     paint,
     percent,
     prediction_picture,
+    predictions_picture,
 )
 
 CLASSES = ("sky", "road", "car")
@@ -68,3 +70,16 @@ def test_more_classes_than_a_palette_holds_are_written_in_16_bits(tmp_path: Path
     labels = np.array([[0, 846]])
     label_map(labels, np.zeros((847, 3), dtype=np.uint8)).save(tmp_path / "labels.png")
     assert np.array_equal(np.array(Image.open(tmp_path / "labels.png")), labels)
+
+
+def test_rows_show_image_truth_and_prediction_above_one_legend() -> None:
+    truth = LABELS.copy()
+    truth[:5] = 255  # void
+    truth[truth == 0] = 1
+    rows = [Painted(np.full((40, 60, 3), 100, dtype=np.uint8), np.where(LABELS == 1, 0, LABELS), truth)] * 2
+    figure = predictions_picture(rows, CLASSES, PALETTE, "two")
+    assert [axes.get_title() for axes in figure.axes] == ["image", "ground truth", "prediction", "", "", ""]
+    (legend,) = figure.legends
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names == ["sky  50.0 %", "car  50.0 %", "road  not predicted"]
+    assert (figure.axes[1].images[0].get_array()[:4] == 100).all()  # void is not painted

@@ -23,7 +23,8 @@ from ...runs.training import Launch, Training
 RETRIES = 20  # nodes that may die under one run
 EVERY = 2.0  # seconds between two looks at a log
 LARGEST = 16 * 2**20  # bytes of a file that is returned
-RETURNED = ("*.json", "*.jsonl", "*/vis_data/*.json")  # scores, result, clusterings, MMEngine's scalars
+# Scores, result, clusterings, MMEngine's scalars, TensorBoard's events.
+RETURNED = ("*.json", "*.jsonl", "*/vis_data/*.json", "*/vis_data/events.out.tfevents.*")
 
 
 @dataclass(frozen=True)

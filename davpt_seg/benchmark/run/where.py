@@ -39,6 +39,8 @@ def add_options(group: argparse._ArgumentGroup) -> None:
         default="first",
         help="checkpoints of final runs to keep; search runs lose theirs after scoring. Default: the first seed's",
     )
+    add("--tensorboard", action="store_true", help="write TensorBoard's files into each run's folder, too")
+    add("--wandb", nargs="?", const="davpt_seg", metavar="PROJECT", help="log each run to Weights & Biases, too")
     add("--command", metavar="PROGRAM", help="program that trains, instead of 'python -m davpt_seg train'")
 
 
@@ -60,7 +62,20 @@ def launch_of(args: argparse.Namespace) -> Launch:
         _check_no_cluster(args)
     else:
         _check_cluster(args)
-    return Launch(_program(args.command), args.threads, int(max(_gpus_per_node(args) or 1, 1)))
+    program, processes = _program(args.command), int(max(_gpus_per_node(args) or 1, 1))
+    return Launch(program, args.threads, processes, watching=_watching(args))
+
+
+def _watching(args: argparse.Namespace) -> tuple[str, ...]:
+    """Return the options of trainings for their curves.
+
+    Raises:
+        InputError: another program trains, or ``--wandb`` cannot work.
+    """
+    options = ["--tensorboard"] * args.tensorboard + [f"--wandb={args.wandb}"] * (args.wandb is not None)
+    if options and args.command is not None:
+        raise InputError(f"{options[0].partition('=')[0]} is for our trainings, and --command names another program")
+    return tuple(options)
 
 
 def engine_of(args: argparse.Namespace, root: Path) -> Engine:

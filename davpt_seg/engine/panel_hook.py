@@ -1,0 +1,74 @@
+"""Hook that draws a panel of predictions at each validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Optional
+
+import numpy as np
+from mmengine.dist import get_rank, get_world_size
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+from .painted_samples import ImageReader, pixels_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@HOOKS.register_module()
+class PanelHook(Hook):
+    """Draw a few validation images, the same ones each time, with their true and predicted classes.
+
+    The image ``panel`` goes to all backends of the visualizer; the local one writes it to
+    ``vis_data/vis_image/panel_ITERATION.png``. It shows what the validation predicted: nothing is predicted again, and
+    no random number is drawn.
+
+    Args:
+        images: number of images, spread over the validation data of the first process.
+        loading: steps of the pipeline that read an image.
+    """
+
+    def __init__(self, images: int = 4, loading: Sequence[Any] = ()) -> None:
+        self.images = images
+        self.read = ImageReader(loading)
+        self._seen = 0
+        self._samples: list[Any] = []
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Choose the images."""
+        own = len(range(get_rank(), len(runner.val_dataloader.dataset), get_world_size()))
+        self._wanted = {own * i // self.images for i in range(self.images)} if get_rank() == 0 else set()
+        self._seen, self._samples = 0, []
+
+    def after_val_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Optional[Sequence[Any]] = None
+    ) -> None:
+        """Keep the predictions of the chosen images."""
+        for place, sample in enumerate(outputs or (), start=self._seen):
+            if place in self._wanted:
+                self._samples.append(sample)
+        self._seen += len(outputs or ())
+
+    def after_val_epoch(self, runner: Runner, metrics: Optional[dict[str, float]] = None) -> None:
+        """Draw the panel."""
+        samples, self._samples = self._samples, []
+        if samples and (figure := self._draw(samples, runner.val_dataloader.dataset.metainfo, runner.iter)):
+            runner.visualizer.add_image("panel", pixels_of(figure), step=runner.iter)
+
+    def _draw(self, samples: Sequence[Any], metainfo: dict[str, Any], iteration: int) -> Optional[Figure]:
+        """Return the panel; None for samples of another task."""
+        if not all("img_path" in sample for sample in samples):  # nothing to read again
+            return None
+        classes, title = metainfo.get("classes") or (), f"validation at iteration {iteration:,}"
+        if all("pred_sem_seg" in sample for sample in samples) and metainfo.get("palette"):
+            from ..visualization.predictions import predictions_picture
+
+            rows = [self.read.painted(sample) for sample in samples]
+            return predictions_picture(rows, classes, np.asarray(metainfo["palette"]), title)
+        if all("pred_label" in sample for sample in samples) and classes:
+            from ..visualization.class_panel import Classified, class_panel
+
+            return class_panel([Classified.of(self.read(each.img_path), each) for each in samples], classes, title)
+        return None
