@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 
 import numpy as np
-from matplotlib import colormaps, rc_context
+from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
 
 from ..core.guidance.mapping_log import Clustering
 from .class_names import PLAIN, shown
 
+# Each is as far as can be from all before it (CIEDE2000, at least 20), with a lightness that black or white text can
+# be read on.
+COLOURS = (
+    *("#1a72b8", "#dced1a", "#ff601a", "#4e602b", "#ff1adc", "#1aeded", "#eddced", "#834e4e", "#2bb860", "#a79572"),
+    *("#721aed", "#1a8383", "#83b8ff", "#ff8395", "#9583a7", "#ffb81a", "#cadcb8", "#95601a", "#ffb895", "#a72b83"),
+)
+LIGHT = 0.45  # luma from which text is black
+TITLE = "Which prompt each class uses during training"
+READING = "A row is a class, a column a clustering. The number and colour name the prompt; a number marks a change."
 NUMBERED = 5000  # with more moves, their numbers would lie on each other
 NAMED = 120  # with more classes, names beside the rows and numbers in them could not be read
 
@@ -29,7 +39,9 @@ def mapping_picture(clusterings: Sequence[Clustering]) -> Figure:
     height = float(np.clip(0.2 * len(order), 2, 20))
     width = float(np.clip(0.3 * len(clusterings), 5, 12))
     figure = Figure(figsize=(width + 2.5, height + 2.5), dpi=110, layout="constrained")
+    figure.suptitle(TITLE, fontsize=11, weight="bold")
     strip, cost = figure.subplots(2, 1, sharex=True, height_ratios=[height, 1.2])
+    strip.set_title(fill(READING, round(11 * (width + 2.5))), fontsize=8)
     _draw_strip(strip, prompts[order], [shown(last.classes[c]) for c in order], last.num_prompts)
     cost.bar(range(len(clusterings)), [1000 * clustering.seconds for clustering in clusterings], color="0.45")
     by_epoch = last.epoch is not None
@@ -48,18 +60,20 @@ def _draw_strip(axes: Axes, prompts: np.ndarray, names: Sequence[str], num_promp
         axes.set_yticks(range(count), names, fontsize=8)
         arrived = np.diff(prompts, axis=1, prepend=-1) != 0
         for row, column in np.argwhere(arrived) if arrived.sum() <= NUMBERED else ():
-            axes.text(column, row, str(prompts[row, column]), ha="center", va="center", fontsize=7)
+            prompt = int(prompts[row, column])
+            colour = _text_colour(prompt)
+            axes.text(column, row, str(prompt), ha="center", va="center", fontsize=8, color=colour, weight="bold")
     else:
         axes.set(ylabel=f"{count} classes", yticks=[])
-    axes.set_title("Prompt of each class, with its number where the class moved to it", fontsize=10)
     axes.tick_params(bottom=False)
 
 
 def _colours(count: int) -> ListedColormap:
-    """Return colours light enough for text; beyond twenty, neighbours are similar."""
-    if count <= 20:
-        base = colormaps["tab20"].colors  # type: ignore[attr-defined]
-        colours = [*base[1::2], *base[::2]][:count]
-    else:
-        colours = list(colormaps["turbo"](np.linspace(0.1, 0.9, count)))
-    return ListedColormap([tuple(0.35 + 0.65 * value for value in colour[:3]) for colour in colours])
+    """Return colours of prompts; those of more than twenty recur, and neighbours always differ."""
+    return ListedColormap([COLOURS[prompt % len(COLOURS)] for prompt in range(count)])
+
+
+def _text_colour(prompt: int) -> str:
+    """Return black or white, whichever is legible on the colour of a prompt."""
+    red, green, blue = to_rgb(COLOURS[prompt % len(COLOURS)])
+    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > LIGHT else "white"

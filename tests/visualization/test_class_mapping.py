@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
+from skimage import color
 
-pytest.importorskip("matplotlib")
 from davpt_seg.commands.mapping import main_mapping
 from davpt_seg.core.guidance.mapping_log import Clustering, MappingLog
 from davpt_seg.visualization.class_mapping import mapping_picture
@@ -98,11 +99,39 @@ def test_the_picture_shows_the_prompt_of_each_class_and_the_time(tmp_path: Path)
     assert [label.get_text() for label in cost.get_xticklabels()] == ["0", "1", "2"]
 
 
-def test_colours_of_different_prompts_differ_and_stay() -> None:
-    for prompts in (2, 20, 50):
-        image = mapping_picture(history(prompts)).axes[0].get_images()[0]
-        colours = image.to_rgba(np.arange(prompts)[None])[0]
-        assert len(np.unique(colours.round(4), axis=0)) == prompts
+def colours(prompts: int) -> np.ndarray:
+    image = mapping_picture(history(prompts)).axes[0].get_images()[0]
+    return image.to_rgba(np.arange(prompts)[None])[0, :, :3]
+
+
+def test_twenty_prompts_have_colours_that_can_be_told_apart() -> None:
+    lab = color.rgb2lab(colours(20)[None])[0]
+    distances = color.deltaE_ciede2000(lab[:, None], lab[None])
+    assert distances[~np.eye(20, dtype=bool)].min() > 15  # 1 is just noticeable
+
+
+def test_of_more_prompts_neighbours_differ_and_none_changes_its_colour() -> None:
+    many = colours(50)
+    assert (np.abs(np.diff(many, axis=0)).max(axis=1) > 0.2).all()
+    assert np.array_equal(many[:20], colours(20))
+
+
+def test_numbers_are_legible_on_every_colour() -> None:
+    figure = mapping_picture(
+        [each._replace(prompt_of_class=[*range(20)], classes=[*"abcdefghijklmnopqrst"]) for each in history(20)]
+    )
+    for text in figure.axes[0].texts:
+        background = colours(20)[int(text.get_text())]
+        assert abs(luminance(background) - luminance(np.array(to_rgb(text.get_color())))) > 0.2
+
+
+def luminance(rgb: np.ndarray) -> float:
+    return float(rgb @ [0.299, 0.587, 0.114])
+
+
+def test_the_title_says_what_is_drawn() -> None:
+    figure = mapping_picture(history())
+    assert figure.get_suptitle() == "Which prompt each class uses during training"
 
 
 def test_iteration_based_training_is_counted_in_iterations(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
