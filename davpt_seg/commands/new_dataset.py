@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os.path as osp
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from ..terminal.program import program
 def main_new_dataset(argv: Optional[Sequence[str]] = None) -> int:
     """Look at a folder, report what it holds, and write a data part, lists and index masks."""
     args = _parser().parse_args(argv)
-    root = Path(args.folder).expanduser().absolute()
+    root = Path(osp.abspath(osp.expanduser(args.folder)))
     name = args.name if args.name is not None else re.sub(r"\W+", "_", root.resolve().name).strip("_") or "dataset"
     if not re.fullmatch(r"\w[\w\-]*", name):
         raise InputError(f"--name {name!r}: expected letters, digits, _ and -; the data part is named NAME.py")

@@ -90,9 +90,11 @@ def nearest(
     Raises:
         InputError: as :meth:`Collection.seen`.
     """
+    indices = collection.compared(image)
+    for index in indices:
+        with collection.lock:  # for one image at a time, so that other questions are answered in between
+            collection.seen(model, index).patch_map(block, prompt, head)
     with collection.lock:
-        compared = collection.compared(model, image)
-        found = nearest_patches(list(compared.values()), block, prompt, head)
-    indices = list(compared)
+        found = nearest_patches([collection.seen(model, index) for index in indices], block, prompt, head)
     patches = [dict(image=indices[each.image], row=each.row, column=each.column, share=each.share) for each in found]
     return dict(images=len(indices), patches=patches)

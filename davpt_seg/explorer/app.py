@@ -8,6 +8,7 @@ from typing import Any, Callable
 
 import gradio
 from fastapi import FastAPI
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp
 
 from ..errors import InputError
@@ -65,7 +66,7 @@ def build_app(collection: Collection) -> ASGIApp:
         theme=gradio.themes.Base(font=FONT, font_mono=FONT),
         head=f"<style>{style()}</style><script>{script()}</script>",
     )
-    return OwnHostOnly(app)
+    return OwnHostOnly(TrustedHostMiddleware(app, [HOST, "localhost"]))  # other names are another site's trick
 
 
 def _told(answer: Callable[[Question], Any]) -> Callable[[Question], Any]:

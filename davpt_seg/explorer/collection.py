@@ -114,11 +114,10 @@ class Collection:
                 self._seen.popitem(last=False)
             return self._seen[key]
 
-    def compared(self, model: int, image: int) -> dict[int, Seen]:
-        """Return what a model saw in up to 16 images, by their indices: an image and those that follow it."""
+    def compared(self, image: int) -> list[int]:
+        """Return the indices of up to 16 images whose patches are compared: an image and those that follow it."""
         count = len(self.pictures)
-        chosen = sorted({(image + i) % count for i in range(min(COMPARED, count))})
-        return {index: self.seen(model, index) for index in chosen}
+        return sorted({(image + i) % count for i in range(min(COMPARED, count))})
 
     @property
     def lock(self) -> threading.RLock:

@@ -56,6 +56,13 @@ def test_the_served_page_names_no_other_host(client: Any) -> None:
     assert "new Explorer(" in response.text
 
 
+def test_only_names_of_this_machine_and_its_own_page_are_answered(client: Any) -> None:
+    assert client.get("/", headers=dict(host="other.example:7860")).status_code == 400
+    assert client.get("/", headers=dict(host="localhost:8000")).status_code == 200  # a forwarded port
+    other = client.get("/config", headers=dict(origin="http://other.example"))
+    assert "access-control-allow-origin" not in other.headers
+
+
 def test_the_theme_has_fonts_of_this_machine(client: Any) -> None:
     assert not re.search(r"https?://|@import", client.get("/theme.css").text.replace("http://www.w3.org/2000/svg", ""))
 

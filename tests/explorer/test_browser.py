@@ -6,6 +6,7 @@ import queue
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ def page(browser: Any) -> Iterator[Any]:
     assert [url for url in asked if not url.startswith(("http://127.0.0.1:", "file:", "data:", "blob:"))] == []
 
 
+@contextmanager
 def served(models: list[FakeModel], files: list[Path]) -> Iterator[str]:
     """Serve models and images in a thread, and yield the address."""
     pytest.importorskip("gradio", reason="pip install gradio")
@@ -65,19 +67,23 @@ def served(models: list[FakeModel], files: list[Path]) -> Iterator[str]:
     server = Server(build_app(Collection(models, files)), listener(None), ready.put)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield ready.get(timeout=60)
-    server.should_exit = True
-    thread.join()
+    try:
+        yield ready.get(timeout=60)
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 @pytest.fixture(scope="module")
 def one(two_images: list[Path]) -> Iterator[str]:
-    yield from served([FakeModel()], two_images)
+    with served([FakeModel()], two_images) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
 def two(two_images: list[Path]) -> Iterator[str]:
-    yield from served([FakeModel("guided"), FakeModel("plain", guided=False)], two_images)
+    with served([FakeModel("guided"), FakeModel("plain", guided=False)], two_images) as address:
+        yield address
 
 
 def patch(page: Any, row: int, column: int, panel: int = 0) -> None:
@@ -153,6 +159,7 @@ def test_the_slider_moves_over_blocks_and_names_those_with_prompts(page: Any, on
 
 def test_all_is_reached_by_the_keyboard(page: Any, one: str) -> None:
     page.goto(one)
+    expect(page.locator(".stage")).to_be_visible()
     page.locator(".stage").focus()
     for key in ("ArrowUp", "ArrowUp", "ArrowLeft"):  # the image has no row above the first
         page.keyboard.press(key)
@@ -176,15 +183,21 @@ def test_a_wrong_file_is_answered_in_the_page(page: Any, one: str, name: str, fi
     expect(page.locator(".card h3").first).to_have_text("Patch: row 2, column 0")
 
 
-def test_a_large_image_does_not_freeze_the_page(page: Any, two: str) -> None:
-    page.goto(two)
-    expect(page.locator(".cell")).to_have_count(8)
-    drop(page, "large.jpg", content(4000, 3000))
-    patch(page, 2, 1)
-    expect(page.locator(".card h3").first).to_have_text("Patch: row 2, column 1", timeout=5000)
-    expect(page.locator(".choice[aria-pressed=true]")).to_have_text("large.jpg")
-    patch(page, 1, 1)  # 48 x 64 patches now
-    expect(page.locator(".card h3").first).to_have_text(re.compile(r"Patch: row 2[34], column 2[34]"))
+def test_a_large_image_does_not_freeze_the_page(page: Any, two_images: list[Path]) -> None:
+    model = FakeModel()
+    with served([model], two_images) as address:
+        page.goto(address)
+        expect(page.locator(".cell")).to_have_count(4)
+        model.gate.clear()  # the model does not end before the next click is answered
+        drop(page, "large.jpg", content(4000, 3000))
+        expect(page.locator(".hint")).to_have_text("Reading large.jpg ...")
+        patch(page, 2, 1)
+        expect(page.locator(".card h3").first).to_have_text("Patch: row 2, column 1")
+        expect(page.locator(".choice")).to_have_count(2)
+        model.gate.set()
+        expect(page.locator(".choice[aria-pressed=true]")).to_have_text("large.jpg")
+        patch(page, 1, 1)  # of 48 x 64 patches now
+        expect(page.locator(".card h3").first).to_have_text(re.compile(r"Patch: row 2[34], column 2[34]"))
 
 
 def test_two_models_show_the_same_patch_of_the_same_block(page: Any, two: str) -> None:
@@ -198,7 +211,7 @@ def test_two_models_show_the_same_patch_of_the_same_block(page: Any, two: str) -
 
 
 def test_a_page_without_images_says_what_to_do(page: Any) -> None:
-    for address in served([FakeModel()], []):
+    with served([FakeModel()], []) as address:
         page.goto(address)
         expect(page.locator(".hint")).to_have_text("Open an image, or drop one on the page.")
         drop(page, "first.png", content(64, 48, "PNG"))
@@ -217,3 +230,20 @@ def test_a_written_page_works_without_a_server(page: Any, tmp_path: Path, two_im
     expect(card.locator(".thumb")).to_have_count(8)
     expect(page.locator("label", has_text="Head")).to_be_hidden()
     expect(page.locator(".drop")).to_have_count(0)
+
+
+def test_a_classifier_and_a_model_without_prompts_have_a_page(
+    page: Any, tmp_path: Path, two_images: list[Path]
+) -> None:
+    bare = FakeModel("bare", guided=False)
+    bare.prompts = (0, 0, 0)
+    models = [FakeModel("classifier", task="classification"), bare]
+    write_page(Collection(models, two_images), tmp_path / "page.html")
+    page.goto((tmp_path / "page.html").as_uri())
+    classifier, other = (page.locator(".patch").nth(i) for i in range(2))
+    expect(classifier).to_contain_text("Classes of the image")
+    expect(classifier.locator("div.bar")).to_have_text(["road70 %", "</script><b>tree20 %", "sky10 %"])
+    expect(other).to_contain_text("Block 2 of this model has no prompts, and no other block has any.")
+    page.locator(".cell").nth(2).click()
+    expect(page.locator(".stage").nth(0)).to_have_attribute("data-view", "attention")
+    expect(page.locator(".stage").nth(1)).to_have_attribute("data-view", "image")

@@ -227,3 +227,15 @@ def test_a_file_of_the_user_is_never_replaced(tmp_path: Path, capsys: pytest.Cap
     error = capsys.readouterr().err
     assert "pets.py is there already with other content, so nothing was written" in error
     assert "-print('mine')" in error
+
+
+def test_paths_in_its_answer_have_no_dots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_folder(tmp_path / "pets")
+    (tmp_path / "clone").mkdir()
+    monkeypatch.chdir(tmp_path / "clone")
+    main_new_dataset(["../pets", *NAMED])
+    out = capsys.readouterr().out
+    assert f"data={folder}/pets.py," in out
+    assert ".." not in out
