@@ -2,8 +2,9 @@
 
 They are in one place so that each can be dropped when its cause is gone:
 
-* mmcv-lite has no compiled ``mmcv._ext``, but mmseg 1.2.2 imports ``mmcv.ops`` with its models. Applied at
-  registration, because mmseg imports its models when a name is first looked up.
+* mmcv-lite has no compiled ``mmcv._ext``, but mmseg 1.2.2 imports ``mmcv.ops`` with its models, and detectors call it.
+  Applied at registration, because mmseg imports its models when a name is first looked up; see
+  :mod:`davpt_seg.compiled_ops`.
 * MMEngine looks up packages with ``pkg_resources``, which setuptools 81 removed. Applied at registration.
 * mmpretrain 1.2.0 imports its multimodal models where pycocotools and transformers are installed, and fails with newer
   transformers. Applied when mmpretrain is imported.
@@ -25,8 +26,6 @@ import os
 import re
 import subprocess
 import sys
-import types
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -65,41 +64,6 @@ def _installed(distribution: str) -> bool:
         metadata.distribution(distribution)
     except metadata.PackageNotFoundError:
         return False
-    return True
-
-
-class _UncompiledOps(types.ModuleType):
-    """Replacement of ``mmcv._ext`` while ``mmcv.ops`` looks up its functions; a call raises an error with the name."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        if name in ("get_compiler_version", "get_compiling_cuda_version"):
-            return lambda: "none: mmcv without compiled ops"
-
-        def missing(*args: Any, **kwargs: Any) -> None:
-            raise NotImplementedError(f"mmcv.ops needs its compiled op {name!r} here; install full mmcv for it")
-
-        return missing
-
-
-def stub_compiled_ops() -> bool:
-    """Make ``mmcv.ops`` importable where mmcv has no compiled ops; return whether that was needed.
-
-    The stub is removed afterwards, so that other checks for full mmcv do not find it.
-    """
-    if importlib.util.find_spec("mmcv") is None or "mmcv.ops" in sys.modules:
-        return False
-    if importlib.util.find_spec("mmcv._ext") is not None:
-        return False
-    sys.modules["mmcv._ext"] = _UncompiledOps("mmcv._ext")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import mmcv.ops  # noqa: F401
-    finally:
-        del sys.modules["mmcv._ext"]
-        sys.modules["mmcv"].__dict__.pop("_ext", None)
     return True
 
 

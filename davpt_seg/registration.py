@@ -47,10 +47,10 @@ def register() -> None:
     Raises:
         ImportError: a package is missing, or OpenMMLab's own packages and their onedl fork are both installed.
     """
-    from . import compat
+    from . import compat, compiled_ops
 
     compat.check_stack()
-    compat.stub_compiled_ops()
+    compiled_ops.stub_compiled_ops()
     compat.provide_pkg_resources()
     from . import datasets, engine, models  # noqa: F401
     from .trust import schemes  # noqa: F401

@@ -15,7 +15,7 @@ LAYERS = (
     ("errors", "replacing", "lazy", "quiet", "long_work", "distributions", "packages"),
     ("text_files",),
     ("terminal",),
-    ("compat",),
+    ("compat", "compiled_ops"),
     ("core",),
     ("trust",),
     ("datasets",),

@@ -21,7 +21,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from PIL import Image
 
-from davpt_seg import compat, registration
+from davpt_seg import compat, compiled_ops, registration
 from davpt_seg.commands.check_dataset import main_check_dataset
 from davpt_seg.commands.test import main_test
 from davpt_seg.commands.train import main_train
@@ -615,6 +615,6 @@ def _(folder: Path) -> str:
     return str(caught[-1].message)
 
 
-@wrong("Environment", "a model that needs a compiled op of full mmcv", "compiled op 'nms'", "install full mmcv")
+@wrong("Environment", "a model that needs a compiled op of full mmcv", "compiled op 'softnms'", "install full mmcv")
 def _(folder: Path) -> None:
-    compat._UncompiledOps("mmcv._ext").nms()
+    compiled_ops.UncompiledOps("mmcv._ext").softnms()
