@@ -46,6 +46,7 @@ OTHERS = {
     "mim": "make test-mim runs these three in an environment of its own",
     ".": "the environment of make test-mim",
     "python3": "the environment of make test-mim",
+    "tensorboard": "a server, of what tests/training/test_watching.py reads back",
     "ray": "a cluster; make test-nodes starts one",
     "hf": "an account",
     "gdown": "a download",
@@ -55,9 +56,6 @@ OTHERS = {
     "tar": "a download",
     "ls": "lists what the lines before it wrote",
     "diff": "two files of configs/, which exist",
-    "for": "a loop around a command that is checked with one of its values",
-    "do": "a loop",
-    "done": "a loop",
 }
 MODULES = {  # python -m
     "benchmarks.camvid": "of an old commit, which the line before checks out",

@@ -19,6 +19,8 @@ class OwnHostOnly(BaseHTTPMiddleware):
 
     async def dispatch(self, request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         """Answer a request; an HTML page is changed, everything else passes through."""
+        # On one machine, compression costs time; and a compressed page could not be changed.
+        request.scope["headers"] = [each for each in request.scope["headers"] if each[0] != b"accept-encoding"]
         response = await call_next(request)
         response.headers["Content-Security-Policy"] = POLICY
         if not response.headers.get("content-type", "").startswith("text/html"):

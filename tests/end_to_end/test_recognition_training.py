@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from davpt_seg.commands.test import main_test
 from davpt_seg.commands.train import main_train
@@ -173,3 +174,12 @@ def test_a_dry_run_scores_a_batch_of_each_split_that_the_training_has(
     assert "nothing was trained. Next: " in said
     assert re.search(r"\n  lr +0.02 +the command\n", said)
     assert re.search(r"\n  patch_weight +0.01 +ours, row of davpt, vits14, \*\n", said)
+
+
+def test_tensorboard_has_a_panel_of_classified_images_and_scores_over_iterations(tmp_path: Path) -> None:
+    train(tmp_path / "run", "--tensorboard", options=("train_cfg.val_interval=1",))
+    (folder,) = {file.parent for file in (tmp_path / "run").rglob("events.out.tfevents.*")}
+    found = EventAccumulator(str(folder)).Reload()
+    assert [each.step for each in found.Scalars("accuracy/top1")] == [2, 4]  # of two epochs of two iterations
+    assert [each.step for each in found.Images("panel")] == [2, 4]
+    assert [each.value for each in found.Scalars("accuracy/top1")] == logged(tmp_path / "run", "accuracy/top1")

@@ -49,7 +49,8 @@ def ask(client: Any, name: str, /, **question: Any) -> Any:
 
 
 def test_the_served_page_names_no_other_host(client: Any) -> None:
-    response = client.get("/")
+    response = client.get("/", headers={"accept-encoding": "br, gzip"})
+    assert "content-encoding" not in response.headers
     hosts = set(re.findall(r"https?://([\w.:-]+)", response.text))
     assert hosts <= {f"{HOST}:7860"}
     assert "default-src 'self'" in response.headers["content-security-policy"]
