@@ -15,11 +15,12 @@ SCENES := data/demo_scenes/scenes.json
 GPU_PYTHON ?= $(if $(wildcard $(VENV)/ready),$(BIN)/python,$(PYTHON))
 GPU_ARGS ?=
 
-.PHONY: help demo docs test test-fast test-nodes test-onedl test-mim lock lock-onedl lint model-index env clean-demo gpu-check gpu-pack
+.PHONY: help demo docs notebooks test test-fast test-nodes test-onedl test-mim lock lock-onedl lint model-index env clean-demo gpu-check gpu-pack
 
 help:
 	@sed -n '1,3s/^# //p' Makefile
 	@echo "make docs        build the documentation into site/, in a small environment without torch (.venv-docs)"
+	@echo "make notebooks   run docs/notebooks on the real weights and store their outputs (half an hour on two CPU cores)"
 	@echo "make test-fast   tests without the slow ones"
 	@echo "make test-onedl  the short test set on OpenMMLab's maintained fork, in an environment of its own (6 GB)"
 	@echo "make test-mim    pip install ., then mim train, test and search, in an environment of its own (6 GB)"
@@ -90,6 +91,10 @@ $(DOCS_VENV)/ready: pyproject.toml
 	$(DOCS_VENV)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(DOCS_VENV)/bin/python -m pip install --quiet --group docs
 	@touch $@
+
+# Outputs and figures are stored in the notebooks; two cores share them, so one thread each.
+notebooks: | env $(WEIGHTS)
+	OMP_NUM_THREADS=1 $(BIN)/python tools/run_notebooks.py docs/notebooks/*.ipynb
 
 test-onedl:
 	PYTHON=$(PYTHON) .ci/stack_b
