@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..explorer.collection import Collection
 
 MOST_MODELS, MOST_IMAGES = 2, 60
+PAGES = (".html", ".htm")
 LAST = "last_checkpoint"  # file of a work dir
 
 
@@ -30,11 +31,13 @@ def main_explore(argv: Optional[Sequence[str]] = None) -> None:
         SystemExit: 2 for wrong input, reported before a page is served or written; 130 after Ctrl-C.
     """
     args = _parser().parse_intermixed_args(argv)
-    checkpoints, images = _divided(args.given)
+    checkpoints, images = _divided([args.first, *([args.second] if args.second else []), *args.others])
     if args.blocks and not args.html:
         raise InputError("--blocks chooses what --html writes; the served page shows all blocks: omit --blocks")
     if args.html and args.port is not None:
         raise InputError("--html writes a file and --port serves a page: omit one of them")
+    if args.html and args.html.suffix.lower() not in PAGES:  # a forgotten name would replace an image or a checkpoint
+        raise InputError(f"--html {str(args.html)!r} is no name of a page: end it with .html")
     if args.html:
         from ..explorer.page import write_page
 
@@ -66,11 +69,14 @@ def _parser() -> argparse.ArgumentParser:
         ),
     )
     parser.add_argument(
-        "given",
-        nargs="+",
-        metavar="CHECKPOINT, IMAGE",
-        help="CHECKPOINT: one or two .pth files of trainings, or adapter folders (a path, or hub:USER/NAME). IMAGE: "
-        f"images, folders of images, or patterns in quotes; the first {MOST_IMAGES} are shown",
+        "first", metavar="CHECKPOINT", help=".pth file of a training, or adapter folder (a path, or hub:USER/NAME)"
+    )
+    parser.add_argument("second", nargs="?", metavar="CHECKPOINT", help="second model, shown beside the first")
+    parser.add_argument(
+        "others",
+        nargs="*",
+        metavar="IMAGE",
+        help=f"images, folders of images, or patterns in quotes; the first {MOST_IMAGES} are shown",
     )
     parser.add_argument("--port", type=int, metavar="N", help="port on 127.0.0.1; default: the first free from 7860")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page of the images, and end")

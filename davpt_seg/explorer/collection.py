@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
+import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Union
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -31,17 +31,13 @@ class Picture:
 
     Attributes:
         name: file name.
-        source: path, or content of the file.
+        path: path of the file.
         thumb: small image (h, w, 3) uint8 RGB.
     """
 
     name: str
-    source: Union[Path, bytes]
+    path: Path
     thumb: np.ndarray
-
-    def open(self) -> Union[Path, Image.Image]:
-        """Return the image as a model takes it."""
-        return self.source if isinstance(self.source, Path) else Image.open(io.BytesIO(self.source))
 
 
 class Collection:
@@ -61,7 +57,9 @@ class Collection:
 
     def __init__(self, models: Sequence[Opened], images: Sequence[Path]) -> None:
         self.models = tuple(models)
-        self.pictures = [_picture(path.name, path) for path in images]
+        self.pictures = [_picture(path.name, path, str(path)) for path in images]
+        self._added = tempfile.TemporaryDirectory(prefix="davpt_seg_")  # files, so that all images are read alike
+        self._numbers = count()
         self._seen: OrderedDict[tuple[int, int], Seen] = OrderedDict()
         self._lock = threading.RLock()  # the server answers in several threads
 
@@ -73,17 +71,23 @@ class Collection:
             content: content of the file.
 
         Raises:
-            InputError: it is no image, it has fewer than 16 pixels on a side, or a model does not take it.
+            InputError: it is no image, it has fewer than 16 pixels on a side, or one of the models does not take it.
         """
-        picture = _picture(name, content)
-        with self._lock:
-            self.pictures.append(picture)
-            index = len(self.pictures) - 1
-            try:
-                self.seen(0, index)
-            except InputError:
-                del self.pictures[index]
-                raise
+        if len(content) > LARGEST_FILE:
+            raise InputError(f"image {name!r} has more than {LARGEST_FILE >> 20} MiB: make it smaller")
+        path = Path(self._added.name) / str(next(self._numbers))
+        path.write_bytes(content)
+        try:
+            picture = _picture(name, path, name)
+            with self._lock:
+                seen = [model.look(path) for model in self.models]
+                index = len(self.pictures)
+                self.pictures.append(picture)
+                for model, each in enumerate(seen):
+                    self._keep((model, index), each)
+        except InputError as error:
+            path.unlink()
+            raise InputError(str(error).replace(str(path), name)) from error
         return index
 
     def model(self, index: int) -> Opened:
@@ -107,12 +111,15 @@ class Collection:
             raise InputError(f"there is no image {image}, but {len(self.pictures)}; reload the page")
         key = model, image
         with self._lock:
-            if key not in self._seen:
-                self._seen[key] = opened.look(self.pictures[image].open())
-            self._seen.move_to_end(key)
-            while len(self._seen) > KEPT:
-                self._seen.popitem(last=False)
-            return self._seen[key]
+            found = self._seen[key] if key in self._seen else opened.look(self.pictures[image].path)
+            self._keep(key, found)
+            return found
+
+    def _keep(self, key: tuple[int, int], seen: Seen) -> None:
+        self._seen[key] = seen
+        self._seen.move_to_end(key)
+        while len(self._seen) > KEPT:
+            self._seen.popitem(last=False)
 
     def compared(self, image: int) -> list[int]:
         """Return the indices of up to 16 images whose patches are compared: an image and those that follow it."""
@@ -125,22 +132,20 @@ class Collection:
         return self._lock
 
 
-def _picture(name: str, source: Union[Path, bytes]) -> Picture:
-    where = repr(str(source) if isinstance(source, Path) else name)
-    if isinstance(source, bytes) and len(source) > LARGEST_FILE:
-        raise InputError(f"image {where} has more than {LARGEST_FILE >> 20} MiB: make it smaller")
+def _picture(name: str, path: Path, where: str) -> Picture:
+    """Read an image's size and small version; ``where`` names it in messages."""
     try:
-        with Image.open(source if isinstance(source, Path) else io.BytesIO(source)) as image:
+        with Image.open(path) as image:
             width, height = image.size
             image.draft("RGB", (4 * THUMB[0], 4 * THUMB[1]))  # decodes large JPEG files several times faster
             small = ImageOps.exif_transpose(image).convert("RGB")
     except UNREADABLE as error:
-        reason = why_unreadable(error, str(source) if isinstance(source, Path) else source)
-        raise InputError(f"image {where} cannot be read: {reason}") from error
+        reason = why_unreadable(error, str(path))
+        raise InputError(f"image {where!r} cannot be read: {reason}") from error
     if min(width, height) < SMALLEST:
         raise InputError(
-            f"image {where} has {width} x {height} pixels; the explorer shows patches, so both sides must have at "
+            f"image {where!r} has {width} x {height} pixels; the explorer shows patches, so both sides must have at "
             f"least {SMALLEST} pixels: choose another image"
         )
     small.thumbnail(THUMB)
-    return Picture(name, source, np.asarray(small))
+    return Picture(name, path, np.asarray(small))

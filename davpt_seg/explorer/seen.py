@@ -37,6 +37,9 @@ class Seen:
         grid: rows and columns of patches over it.
         labels: class of every pixel, (h, w) int64; None for a classifier.
         image_probabilities: probabilities of the C classes of the image, (C,); None for a segmentor.
+
+    Raises:
+        InputError: probabilities that are not finite.
     """
 
     def __init__(self, prediction: Prediction, looked: Tensor, tokens: BlockTokens) -> None:
@@ -50,6 +53,8 @@ class Seen:
             self.image_probabilities = prediction.probabilities.numpy()
         else:
             self._probabilities = self._patches.means(prediction.probabilities)  # (C, rows, columns)
+        found = self._probabilities if self.image_probabilities is None else self.image_probabilities
+        _check_finite(found, "probabilities of this image")
         self._looked, self._tokens, self._number = looked, tokens, tokens.new_image()
         self._block: Optional[_Block] = None
 
@@ -88,7 +93,8 @@ class Seen:
             head: attention head, from 0; None for the mean over heads.
 
         Raises:
-            InputError: a block that does not exist or has no prompts, or no such patch or head.
+            InputError: a block that does not exist or has no prompts, no such patch or head, or attention that is not
+                finite.
         """
         place = self._patches.index(row, column)
         return self._heads(block, head)[place]
@@ -130,5 +136,16 @@ class Seen:
             found = self._tokens.on_prompts(self._number, self._looked, block)
             patches = self._tokens.model.patches(self.grid)
             shares, strength = found.shares[0, :, patches], found.strength[0, patches]
-            self._block = _Block(block, shares.float().cpu().numpy(), strength.float().cpu().numpy())
+            made = _Block(block, shares.float().cpu().numpy(), strength.float().cpu().numpy())
+            for values in (made.shares, made.strength):
+                _check_finite(values, f"attention in block {block}")
+            self._block = made
         return self._block
+
+
+def _check_finite(values: np.ndarray, what: str) -> None:
+    if not np.isfinite(values).all():
+        raise InputError(
+            f"the model computes NaN or infinite values as {what}, as after a training that diverged: choose an "
+            "earlier checkpoint"
+        )

@@ -104,6 +104,21 @@ def test_an_added_image_is_the_last(opened: Collection) -> None:
     assert answers.look(opened, 1, 2)["width"] == 48
 
 
+def test_an_image_that_the_second_model_refuses_is_not_added(
+    opened: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise InputError(f"image {str(path)!r} is not taken")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(opened.models[1], "look", refuse)
+        with pytest.raises(InputError, match=r"^image 'three\.png' is not taken$"):
+            opened.add("three.png", content(48, 48, "PNG"))
+    assert len(opened.pictures) == 2
+    assert opened.add("four.png", content(64, 32, "PNG")) == 2
+    assert [answers.look(opened, model, 2)["width"] for model in (0, 1)] == [64, 64]
+
+
 @pytest.mark.parametrize(("model", "image"), [(2, 0), (0, 2), (-1, 0)])
 def test_an_unknown_image_is_a_wrong_input(opened: Collection, model: int, image: int) -> None:
     with pytest.raises(InputError, match="reload the page"):

@@ -60,8 +60,21 @@ def test_the_served_page_names_no_other_host(client: Any) -> None:
 def test_only_names_of_this_machine_and_its_own_page_are_answered(client: Any) -> None:
     assert client.get("/", headers=dict(host="other.example:7860")).status_code == 400
     assert client.get("/", headers=dict(host="localhost:8000")).status_code == 200  # a forwarded port
-    other = client.get("/config", headers=dict(origin="http://other.example"))
-    assert "access-control-allow-origin" not in other.headers
+    own = client.get("/config", headers=dict(origin="http://localhost:8000", host="localhost:8000"))
+    assert own.status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["http://other.example", "http://127.0.0.1:8888", "null"])
+def test_requests_of_other_sites_are_refused(client: Any, origin: str) -> None:
+    headers = dict(origin=origin)
+    upload = client.post("/gradio_api/upload", files=dict(files=("a.png", b"a")), headers=headers)
+    (component,) = (
+        each["id"] for each in client.get("/config").json()["components"] if each["props"].get("server_fns")
+    )
+    body = dict(session_hash="test", component_id=component, fn_name="describe", data={})
+    asked = client.post("/gradio_api/component_server/", json=body, headers=headers)
+    for response in (upload, asked, client.get("/config", headers=headers)):
+        assert response.status_code == 403 and "access-control-allow-origin" not in response.headers
 
 
 def test_the_theme_has_fonts_of_this_machine(client: Any) -> None:
@@ -157,8 +170,17 @@ def test_wrong_arguments_are_refused_before_anything_is_opened(
     assert "a checkpoint contains its config" in refused(capsys, "a.pth", "config.py")
     assert "--blocks chooses what --html writes" in refused(capsys, "a.pth", image, "--blocks", "1")
     assert "omit one of them" in refused(capsys, "a.pth", image, "--html", "a.html", "--port", "7860")
+    before = Path(image).read_bytes()
+    assert "end it with .html" in refused(capsys, "a.pth", image, "--html", image)
+    assert Path(image).read_bytes() == before
     (tmp_path / "last_checkpoint").write_text("work/epoch_3.pth")
     assert "such as work/epoch_3.pth" in refused(capsys, str(tmp_path))
+
+
+def test_the_help_names_models_before_images(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["explore", "--help"])
+    assert "CHECKPOINT [CHECKPOINT] [IMAGE ...]" in " ".join(capsys.readouterr().out.split())
 
 
 def test_wrong_files_are_refused_before_a_page_is_served(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import re
 import threading
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from davpt_seg.core.guidance.mapping_log import FILE_NAME
 from davpt_seg.explorer.collection import Collection
 from davpt_seg.explorer.page import write_page
 
@@ -155,6 +157,33 @@ def test_the_slider_moves_over_blocks_and_names_those_with_prompts(page: Any, on
         "Block 0 of this model has no prompts; blocks with prompts: 1, 2."
     )
     expect(page.locator(".cell:visible")).to_have_count(0)
+
+
+def test_the_slider_returns_if_a_block_has_a_problem(page: Any, one: str) -> None:
+    page.goto(one)
+    slider = page.get_by_role("slider", name="Block", exact=True)
+    expect(slider).to_be_enabled()
+    page.route("**/component_server/**", lambda route: route.fulfill(json=dict(problem="too little memory")))
+    slider.focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_role("alert")).to_have_text("too little memory")
+    expect(page.locator("output")).to_have_text("2 of 0 to 2, guided")
+    expect(slider).to_have_value("2")
+
+
+def test_escape_closes_the_history_and_keeps_the_prompt(page: Any, two_images: list[Path], tmp_path: Path) -> None:
+    model = FakeModel()
+    model.checkpoint = str(tmp_path / "epoch_1.pth")
+    clustering = dict(epoch=1, iter=9, seconds=0.1, moved=0, num_prompts=3, prompt_of_class=[2, 0, 1], classes=CLASSES)
+    (tmp_path / FILE_NAME).write_text(json.dumps(clustering) + "\n")
+    write_page(Collection([model], two_images), tmp_path / "page.html")
+    page.goto((tmp_path / "page.html").as_uri())
+    page.locator(".cell").nth(2).click()
+    page.get_by_role("button", name="Classes of prompts over training").click()
+    expect(page.locator("dialog td")).to_have_text(["2", "0", "1"])
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog")).to_have_count(0)
+    expect(page.locator(".stage")).to_have_attribute("data-view", "attention")
 
 
 def test_all_is_reached_by_the_keyboard(page: Any, one: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,6 +12,7 @@ from PIL import Image
 
 from davpt_seg.apis import Predictor
 from davpt_seg.errors import InputError
+from davpt_seg.explorer.collection import Collection
 from davpt_seg.explorer.nearest import nearest_patches
 from davpt_seg.explorer.opened import Opened
 from davpt_seg.visualization import prompt_attention
@@ -142,6 +144,27 @@ def test_what_is_no_image_is_refused_in_one_paragraph(model: Opened, tmp_path: P
         with pytest.raises(InputError) as refused:
             model.look(image)
         assert "\n" not in str(refused.value)
+
+
+def test_a_dropped_image_is_read_as_its_file(model: Opened, tmp_path: Path) -> None:
+    path = tmp_path / "deep.png"
+    pixels = np.random.default_rng(0).integers(0, 4096, (30, 40, 3), np.uint16)  # 12 bits, almost black if cut to 8
+    assert cv2.imwrite(str(path), pixels)
+    with pytest.raises(InputError, match=r"'.*deep\.png' has 16 bits a channel"):
+        model.look(path)
+    with pytest.raises(InputError, match=r"^image 'deep\.png' has 16 bits a channel"):
+        Collection([model], []).add("deep.png", path.read_bytes())
+
+
+def test_a_model_that_diverged_is_reported(trained: Trained) -> None:
+    model = Opened(trained.checkpoint)
+    seen = model.look(trained.images[0])
+    with torch.no_grad():
+        model._vit.trunk.patch_embed.proj.weight.fill_(float("nan"))
+    with pytest.raises(InputError, match="NaN or infinite values as probabilities of this image"):
+        model.look(trained.images[0])
+    with pytest.raises(InputError, match="NaN or infinite values as attention in block 1"):
+        seen.patch_map(1, 0)
 
 
 def test_places_that_do_not_exist_are_refused(trained: Trained, model: Opened) -> None:

@@ -16,7 +16,9 @@ class Explorer {
     this.main = make("main", { className: `models-${this.models.length}`, hidden: true }, ...this.panels.map((panel) => panel.root));
     root.replaceChildren(make("header", {}, make("h1", {}, "Prompt explorer"), this.hint), this.problem, this.controls.root,
       make("div", { className: "body" }, this.chooser.root, this.main));
-    document.addEventListener("keydown", (event) => event.key === "Escape" && this.clearPrompts());
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && !root.querySelector("dialog[open]")) this.clearPrompts();  // it closes a dialog first
+    });
     this.controls.block.disabled = true;
     if (this.images.length) this.selectImage(0);
     else this.hint.textContent = "Open an image, or drop one on the page.";
@@ -42,7 +44,11 @@ class Explorer {
     const turn = ++this.turn;
     const shown = await this.answered(`Computing block ${block} ...`, () =>
       Promise.all(this.panels.map((panel) => panel.load(image, block))));
-    if (!shown || turn !== this.turn) return;
+    if (turn !== this.turn) return;
+    if (!shown) {
+      if (this.state.image !== null) this.controls.update();  // the slider returns to the block that is shown
+      return;
+    }
     Object.assign(this.state, { image, block });
     if (place) [this.state.x, this.state.y] = place;
     shown.forEach((apply) => apply());
