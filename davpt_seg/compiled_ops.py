@@ -68,7 +68,12 @@ def _nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Te
     from torchvision.ops import nms
 
     edges = boxes + boxes.new_tensor([0, 0, offset, offset]) if offset else boxes
-    return nms(edges, scores, iou_threshold)
+    return nms(_single(edges), _single(scores).to(_single(edges).dtype), iou_threshold)
+
+
+def _single(values: Tensor) -> Tensor:
+    """Return half-precision values in float32: torchvision has no kernels for all half types and devices."""
+    return values.float() if values.element_size() < 4 else values
 
 
 def _roi_align_forward(
@@ -107,6 +112,7 @@ def _roi_align_forward(
     if pool_mode == MAX_POOL:
         raise NotImplementedError("RoIAlign with pool_mode='max' needs mmcv's compiled ops; use 'avg', or full mmcv")
     size = (aligned_height, aligned_width)
+    maps = _single(maps)
     output.copy_(roi_align(maps, rois.to(maps.dtype), size, spatial_scale, sampling_ratio, aligned))
 
 
@@ -126,6 +132,7 @@ def _roi_align_backward(
     """Write the maps' gradient into ``grad_input`` (B, C, H, W); see :func:`_roi_align_forward`."""
     import torchvision  # noqa: F401  (registers the op)
 
+    grad_output = _single(grad_output)
     grad_input.copy_(
         torch.ops.torchvision._roi_align_backward(
             grad_output,

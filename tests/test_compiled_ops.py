@@ -111,3 +111,28 @@ def test_the_focal_loss_and_its_gradient_are_the_formula(reduction: str) -> None
     found.sum().backward()
     expected.sum().backward()
     torch.testing.assert_close(logits[0].grad, logits[1].grad, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("boxes_type", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("scores_type", [torch.float16, torch.bfloat16, torch.float32])
+def test_nms_takes_the_types_of_mixed_precision(boxes_type: torch.dtype, scores_type: torch.dtype) -> None:
+    boxes, scores = some_boxes(30)  # whole numbers below 60, exact in all types
+    scores = torch.arange(30).flip(0) / 32
+    _, kept = nms(boxes.to(boxes_type), scores.to(scores_type), 0.5)
+    assert kept.tolist() == greedy(boxes.double(), scores.double(), 0.5, 0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_roi_align_in_half_precision_is_the_rounded_result(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    boxes, _ = some_boxes(9)
+    rois = torch.cat([torch.arange(9)[:, None] % 2, boxes], 1)
+    half = torch.randn(2, 3, 16, 16, dtype=dtype).requires_grad_()
+    single = half.detach().float().requires_grad_()
+    found, expected = (RoIAlign((3, 2), 0.25, 2)(maps, rois.to(maps.dtype)) for maps in (half, single))
+    weight = torch.randn_like(found)
+    (found * weight).sum().backward()
+    (expected * weight.float()).sum().backward()
+    assert found.dtype == half.grad.dtype == dtype
+    assert torch.equal(found, expected.to(dtype))
+    assert torch.equal(half.grad, single.grad.to(dtype))

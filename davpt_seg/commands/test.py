@@ -47,6 +47,7 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
     from ..training.summary import evaluation
     from ..training.testing import is_recognition
     from ..training.trained_checkpoint import GIVE_TRAINED, mismatch, named
+    from ..training.watching import without_backends
     from ..trust.trunk_source import set_source
 
     cfg = load_config(args)
@@ -54,6 +55,7 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
     if args.trunk:
         set_source(backbone, args.trunk)
     check_work_dir(cfg.work_dir)
+    without_backends(cfg)  # a config that a training left names its TensorBoard or W&B run
     _change_test(cfg, args)
     check_adapter_folder(args.checkpoint)
     # Before the model is built; it is read again, with the hooks' part in it.

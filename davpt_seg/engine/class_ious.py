@@ -27,9 +27,8 @@ def class_ious(runner: Runner) -> dict[str, float]:
         return {}
     classes = metric.dataset_meta["classes"]
     areas = total_areas(metric.results, len(classes), len(runner.val_dataloader.dataset))
-    areas = areas.to(next(runner.model.parameters()).device)  # where processes exchange tensors
     all_reduce(areas)
-    scores = IoUMetric.total_area_to_metrics(*areas.cpu())["IoU"]
+    scores = IoUMetric.total_area_to_metrics(*areas)["IoU"]
     return {name: 100 * float(iou) for name, iou in zip(classes, scores) if not math.isnan(iou)}
 
 

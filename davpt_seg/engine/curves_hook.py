@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 from typing import Any, Optional
 
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook, LoggerHook
+from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from mmengine.visualization import TensorboardVisBackend
@@ -43,7 +45,7 @@ class CurvesHook(Hook):
         loggers = [hook for hook in runner.hooks if isinstance(hook, LoggerHook)]
         self._interval = loggers[0].interval if loggers else self._interval
         self._backbone = next((m for m in bare_model(runner).modules() if isinstance(m, PromptedViTBackbone)), None)
-        if runner.iter:
+        if runner.iter and is_main_process():  # another one would begin a file of its own
             for name in getattr(runner.visualizer, "_vis_backends", {}):
                 backend = runner.visualizer.get_backend(name)
                 if isinstance(backend, TensorboardVisBackend):
@@ -53,7 +55,7 @@ class CurvesHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Optional[dict[str, Any]] = None
     ) -> None:
         """Log the rates."""
-        if self.every_n_inner_iters(batch_idx, self._interval) and hasattr(runner.optim_wrapper, "param_groups"):
+        if self.every_n_inner_iters(batch_idx, self._interval) and isinstance(runner.optim_wrapper, OptimWrapper):
             found = rates(bare_model(runner), runner.optim_wrapper.param_groups)
             if len(found) > 1:
                 named = {f"lr/{part}": rate for part, rate in found.items()}

@@ -25,8 +25,8 @@ class ImageReader:
         self._load = Compose(list(loading) or [dict(type="LoadImageFromFile")])
 
     def __call__(self, path: str) -> np.ndarray:
-        """Return the RGB pixels (H, W, 3) of an image file."""
-        return self._load(dict(img_path=path))["img"][..., ::-1]
+        """Return the RGB pixels (H, W, 3) uint8 of an image file."""
+        return self._load(dict(img_path=path))["img"][..., ::-1].clip(0, 255).astype(np.uint8)
 
     def painted(self, sample: Any) -> Painted:
         """Return the image, prediction and, if known, truth of a segmentor's sample."""

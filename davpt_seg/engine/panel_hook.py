@@ -48,7 +48,10 @@ class PanelHook(Hook):
         """Keep the predictions of the chosen images."""
         for place, sample in enumerate(outputs or (), start=self._seen):
             if place in self._wanted:
-                self._samples.append(sample)
+                kept = sample.clone()
+                for logits in ("seg_logits", "_seg_logits"):  # image-sized maps of each class on the GPU
+                    kept.pop(logits, None)
+                self._samples.append(kept.cpu())
         self._seen += len(outputs or ())
 
     def after_val_epoch(self, runner: Runner, metrics: Optional[dict[str, float]] = None) -> None:

@@ -36,7 +36,7 @@ class WandbBackend(WandbVisBackend):
 
         try:
             super()._init_env()
-        except (wandb.errors.CommError, wandb.errors.AuthenticationError) as error:
+        except wandb.errors.Error as error:
             reason = " ".join(str(error).split())
             raise InputError(
                 f"--wandb: W&B cannot be used ({reason}). Set WANDB_MODE=offline to write to the work dir, and upload "

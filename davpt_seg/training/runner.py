@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
+from mmengine.visualization import Visualizer
 
 from ..quiet import TerminalFilter
+from .curve_files import placed
 from .summary import environment
 
 
@@ -25,6 +28,12 @@ class CommandRunner(Runner):
             if not any(isinstance(each, TerminalFilter) for each in handler.filters):
                 handler.addFilter(TerminalFilter(handler))
         return logger
+
+    def build_visualizer(self, visualizer: Any = None) -> Visualizer:
+        """Build the visualizer; its backends write into the work dir, or continue there."""
+        if isinstance(visualizer, Mapping):
+            visualizer = placed(visualizer, self.cfg)
+        return super().build_visualizer(visualizer)
 
     def _log_env(self, env_cfg: dict[str, Any]) -> None:
         super()._log_env(env_cfg)

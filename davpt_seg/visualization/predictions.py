@@ -84,7 +84,7 @@ def predictions_picture(
     wide, tall = scale * max(width for _, width in sizes), [scale * height for height, _ in sizes]
     panels = 2 if rows[0].truth is None else 3
     found = class_shares(np.concatenate([row.labels.ravel() for row in rows]), len(classes))
-    true = [row.truth[row.truth < len(classes)] for row in rows if row.truth is not None]
+    true = [row.truth[(row.truth >= 0) & (row.truth < len(classes))] for row in rows if row.truth is not None]
     missed = np.setdiff1d(np.concatenate(true), [i for i, _ in found]).tolist() if true else []
     columns = max(1, round(COLUMNS * panels / 2 * wide / PANEL[0]))
     legend = 0.2 + 0.22 * -(-(len(found) + len(missed)) // columns)

@@ -21,10 +21,11 @@ from davpt_seg.cli import main
 from davpt_seg.commands.train import main_train
 from davpt_seg.core.guidance.mapping_log import read_clusterings
 from davpt_seg.errors import InputError
+from davpt_seg.training.runner import CommandRunner
 from davpt_seg.training.watching import backends_of, watch
 
 from ..wandb_files import run_of
-from . import by_iterations, config_file, tiny_camvid, train
+from . import by_iterations, config_file, tiny_camvid
 
 CLASSES = ("sky", "building", "pole", "road", "pavement", "tree")
 
@@ -36,6 +37,13 @@ def watched(data: Path, work_dir: Path, iterations: int = 4, **options: Any) -> 
     cfg.default_hooks.checkpoint.update(interval=2, max_keep_ckpts=9)
     cfg.custom_hooks[1].interval = 2
     return cfg
+
+
+def train(cfg: Config) -> Runner:
+    """Train with the commands' runner."""
+    runner = CommandRunner.from_cfg(cfg)
+    runner.train()
+    return runner
 
 
 def events(work_dir: Path) -> EventAccumulator:
@@ -128,6 +136,21 @@ def test_what_a_resumed_training_repeats_is_shown_once(camvid: Path, tmp_path: P
         watch(cfg, tensorboard=True)
         train(cfg)
     assert curve(events(tmp_path), "loss")[0] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_training_from_a_resumed_ones_config_writes_into_its_own_work_dir(camvid: Path, tmp_path: Path) -> None:
+    for iterations in (2, 4):
+        cfg = watched(camvid, tmp_path / "one", iterations)
+        cfg.resume = iterations == 4
+        cfg.load_from = str(tmp_path / "one" / "iter_2.pth") if cfg.resume else None
+        watch(cfg, tensorboard=True)
+        runner = train(cfg)
+    before = sorted((tmp_path / "one").rglob("events.*"))
+    copied = Config(runner.cfg.to_dict())
+    copied.update(work_dir=str(tmp_path / "other"), resume=False, load_from=None, experiment_name="copied")
+    train(copied)
+    assert sorted((tmp_path / "one").rglob("events.*")) == before
+    assert len(list((tmp_path / "other").rglob("events.*"))) == 1
 
 
 def test_another_training_in_the_same_work_dir_begins_new_curves(camvid: Path, tmp_path: Path) -> None:
