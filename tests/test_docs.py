@@ -66,6 +66,17 @@ def test_sections_that_the_documents_link_to_exist() -> None:
     assert not missing
 
 
+def test_every_page_is_linked_from_another_one() -> None:
+    documents = (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
+    linked = {
+        (document.parent / path).resolve()
+        for document in documents
+        for path in re.findall(r"\]\(([\w./-]+\.md)", document.read_text())
+        if (document.parent / path).resolve() != document
+    }
+    assert [page.name for page in documents[1:] if page not in linked] == []
+
+
 def test_model_index_lists_every_experiment_once() -> None:
     index = yaml.safe_load((ROOT / "model-index.yml").read_text())
     listed = sorted(model["Config"] for model in index["Models"])

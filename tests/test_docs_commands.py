@@ -186,6 +186,16 @@ def test_lines_of_other_programs_are_listed_and_no_list_is_longer_than_it_must()
     assert [own for own in USERS if not any(own in command.line for command in COMMANDS)] == []
 
 
+def test_lines_of_commands_are_in_blocks_that_are_read() -> None:
+    missed = []
+    for page in PAGES:
+        text = re.sub(r"^ *```\w+\n.*?^ *```", "", page.read_text(encoding="utf-8"), flags=re.S | re.M)
+        bare = re.findall(r"^ *```\n(.*?)^ *```", text, re.M | re.S)
+        lines = [*re.findall(r"^ {4}.*$", text, re.M), *"".join(bare).splitlines()]
+        missed += [line for line in lines if re.match(r"\s*(davpt-seg|python3?|pip|pytest|make|tools/\S+\.sh) ", line)]
+    assert missed == []
+
+
 def test_extras_and_targets_that_the_pages_name_exist() -> None:
     _, _, declared = (ROOT / "pyproject.toml").read_text().partition("[project.optional-dependencies]")
     extras = re.findall(r"^([\w-]+) = \[", declared.partition("\n[")[0], flags=re.M)
