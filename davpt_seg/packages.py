@@ -39,7 +39,7 @@ OPTIONAL = {
     "torchao": Library("trunk_quantization='int8'", ("torchao>=0.18",)),
     "gradio": Library("explore", ("gradio>=6.20,<7",)),
     "skimage": Library("tools/dataset_converters/demo_scenes.py", ("scikit-image>=0.22",)),
-    "nbclient": Library("tools/run_notebooks.py", ("nbclient>=0.10", "ipykernel>=6")),
+    "nbclient": Library("make notebooks", ("nbclient>=0.10", "ipykernel>=6")),
     "tensorflow_datasets": Library(
         "tools/dataset_converters/vtab1k.py", ("tensorflow-datasets", "tensorflow-cpu", "importlib_resources")
     ),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from davpt_seg.cli import main
+from davpt_seg.packages import OPTIONAL
 
 from . import by_iterations, config_file, tiny_camvid
 
@@ -34,6 +35,8 @@ def test_the_commands_of_the_page_run(camvid: Path, tmp_path: Path, monkeypatch:
             cfg = by_iterations(tiny_camvid(camvid, tmp_path / WORK_DIR), 1)
             config = config_file(cfg, tmp_path / "config.py")
             main([config if word == CONFIG else word for word in words[1:]])
+        elif words[0] == "pip":
+            assert tuple(words[2:]) == OPTIONAL["tensorboard"].requirements
         else:
             assert words[0] == "tensorboard"
             program = [sys.executable, "-m", "tensorboard.main", *words[1:], "--inspect"]
