@@ -23,7 +23,7 @@ from ..core.vit import PromptedViT
 from ..errors import InputError, some
 from ..training.model import build_model
 from ..training.refusals import step
-from ..training.trained_checkpoint import config_text, embedded_config, load_strictly, read_checkpoint
+from ..training.trained_checkpoint import config_text, dataset_meta, embedded_config, load_strictly, read_checkpoint
 from ..trust.config_parts import innermost
 from ..trust.config_text import evaluate
 from .adapter_card import Run, Scores, task_card
@@ -85,8 +85,7 @@ def export_adapter(
         model: Any = build_model(cfg, {**LATER, "pretrained": False})
     if not isinstance(getattr(model, "backbone", None), PromptedViT):
         raise InputError(f"checkpoint {path!r} has no backbone PromptedViT, so no adapter can be made of it")
-    meta: Any = loaded.get("meta")
-    model.dataset_meta = meta.get("dataset_meta") if isinstance(meta, Mapping) else None
+    model.dataset_meta = dataset_meta(loaded)
     state, record = loaded["state_dict"], records_in(loaded["state_dict"]).get(PREFIX)
     is_complete = record is None
     if record is None:

@@ -111,8 +111,7 @@ def class_names_and_colours(checkpoint: Mapping[str, Any], path: str) -> tuple[t
     Raises:
         InputError: the checkpoint does not say.
     """
-    meta: Any = checkpoint.get("meta")
-    meta = meta.get("dataset_meta") if isinstance(meta, Mapping) else None
+    meta = dataset_meta(checkpoint)
     found: Mapping[str, Any] = meta if isinstance(meta, Mapping) else {}
     classes: Any = found.get("classes")
     palette = found.get("palette")
@@ -134,7 +133,7 @@ def _colours(palette: Any, count: int) -> bool:
 
 
 def build_trained(cfg: Config, path: str, name: str) -> BaseModel:
-    """Build a config's model with a checkpoint's weights, on the CPU and in eval mode; cfg stays as it is.
+    """Build a config's model with a checkpoint's weights and classes, on the CPU and in eval mode; cfg stays as it is.
 
     Args:
         cfg: what was trained.
@@ -146,9 +145,16 @@ def build_trained(cfg: Config, path: str, name: str) -> BaseModel:
     """
     checkpoint = read_checkpoint(path)
     with step(f"the model of {name} cannot be built (model)"):
-        model = build_model(cfg)
+        model: Any = build_model(cfg)
     load_strictly(model, checkpoint, path, name)
+    model.dataset_meta = dataset_meta(checkpoint)
     return model.eval()
+
+
+def dataset_meta(checkpoint: Mapping[str, Any]) -> Any:
+    """Return the classes and colours that a training wrote into a checkpoint; None where it has none."""
+    meta = checkpoint.get("meta")
+    return meta.get("dataset_meta") if isinstance(meta, Mapping) else None
 
 
 def load_strictly(model: nn.Module, checkpoint: Mapping[str, Any], path: str, config: str) -> None:

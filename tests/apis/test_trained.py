@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 
-from davpt_seg.apis import Predictor, load_trained
+from davpt_seg.apis import Predictor, load_trained, save_adapter
 from davpt_seg.apis.predictor import image_steps
 from davpt_seg.apis.predictor import test_steps as steps_of
 from davpt_seg.errors import InputError
@@ -31,6 +31,14 @@ def test_a_loaded_model_labels_images_as_the_predictor_does(trained: Trained) ->
         (sample,) = model.test_step(pseudo_collate([Compose(image_steps(steps_of(cfg)))(dict(img=pixels))]))
     found = sample.pred_sem_seg.data.squeeze(0).cpu().numpy()
     np.testing.assert_array_equal(found, Predictor(trained.checkpoint, device="cpu")(pixels))
+
+
+def test_a_loaded_model_is_saved_as_an_adapter_with_its_classes(trained: Trained, tmp_path: Path) -> None:
+    model = load_trained(trained.config, trained.checkpoint)
+    folder = save_adapter(model, tmp_path / "street")
+    again, expected = Predictor(folder, device="cpu", trunk=model.backbone), Predictor(trained.checkpoint, device="cpu")
+    assert again.classes == expected.classes
+    np.testing.assert_array_equal(again(trained.images[0]), expected(trained.images[0]))
 
 
 def test_a_model_takes_only_its_own_checkpoint(trained: Trained, tmp_path: Path) -> None:

@@ -178,16 +178,9 @@ def test_prompts_that_outnumber_classes_share_them(trained: Trained) -> None:
     assert mapping_history(trained.checkpoint) is None
 
 
-def loaded(trained: Trained) -> Any:
-    """Return the trained model with its classes."""
-    model = load_trained(trained.config, trained.checkpoint)
-    model.dataset_meta = torch.load(trained.checkpoint)["meta"]["dataset_meta"]
-    return model
-
-
 def test_an_adapter_folder_answers_as_its_checkpoint(trained: Trained, tmp_path: Path) -> None:
-    folder = save_adapter(loaded(trained), tmp_path / "street")
-    two = Opened(trained.checkpoint), Opened(folder, trunk=loaded(trained).backbone)
+    folder = save_adapter(load_trained(trained.config, trained.checkpoint), tmp_path / "street")
+    two = Opened(trained.checkpoint), Opened(folder, trunk=load_trained(trained.config, trained.checkpoint).backbone)
     assert two[0].method == two[1].method
     first, second = (model.look(trained.images[0]) for model in two)
     assert np.array_equal(first.labels, second.labels)
@@ -205,7 +198,7 @@ def test_a_checkpoint_without_its_trunk_is_opened_with_it(slim: Trained, trained
 
 
 def test_a_folder_of_several_adapters_is_refused_with_their_names(trained: Trained, tmp_path: Path) -> None:
-    folder = save_adapter(loaded(trained), tmp_path / "bank" / "a")
+    folder = save_adapter(load_trained(trained.config, trained.checkpoint), tmp_path / "bank" / "a")
     copytree(folder, tmp_path / "bank" / "b")
     with pytest.raises(InputError, match=r"holds several adapters.*choose one or two of .*bank/a, .*bank/b"):
         Opened(tmp_path / "bank")
