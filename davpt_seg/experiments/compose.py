@@ -11,13 +11,13 @@ import os
 import os.path as osp
 import re
 from collections.abc import Mapping
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 from mmengine.config import Config
 from yaml import YAMLError
 
 from ..errors import InputError
-from . import classification, segmentation
+from . import classification, detection, segmentation
 from .catalog import config_root, find_config, words_for
 from .config_files import UNREADABLE, read_file
 from .fitting import check_complete, check_known, check_parts, check_words
@@ -25,8 +25,9 @@ from .hyperparameters import COMMAND, Hyperparameters
 from .parts import label_of, merged_parts, read_part
 from .shares import use_shares
 from .values import name_of, parse
-from .words import CLASSIFICATION, EXAMPLES, PARTS, SEGMENTATION, WORDS, is_path, words_of
+from .words import CLASSIFICATION, DETECTION, EXAMPLES, PARTS, SEGMENTATION, WORDS, is_path, words_of
 
+BUILD = {SEGMENTATION: segmentation, CLASSIFICATION: classification, DETECTION: detection}
 AFTER_BLANK = re.compile(rf"\s+({'|'.join(dict.fromkeys(word.name for word in WORDS))})=")
 
 
@@ -39,12 +40,13 @@ def compose(
     split: Optional[str] = None,
     **values: Union[str, float],
 ) -> Config:
-    """Build the config of an experiment; ``data`` decides whether it is segmentation or image classification.
+    """Build the config of an experiment; ``data`` decides whether it is segmentation, classification or detection.
 
     Args:
         method: file of ``configs/_base_/methods``: ``linear``, ``vpt_deep``, ``lora``, ...; or several joined by ``+``:
             ``lora+guidance``. It and the other parts may be the path of a file instead: ``~/mine.py``.
-        head: with the trunk, a file of ``configs/_base_/models``: ``HEAD_TRUNK.py``.
+        head: with the trunk, a file of ``configs/_base_/models``: ``HEAD_TRUNK.py``; of detection, a file of
+            ``configs/_base_/detectors``.
         trunk: ViT: ``vitl``, ``vitb``, ``vitb_mae``, ...; the file of a path contains the head, too.
         data: file of ``configs/_base_/datasets``.
         schedule: file of ``configs/_base_/schedules``.
@@ -146,29 +148,37 @@ def _composed(given: Mapping[str, str]) -> tuple[Config, Hyperparameters]:
     """Compose an experiment, and return its config and values."""
     data = given.get("data", words_of(SEGMENTATION)["data"].default)
     content = read_part("data", data)
-    task = CLASSIFICATION if "splits" in content else SEGMENTATION
+    task = _task_of(content)
     known = words_of(task)
     check_words(task, given, data)
     parts = {name: given.get(name, known[name].default) for name in PARTS} | {"data": data}
     check_parts(task, parts, given)
     split = parse(known["split"], given["split"]) if "split" in given else known["split"].default
     typed = {name: text for name, text in given.items() if name not in (*PARTS, "split")}
-    build = classification if task == CLASSIFICATION else segmentation
-    trunk = parts["trunk"]
-    cfg = merged_parts(
-        trunk if is_path(trunk) else f"{parts['head']}_{trunk}",
-        content,
-        parts["schedule"],
-        parts["method"],
-        build.RUNTIME,
-    )
+    build = BUILD[task]
+    cfg = merged_parts(_model_of(task, parts), content, parts["schedule"], parts["method"], build.RUNTIME)
     check_complete(task, cfg, parts)
     check_known(task, cfg, parts, typed)
-    values = Hyperparameters({}, {}) if task == SEGMENTATION else classification.looked_up(cfg, parts, typed)
+    values = classification.looked_up(cfg, parts, typed) if task == CLASSIFICATION else Hyperparameters({}, {})
     values = values.put({name: parse(known[name], text) for name, text in typed.items()}, COMMAND)
     build.use(cfg, parts["method"], split, values)
     use_shares(cfg, values)
     return _named(cfg, task, parts, split, typed), values
+
+
+def _task_of(data: Mapping[str, Any]) -> str:
+    """Return the task that a data part's content is of."""
+    if "splits" in data:
+        return CLASSIFICATION
+    return DETECTION if detection.is_detection(data) else SEGMENTATION
+
+
+def _model_of(task: str, parts: Mapping[str, str]) -> dict[str, Any]:
+    """Return the content of the model's file, or a detector composed of two."""
+    trunk = parts["trunk"]
+    if task == DETECTION and not is_path(trunk):
+        return detection.detector(parts["head"], trunk)
+    return read_part("trunk", trunk if is_path(trunk) else f"{parts['head']}_{trunk}")
 
 
 def _named(cfg: Config, task: str, parts: Mapping[str, str], split: str, typed: Mapping[str, str]) -> Config:
@@ -176,18 +186,15 @@ def _named(cfg: Config, task: str, parts: Mapping[str, str], split: str, typed: 
     known, labels = words_of(task), {name: label_of(part) for name, part in parts.items() if name != "method"}
     method = "+".join(label_of(name) for name in parts["method"].split("+"))
     changes = {} if split == known["split"].default else dict(split=split)
-    model = [*([labels["head"]] if task == SEGMENTATION and "head" in labels else []), labels["trunk"]]
+    of_images = task == CLASSIFICATION
+    model = [*([] if of_images or "head" not in labels else [labels["head"]]), labels["trunk"]]
     names = [*model, *labels["data"].split("/")]
     if parts["schedule"] != known["schedule"].default:
-        names.append(f"{'' if task == SEGMENTATION else 'schedule='}{labels['schedule']}")
+        names.append(f"{'schedule=' if of_images else ''}{labels['schedule']}")
     labelled = {name: label_of(text) for name, text in typed.items()}
     words = dict(parts, **(dict(split=split) if split else {}), **typed)
     return Config(
-        {
-            key: value
-            for key, value in cfg.to_dict().items()
-            if key not in classification.VARIABLES or task == SEGMENTATION
-        },
+        {key: value for key, value in cfg.to_dict().items() if key not in classification.VARIABLES or not of_images},
         cfg_text=f"# {','.join(f'{key}={value}' for key, value in words.items())}\n",
         filename=f"{method}/{name_of(names, {**changes, **labelled})}.py",
     )

@@ -1,4 +1,4 @@
-"""Length of a segmentation schedule in epochs, also of one that counts iterations."""
+"""Length of a schedule in epochs, also of one that counts iterations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ VALIDATIONS = 10
 def use_epochs(cfg: Config, epochs: int) -> None:
     """Let a schedule count epochs, stretched to a number of them.
 
-    Each stage keeps its share of the schedule. Stages that end before the schedule does, as warm-up, have at least one
+    Each stage keeps its share of the schedule, but a warm-up in iterations of a schedule that counts epochs its length.
+    Stages that end before the schedule does, as warm-up, have at least one
     epoch, and are omitted below five epochs. The learning rate still changes with each iteration.
 
     Args:
@@ -23,13 +24,19 @@ def use_epochs(cfg: Config, epochs: int) -> None:
     Raises:
         InputError: the schedule has no length.
     """
-    known = cfg.train_cfg.get("max_epochs") or cfg.train_cfg.get("max_iters")
+    old = cfg.train_cfg
+    known = old.get("max_epochs") or old.get("max_iters")
     if not known:
         raise InputError(f"epochs={epochs}: the schedule has neither max_epochs nor max_iters; take another schedule")
     interval = max(1, epochs // VALIDATIONS)
     cfg.train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=epochs, val_interval=interval)
     stages = []
     for stage in cfg.param_scheduler:
+        if "max_epochs" in old and not stage.get("by_epoch", True):
+            stages.append(stage)  # a warm-up in iterations keeps its length
+            continue
+        if "milestones" in stage:
+            stage.milestones = sorted({_stretched(place, known, epochs) for place in stage.milestones} - {0, epochs})
         begin, end = (
             _stretched(stage.get(key, default), known, epochs) for key, default in (("begin", 0), ("end", known))
         )

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from ..errors import InputError, nearest, some
 from .methods import brought
 from .parts import has_key
-from .words import CLASSIFICATION, EXAMPLES, PRUNING, SEGMENTATION, TASKS, Word, is_path, words_of
+from .words import CLASSIFICATION, DETECTION, EXAMPLES, PRUNING, SEGMENTATION, TASKS, Word, is_path, words_of
 
 #: Keys of configs that are given as words.
 KEYS = {
@@ -31,6 +31,11 @@ NEEDED: dict[str, dict[str, tuple[str, ...]]] = {  # keys needed from each part
     ),
     CLASSIFICATION: dict(
         data=LOADERS, trunk=("model.backbone", "model.head", "model.data_preprocessor"), schedule=("train_cfg",)
+    ),
+    DETECTION: dict(
+        data=LOADERS,
+        trunk=("model.backbone", "model.neck", "model.data_preprocessor"),
+        schedule=("train_cfg", "param_scheduler", "default_hooks.checkpoint"),
     ),
 }
 
@@ -72,11 +77,16 @@ def check_parts(task: str, parts: dict[str, str], given: Mapping[str, str]) -> N
         choices = words_of(task)[name].choices
         if choices and part not in choices:
             raise InputError(f"{name}={part}: {task} (data={parts['data']}) has {name}={' or '.join(choices)}")
-        if task == SEGMENTATION and part in words_of(CLASSIFICATION)[name].choices:
+        if task == SEGMENTATION and part in words_of(DETECTION)[name].choices:
+            raise InputError(
+                f"{name}={part} is for detection: add data=coco or data=coco_folder:PATH (data={parts['data']} is "
+                "segmentation)"
+            )
+        if task != CLASSIFICATION and part in words_of(CLASSIFICATION)[name].choices:
             raise InputError(
                 f"{name}={part} is for image classification (data of vtab/ or fgvc/), not for data={parts['data']}"
             )
-    for method in set(CLASSIFICATION_ONLY) & set(parts["method"].split("+")) if task == SEGMENTATION else ():
+    for method in set(CLASSIFICATION_ONLY) & set(parts["method"].split("+")) if task != CLASSIFICATION else ():
         raise InputError(
             f"method={parts['method']}: {method} is for image classification (data of vtab/ or fgvc/), not for "
             f"data={parts['data']}. It gives an image one class and its patches one sample, and clusters classes by "

@@ -25,7 +25,9 @@ from .environment import read_with_variables
 from .methods import joined_methods
 from .words import is_path
 
-FOLDERS = dict(method="methods", trunk="models", data="datasets", schedule="schedules", runtime="runtime")
+FOLDERS = dict(
+    method="methods", trunk="models", head="detectors", data="datasets", schedule="schedules", runtime="runtime"
+)
 NEEDED = dict(  # keys that a user's file must have
     method="model.backbone",
     trunk="model.backbone.out_indices",
@@ -115,11 +117,12 @@ def label_of(name: str) -> str:
     return f"{path.stem}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
 
 
-def merged_parts(model: str, data: dict[str, Any], schedule: str, method: str, runtime: str) -> Config:
+def merged_parts(model: dict[str, Any], data: dict[str, Any], schedule: str, method: str, runtime: str) -> Config:
     """Merge the files of an experiment's parts.
 
     Args:
-        model, schedule, runtime: see :func:`read_part`.
+        model: content of the model's file, or what was composed of several.
+        schedule, runtime: see :func:`read_part`.
         data: content of the data part.
         method: method, or several joined by ``+``.
 
@@ -127,7 +130,7 @@ def merged_parts(model: str, data: dict[str, Any], schedule: str, method: str, r
         InputError: see :func:`read_part`; or methods that cannot be joined.
     """
     cfg = Config({})
-    for part in (read_part("trunk", model), data, read_part("schedule", schedule), read_part("runtime", runtime)):
+    for part in (model, data, read_part("schedule", schedule), read_part("runtime", runtime)):
         cfg.merge_from_dict(part)
     contents = {label_of(name): read_part("method", name) for name in method.split("+")}
     cfg.merge_from_dict(joined_methods(method, contents))

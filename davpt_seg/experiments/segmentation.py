@@ -32,11 +32,11 @@ def use(cfg: Config, method: str, split: str, values: Hyperparameters) -> None:
     _fit_classes(cfg)
     _fit_crop(cfg)
     fit_values(cfg.model.backbone, values)
-    _use_rates(cfg, values)
+    use_rates(cfg, values)
     if values["iters"] is not None and values["epochs"] is not None:
         raise InputError(f"iters={values['iters']} and epochs={values['epochs']} both set the length; omit one of them")
     if values["iters"] is not None:
-        _use_iterations(cfg, values["iters"])
+        use_iterations(cfg, values["iters"])
     if values["epochs"] is not None:
         use_epochs(cfg, values["epochs"])
     if split:
@@ -71,7 +71,16 @@ def _fit_crop(cfg: Config) -> None:
             step.crop_size = size
 
 
-def _use_rates(cfg: Config, values: Hyperparameters) -> None:
+def use_rates(cfg: Config, values: Hyperparameters) -> None:
+    """Set the rates of backbone, and head and neck, and the weight decay.
+
+    Args:
+        cfg: config of the complete experiment, changed in place.
+        values: values of ``lr``, ``head_lr`` and ``weight_decay``; None keeps the schedule's.
+
+    Raises:
+        InputError: a rate of the head without one of the backbone.
+    """
     wrapper, rate = cfg.optim_wrapper, values["head_lr"]
     if rate is not None:
         if values["lr"] is None:
@@ -81,7 +90,7 @@ def _use_rates(cfg: Config, values: Hyperparameters) -> None:
     wrapper.optimizer.update({key: values[key] for key in ("lr", "weight_decay") if values[key] is not None})
 
 
-def _use_iterations(cfg: Config, iters: int) -> None:
+def use_iterations(cfg: Config, iters: int) -> None:
     """Set the length of the schedule; warm-up keeps its number of iterations, and validation is at the end."""
     old = cfg.train_cfg.max_iters
     cfg.train_cfg.update(max_iters=iters, val_interval=iters)

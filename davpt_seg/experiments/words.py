@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-SEGMENTATION, CLASSIFICATION = TASKS = ("segmentation", "classification")
+SEGMENTATION, CLASSIFICATION, DETECTION = TASKS = ("segmentation", "classification", "detection")
 EXAMPLES = {
     SEGMENTATION: "method=vpt_deep,head=setr_pup,trunk=vitb,data=pascal_context_59,schedule=mmseg_160k",
     CLASSIFICATION: "method=davpt_plus,trunk=vitb_mae,data=vtab/dtd,split=final,lr=1e-3,epochs=50",
+    DETECTION: "method=davpt+zero_start,head=mask_rcnn,trunk=vitb,data=coco",
 }
-S, C = (SEGMENTATION,), (CLASSIFICATION,)
+S, C, D, SD = (SEGMENTATION,), (CLASSIFICATION,), (DETECTION,), (SEGMENTATION, DETECTION)
 ROW = "the row's"  # in hyperparameters.csv
 OWN = "the method's"  # in its file
 
@@ -90,33 +91,39 @@ WORDS = (
     part("method", TASKS, "what is trained in the ViT, or several methods joined by `+`", "davpt", True),
     part("head", S, "what reads the ViT; with the trunk, a file `HEAD_TRUNK.py`", "upernet"),
     part("head", C, "what reads the ViT: a linear classifier", "classifier", False, "classifier"),
+    part("head", D, "what reads the ViT", "faster_rcnn", False,
+         "faster_rcnn", "mask_rcnn", "fcos", "fcos_small"),
     part("trunk", S, "the ViT", "vitl", True),
     part("trunk", C, "the ViT", "vitb_augreg_in21k", True),
+    part("trunk", D, "the ViT, one of segmentation", "vitb", True),
     part("data", S, "the data set; for your images `folder:PATH`, prepared by davpt-seg new-dataset", "ade20k", True),
     part("data", C, "the data set: `vtab/NAME`, `fgvc/NAME`; for your images `imagefolder:PATH`, one folder per class",
          "", True),
+    part("data", D, "the data set; for your images `coco_folder:PATH`, a folder of images and COCO's JSON files", "",
+         True),
     part("schedule", S, "optimizer, learning rates and length", "released_160k"),
     part("schedule", C,
          "`davpt_100e`: AdamW, batches of 16 classes x 2 images; `vpt_100e`: VPT's SGD, batches of 128, needs `lr`",
          "davpt_100e", False, "davpt_100e", "vpt_100e"),
-    Word("split", S,
+    part("schedule", D, "optimizer, learning rates and length", "detection_12e"),
+    Word("split", SD,
          "`choose`: train on a part of the training images, validate and test on the rest of them (a fifth, 1,000 at "
          "most, always the same). `final`: train on all, validate nowhere, test on the validation set, once",
          "use_split()", "", str, choices=SPLITS, by_runner=True),
     Word("split", C,
          "`choose`: train on train800 and validate on val200, or on FGVC's train and val. `final`: train on both, test "
          "once", "use_split()", "choose", str, choices=SPLITS, by_runner=True),
-    Word("lr", S, "learning rate; the schedule's multipliers stay. With `head_lr`, it is the rate of the ViT",
+    Word("lr", SD, "learning rate; the schedule's multipliers stay. With `head_lr`, it is the rate of the ViT",
          "use_rates()", "the schedule's", above=True),
     Word("lr", C, "learning rate", "use_optimizer()", ROW, above=True),
-    Word("head_lr", S, "learning rate of head and neck; needs `lr`", "use_rates()", "the schedule's"),
+    Word("head_lr", SD, "learning rate of head and neck; needs `lr`", "use_rates()", "the schedule's"),
     Word("head_lr", C, "learning rate of the head", "use_optimizer()", f"{ROW}, or `lr`"),
-    Word("weight_decay", S, "weight decay", "use_rates()", "the schedule's"),
+    Word("weight_decay", SD, "weight decay", "use_rates()", "the schedule's"),
     Word("weight_decay", C, "weight decay in the ViT", "use_optimizer()", ROW),
     Word("head_weight_decay", C, "weight decay of the head", "use_optimizer()", ROW),
-    count("iters", S, "iterations; warm-up keeps its length, and validation is at the end", "use_iterations()",
+    count("iters", SD, "iterations; warm-up keeps its length, and validation is at the end", "use_iterations()",
           "the schedule's", of="max_iters"),
-    count("epochs", S, "passes over the training images, in place of `iters`, with ten validations. Warm-up keeps its "
+    count("epochs", SD, "passes over the training images, in place of `iters`, with ten validations. Warm-up keeps its "
           "share: at least one epoch, and none if `epochs` is below five", "use_epochs()", "none"),
     count("epochs", C, "passes over the training images, with ten validations; the cosine is stretched",
           "use_lengths()", "the schedule's"),
@@ -127,9 +134,9 @@ WORDS = (
     count("image_size", C,
           "side in pixels of the square, or of FGVC's crop (scaled to 8/7 of it first); a multiple of the patch; "
           "position embeddings are resampled", "use_image_size()", "224"),
-    count("train_images", S, "train on this number of the training images; validation and test stay",
+    count("train_images", SD, "train on this number of the training images; validation and test stay",
           "use_subset()", "all"),
-    count("subset_seed", S, "seed that draws the `train_images`", "use_subset()", "0", 0, runner=True),
+    count("subset_seed", SD, "seed that draws the `train_images`", "use_subset()", "0", 0, runner=True),
     count("prompts", TASKS, "prompts in each block that is not guided", "fit_values()", OWN, 0, of="prompts"),
     count("guided_prompts", TASKS, "prompts in each guided block, or proxies where it has no prompts", "fit_values()",
           OWN, of="guidance"),

@@ -1,0 +1,181 @@
+"""Changes that the words of a detection experiment make: trunk and head, strides, classes, masks, rates and length."""
+
+from __future__ import annotations
+
+import importlib.util
+import os.path as osp
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mmengine.config import Config
+
+from ..audit.preflight import unwrapped
+from ..errors import InputError
+from .epochs import use_epochs
+from .hyperparameters import Hyperparameters
+from .methods import fit_values
+from .parts import has_key, read_part
+from .segmentation import use_iterations, use_rates, use_split, use_subset
+
+RUNTIME = "detection"
+PATCH = 16  # pixels of the patches that the detectors' files are written for
+AP = "coco/bbox_mAP"  # average precision of boxes, the mean over ten overlaps
+PACKS = "PackDetInputs"  # the last step of detection's pipelines, and of no other task's
+
+
+def is_detection(data: Mapping[str, Any]) -> bool:
+    """Return whether a data part is one of detection: its training images are packed for detectors."""
+    loader = data.get("train_dataloader")
+    dataset = loader.get("dataset") if isinstance(loader, Mapping) else None
+    while isinstance(dataset, Mapping) and isinstance(dataset.get("dataset"), Mapping):
+        dataset = dataset["dataset"]
+    pipeline = dataset.get("pipeline") if isinstance(dataset, Mapping) else None
+    steps = pipeline if isinstance(pipeline, (list, tuple)) else ()
+    return any(isinstance(step, Mapping) and step.get("type") == PACKS for step in steps)
+
+
+def detector(head: str, trunk: str) -> dict[str, Any]:
+    """Return the model of a detector: a head of ``configs/_base_/detectors`` on the trunk of a segmentation model.
+
+    Args:
+        head: name of the head's file.
+        trunk: name of a trunk of segmentation, whose ``upernet_TRUNK.py`` has backbone and normalisation.
+
+    Raises:
+        InputError: an unknown head or trunk, or a trunk whose name does not hold its patch size.
+    """
+    part = read_part("head", head)
+    whole = read_part("trunk", f"upernet_{trunk}")["model"]
+    model, backbone, images = part["model"], whole["backbone"], whole["data_preprocessor"]
+    last = max(backbone["out_indices"])
+    patch = patch_of(backbone["model_name"])
+    scale = patch / PATCH
+    masks = "mask_head" in model.get("roi_head", {})
+    model = {
+        **model,
+        "data_preprocessor": dict(
+            type="DetDataPreprocessor",
+            mean=images["mean"],
+            std=images["std"],
+            bgr_to_rgb=True,
+            pad_mask=masks,
+            pad_size_divisor=2 * patch,  # so that the largest of the pyramid's strides divides the image
+        ),
+        "backbone": {**backbone, "out_indices": (last,)},
+        "neck": {**model["neck"], "in_channels": whole["neck"]["in_channels"][-1]},
+    }
+    _use_strides(model, scale)
+    return dict(model=model)
+
+
+def patch_of(name: str) -> int:
+    """Return the patch size, in pixels, that a ViT's name holds.
+
+    Raises:
+        InputError: it holds none.
+    """
+    named = re.search(r"patch(\d+)", name)
+    if named is None:
+        raise InputError(f"the name {name!r} does not hold the ViT's patch size, patchN, from which strides follow")
+    return int(named[1])
+
+
+def use(cfg: Config, method: str, split: str, values: Hyperparameters) -> None:
+    """Fit the parts to each other, and set the values.
+
+    Args:
+        cfg: config of the complete experiment, changed in place.
+        method: name of the method, for messages.
+        split: ``choose``, ``final``, or empty for the data set's splits.
+        values: values by word, see :func:`~davpt_seg.experiments.segmentation.use`.
+
+    Raises:
+        InputError: a data part without ``num_classes``, values that contradict each other, or mmdet is missing.
+    """
+    if importlib.util.find_spec("mmdet") is None:
+        raise InputError("detection needs mmdet and pycocotools: pip install 'davpt-seg[detection]'")
+    if "num_classes" not in cfg:
+        raise InputError("the data part has no num_classes; set it as configs/_base_/datasets/coco.py does")
+    _use_classes(cfg, cfg.pop("num_classes"))
+    _use_masks(cfg)
+    _use_hooks(cfg)
+    fit_values(cfg.model.backbone, values)
+    use_rates(cfg, values)
+    if values["iters"] is not None and values["epochs"] is not None:
+        raise InputError(f"iters={values['iters']} and epochs={values['epochs']} both set the length; omit one of them")
+    if values["iters"] is not None:
+        use_iterations(cfg, values["iters"])
+    if values["epochs"] is not None:
+        use_epochs(cfg, values["epochs"])
+    if split:
+        use_split(cfg, split)
+    _use_evaluators(cfg, held_out=split == "choose")
+    use_subset(cfg, values["train_images"], values["subset_seed"])
+
+
+def _use_strides(model: Mapping[str, Any], scale: float) -> None:
+    """Multiply all strides of a detector, in pixels."""
+    for node in _nodes(model):
+        for key in ("strides", "featmap_strides"):
+            if isinstance(node.get(key), (list, tuple)):
+                node[key] = [_whole(stride * scale) for stride in node[key]]
+
+
+def _whole(number: float) -> float:
+    return int(number) if number == int(number) else number
+
+
+def _use_classes(cfg: Config, num_classes: int) -> None:
+    for node in _nodes({key: part for key, part in cfg.model.items() if key != "backbone"}):
+        if "num_classes" in node:
+            node["num_classes"] = num_classes
+    if "guidance" in cfg.model.backbone:
+        cfg.model.backbone.guidance.num_classes = num_classes
+
+
+def _use_masks(cfg: Config) -> None:
+    """Load masks only where the head or guidance reads them."""
+    heads = has_key(cfg, "model.roi_head.mask_head")
+    guided = "guidance" in cfg.model.backbone
+    for split in ("train", "val", "test"):
+        for step in unwrapped(cfg[f"{split}_dataloader"].dataset).pipeline:
+            if step.type == "LoadAnnotations" and step.get("with_mask"):
+                step.with_mask = heads or (guided and split == "train")
+
+
+def _use_evaluators(cfg: Config, held_out: bool) -> None:
+    """Compare boxes and, where a head has them, masks with those of the data set's own file.
+
+    Args:
+        cfg: config of the complete experiment, changed in place.
+        held_out: whether images of a part of that file are compared: the annotations are those of the images then,
+            which the pipeline hands on as ``instances``.
+    """
+    metrics = ["bbox", "segm"] if has_key(cfg, "model.roi_head.mask_head") else ["bbox"]
+    for split in ("val", "test"):
+        evaluator = cfg.get(f"{split}_evaluator")
+        if isinstance(evaluator, Mapping) and evaluator.get("type") == "CocoMetric":
+            dataset = unwrapped(cfg[f"{split}_dataloader"].dataset)
+            ann_file = None if held_out else osp.join(dataset.get("data_root", ""), dataset.ann_file)
+            cfg[f"{split}_evaluator"] = {**evaluator, "ann_file": ann_file, "metric": metrics}
+
+
+def _use_hooks(cfg: Config) -> None:
+    """Let a schedule of segmentation draw boxes, and keep the checkpoint with the best AP."""
+    hooks = cfg.default_hooks
+    if "visualization" in hooks:
+        hooks.visualization = dict(type="DetVisualizationHook")
+    if "save_best" in hooks.checkpoint:
+        hooks.checkpoint.save_best = AP
+
+
+def _nodes(node: Any) -> Iterator[dict[str, Any]]:
+    """Yield all dicts in nested dicts and lists."""
+    if isinstance(node, Mapping):
+        yield node  # type: ignore[misc]
+        for value in node.values():
+            yield from _nodes(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from _nodes(value)
