@@ -12,9 +12,11 @@ from pathlib import Path
 
 from davpt_seg.benchmark.plan.markdown import key_tables
 from davpt_seg.experiments.catalog import config_root
+from davpt_seg.experiments.detection import is_detection
 from davpt_seg.experiments.fitting import CLASSIFICATION_ONLY
 from davpt_seg.experiments.hyperparameters import hyperparameters
-from davpt_seg.experiments.words import CLASSIFICATION, EXAMPLES, SEGMENTATION, markdown, words_of
+from davpt_seg.experiments.parts import read_part
+from davpt_seg.experiments.words import CLASSIFICATION, DETECTION, EXAMPLES, SEGMENTATION, markdown, words_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "words.md"
 HEADS = {SEGMENTATION: ("upernet", "setr_pup", "linear"), CLASSIFICATION: ("classifier",)}
@@ -27,12 +29,14 @@ Look up the words of an experiment. `train`, `test`, `count` and plans of the [b
 ```shell
 davpt-seg train {EXAMPLES[SEGMENTATION]} --dry-run
 davpt-seg train {EXAMPLES[CLASSIFICATION]} --dry-run
+davpt-seg train {EXAMPLES[DETECTION]} --dry-run
 ```
 
 Five words name parts: `method`, `head`, `trunk`, `data` and `schedule`. A part is a file of `configs/_base_`, or the
 path of your own `.py` file. The other words set values in these parts. `--dry-run` prints each value and its source.
 [configs.md](configs.md) explains experiments of segmentation, [classification.md](classification.md) those of image
-classification. The last section lists the keys of [plans](#keys-of-plans).
+classification, [detection.md](detection.md) those of detection. The last section lists the keys of
+[plans](#keys-of-plans).
 
 <!-- The rest is written by tools/words_page.py. -->
 """
@@ -42,6 +46,9 @@ ROW = """\
 file."""
 NO_ROW = "A custom data set, ViT or method has no row in the table of hyper-parameters. It starts from these values:"
 PLANS = "A plan of the [benchmark](benchmark.md#plans) is a YAML file with these keys."
+OF_DETECTION = """\
+`data` must be given. Trunks are those of segmentation that have an `upernet`; the default is `vitb`. Schedules of
+segmentation can be used, too."""
 BASE = config_root() / "_base_"
 
 
@@ -96,6 +103,12 @@ def trunks(task: str) -> str:
     return rows(("`trunk`", "ViT", "`head`"), *cells)
 
 
+def detectors() -> str:
+    """Return the table of detection's heads."""
+    cells = [(default("head", DETECTION, name), sentence("detectors", name)) for name in names("detectors")]
+    return rows(("`head`", "detector"), *cells)
+
+
 def data(task: str) -> str:
     """Return the table of a task's data sets, those of a folder in one row."""
     cells = []
@@ -104,7 +117,7 @@ def data(task: str) -> str:
         folder, _, leaf = name.rpartition("/")
         if folder:
             folders.setdefault(folder, []).append(f"`{leaf}`")
-        elif task == SEGMENTATION:
+        elif task == (DETECTION if is_detection(read_part("data", name)) else SEGMENTATION):
             cells.append((default("data", task, name), sentence("datasets", name)))
     if task == CLASSIFICATION:
         cells = [(f"`{folder}/NAME`", f"{' '.join(leaves)}") for folder, leaves in folders.items()]
@@ -113,8 +126,10 @@ def data(task: str) -> str:
 
 def schedules(task: str) -> str:
     """Return the table of a task's schedules."""
-    choices = words_of(CLASSIFICATION)["schedule"].choices
-    own = [name for name in names("schedules") if (name in choices) == (task == CLASSIFICATION)]
+    of = {CLASSIFICATION: words_of(CLASSIFICATION)["schedule"].choices}
+    of[DETECTION] = (words_of(DETECTION)["schedule"].default,)
+    elsewhere = [name for own in of.values() for name in own]
+    own = of.get(task) or [name for name in names("schedules") if name not in elsewhere]
     cells = [(default("schedule", task, name), sentence("schedules", name)) for name in own]
     return rows(("`schedule`", "what it is"), *cells)
 
@@ -135,7 +150,7 @@ def page() -> str:
     """Return the text of the page."""
     heads = ", ".join(default("head", SEGMENTATION, head) for head in HEADS[SEGMENTATION])
     sections = [
-        ("Methods of both tasks", "Several methods join by `+`: `method=lora+guidance`.", methods()),
+        ("Methods of all tasks", "Several methods join by `+`: `method=lora+guidance`.", methods()),
         ("Segmentation: parts", f"`head` is {heads}.", trunks(SEGMENTATION)),
         ("", "", data(SEGMENTATION)),
         ("", "", schedules(SEGMENTATION)),
@@ -145,11 +160,15 @@ def page() -> str:
         ("", "", schedules(CLASSIFICATION)),
         ("Image classification: values", ROW, markdown(CLASSIFICATION)),
         ("Image classification: defaults", NO_ROW, defaults()),
+        ("Detection: parts", OF_DETECTION, detectors()),
+        ("", "", data(DETECTION)),
+        ("", "", schedules(DETECTION)),
+        ("Detection: values", "These are the values of segmentation.", ""),
         ("Keys of plans", PLANS, key_tables()),
     ]  # fmt: skip
     blocks = [INTRODUCTION.rstrip()]
     for title, text, table in sections:
-        blocks += [f"## {title}"] * bool(title) + [text] * bool(text) + [table]
+        blocks += [f"## {title}"] * bool(title) + [text] * bool(text) + [table] * bool(table)
     return "\n\n".join(blocks) + "\n"
 
 

@@ -11,13 +11,14 @@ import pytest
 from davpt_seg.benchmark.plan.fields import WORDS as PLAN_WORDS
 from davpt_seg.commands.train import main_train
 from davpt_seg.errors import InputError
-from davpt_seg.experiments import classification, methods, parts, segmentation, shares
+from davpt_seg.experiments import classification, detection, methods, parts, segmentation, shares
 from davpt_seg.experiments.compose import compose_from_words, config_of
 from davpt_seg.experiments.hyperparameters import hyperparameters
 from davpt_seg.experiments.values import parse
 from davpt_seg.experiments.words import (
     CLASSIFICATION,
     COLUMNS,
+    DETECTION,
     PARTS,
     SEGMENTATION,
     TASKS,
@@ -35,7 +36,9 @@ NUMBERS = [word for word in WORDS if word.kind is not str]
 EVERYTHING = {  # an experiment of each task that has every word
     SEGMENTATION: "head=linear,trunk=vits14,data=camvid_crop112,schedule=adamw_400i,method=e2vpt+guidance+lora+adapter",
     CLASSIFICATION: "trunk=vits14,data=vtab/dtd,method=e2vpt+guidance+lora+adapter",
+    DETECTION: "head=fcos_small,trunk=vits14,data=demo_boxes,schedule=adamw_iters,method=e2vpt+guidance+lora+adapter",
 }
+HOMES = {SEGMENTATION: segmentation, CLASSIFICATION: classification, DETECTION: detection}
 BESIDE = {"head_lr": "lr=0.25", "subset_seed": "train_images=4"}  # words that need another
 VALUES = {"split": "final", "image_size": "112", "drop_path": "0.5", "samples_per_class": "4"}  # where 33 or 3 is none
 
@@ -47,6 +50,10 @@ def page(name: str) -> str:
 def test_the_page_of_words_is_what_its_tool_writes() -> None:
     written = runpy.run_path(str(DOCS.parent / "tools" / "words_page.py"))["page"]
     assert page("words.md") == written(), "run: python tools/words_page.py"
+
+
+def test_detection_has_the_values_of_segmentation_as_the_page_says() -> None:
+    assert markdown(DETECTION) == markdown(SEGMENTATION)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -96,7 +103,7 @@ def test_no_name_has_two_meanings_in_a_task() -> None:
 
 def test_the_functions_that_the_table_names_are_there() -> None:
     for word in (*WORDS, *COLUMNS):
-        homes = [{SEGMENTATION: segmentation, CLASSIFICATION: classification}[task] for task in word.tasks]
+        homes = [HOMES[task] for task in word.tasks]
         name = word.sets.removesuffix("()")
         for home in homes:
             found = [
