@@ -39,7 +39,7 @@ $(VENV)/ready: requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	@echo "Installing into $(VENV) (about 6 GB with torch; a minute or more) ..."
 	$(BIN)/python -m pip install --quiet --no-compile -r requirements.txt
-	$(BIN)/python -m pip install --quiet --no-compile --editable ".[test,lint]" --no-build-isolation
+	$(BIN)/python -m pip install --quiet --no-compile --editable ".[detection,test,lint]" --no-build-isolation
 	@touch $@
 
 $(WEIGHTS): | env

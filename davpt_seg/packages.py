@@ -22,6 +22,7 @@ class Library(NamedTuple):
 
 PLANS = ("optuna>=4", "pydantic>=2", "pyyaml", "matplotlib", "rich")
 EXPORT = ("onnx>=1.16", "onnxruntime>=1.18", "onnxscript>=0.7")
+DETECTION = ("mmdet>=3.3,<4", "pycocotools>=2.0.7")
 #: By the name that is imported. Each can be installed without a checkout of this package.
 OPTIONAL = {
     "matplotlib": Library("figures", ("matplotlib",)),
@@ -36,6 +37,8 @@ OPTIONAL = {
     "tensorboard": Library("train --tensorboard", ("tensorboard>=2.20",)),
     "wandb": Library("train --wandb", ("wandb>=0.31",)),
     "huggingface_hub": Library("adapters of hub:USER/NAME, --push-to-hub", ("huggingface_hub>=0.23",)),
+    "mmdet": Library("detection: data=coco", DETECTION),
+    "pycocotools": Library("detection: data=coco", DETECTION),
     "torchao": Library("trunk_quantization='int8'", ("torchao>=0.18",)),
     "gradio": Library("explore", ("gradio>=6.20,<7",)),
     "skimage": Library("tools/dataset_converters/demo_scenes.py", ("scikit-image>=0.22",)),

@@ -143,6 +143,6 @@ def test_the_lock_files_are_of_versions_that_we_allow_and_of_one_stack_each() ->
     fork = re.findall(r'"(onedl-[^"]+)"', (ROOT / "pyproject.toml").read_text())
     for stack, allowed in (("openmmlab", lines), ("onedl", fork)):
         versions = locked(stack)
-        for requirement in (Requirement(line) for line in allowed if line):
+        for requirement in (Requirement(line) for line in allowed if line and "mmdetection" not in line):  # an extra
             assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)]), str(requirement)
         assert ("mmengine" in versions, "onedl-mmengine" in versions) == (stack == "openmmlab", stack == "onedl")

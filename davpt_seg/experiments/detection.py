@@ -12,6 +12,7 @@ from mmengine.config import Config
 
 from ..audit.preflight import unwrapped
 from ..errors import InputError
+from ..packages import install
 from .epochs import use_epochs
 from .hyperparameters import Hyperparameters
 from .methods import fit_values
@@ -94,7 +95,7 @@ def use(cfg: Config, method: str, split: str, values: Hyperparameters) -> None:
         InputError: a data part without ``num_classes``, values that contradict each other, or mmdet is missing.
     """
     if importlib.util.find_spec("mmdet") is None:
-        raise InputError("detection needs mmdet and pycocotools: pip install 'davpt-seg[detection]'")
+        raise InputError(f"detection needs mmdet: {install('mmdet')}")
     if "num_classes" not in cfg:
         raise InputError("the data part has no num_classes; set it as configs/_base_/datasets/coco.py does")
     _use_classes(cfg, cfg.pop("num_classes"))
