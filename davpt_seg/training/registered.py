@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,6 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import Registry, init_default_scope
 
 from ..errors import InputError, nearest
+from ..packages import NEEDED
 
 CUSTOM = "if it is in a file of yours, import that in the config: custom_imports = dict(imports=['my_module'])"
 NOT_REGISTERED = re.compile(r"(\S+) is not in the \S+::(.+) registry\.")
@@ -42,9 +44,13 @@ def check_registered(cfg: Config) -> None:
         cfg: config of an experiment; types deeper than :data:`PLACES` are left to the libraries that build them.
 
     Raises:
-        InputError: such a type, with its key and the nearest name.
+        InputError: such a type, with its key and the nearest name; or a scope whose package is not installed.
     """
-    init_default_scope(cfg.get("default_scope") or "mmseg")
+    scope = cfg.get("default_scope") or "mmseg"
+    if scope in NEEDED and importlib.util.find_spec(scope) is None:
+        name, command = NEEDED[scope]
+        raise InputError(f"default_scope = {scope!r} needs {name}, which is not installed: {command}")
+    init_default_scope(scope)
     for place, registry in PLACES.items():
         for key, part in _parts(cfg._cfg_dict, place.split("."), ""):
             name = part.get("type")
