@@ -41,6 +41,8 @@ RECORDS = (
     Hidden(r"Load checkpoint from ", "MMEngine prints the same in other words"),
     Hidden(r"Exp name: ", "the name of the config and the time, once an epoch"),
     Hidden(r"Using env variable ", "logged when a config is read; here it is read again"),
+    Hidden(r"Evaluating (bbox|segm|proposal)\.\.\.", "the status line shows the validation"),
+    Hidden(r"(bbox|segm)_mAP_copypaste: ", "the validation's line has these scores"),
     Hidden(r"(Each class has its own prompt|Classes to prompts\b.*):?\n", "a line for each prompt", lines=6),
 )
 
@@ -53,6 +55,7 @@ WARNINGS = (
     Hidden(r"Setting (OMP|MKL)_NUM_THREADS environment variable for each process", "MMEngine sets it on purpose"),
     Hidden(r"`broadcast_buffers` is deprecated", "MMEngine's wrapper of several processes passes it"),
     Hidden(r"This DataLoader will create \d+ worker processes in total", "our summary names the option"),
+    Hidden(r"torch\.meshgrid: in an upcoming release", "mmdet calls it for anchors; the default is meant"),
     Hidden(r"pkg_resources is deprecated as an API", "MMEngine and mmcv import it"),
 )
 

@@ -2,6 +2,7 @@
 
 import mmengine  # noqa: F401  (first, so that registration finds no half-imported module of ours)
 
+from .box_masks import BoxMasks
 from .check_labels import CheckLabels
 from .fgvc import FGVC_SETS, FGVCDataset
 from .image_folder import ImageFolderDataset
@@ -15,6 +16,7 @@ from .vtab import VTAB_SETS, VTABDataset
 __all__ = [
     "FGVC_SETS",
     "VTAB_SETS",
+    "BoxMasks",
     "CheckLabels",
     "FGVCDataset",
     "ImageFolderDataset",

@@ -8,9 +8,9 @@ from typing import Any, Optional
 import torch
 from torch import Tensor
 
-from ..core.guidance.boxes import paint_boxes
 from ..core.guidance.targets import Labelling
 from ..errors import InputError
+from .instance_labels import instance_labels
 
 FIELDS = ("gt_sem_seg", "gt_score", "gt_label", "gt_instances")
 MAJORITY = 0.5  # an image has a class whose gt_score is above this
@@ -25,8 +25,8 @@ def batch_labels(inputs: Tensor, data_samples: Optional[Sequence[Any]], labellin
       than half: the larger part of a mixture, no class of an even one, all classes of a multi-label image, and the
       class of a smoothed label.
     - ``gt_label``: class, or classes, of each image, if there are no scores.
-    - ``gt_instances``: ``bboxes`` and ``labels`` of mmdet's ``DetDataSample``, painted into label maps, small boxes
-      over large ones; pixels outside all boxes are void.
+    - ``gt_instances``: ``labels`` and ``masks``, or else ``bboxes``, of mmdet's ``DetDataSample``, painted into label
+      maps, small instances over large ones. Crowds and pixels outside all instances are void.
 
     Args:
         inputs: images as the model takes them, (B, 3, H, W).
@@ -44,7 +44,7 @@ def batch_labels(inputs: Tensor, data_samples: Optional[Sequence[Any]], labellin
         lacking = next((sample for sample in data_samples or () if not any(name in sample for name in FIELDS)), None)
         raise InputError(
             "metric guidance needs labels: gt_sem_seg (label maps), gt_label or gt_score (classes of the image) or "
-            "gt_instances (boxes), the same for all samples of a batch, but "
+            "gt_instances (boxes or masks), the same for all samples of a batch, but "
             + ("the batch has no data samples" if not data_samples else _found(lacking, data_samples))
             + "; does the training pipeline load annotations before it packs its inputs?"
         )
@@ -55,9 +55,7 @@ def batch_labels(inputs: Tensor, data_samples: Optional[Sequence[Any]], labellin
     if field == "gt_label":
         return torch.stack([_classes(sample, labelling.num_classes) for sample in data_samples])
     size = (inputs.shape[2], inputs.shape[3])
-    boxes = [_boxes(sample) for sample in data_samples]
-    labels = [sample.gt_instances.labels for sample in data_samples]
-    return torch.stack([paint_boxes(b, each, size, labelling.ignore_index) for b, each in zip(boxes, labels)])
+    return torch.stack([instance_labels(sample, size, labelling.ignore_index) for sample in data_samples])
 
 
 def _found(lacking: Any, data_samples: Sequence[Any]) -> str:
@@ -84,8 +82,3 @@ def _classes(sample: Any, num_classes: int) -> Tensor:
             f"{num_classes} (0 to {num_classes - 1})"
         )
     return torch.zeros(num_classes, dtype=torch.bool, device=index.device).scatter(0, index, True)
-
-
-def _boxes(sample: Any) -> Tensor:
-    boxes = sample.gt_instances.bboxes
-    return getattr(boxes, "tensor", boxes)  # mmdet's box types hold the tensor there

@@ -13,9 +13,11 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from mmengine.runner.loops import EpochBasedTrainLoop
 from torch import nn
-from torch.utils.data import BatchSampler, DataLoader, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset
 
+from .data_pass import batch_size
 from .guided import bare_model
+from .keyed_batches import KeyedBatches, is_followed
 from .keyed_random import ITERATIONS, KeyedItems, KeyedSampler, seed_everything
 from .old_lora_state import use_current_order
 
@@ -31,15 +33,16 @@ class ExactResumeHook(Hook):
     sequence), in this process or in a data worker; starts the sampler where it was, without loading what was seen; and
     keeps the gradients of an unfinished accumulation. A sample costs a fraction of a millisecond more.
 
-    The data loader is rebuilt once, before training. One that it cannot follow (an iterable data set, a custom
-    batch sampler, a data set with ``__getitems__``) stays as it is, with a warning.
+    The data loader is rebuilt once, before training. One that it cannot follow (an iterable data set, a batch sampler
+    other than torch's and mmdet's ``AspectRatioBatchSampler``, a data set with ``__getitems__``) stays as it is, with a
+    warning.
     """
 
     priority = "VERY_HIGH"
 
     def __init__(self) -> None:
         self._resumed: Optional[dict[str, Any]] = None
-        self._sampler: Optional[KeyedSampler] = None  # None while the data are left as they are
+        self._batches: Optional[KeyedBatches] = None  # None while the data are left as they are
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Keep what a resume needs."""
@@ -72,7 +75,7 @@ class ExactResumeHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Add the data's seed and layout, and gradients that no step has used yet."""
         checkpoint[KEY] = dict(
-            data_seed=None if self._sampler is None else self._sampler.seed,
+            data_seed=None if self._batches is None else self._batches.sampler.seed,
             gradients=_gradients(bare_model(runner)) if _accumulating(runner) else {},
             **self._layout(runner),
         )
@@ -85,17 +88,18 @@ class ExactResumeHook(Hook):
     def _follow(self, runner: Runner) -> None:
         """Rebuild the training loader with keys, and let the loop begin where it stopped."""
         loop = runner.train_loop
-        self._sampler = self._keyed_sampler(runner, loop.dataloader.sampler)
+        batches = loop.dataloader.batch_sampler
+        self._batches = KeyedBatches(batches, self._keyed_sampler(runner, batches.sampler))
         # On the object itself: a wrapper would hide the data set's type and attributes from others.
         loop.dataloader.dataset.__getitems__ = KeyedItems(loop.dataloader.dataset).__getitems__
-        loop.dataloader = _rebuilt(loop.dataloader, self._sampler)
+        loop.dataloader = _rebuilt(loop.dataloader, self._batches)
         if isinstance(loop, EpochBasedTrainLoop):
             done = loop.iter - loop.epoch * len(loop.dataloader)  # of this epoch
             if not 0 <= done <= len(loop.dataloader):  # the checkpoint had other batches: begin the epoch again
                 done = 0
-            self._sampler.skip = done * loop.dataloader.batch_size
+            self._batches.skip = done
         else:
-            loop.dataloader_iterator = _Endless(loop.dataloader, self._sampler, loop.iter)
+            loop.dataloader_iterator = _Endless(loop.dataloader, self._batches, loop.iter)
         if loop.iter:
             runner.logger.info(f"Going on with the batch of iteration {loop.iter + 1}; none is loaded again.")
 
@@ -111,7 +115,7 @@ class ExactResumeHook(Hook):
 
     @staticmethod
     def _layout(runner: Runner) -> dict[str, Optional[int]]:
-        return dict(batch_size=runner.train_dataloader.batch_size, processes=get_world_size())
+        return dict(batch_size=batch_size(runner), processes=get_world_size())
 
     def _check(self, runner: Runner) -> None:
         assert self._resumed is not None
@@ -126,20 +130,20 @@ class ExactResumeHook(Hook):
 def _unknown(loader: DataLoader) -> str:
     if isinstance(loader.dataset, IterableDataset):
         return "its data set is iterable"
-    if type(loader.batch_sampler) is not BatchSampler:
+    if not is_followed(loader.batch_sampler):
         return f"its batch sampler is a {type(loader.batch_sampler).__name__}"
     if hasattr(type(loader.dataset), "__getitems__"):
         return f"{type(loader.dataset).__name__} reads batches by itself (__getitems__)"
     return ""
 
 
-def _rebuilt(loader: DataLoader, sampler: KeyedSampler) -> DataLoader:
-    """Return the loader with another sampler, which torch does not let replace, and with workers that know of it."""
+def _rebuilt(loader: DataLoader, batches: KeyedBatches) -> DataLoader:
+    """Return the loader with other batches, which torch does not let replace, and with workers that know of it."""
     names = [
-        *("dataset", "batch_size", "drop_last", "num_workers", "collate_fn", "pin_memory", "timeout"),
+        *("dataset", "num_workers", "collate_fn", "pin_memory", "timeout"),
         *("worker_init_fn", "multiprocessing_context", "generator", "prefetch_factor", "persistent_workers"),
     ]
-    return DataLoader(sampler=sampler, **{name: getattr(loader, name) for name in names})
+    return DataLoader(batch_sampler=batches, **{name: getattr(loader, name) for name in names})
 
 
 class _Endless(Iterator[Any]):
@@ -148,8 +152,8 @@ class _Endless(Iterator[Any]):
     The onedl fork's loop calls ``skip_iter`` instead.
     """
 
-    def __init__(self, loader: DataLoader, sampler: KeyedSampler, done: int) -> None:
-        self.batches, self.to_drop = _batches(loader, sampler, done), done
+    def __init__(self, loader: DataLoader, batches: KeyedBatches, done: int) -> None:
+        self.batches, self.to_drop = _endless(loader, batches, done), done
 
     def __next__(self) -> Any:
         if self.to_drop:
@@ -162,12 +166,11 @@ class _Endless(Iterator[Any]):
         self.to_drop = max(0, self.to_drop - count)
 
 
-def _batches(loader: DataLoader, sampler: KeyedSampler, done: int) -> Iterator[Any]:
-    finite = not isinstance(sampler.sampler, InfiniteSampler)
-    epoch, skipped = divmod(done, len(loader)) if finite else (0, done)
-    sampler.skip = skipped * (loader.batch_size or 1)
+def _endless(loader: DataLoader, batches: KeyedBatches, done: int) -> Iterator[Any]:
+    finite = not isinstance(batches.sampler.sampler, InfiniteSampler)
+    epoch, batches.skip = divmod(done, len(loader)) if finite else (0, done)
     while True:
-        sampler.set_epoch(epoch)
+        batches.sampler.set_epoch(epoch)
         yield from loader
         epoch += 1
 

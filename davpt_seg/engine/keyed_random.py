@@ -65,7 +65,7 @@ class KeyedIndex(int):
 
 
 class KeyedSampler(Sampler[KeyedIndex]):
-    """Sampler that attaches a key to each index of another sampler, from any position.
+    """Sampler that attaches a key to each index of another sampler.
 
     Args:
         sampler: sampler of this process; its i-th index is the (i * processes + rank)-th of all, as with MMEngine's
@@ -78,7 +78,11 @@ class KeyedSampler(Sampler[KeyedIndex]):
         self.sampler = sampler
         self.seed, self.rank, self.processes = seed, rank, processes
         self.epoch = 0
-        self.skip = 0
+
+    @property
+    def dataset(self) -> Any:
+        """Data set of the sampler, from which mmdet's batch samplers read the sizes of images."""
+        return self.sampler.dataset  # type: ignore[attr-defined]
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of the sampler, too."""
@@ -90,11 +94,8 @@ class KeyedSampler(Sampler[KeyedIndex]):
         return len(self.sampler)  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[KeyedIndex]:
-        """Iterate, the first time without the first ``skip`` indices."""
-        skip, self.skip = self.skip, 0
         for place, index in enumerate(self.sampler):
-            if place >= skip:
-                yield KeyedIndex(index, (self.seed, SAMPLES, self.epoch, place * self.processes + self.rank))
+            yield KeyedIndex(index, (self.seed, SAMPLES, self.epoch, place * self.processes + self.rank))
 
 
 class KeyedItems(Dataset[Any]):

@@ -136,13 +136,16 @@ def _use_classes(cfg: Config, num_classes: int) -> None:
 
 
 def _use_masks(cfg: Config) -> None:
-    """Load masks only where the head or guidance reads them."""
+    """Load masks only where the head or guidance reads them; guidance takes the boxes of instances without a mask."""
     heads = has_key(cfg, "model.roi_head.mask_head")
     guided = "guidance" in cfg.model.backbone
     for split in ("train", "val", "test"):
-        for step in unwrapped(cfg[f"{split}_dataloader"].dataset).pipeline:
+        dataset = unwrapped(cfg[f"{split}_dataloader"].dataset)
+        for place, step in enumerate(dataset.pipeline):
             if step.type == "LoadAnnotations" and step.get("with_mask"):
                 step.with_mask = heads or (guided and split == "train")
+                if step.with_mask and not heads:
+                    dataset.pipeline = [*dataset.pipeline[:place], dict(type="BoxMasks"), *dataset.pipeline[place:]]
 
 
 def _use_evaluators(cfg: Config, held_out: bool) -> None:

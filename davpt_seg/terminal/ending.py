@@ -15,8 +15,10 @@ from ..errors import DIVERGED, DivergedError, InputError
 from ..packages import needed
 from ..quiet import known_warnings_hidden
 from .frames import custom_place, last_place
+from .log_files import log_to_files
 from .outputs import flushed, lost_outputs_survived
 from .parser import TRACEBACK
+from .prints import known_prints_logged
 from .processes import leave_message
 from .program import running_program
 from .system import of_system
@@ -44,7 +46,7 @@ def command(main: Main) -> Main:
     def run(argv: Optional[Sequence[str]] = None, *args: Any, **kwargs: Any) -> Any:
         arguments = list(sys.argv[1:] if argv is None else argv)
         try:
-            with known_warnings_hidden(), lost_outputs_survived():
+            with known_warnings_hidden(), lost_outputs_survived(), known_prints_logged():
                 return main(arguments, *args, **kwargs)
         except ImportError as error:
             if needed(error):  # the console command says how to install it
@@ -64,7 +66,7 @@ def _end(error: BaseException, shows_traceback: bool) -> NoReturn:
         raise SystemExit(status) from None
     interrupted = isinstance(error, KeyboardInterrupt)
     details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    files = _log(f"{text}\n{details}" if status == CRASHED else text)
+    files = log_to_files(f"{text}\n{details}" if status == CRASHED else text, logging.ERROR)
     if shows_traceback:
         print(details, file=sys.stderr)
     elif status == CRASHED:
@@ -113,15 +115,3 @@ def _of_worker(text: str) -> str:
         return text
     last = re.split(r"\n(?=\S)", text.strip())[-1]  # a traceback's lines are indented, but for its message
     return last.partition(": ")[2] or last
-
-
-def _log(text: str) -> list[str]:
-    """Write an error into the open log files of MMEngine, and return their names."""
-    loggers: Any = getattr(sys.modules.get("mmengine.logging"), "MMLogger", None)
-    if not getattr(loggers, "_instance_dict", None):  # a new logger would import all of MMEngine first
-        return []
-    log = loggers.get_current_instance()
-    files = [handler for handler in log.handlers if isinstance(handler, logging.FileHandler)]
-    for handler in files:
-        handler.handle(log.makeRecord(log.name, logging.ERROR, "", 0, text, (), None))
-    return [handler.baseFilename for handler in files]

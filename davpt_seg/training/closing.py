@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os.path as osp
 from collections.abc import Iterator
-from numbers import Real
 from typing import Any
 
 from mmengine.runner import Runner
 
 from ..terminal.program import command_line
 from .resume import last_checkpoint
+from .score_text import listed, name_of, value_of
 from .testing import is_recognition
 
 TIMES = ("time", "data_time")  # what MMEngine keeps next to the scores
@@ -26,7 +26,7 @@ def closing(runner: Runner, config: str, has_next: bool = True) -> str:
     """
     last = last_checkpoint(runner.work_dir)
     lines = ["Done."]
-    if scores := _listed(_last_scores(runner)):
+    if scores := listed(_last_scores(runner)):
         lines.append(f"Last validation: {scores}.")
     lines.extend(_best(runner))
     lines.append(f"Checkpoints and logs: {runner.work_dir}.")
@@ -43,10 +43,6 @@ def _last_scores(runner: Runner) -> dict[str, Any]:
     return {name: value.current() for name, value in named.items() if name not in TIMES and len(value.data[0])}
 
 
-def _listed(scores: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {float(value):.4g}" for name, value in scores.items() if isinstance(value, Real))
-
-
 def _best(runner: Runner) -> Iterator[str]:
     """Yield a line for each score by which a best checkpoint was kept."""
     known = runner.message_hub.runtime_info
@@ -55,4 +51,4 @@ def _best(runner: Runner) -> Iterator[str]:
         end = "" if len(names) == 1 else f"_{name}"
         score, path = known.get(f"best_score{end}"), known.get(f"best_ckpt{end}")
         if path:
-            yield f"Best by {name}: {score:.4g}, {osp.basename(str(path))}."
+            yield f"Best by {name_of(name)}: {value_of(name, score)}, {osp.basename(str(path))}."

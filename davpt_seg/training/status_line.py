@@ -14,11 +14,12 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from .runner import terminal_handlers
+from .score_text import name_of, value_of
 
 BAR = 20  # characters
 EVERY = 0.2  # seconds between two lines
 SMOOTHED = 10  # iterations whose mean loss is shown
-SCORES = ("mIoU", "accuracy/top1")
+SCORES = ("mIoU", "accuracy/top1", "coco/bbox_mAP")
 CLEAR = "\r\x1b[K"
 
 
@@ -46,7 +47,7 @@ def status_line(runner: Runner) -> Iterator[None]:
 def latest(runner: Runner) -> Iterator[str]:
     """Yield the loss of a training, and the last and best score of its validations.
 
-    The score is the one by which the best checkpoint is kept, or else mIoU or top-1 accuracy.
+    The score is the one by which the best checkpoint is kept, or else mIoU, top-1 accuracy or AP.
     """
     logged = runner.message_hub.log_scalars
     loss = logged.get("train/loss")
@@ -58,7 +59,8 @@ def latest(runner: Runner) -> Iterator[str]:
         return
     score = logged[f"val/{name}"]
     less = any(name in (getattr(hook, "key_indicators", None) or ()) and _less(hook, name) for hook in runner.hooks)
-    yield f"{name} {score.current():.4g} (best {(score.min() if less else score.max()):.4g})"
+    best = score.min() if less else score.max()
+    yield f"{name_of(name)} {value_of(name, score.current())} (best {value_of(name, best)})"
 
 
 def _less(hook: Any, name: str) -> bool:

@@ -22,6 +22,11 @@ from .watching import backends_of
 WIDTH = 13  # of the names in front of each line
 LONGEST = 105  # characters of a line about the method
 METHOD = ("prompts", "guidance", "adapters", "tuned", "frozen")  # arguments of the backbone that make a method
+#: Keys of a model's parts in mmseg, mmpretrain and mmdet, in the order of a forward pass.
+PARTS = (
+    *("backbone", "neck", "decode_head", "auxiliary_head", "head"),
+    *("rpn_head", "roi_head", "bbox_head", "mask_head", "encoder", "decoder"),
+)
 SPLITS = ("train", "val", "test")
 
 
@@ -130,12 +135,13 @@ def _model(cfg: Any, with_weights: bool = True) -> dict[str, str]:
 
 
 def _parts(model: Mapping[str, Any]) -> Iterator[str]:
-    for key in ("backbone", "neck", "decode_head", "auxiliary_head", "head"):
+    for key in PARTS:
         parts = model.get(key)
         for part in parts if isinstance(parts, (list, tuple)) else [parts]:
             if isinstance(part, Mapping):
                 classes = f" ({part['num_classes']} classes)" if part.get("num_classes") else ""
                 yield f"{_name(part)}{classes}"
+                yield from _parts(part)  # a head of regions has heads of boxes and masks
 
 
 def _name(part: Mapping[str, Any]) -> str:

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from mmengine.dataset import DefaultSampler
 from mmengine.registry import DATA_SAMPLERS, DATASETS
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader
 
 from davpt_seg.datasets import PKSampler
 from davpt_seg.datasets.pk_sampler import Rounds, check_batch_size
+from davpt_seg.engine.keyed_batches import KeyedBatches
 from davpt_seg.engine.keyed_random import KeyedSampler
 
 from ..recognition import write_vtab
@@ -142,8 +143,9 @@ def test_keyed_indices_go_on_from_any_place() -> None:
     keyed.set_epoch(2)
     whole = [(int(index), index.key) for index in keyed]
     assert len({key for _, key in whole}) == len(whole) == len(keyed)
-    keyed.skip = 48
-    assert [(int(index), index.key) for index in keyed] == whole[48:]
+    batches = KeyedBatches(BatchSampler(keyed, 16, drop_last=True), keyed)
+    batches.skip = 3
+    assert [(int(index), index.key) for batch in batches for index in batch] == whole[48:]
 
 
 def test_labels_are_those_of_a_wrapped_data_set(tmp_path: Path) -> None:

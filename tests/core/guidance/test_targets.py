@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 import torch
 
-from davpt_seg.core.guidance.boxes import paint_boxes
+from davpt_seg.core.guidance.boxes import paint_boxes, paint_masks
 from davpt_seg.core.guidance.targets import Labelling
 
 VOID = 255
@@ -89,3 +89,44 @@ def test_small_boxes_win_over_large_ones_and_what_is_in_none_is_void() -> None:
 def test_boxes_that_do_not_go_with_their_labels_are_refused() -> None:
     with pytest.raises(ValueError, match=r"boxes \(2, 4\) with 3 labels"):
         paint_boxes(torch.zeros(2, 4), torch.zeros(3), (4, 4))
+
+
+def slow_masks(masks: list[list[list[bool]]], labels: list[int], size: tuple[int, int]) -> list[list[int]]:
+    """Each pixel takes the label of the smallest mask that holds it."""
+    areas = [sum(map(sum, mask)) for mask in masks]
+
+    def label(y: int, x: int) -> int:
+        around = [
+            (area, label)
+            for area, mask, label in zip(areas, masks, labels)
+            if y < len(mask) and x < len(mask[0]) and mask[y][x]
+        ]
+        return min(around)[1] if around else VOID
+
+    return [[label(y, x) for x in range(size[1])] for y in range(size[0])]
+
+
+def test_small_masks_win_over_large_ones_and_padding_is_void() -> None:
+    torch.manual_seed(0)
+    masks = torch.rand(6, 7, 10) < torch.linspace(0.05, 0.8, 6)[torch.randperm(6), None, None]
+    assert len(masks.flatten(1).sum(dim=1).unique()) == 6  # equal areas have no order
+    labels = torch.randint(5, (6,), dtype=torch.int32)
+    painted = paint_masks(masks, labels, (9, 12))
+    assert painted.tolist() == slow_masks(masks.tolist(), labels.tolist(), (9, 12))
+    assert len(painted[:7, :10].unique()) > 3 and (painted[7:] == VOID).all() and (painted[:, 10:] == VOID).all()
+    assert (paint_masks(masks[:0], labels[:0], (9, 12)) == VOID).all()
+
+
+def test_masks_of_boxes_give_the_labels_of_boxes() -> None:
+    boxes = torch.tensor([[0, 0, 9, 7], [2, 1, 6, 5], [4, 4, 5, 6]]).float()
+    masks = torch.zeros(3, 8, 10, dtype=torch.bool)
+    for mask, (left, top, right, bottom) in zip(masks, boxes.int().tolist()):
+        mask[top:bottom, left:right] = True
+    labels = torch.tensor([3, 1, 2])
+    assert torch.equal(paint_masks(masks, labels, (8, 10)), paint_boxes(boxes, labels, (8, 10)))
+
+
+@pytest.mark.parametrize(("shape", "labels"), [((2, 4, 4), 3), ((2, 5, 4), 2), ((2, 4, 5), 2), ((4, 4), 4)])
+def test_masks_that_do_not_go_with_their_labels_or_image_are_refused(shape: tuple[int, ...], labels: int) -> None:
+    with pytest.raises(ValueError, match=rf"masks \({shape[0]}, .* with {labels} labels in an image of 4 x 4"):
+        paint_masks(torch.zeros(shape, dtype=torch.bool), torch.zeros(labels), (4, 4))
