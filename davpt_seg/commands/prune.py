@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from ..errors import InputError
 from ..experiments.option_values import option_texts
-from ..experiments.words import CLASSIFICATION, SEGMENTATION, SHARES, words_of
+from ..experiments.words import SEGMENTATION, SHARES, words_of
 from ..terminal.ending import command
 from ..terminal.parser import CommandParser
 from ..terminal.program import command_line, for_help, program
@@ -191,7 +191,7 @@ def _counts(complete: Config, pruned: Config, segments: int) -> str:
 
 def _run_cycle(args: argparse.Namespace, others: Sequence[str]) -> int:
     from ..benchmark.command import main_benchmark
-    from ..benchmark.plan.tasks import benchmark_of
+    from ..benchmark.plan.tasks import kind_of
     from ..experiments.compose import asks_for_composition, compose_from_words, read_words
     from ..experiments.parts import label_of
     from ..experiments.shares import check_prunable
@@ -210,7 +210,7 @@ def _run_cycle(args: argparse.Namespace, others: Sequence[str]) -> int:
         raise InputError(f"{args.config}: omit split=; a cycle chooses by split=choose, and tests by split=final")
     cfg = compose_from_words(args.config)
     check_prunable(cfg, args.config)
-    known = words_of(SEGMENTATION if benchmark_of(words.get("data", "")) == SEGMENTATION else CLASSIFICATION)
+    known = words_of(kind_of(words.get("data", "")))
     method, trunk, data = (words.pop(name, known[name].default) for name in ("method", "trunk", "data"))
     grid = {name: list(dict.fromkeys(getattr(args, name))) for name in SHARES}
     ranked = {} if args.rank_by == "masks" else {"rank_by": args.rank_by}

@@ -48,8 +48,7 @@ def collect(training: Training, folder: Path, seconds: Optional[float]) -> Optio
     if not all((folder / name).is_file() for name in training.files):
         return None
     scores = read_json(folder / "scores.json")
-    score = (scores or {}).get(training.metric)
-    if scores is None or not is_number(score):
+    if scores is None or not is_number(scores.get(training.metric)):
         return None
     about = scores.get("about")
     if not isinstance(about, dict) or not about.keys() >= ABOUT:
@@ -60,7 +59,7 @@ def collect(training: Training, folder: Path, seconds: Optional[float]) -> Optio
     _check_own(training, folder, about)
     log = "".join(path.read_text(errors="replace") for path in sorted((folder / "attempts").glob("*.log")))
     found = dict(
-        score=score,
+        score=scores[training.metric] * training.to_percent,
         seconds=None if seconds is None else round(seconds, 1),
         tuned=about["trained_in_backbone"],
         tuned_with_head=about["trained"],

@@ -30,6 +30,7 @@ class Training:
         metric: key of the score in ``scores.json``.
         definition: all that the result depends on, for ``run.json``.
         keep: whether to keep the last checkpoint.
+        to_percent: factor from that value to the score in percent.
         files: names of files that it writes besides its scores; it has ended only if they exist.
     """
 
@@ -41,6 +42,7 @@ class Training:
     metric: str
     definition: Mapping[str, Any]
     keep: bool
+    to_percent: float = 1
     files: tuple[str, ...] = ()
 
 

@@ -19,9 +19,9 @@ from davpt_seg.benchmark.plan.study import Study
 from davpt_seg.benchmark.plan.tasks import (
     data_folder,
     data_variable,
+    dense_tasks,
     expand,
     missing_data,
-    segmentation_tasks,
     tasks_of,
 )
 from davpt_seg.benchmark.run.where import launch_of, slots
@@ -281,8 +281,8 @@ def test_missing_data_are_named_with_their_folders(tmp_path: Path, monkeypatch: 
     assert "ade20k (/no/where). Set ADE20K_ROOT to their folder, or" in told
 
 
-@pytest.mark.parametrize("task", segmentation_tasks())
-def test_folders_of_segmentation_are_those_of_the_configs(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("task", dense_tasks())
+def test_folders_of_dense_tasks_are_those_of_the_configs(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
     cfg = config_root() / "_base_" / "datasets" / f"{task}.py"
     default = Config.fromfile(cfg).data_root
     assert str(data_folder(task)) == default

@@ -16,7 +16,7 @@ from .parts import LONGEST, check_keys, shortened
 Value = Union[int, float, str]
 WORDS = tuple(dict.fromkeys(word.name for word in EXPERIMENT_WORDS if not word.by_runner))
 LONGEST_FILE = 100  # bytes of a figure's name; its file's name has a trunk's name, too
-SEEDS = dict(vtab=5, fgvc=1, segmentation=3)
+SEEDS = dict(vtab=5, fgvc=1, segmentation=3, detection=3)
 MOST_SEEDS = 10_000
 MOST_SEED = 2**32 - 1  # NumPy's limit
 # Keys that options must not change, or the search could see test images.

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from ...experiments.words import CLASSIFICATION, PRUNING, SEGMENTATION, words_of
+from ...experiments.words import PRUNING, words_of
 from .fields import Value
 from .space import Parameters, Space
-from .tasks import benchmark_of
+from .tasks import kind_of
 
 # Split of a run's config by stage. No run before the final ones can see test images: split=choose has none.
 SPLITS = dict(whole="choose", search="choose", final="final")
@@ -56,9 +56,8 @@ class Study:
 
     @property
     def head(self) -> str:
-        """Return the head on the trunk: ``classifier``, or segmentation's ``upernet``, ``setr_pup``, ``linear``."""
-        task = SEGMENTATION if benchmark_of(self.task) == SEGMENTATION else CLASSIFICATION
-        return str(self.words.get("head", words_of(task)["head"].default))
+        """Return the head on the trunk: ``classifier``, segmentation's ``linear``, detection's ``fcos``, or another."""
+        return str(self.words.get("head", words_of(kind_of(self.task))["head"].default))
 
     def whole_run(self) -> Run:
         """Return the run before the search: it trains all prompts and measures their importance."""

@@ -1,4 +1,4 @@
-"""Tasks: the 24 of VTAB-1k and FGVC with their groups, and those of segmentation; and the folders of their images."""
+"""Tasks: the 24 of VTAB-1k and FGVC with their groups, those of segmentation and detection, and their folders."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from typing import NamedTuple, Optional
 
 from ...errors import InputError, nearest
 from ...experiments.catalog import config_root
+from ...experiments.words import CLASSIFICATION, DETECTION, SEGMENTATION
 
 # Read as text, since MMEngine would take seconds: data_root = "{{$CAMVID_ROOT:data/camvid}}", here or in its base.
 DATA_ROOT = re.compile(r'^data_root = "(?:\{\{\$(\w+):)?([^"{}]+)(?:\}\})?"', re.MULTILINE)
 BASE = re.compile(r'^_base_ = \[?"([\w./]+)"', re.MULTILINE)
+DETECTS = re.compile(r"""type=["']PackDetInputs["']""")  # as davpt_seg.experiments.detection decides
 
 
 class DataRoot(NamedTuple):
@@ -25,14 +27,18 @@ class DataRoot(NamedTuple):
 
 
 class Metric(NamedTuple):
-    """Score of a test, in percent: its key in ``scores.json``, and its name in tables."""
+    """Score of a test: its key in ``scores.json``, its name in tables, and the factor to percent."""
 
     key: str
     name: str
+    to_percent: float = 1
 
 
-ACCURACY = Metric("accuracy/top1", "accuracy")
-MIOU = Metric("mIoU", "mIoU")
+METRICS = {
+    CLASSIFICATION: Metric("accuracy/top1", "accuracy"),
+    SEGMENTATION: Metric("mIoU", "mIoU"),
+    DETECTION: Metric("coco/bbox_mAP", "AP", to_percent=100),
+}
 GROUPS: dict[str, tuple[str, ...]] = {
     "vtab/natural": ("caltech101", "cifar", "dtd", "oxford_flowers102", "oxford_iiit_pet", "svhn", "sun397"),
     "vtab/specialized": ("patch_camelyon", "eurosat", "resisc45", "diabetic_retinopathy"),
@@ -45,7 +51,6 @@ GROUPS: dict[str, tuple[str, ...]] = {
 FGVC_FOLDERS = dict(
     cub="CUB_200_2011", nabirds="nabirds", flowers="OxfordFlower", dogs="Stanford-dogs", cars="Stanford-cars"
 )
-SEGMENTATION = "segmentation"
 ROOTS = dict(vtab=DataRoot("VTAB_ROOT", "data/vtab-1k"), fgvc=DataRoot("FGVC_ROOT", "data/fgvc"))
 
 
@@ -57,19 +62,27 @@ def tasks_of(group: str) -> tuple[str, ...]:
 
 
 def known_tasks() -> tuple[str, ...]:
-    """List the 24 tasks of VTAB-1k and FGVC, and those of segmentation."""
-    return tasks_of("vtab") + tasks_of("fgvc") + segmentation_tasks()
+    """List the 24 tasks of VTAB-1k and FGVC, and those of segmentation and detection."""
+    return tasks_of("vtab") + tasks_of("fgvc") + dense_tasks()
 
 
 def benchmark_of(task: str) -> str:
-    """Return ``vtab``, ``fgvc`` or ``segmentation``."""
+    """Return ``vtab``, ``fgvc``, ``segmentation`` or ``detection``."""
     folder, slash, _ = task.partition("/")
-    return folder if slash or task in GROUPS else SEGMENTATION
+    if slash or task in GROUPS:
+        return folder
+    return DETECTION if any(map(DETECTS.search, _texts(task))) else SEGMENTATION
+
+
+def kind_of(task: str) -> str:
+    """Return ``segmentation``, ``classification`` or ``detection``: the task whose words a task's experiments have."""
+    benchmark = benchmark_of(task)
+    return benchmark if benchmark in METRICS else CLASSIFICATION
 
 
 def score_of_task(task: str) -> Metric:
     """Return the metric of a task's test."""
-    return MIOU if benchmark_of(task) == SEGMENTATION else ACCURACY
+    return METRICS[kind_of(task)]
 
 
 def expand(names: Iterable[str]) -> tuple[str, ...]:
@@ -135,24 +148,27 @@ def missing_data(tasks: Iterable[str], others: str = "--tasks") -> Iterator[str]
         yield f"no data of {named}. {how}, or choose others by {others}"
 
 
-def segmentation_tasks() -> tuple[str, ...]:
-    """List the tasks of segmentation, with those that a user added."""
+def dense_tasks() -> tuple[str, ...]:
+    """List the tasks of segmentation and detection, with those that a user added."""
     return tuple(sorted(path.stem for path in _folder().glob("*.py") if not path.stem.endswith("base")))
 
 
 def data_root(task: str) -> Optional[DataRoot]:
     """Return the folder that a task's config sets for its images; None if it has no known form."""
+    found = next(filter(None, map(DATA_ROOT.search, _texts(task))), None)
+    return DataRoot(found[1], found[2]) if found else None
+
+
+def _texts(task: str) -> Iterator[str]:
+    """Yield the text of a task's data part, and those of its bases."""
     path = _folder() / f"{task}.py"
     while path.is_file():
         text = path.read_text()
-        found = DATA_ROOT.search(text)
-        if found:
-            return DataRoot(found[1], found[2])
+        yield text
         base = BASE.search(text)
         if base is None:
-            break
+            return
         path = path.parent / base[1]
-    return None
 
 
 def _folder() -> Path:

@@ -7,7 +7,8 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Optional
 
-from ..plan.tasks import ACCURACY, GROUPS, benchmark_of, score_of_task, tasks_of
+from ...experiments.words import CLASSIFICATION
+from ..plan.tasks import GROUPS, METRICS, benchmark_of, score_of_task, tasks_of
 from .published import LABEL, Cell, published
 from .table import COSTS, MEANS, Choice, Column, Score
 
@@ -40,8 +41,9 @@ def note(columns: Sequence[Column]) -> str:
 
 
 def scores_named(rows: Iterable[str]) -> str:
-    """Name what rows are scored by: ``accuracy``, ``mIoU``, or both."""
-    return " and ".join(dict.fromkeys(score_of_task(row).name for row in rows if row not in COSTS)) or ACCURACY.name
+    """Name what rows are scored by: ``accuracy``, ``mIoU``, ``AP``, or several of them."""
+    metrics = dict.fromkeys(score_of_task(row) for row in rows if row not in COSTS) or (METRICS[CLASSIFICATION],)
+    return " and ".join(metric.name for metric in metrics)
 
 
 def as_table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -119,7 +119,7 @@ def training_of(run: Run, keep: str) -> Training:
         run: run of a study.
         keep: one of :data:`KEEP`.
     """
-    final = run.stage == "final"
+    final, metric = run.stage == "final", score_of_task(run.study.task)
     measure = ["--importance"] if run.stage == "whole" else []
     amp = ["--amp"] if run.study.amp else []
     return Training(
@@ -128,7 +128,8 @@ def training_of(run: Run, keep: str) -> Training:
         options=(*measure, *amp, "--cfg-options", *run.options()),
         seed=run.seed,
         stage=run.stage,
-        metric=score_of_task(run.study.task).key,
+        metric=metric.key,
+        to_percent=metric.to_percent,
         definition=run.definition(),
         files=("importance.json",) if measure else (),
         keep=final and (keep == "all" or (keep == "first" and run.seed == run.study.seeds[0])),
