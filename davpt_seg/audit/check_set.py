@@ -12,6 +12,10 @@ from typing import Any
 from mmengine.registry import init_default_scope
 
 from ..errors import DataError
+from .coco.coco_audit import audit_coco, object_table
+from .coco.coco_overlays import write_coco_overlays
+from .coco.coco_source import CocoSource, coco_source
+from .coco.file_findings import file_findings
 from .data_check import DataCheck
 from .exif import STORED, Readers, stated_by
 from .exif_tag import drop_orientation
@@ -46,8 +50,13 @@ def check_set(
     """
     audits, labelled = [], {}
     masked: dict[str, AuditedFiles] = {}
+    seen: dict[str, dict[str, str]] = {}
     for split, config in splits.items():
-        if recognition_kind(config):
+        coco = config if isinstance(config, CocoSource) else coco_source(config)
+        if coco is not None:
+            _draw_objects(coco, split, args)
+            audit, seen[split] = audit_coco(coco, prefix + split, not args.fast, args.workers, args.data_check)
+        elif recognition_kind(config):
             audit, labelled[split] = audit_labelled_images(
                 config, prefix + split, not args.fast, args.workers, args.data_check
             )
@@ -63,19 +72,31 @@ def check_set(
         audits.append(audit)
         print(split_text(audit, args.show), flush=True)
     shared, notes = compare_splits(labelled)
-    shared += overlaps({split: config for split, config in splits.items() if split not in labelled})
+    shared += overlaps({split: config for split, config in splits.items() if split not in {**labelled, **seen}})
     for found, remarkable in (
-        copies_of_training({split: files.images for split, files in masked.items()}),
+        copies_of_training({**{split: files.images for split, files in masked.items()}, **seen}),
         _label_findings({split: files.seen for split, files in masked.items() if files.seen}, args.data_check),
     ):
         shared += found
         notes += remarkable
     for line in problem_lines(shared, args.show) + note_lines(notes, args.show):
         print(line)
-    table = "" if args.no_classes or args.fast else class_table(audits)
-    if table:
+    tables = () if args.no_classes else (object_table(audits), "" if args.fast else class_table(audits))
+    for table in filter(None, tables):
         print(table)
     return audits, shared, notes
+
+
+def _draw_objects(source: CocoSource, split: str, args: argparse.Namespace) -> None:
+    """Draw the objects of a few images, where overlays are asked for."""
+    if args.drop_orientation:
+        raise DataError(
+            f"{split}: --drop-orientation is for masks in files; for boxes, state data_check.exif=stored in the config"
+        )
+    coco = file_findings(source, args.data_check)[0] if args.overlays else None
+    if coco is not None:
+        written = write_coco_overlays(coco, source, args.show, Path(args.overlays) / split)
+        print(f"{split}: {len(written)} overlays in {Path(args.overlays) / split}", file=sys.stderr)
 
 
 def _look_at_tags(config: Mapping[str, Any], split: str, args: argparse.Namespace) -> None:

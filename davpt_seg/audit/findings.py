@@ -27,7 +27,7 @@ class SplitAudit:
 
     ``seen_in`` counts the images of each class. For label maps, ``pixels`` counts the pixels of each class, ``void``
     the void pixels, ``masks`` the masks that were read and ``void_masks`` the masks without any class. All are zero if
-    no label was read.
+    no label was read. For detection, ``objects`` counts the objects of each class. ``lines`` say more about the split.
     """
 
     split: str
@@ -41,6 +41,8 @@ class SplitAudit:
     void: int = 0
     masks: int = 0
     void_masks: int = 0
+    objects: list[int] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     notes: list[Finding] = field(default_factory=list)
 

@@ -10,7 +10,8 @@ from typing import Any
 from ..datasets.walking import is_hidden
 from ..errors import DataError
 from .findings import Finding
-from .preflight import open_dataset, renamed
+from .preflight import open_dataset
+from .preflight_files import renamed
 from .stray_files import unread_images
 
 # Official releases hold some images twice (dSprites: a turned square is the same square); more than this share of a

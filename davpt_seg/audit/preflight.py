@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import os.path as osp
-import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Optional
 
 from mmengine.config import ConfigDict
@@ -16,11 +14,13 @@ from ..datasets.roots import about_root
 from ..errors import DataError
 from ..terminal.program import program
 from ..text_files import has_mark, read_text
+from .coco.check_coco import check_coco
+from .coco.coco_source import coco_source
 from .data_check import STRICT, DataCheck
 from .depth import check_depth
 from .preflight_exif import check_orientation, read_headers
-from .preflight_files import refuse_damaged, refuse_strays
-from .stray_files import hidden_images, listed_twice, other_suffixes, same_names, stray_files
+from .preflight_files import file_size, refuse_damaged, refuse_strays, renamed
+from .stray_files import hidden_images, listed_twice, other_suffixes, stray_files
 
 LONGEST = 1000  # letters of a path in a list
 OPTION = "--cfg-options {train,val,test}_dataloader.dataset.data_root=PATH"
@@ -139,13 +139,13 @@ def whereabouts(dataset: Any) -> str:
 
 
 def check_dataset(config: ConfigDict, settings: DataCheck = STRICT) -> int:
-    """Check that a data set has its folders, lists and images, and mmseg's data sets their masks.
+    """Check that a data set has its folders, lists and images, mmseg's data sets their masks, and COCO's their boxes.
 
     Only the headers of images and masks are read; ``tools/check_dataset.py`` reads complete files.
 
     Args:
         config: config of the data set, or of a wrapper around one or several. Kinds other than mmseg's
-            ``BaseSegDataset`` and our ``RecognitionDataset`` are skipped.
+            ``BaseSegDataset``, mmdet's ``CocoDataset`` and our ``RecognitionDataset`` are skipped.
         settings: strictness that the config sets.
 
     Returns:
@@ -161,6 +161,9 @@ def check_dataset(config: ConfigDict, settings: DataCheck = STRICT) -> int:
 
 
 def _check(config: Any, settings: DataCheck) -> int:
+    coco = coco_source(config)
+    if coco is not None:
+        return check_coco(coco, settings, root_advice(coco.data_root))
     dataset = open_dataset(config)
     if dataset is None:
         return 0
@@ -177,7 +180,7 @@ def _check(config: Any, settings: DataCheck) -> int:
         strays = stray_files(dataset, items) + listed_twice(items, dataset.ann_file)
     refuse_strays(where, strays, settings)
     for key, name in (("img_path", "images"), ("seg_map_path", "masks")):
-        sizes = {item[key]: _size(item[key]) for item in items if key in item}
+        sizes = {item[key]: file_size(item[key]) for item in items if key in item}
         for bad, what in ((None, "missing"), (0, "empty files")):
             paths = [path for path, size in sizes.items() if size == bad]
             if paths:
@@ -196,13 +199,6 @@ def _check(config: Any, settings: DataCheck) -> int:
     return len(items)
 
 
-def renamed(paths: Iterable[str]) -> dict[str, str]:
-    """Describe, for each missing file, the similar one in its place, if there is one."""
-    found = same_names(path for path in paths if not osp.exists(path))
-    advice = "rename it, or set img_suffix or seg_map_suffix"
-    return {path: f" (there is {there}: {advice})" for path, there in found.items()}
-
-
 def without_images(dataset: Any) -> str:
     """Describe where a data set has no image."""
     if isinstance(dataset, RecognitionDataset):
@@ -213,13 +209,3 @@ def without_images(dataset: Any) -> str:
     folder = dataset.data_prefix.get("img_path")
     there = other_suffixes(folder) if folder else ""
     return f"no *{dataset.img_suffix} in {folder!r}" + (f", but {there}: set img_suffix" if there else "")
-
-
-def _size(path: str) -> Optional[int]:
-    try:
-        found = os.stat(path)
-    except PermissionError as error:
-        raise DataError(f"{error.filename!r} may not be read ({error.strerror}); change its permissions") from error
-    except (OSError, ValueError):  # no such file, or a name that no file can have: too long, with a null character
-        return None
-    return found.st_size if stat.S_ISREG(found.st_mode) else None

@@ -29,7 +29,7 @@ CURES = {
 def read_headers(items: Sequence[Mapping[str, Any]]) -> Headers:
     """Read the headers of a data set's images that have a mask, by path; None for an unreadable file."""
     paths = [item["img_path"] for item in items if item.get("seg_map_path")]
-    return dict(zip(paths, in_parallel(_header, paths, WORKERS, "headers", bar=len(paths) > MANY)))
+    return dict(zip(paths, in_parallel(header_of, paths, WORKERS, "headers", bar=len(paths) > MANY)))
 
 
 def check_orientation(
@@ -68,12 +68,12 @@ def tagged_images(items: Sequence[Mapping[str, Any]], readers: Readers, headers:
     pairs = [(item["img_path"], item["seg_map_path"]) for item in items if item.get("seg_map_path")]
     for path, mask_path in pairs:
         image = headers[path]
-        mask = _header(mask_path) if image is not None and image.turned else None
+        mask = header_of(mask_path) if image is not None and image.turned else None
         if image is not None and mask is not None:
             yield tagged_pair(readers, path, image, mask_path, mask)
 
 
-def _header(path: str) -> Optional[Picture]:
+def header_of(path: str) -> Optional[Picture]:
     """Read an image file's header; None for what Pillow cannot read, which may be a format of another backend.
 
     Raises:

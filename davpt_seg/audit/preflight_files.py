@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import os
+import os.path as osp
+import stat
+from collections.abc import Iterable, Sequence
+from typing import Optional
 
 from ..datasets.pictures import UNREADABLE, looks_damaged, read_picture, why_unreadable
 from ..errors import DataError
@@ -11,6 +15,7 @@ from ..long_work import MANY, WORKERS, in_parallel
 from ..terminal.program import program
 from .data_check import DataCheck
 from .findings import Finding
+from .stray_files import same_names
 
 logger = logging.getLogger("davpt_seg")
 
@@ -73,3 +78,25 @@ def refuse_strays(where: str, found: Sequence[Finding], settings: DataCheck) -> 
             if settings.files == "refuse":
                 raise DataError(f"{problem}. If they are meant so: --cfg-options data_check.files=warn")
             logger.warning("%s", problem)
+
+
+def renamed(paths: Iterable[str]) -> dict[str, str]:
+    """Describe, for each missing file, the similar one in its place, if there is one."""
+    found = same_names(path for path in paths if not osp.exists(path))
+    advice = "rename it, or set img_suffix or seg_map_suffix"
+    return {path: f" (there is {there}: {advice})" for path, there in found.items()}
+
+
+def file_size(path: str) -> Optional[int]:
+    """Return the bytes of a file; None where there is none.
+
+    Raises:
+        DataError: a folder above it may not be read.
+    """
+    try:
+        found = os.stat(path)
+    except PermissionError as error:
+        raise DataError(f"{error.filename!r} may not be read ({error.strerror}); change its permissions") from error
+    except (OSError, ValueError):  # no such file, or a name that no file can have: too long, with a null character
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..errors import some
+from .coco.kinds import FEW, KINDS
+from .coco.kinds import MAY_BE_MEANT as BOXES_MAY_BE_MEANT
 from .findings import Finding, SplitAudit
 
 # Meaning of each kind of finding, and what to do about it.
@@ -16,7 +18,8 @@ NEXT_STEPS = {
     ),
     "not checked": (
         "kind of data set that is not read",
-        "check it yourself: only mmseg's BaseSegDataset, our VTABDataset and FGVCDataset, and subclasses are read",
+        "check it yourself: only mmseg's BaseSegDataset, mmdet's CocoDataset, our VTABDataset and FGVCDataset, and "
+        "subclasses are read",
     ),
     "empty": ("split without images", "get the data, or give its right folder and img_suffix"),
     "count": ("number of images is not the published one", "unpack the archive again: it may have been cut off"),
@@ -89,6 +92,7 @@ NEXT_STEPS = {
         "replace LoadAnnotations, which reads 8 bits of it, by LoadLabelMap (docs/data.md)",
     ),
     "label": ("label that is no class", "fix the mask, or check the data set's type and reduce_zero_label"),
+    **KINDS,
 }
 
 
@@ -111,7 +115,7 @@ NOTES = {
         "check its masks yourself: training does not see what the files hold",
     ),
     "absent": ("class that is in no mask", "follow the message, if it applies"),
-    **{kind: NEXT_STEPS[kind] for kind in MAY_BE_MEANT},
+    **{kind: NEXT_STEPS[kind] for kind in (*MAY_BE_MEANT, *FEW, *BOXES_MAY_BE_MEANT)},
     "division": (
         "list that is not as long as VPT's",
         "train and val together are the release's images, divided differently: mention it in comparisons",
@@ -149,6 +153,7 @@ def split_text(audit: SplitAudit, show: int) -> str:
     """Describe one split: its size, its problems, and its missing classes."""
     published = " (as published)" if audit.images in audit.expected else ""
     lines = [f"{audit.split}: {audit.dataset}, {audit.images:,} images{published}"]
+    lines += [f"  {line}" for line in audit.lines]
     lines += problem_lines(audit.findings, show) + note_lines(audit.notes, show)
     if audit.void_masks:
         lines.append(f"  note: {audit.void_masks:,} of {audit.masks:,} masks hold no class, only void")
@@ -161,7 +166,7 @@ def split_text(audit: SplitAudit, show: int) -> str:
 
 def _class_lines(audit: SplitAudit, show: int) -> list[str]:
     lines, never = [], audit.never_seen
-    if not audit.pixels and any(audit.seen_in):  # one label an image: no table is needed
+    if not audit.pixels and not audit.objects and any(audit.seen_in):  # one label an image: no table is needed
         most, least = max(audit.seen_in), min(audit.seen_in)
         each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
         lines.append(f"  {len(audit.classes)} classes with {each} images each")

@@ -27,7 +27,8 @@ SETS = ("vtab", "fgvc")  # options for a root of several data sets
 EXAMPLES = """\
 {check_dataset} davpt/upernet_vitl_ade20k                            # the data sets of a config
 {check_dataset} --ade20k data/ade/ADEChallengeData2016 --workers 8
-{check_dataset} --vtab data/vtab-1k dtd svhn"""
+{check_dataset} --vtab data/vtab-1k dtd svhn
+{check_dataset} --coco annotations/train.json --images images --overlays /tmp/objects"""
 
 
 @command
@@ -94,6 +95,10 @@ def _parser() -> argparse.ArgumentParser:
         help="or FGVC: CUB_200_2011, nabirds, OxfordFlower, Stanford-dogs and Stanford-cars, each with train.json, "
         "val.json and test.json; SET: only these of cub, nabirds, flowers, dogs and cars",
     )
+    parser.add_argument("--coco", metavar="FILE", help="or an annotation file in COCO's format")
+    parser.add_argument(
+        "--images", metavar="FOLDER", help="of --coco: folder of the images; default: looked for beside the file"
+    )
     parser.add_argument("--fast", action="store_true", help="read headers only: no truncated files, no labels of masks")
     parser.add_argument("--workers", type=int, default=4, help="threads; default: %(default)s")
     parser.add_argument("--show", type=int, default=5, metavar="N", help="files to list for each problem; default: 5")
@@ -108,8 +113,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--overlays",
         metavar="DIR",
-        help="write images with an Exif orientation tag here, --show of each split, under their masks: the stored "
-        "pixels next to the upright image",
+        help="write images here, --show of each split: those with an Exif orientation tag under their masks, the "
+        "stored pixels next to the upright image; or, of COCO, any with their boxes, names and masks",
     )
     parser.add_argument(
         "--drop-orientation",
@@ -123,14 +128,16 @@ def _parser() -> argparse.ArgumentParser:
 
 def _data_sets(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Return the configs of the data sets to check, by name and split, or refuse the options."""
-    given = [name for name in (*ROOTS, *SETS) if getattr(args, name)]
+    given = [name for name in (*ROOTS, *SETS, "coco") if getattr(args, name)]
     if len(given) + bool(args.config) != 1:
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in (*ROOTS, *SETS))
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in (*ROOTS, *SETS, "coco"))
         raise InputError(f"give a config, or one of {options} with its folder")
     if args.workers < 1:
         raise InputError(f"--workers must be at least 1, got {args.workers}")
     if args.cfg_options and given:
         raise InputError("--cfg-options change a config; with --ade20k and similar options give the folder itself")
+    if args.images and "coco" not in given:
+        raise InputError("--images is for --coco FILE; the images of other data sets are in their folders")
     if args.show < 0:
         raise InputError(f"--show must be at least 0, got {args.show}")
     from ..audit import official
@@ -141,6 +148,8 @@ def _data_sets(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     args.data_check = DataCheck(exif=args.exif)
     (option,) = given
     value = getattr(args, option)
+    if option == "coco":
+        return {value: _of_coco_file(value, args.images)}
     if option == "ade20k":
         return {option: official.ade20k(value)}
     if option in ROOTS:
@@ -151,13 +160,33 @@ def _data_sets(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
         raise InputError(f"--{option}: {error}") from error
 
 
+def _of_coco_file(path: str, images: Optional[str]) -> dict[str, Any]:
+    """Return what to check of an annotation file, by the file's name."""
+    from ..audit.coco.coco_file import read_coco
+    from ..audit.coco.coco_source import CocoSource
+    from ..own_data.coco_layout import images_of
+
+    if images is not None and not osp.isdir(images):
+        raise InputError(f"--images {images}: there is no such folder")
+    if osp.isdir(path):
+        raise InputError(f"--coco {path} is a folder; give the annotation file, or data=coco_folder:{path} with a head")
+    if images is None:
+        folder = Path(path).resolve().parent
+        root = folder.parent if folder.name.lower() in ("annotations", "labels") else folder
+        images = str(images_of(root, Path(path).resolve(), read_coco(path)))
+    return {Path(path).stem: CocoSource(path, images)}
+
+
 def _splits_of_config(args: argparse.Namespace) -> dict[str, Any]:
     """Return the data sets of a config by split, each once, and store its ``data_check`` in args."""
+    from mmengine.registry import init_default_scope
+
     from ..audit.data_check import DataCheck, read_as_stored
     from ..audit.preflight import leaves
     from ..training.classes import check_one_class
 
     cfg = read_config(args.config, args.cfg_options)
+    init_default_scope(cfg.get("default_scope") or "mmseg")
     args.data_check = DataCheck.from_config(cfg)
     check_one_class(cfg)
     if args.data_check.exif == "stored":
@@ -204,6 +233,8 @@ def _next_step(args: argparse.Namespace, first: str) -> str:
     from ..experiments.catalog import config_root
 
     option = _of_several(args)
+    if args.coco:
+        return "data=coco_folder:FOLDER trains on a folder of such files (docs/detection.md)"
     if not option:
         return f"{command_line('train', args.config or 'CONFIG')} --dry-run"
     if not (config_root() / "_base_" / "datasets" / option / f"{first}.py").is_file():

@@ -14,6 +14,11 @@ PARTS = ("train", "val")
 SHARE, MOST = 5, 1000  # a fifth is held out, and no more images than this
 
 
+def held_out_count(count: int) -> int:
+    """Return how many of a training set's images are for validation."""
+    return min(max(count // SHARE, 1), MOST)
+
+
 @DATASETS.register_module(name="TrainingPart")
 def training_part(dataset: dict[str, Any], part: str, seed: int = 0) -> BaseDataset:
     """Build a training set and keep one of two disjoint parts.
@@ -36,7 +41,7 @@ def training_part(dataset: dict[str, Any], part: str, seed: int = 0) -> BaseData
     count = len(built)
     if count < 2:
         raise InputError(f"TrainingPart needs at least two images, the data set has {count}")
-    held_out = np.random.default_rng(seed).choice(count, size=min(max(count // SHARE, 1), MOST), replace=False)
+    held_out = np.random.default_rng(seed).choice(count, size=held_out_count(count), replace=False)
     rest = np.setdiff1d(np.arange(count), held_out)
     built.get_subset_([int(index) for index in (rest if part == "train" else np.sort(held_out))])
     built.split = part

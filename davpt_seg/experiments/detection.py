@@ -99,7 +99,7 @@ def use(cfg: Config, method: str, split: str, values: Hyperparameters) -> None:
     if "num_classes" not in cfg:
         raise InputError("the data part has no num_classes; set it as configs/_base_/datasets/coco.py does")
     _use_classes(cfg, cfg.pop("num_classes"))
-    _use_masks(cfg)
+    _use_masks(cfg, cfg.pop("without_masks", ""))
     _use_hooks(cfg)
     fit_values(cfg.model.backbone, values)
     use_rates(cfg, values)
@@ -111,7 +111,7 @@ def use(cfg: Config, method: str, split: str, values: Hyperparameters) -> None:
         use_epochs(cfg, values["epochs"])
     if split:
         use_split(cfg, split)
-    _use_evaluators(cfg, held_out=split == "choose")
+    _use_evaluators(cfg)
     use_subset(cfg, values["train_images"], values["subset_seed"])
 
 
@@ -135,9 +135,15 @@ def _use_classes(cfg: Config, num_classes: int) -> None:
         cfg.model.backbone.guidance.num_classes = num_classes
 
 
-def _use_masks(cfg: Config) -> None:
-    """Load masks only where the head or guidance reads them; guidance takes the boxes of instances without a mask."""
+def _use_masks(cfg: Config, without: str) -> None:
+    """Load masks only where the head or guidance reads them; guidance takes the boxes of instances without a mask.
+
+    Raises:
+        InputError: the head reads masks, and the data part has none; ``without`` says why.
+    """
     heads = has_key(cfg, "model.roi_head.mask_head")
+    if heads and without:
+        raise InputError(f"head=mask_rcnn learns masks, but {without}: take head=faster_rcnn, or add the masks")
     guided = "guidance" in cfg.model.backbone
     for split in ("train", "val", "test"):
         dataset = unwrapped(cfg[f"{split}_dataloader"].dataset)
@@ -148,20 +154,19 @@ def _use_masks(cfg: Config) -> None:
                     dataset.pipeline = [*dataset.pipeline[:place], dict(type="BoxMasks"), *dataset.pipeline[place:]]
 
 
-def _use_evaluators(cfg: Config, held_out: bool) -> None:
+def _use_evaluators(cfg: Config) -> None:
     """Compare boxes and, where a head has them, masks with those of the data set's own file.
 
-    Args:
-        cfg: config of the complete experiment, changed in place.
-        held_out: whether images of a part of that file are compared: the annotations are those of the images then,
-            which the pipeline hands on as ``instances``.
+    Where a part of that file's images is compared, the annotations are those of the images, which the pipeline hands
+    on as ``instances``.
     """
     metrics = ["bbox", "segm"] if has_key(cfg, "model.roi_head.mask_head") else ["bbox"]
     for split in ("val", "test"):
         evaluator = cfg.get(f"{split}_evaluator")
         if isinstance(evaluator, Mapping) and evaluator.get("type") == "CocoMetric":
-            dataset = unwrapped(cfg[f"{split}_dataloader"].dataset)
-            ann_file = None if held_out else osp.join(dataset.get("data_root", ""), dataset.ann_file)
+            whole = cfg[f"{split}_dataloader"].dataset
+            dataset = unwrapped(whole)
+            ann_file = osp.join(dataset.get("data_root", ""), dataset.ann_file) if dataset is whole else None
             cfg[f"{split}_evaluator"] = {**evaluator, "ann_file": ann_file, "metric": metrics}
 
 

@@ -1,4 +1,4 @@
-"""Data parts that a word names by a folder: ``data=folder:PATH`` and ``data=imagefolder:PATH``."""
+"""Data parts that a word names by a folder: ``data=folder:``, ``imagefolder:`` and ``coco_folder:PATH``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..errors import InputError, some
 from ..trust.config_text import evaluate
 from .content import KEY, data_part
 
-FOLDER, IMAGE_FOLDER = PREFIXES = ("folder:", "imagefolder:")
+FOLDER, IMAGE_FOLDER, COCO_FOLDER = PREFIXES = ("folder:", "imagefolder:", "coco_folder:")
 
 
 def is_folder(name: str) -> bool:
@@ -26,7 +26,7 @@ def folder_of(name: str) -> Path:
 
 
 def read_folder(name: str) -> dict[str, Any]:
-    """Return the content of ``folder:PATH`` or ``imagefolder:PATH``.
+    """Return the content of ``folder:PATH``, ``imagefolder:PATH`` or ``coco_folder:PATH``.
 
     ``folder:PATH`` is the data part that ``davpt-seg new-dataset`` wrote in this folder. A folder without one is used
     as it is if nothing has to be written: it has splits, masks of class numbers, and names of the classes.
@@ -41,6 +41,10 @@ def read_folder(name: str) -> dict[str, Any]:
         from .image_folder import image_folder_part
 
         return image_folder_part(folder)
+    if name.startswith(COCO_FOLDER):
+        from .coco_folder import coco_folder_part
+
+        return coco_folder_part(folder)
     written = parts_in(folder)
     if len(written) > 1:
         raise InputError(

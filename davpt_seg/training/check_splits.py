@@ -14,6 +14,7 @@ from ..audit.preflight import check_dataset
 from ..datasets.pictures import ignore_large
 from ..datasets.pk_sampler import check_batch_size
 from ..errors import InputError
+from .check_evaluator import check_evaluator
 from .refusals import step
 
 logger = logging.getLogger("davpt_seg")
@@ -50,6 +51,7 @@ def check_splits(cfg: Config, splits: Sequence[str], settings: DataCheck, known:
         try:
             with step(f"the data set cannot be opened ({split}_dataloader.dataset)"):
                 check_batch_size(loader)
+                check_evaluator(cfg, split)
                 count = 0 if split in known else check_dataset(loader["dataset"], settings)
         except InputError as error:
             yield f"{split}: {error}"

@@ -8,10 +8,12 @@ from typing import Any, Optional
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from ..audit.preflight import open_dataset
+from ..audit.coco.coco_source import coco_source
+from ..audit.preflight import open_dataset, unwrapped
 from ..errors import InputError
 
 HEADS = ("decode_head", "auxiliary_head", "head")
+DETECTORS = ("bbox_head", "mask_head", "roi_head.bbox_head", "roi_head.mask_head")  # which add a class for no object
 OF_EDGES = ("STDCHead",)  # auxiliary heads whose classes are edge and no edge
 SIGMOID = "; then out_channels=1 with use_sigmoid=True in its loss_decode is possible, too"
 DATA = dict(train="training", val="validation", test="test")
@@ -35,7 +37,7 @@ def check_classes(cfg: Config, splits: Sequence[str] = tuple(DATA)) -> None:
 
 def _compare(cfg: Config, split: str, num_classes: Optional[int]) -> None:
     model = cfg.model.get("module", cfg.model)  # inside of a test-time augmentation
-    parts = {f"{key}.num_classes": part["num_classes"] for key, part in _parts(model)}
+    parts = {f"{key}.num_classes": part["num_classes"] for key, part in (*_parts(model), *_parts(model, DETECTORS))}
     wrong = {key: value for key, value in parts.items() if num_classes and value != num_classes}
     if split != "train":  # which alone guides
         wrong = {key: value for key, value in wrong.items() if "guidance" not in key}
@@ -109,14 +111,19 @@ def classes_of(loader: Any) -> Optional[int]:
     """Return how many classes the data set of a loader's config has; None where its config does not say."""
     if not loader or not isinstance(loader.get("dataset"), Mapping):
         return None
+    coco = coco_source(unwrapped(loader["dataset"]))
+    if coco is not None:
+        return len(coco.classes or ()) or None
     dataset = open_dataset(loader["dataset"])
     return len(dataset.metainfo.get("classes") or ()) or None if dataset is not None else None
 
 
-def _parts(model: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield what of a model has a number of classes, with its key in the config."""
-    for name in HEADS:
-        heads: Any = model.get(name)
+def _parts(model: Mapping[str, Any], names: Sequence[str] = HEADS) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield what of a model has a number of classes, with its key in the config: heads of these names, and guidance."""
+    for name in names:
+        heads: Any = model
+        for key in name.split("."):
+            heads = heads.get(key) if isinstance(heads, Mapping) else None
         several = isinstance(heads, (list, tuple))
         for i, head in enumerate(heads if several else [heads]):
             if isinstance(head, Mapping) and head.get("num_classes") and head.get("type") not in OF_EDGES:

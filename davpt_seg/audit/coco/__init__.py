@@ -1,0 +1,1 @@
+"""Checks of data sets in COCO's format: annotation file, boxes, masks and images."""
