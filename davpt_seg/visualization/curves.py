@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from ..errors import InputError
 
+SCORES = {"mIoU": ("mIoU", 1), "coco/bbox_mAP": ("AP", 100)}  # name and factor to percent, by logged name
 Scalars = Mapping[str, tuple[list[int], list[float]]]
 
 
@@ -53,7 +54,7 @@ def read_scalars(path: Union[str, Path]) -> Scalars:
 
 
 def loss_curves(scalars: Scalars) -> Figure:
-    """Draw all training losses, and the validation mIoU on a second axis."""
+    """Draw all training losses, and the validation mIoU or AP on a second axis."""
     figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     axes.plot(*scalars["loss"], color="black", linewidth=2.2, label="all (what is minimised)")
@@ -62,15 +63,18 @@ def loss_curves(scalars: Scalars) -> Figure:
     axes.set(title="Training losses and validation", xlabel="iteration", ylabel="loss", ylim=(0, None))
     axes.grid(alpha=0.3)
     lines = axes.get_lines()
-    if "mIoU" in scalars:
+    for name, (label, to_percent) in SCORES.items():
+        if name not in scalars:
+            continue
+        steps, values = scalars[name][0], [to_percent * value for value in scalars[name][1]]
         right = axes.twinx()
-        right.plot(*scalars["mIoU"], "o-", color="tab:purple", linewidth=2, label="validation mIoU")
-        for step, value in zip(*scalars["mIoU"]):
+        right.plot(steps, values, "o-", color="tab:purple", linewidth=2, label=f"validation {label}")
+        for step, value in zip(steps, values):
             right.annotate(
                 f"{value:.0f}", (step, value), (0, 6), textcoords="offset points", ha="center", color="tab:purple"
             )
         right.set(ylim=(0, 100))
-        right.set_ylabel("mIoU (%)", color="tab:purple")
+        right.set_ylabel(f"{label} (%)", color="tab:purple")
         lines = [*lines, *right.get_lines()]
     figure.legend(handles=lines, loc="outside lower center", ncols=3, frameon=False)
     return figure

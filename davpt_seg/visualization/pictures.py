@@ -16,11 +16,9 @@ from matplotlib.patches import Patch
 from .class_names import PLAIN, all_shown
 
 # Title of each column, and what it shows.
-COLUMNS = (
-    ("image", "from the validation set"),
-    ("truth", "its mask, a colour for each class"),
-    ("prediction", "of the trained model"),
-)
+IMAGE = ("image", "from the validation set")
+LABELS = (IMAGE, ("truth", "its mask, a colour for each class"), ("prediction", "of the trained model"))
+OBJECTS = (IMAGE, ("truth", "its objects, a colour for each class"), ("prediction", "boxes, names, scores in percent"))
 NEAREST = ("nearest prompt", "most similar prompt of each patch")
 ATTENTION = ("attention to prompts", "how much each patch looks at prompts")
 ADDED = ("added by prompts", "how much prompts change each patch")
@@ -31,8 +29,9 @@ class Row(NamedTuple):
 
     Attributes:
         image: RGB, (H, W, 3) uint8.
-        truth: true labels (H, W); labels that are no class are void.
-        prediction: predicted labels (H, W).
+        truth: true labels (H, W), labels that are no class are void; of a detector, the image with its true objects,
+            RGB of any size.
+        prediction: predicted labels (H, W), or the image with the predicted objects.
         attention: share of each patch's attention that is on the prompts, (h, w); for zero-start prompts, the norm of
             their contribution relative to that of the output.
         nearest: most similar prompt of each patch, (h, w); None without guidance.
@@ -81,9 +80,12 @@ def demo_sheet(
     last, unit = ATTENTION, "% of a patch's attention"
     if zero_start:
         last, unit = ADDED, "% of a patch's attention output"
-    columns = [*COLUMNS, *[NEAREST] * guided, last]
-    seen = np.concatenate([labels.ravel() for row in rows for labels in (row.truth, row.prediction)])
-    class_handles = [Patch(color=palette[c], label=classes[c]) for c in np.unique(seen) if c < len(classes)]
+    detects = rows[0].truth.ndim == 3
+    columns = [*(OBJECTS if detects else LABELS), *[NEAREST] * guided, last]
+    seen = np.arange(len(classes))
+    if not detects:
+        seen = np.unique(np.concatenate([labels.ravel() for row in rows for labels in (row.truth, row.prediction)]))
+    class_handles = [Patch(color=palette[c], label=classes[c]) for c in seen if c < len(classes)]
     handles = prompt_handles(assigned, classes, colours)
     lines = max(len(class_handles) / 3, sum(1 + str(handle.get_label()).count("\n") for handle in handles))
 
@@ -113,14 +115,14 @@ def demo_sheet(
 
 def draw_row(axes: Sequence[Axes], row: Row, palette: np.ndarray, colours: np.ndarray, most: float) -> AxesImage:
     """Fill a row of the figure; return its heat map, whose scale ends at ``most`` percent."""
-    height, width = row.truth.shape
+    height, width = row.image.shape[:2]
     down, across = (count / covered for count, covered in zip(row.attention.shape, row.extent))
     patches = (0, across * width, down * height, 0)
     axes[0].imshow(row.image)
-    axes[1].imshow(paint(row.truth, palette))
-    axes[2].imshow(paint(row.prediction, palette))
+    for axis, shown in zip(axes[1:3], (row.truth, row.prediction)):
+        axis.imshow(shown if shown.ndim == 3 else paint(shown, palette), extent=(0, width, height, 0))
     known = row.truth < len(palette)
-    if known.any():
+    if row.truth.ndim == 2 and known.any():
         right = (row.prediction == row.truth)[known].mean()
         axes[2].set_xlabel(f"{right:.0%} of pixels right", fontsize=8, labelpad=2)
     if row.nearest is not None:

@@ -45,6 +45,13 @@ def test_curves_show_losses_on_one_axis_and_validation_on_the_other(tmp_path: Pa
     figure.savefig(tmp_path / "loss.png")
 
 
+def test_average_precision_is_drawn_in_percent(tmp_path: Path) -> None:
+    lines = [*LINES[:2], {"coco/bbox_mAP": 0.125, "coco/bbox_mAP_50": 0.25, "step": 20}]
+    _, validation = loss_curves(read_scalars(write(tmp_path / "scalars.json", lines))).axes
+    assert [list(line.get_ydata()) for line in validation.get_lines()] == [[12.5]]
+    assert validation.get_ylabel() == "AP (%)"
+
+
 def test_a_log_without_validation_has_one_axis(tmp_path: Path) -> None:
     assert len(loss_curves(read_scalars(write(tmp_path / "scalars.json", LINES[:2]))).axes) == 1
 

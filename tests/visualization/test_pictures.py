@@ -56,6 +56,18 @@ def test_the_sheet_shows_nearest_prompts_only_with_guidance(tmp_path: Path, guid
     figure.savefig(tmp_path / "predictions.png")
 
 
+def test_the_sheet_of_a_detector_shows_images_with_objects_over_the_same_area(tmp_path: Path) -> None:
+    drawn = np.full((60, 90, 3), 200, dtype=np.uint8)  # three times as large, so that names are legible
+    figure = demo_sheet([row(None)._replace(truth=drawn, prediction=drawn)], CLASSES, PALETTE, SPEAKS_FOR[:0])
+    assert titles(figure) == ["image", "truth", "prediction", "attention to prompts"]
+    truth = next(axes for axes in figure.axes if axes.texts and axes.texts[0].get_text() == "truth")
+    assert truth.images[0].get_extent() == [0, 30, 20, 0] and truth.images[0].get_array().shape == (60, 90, 3)
+    assert not any("pixels right" in axes.get_xlabel() for axes in figure.axes)
+    legends = [axes.get_legend() for axes in figure.axes if axes.get_legend()]
+    assert [text.get_text() for text in legends[0].get_texts()] == list(CLASSES)
+    figure.savefig(tmp_path / "predictions.png")
+
+
 def test_the_sheet_of_zero_start_prompts_names_what_they_add() -> None:
     figure = demo_sheet([row(None)], CLASSES, PALETTE, SPEAKS_FOR[:0], zero_start=True)
     assert titles(figure)[-1] == "added by prompts"
