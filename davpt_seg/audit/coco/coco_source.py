@@ -39,6 +39,11 @@ class CocoSource(NamedTuple):
         return any(step.get("with_mask") for step in steps)
 
     @property
+    def boxes_do(self) -> bool:
+        """Return whether an object without a mask is read as its box."""
+        return any(step_name(step) == "BoxMasks" for step in all_steps(self.pipeline))
+
+    @property
     def where(self) -> str:
         """Name the data set, for messages."""
         return f"annotation file {self.ann_file!r}"

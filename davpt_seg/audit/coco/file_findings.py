@@ -39,7 +39,7 @@ def file_findings(source: CocoSource, settings: DataCheck) -> tuple[CocoFile | N
     found = list(entry_findings(coco, source.classes))
     if any(each.kind in ("id twice", "no annotation") for each in found):
         return coco, (found, [])
-    masks = mask_findings(coco) if source.reads_masks else ()
+    masks = mask_findings(coco, source.boxes_do) if source.reads_masks else ()
     return coco, divided(chain(found, box_findings(coco), same_objects(coco), masks), len(coco.used), settings)
 
 

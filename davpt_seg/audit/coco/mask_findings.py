@@ -11,16 +11,18 @@ from .coco_file import CocoFile, is_integer, is_number
 FEWEST = 6  # numbers of a polygon: three points
 
 
-def mask_findings(coco: CocoFile) -> Iterator[Finding]:
+def mask_findings(coco: CocoFile, boxes_do: bool = False) -> Iterator[Finding]:
     """Yield annotations without a mask, or with one that mmdet and pycocotools cannot read.
 
     Args:
         coco: annotation file whose entries have the right form.
+        boxes_do: whether an annotation without a mask is read as its box.
     """
     for annotation in coco.used:
         found = annotation.get("segmentation")
         if not found:
-            yield Finding("no mask", coco.place(annotation))
+            if not boxes_do:
+                yield Finding("no mask", coco.place(annotation))
         elif problem := _problem(found, coco.by_id[annotation["image_id"]]):
             yield Finding("bad mask", coco.place(annotation), problem)
 
