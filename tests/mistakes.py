@@ -10,7 +10,7 @@ from typing import Callable, NamedTuple
 
 from PIL import Image
 
-from .typed import MINE, Shown, Terminal
+from .typed import MINE, Shell, Shown, Terminal
 
 MOST = 10  # lines printed by any command that ends with an error
 #: The same, where a training or test has started, and its first screen is printed before.
@@ -481,7 +481,7 @@ MISTAKES = [
 ]
 
 
-def shown(mistake: Mistake, terminal: Terminal) -> Shown:
+def shown(mistake: Mistake, terminal: Shell) -> Shown:
     """Make a mistake, and return what the terminal shows."""
     folder = terminal.folder()
     for name, text in mistake.files.items():

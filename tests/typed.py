@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 import timm
 from safetensors.torch import save_file
@@ -45,38 +45,27 @@ class Shown(NamedTuple):
         return (self.err.splitlines() or [""])[-1]
 
 
-class Terminal:
+class Shell:
     """A shell whose ``python`` and ``davpt-seg`` are those of a program, in a user's folder.
-
-    The folder has CamVid in ``data/camvid``, a config ``mine.py``, its training in ``work_dirs/mine``, an adapter
-    folder ``street``, weights of another ViT in ``vit.safetensors``, ``photo.jpg``, and the folders of a checkout.
 
     Args:
         python: the program, such as ``sys.executable``.
         folder: an empty one.
+        write: writes what the user's folder holds.
     """
 
-    def __init__(self, python: str, folder: Path) -> None:
+    def __init__(self, python: str, folder: Path, write: Callable[[Path], object]) -> None:
         self._home, self._kept, self._commands = folder / "user", folder / "kept", folder / "bin"
         self._commands.mkdir()
         for name, call in (("python", python), ("davpt-seg", f"{python} -m davpt_seg")):
             (self._commands / name).write_text(f'#!/bin/sh\nexec {call} "$@"\n')
             (self._commands / name).chmod(0o755)
-        write_camvid(self._home / "data" / "camvid")
-        for name in ("tools", "configs", "benchmarks"):
-            (self._home / name).symlink_to(ROOT / name)
-        (self._home / "mine.py").write_text(MINE)
-        shutil.copyfile(self._home / "data/camvid/images/val/0000.jpg", self._home / "photo.jpg")
-        vit = timm.create_model(
-            "vit_small_patch14_dinov2", img_size=56, embed_dim=48, num_heads=2, depth=2, num_classes=0
-        )
-        save_file(vit.state_dict(), self._home / "vit.safetensors")
-        for line in (
-            "davpt-seg train mine.py --work-dir work_dirs/mine",
-            "davpt-seg export work_dirs/mine/epoch_1.pth --out street",
-        ):
-            done = self.type(line)
-            assert done.status == 0, done.err
+        write(self._home)
+        self.keep()
+
+    def keep(self) -> None:
+        """Keep the user's folder as it is."""
+        shutil.rmtree(self._kept, ignore_errors=True)
         shutil.copytree(self._home, self._kept, symlinks=True)
 
     def folder(self) -> Path:
@@ -105,3 +94,35 @@ class Terminal:
             stdin=subprocess.DEVNULL,
         )
         return Shown(done.stdout, done.stderr, done.returncode)
+
+
+class Terminal(Shell):
+    """A shell in the folder of a user of CamVid.
+
+    The folder has CamVid in ``data/camvid``, a config ``mine.py``, its training in ``work_dirs/mine``, an adapter
+    folder ``street``, weights of another ViT in ``vit.safetensors``, ``photo.jpg``, and the folders of a checkout.
+
+    Args:
+        python: the program, such as ``sys.executable``.
+        folder: an empty one.
+    """
+
+    def __init__(self, python: str, folder: Path) -> None:
+        super().__init__(python, folder, _write)
+        for line in (
+            "davpt-seg train mine.py --work-dir work_dirs/mine",
+            "davpt-seg export work_dirs/mine/epoch_1.pth --out street",
+        ):
+            done = self.type(line)
+            assert done.status == 0, done.err
+        self.keep()
+
+
+def _write(home: Path) -> None:
+    write_camvid(home / "data" / "camvid")
+    for name in ("tools", "configs", "benchmarks"):
+        (home / name).symlink_to(ROOT / name)
+    (home / "mine.py").write_text(MINE)
+    shutil.copyfile(home / "data/camvid/images/val/0000.jpg", home / "photo.jpg")
+    vit = timm.create_model("vit_small_patch14_dinov2", img_size=56, embed_dim=48, num_heads=2, depth=2, num_classes=0)
+    save_file(vit.state_dict(), home / "vit.safetensors")

@@ -129,6 +129,8 @@ def _parser() -> argparse.ArgumentParser:
 def _data_sets(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Return the configs of the data sets to check, by name and split, or refuse the options."""
     given = [name for name in (*ROOTS, *SETS, "coco") if getattr(args, name)]
+    if args.images and "coco" not in given:
+        raise InputError("--images is for --coco FILE; the images of other data sets are in their folders")
     if len(given) + bool(args.config) != 1:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in (*ROOTS, *SETS, "coco"))
         raise InputError(f"give a config, or one of {options} with its folder")
@@ -136,8 +138,6 @@ def _data_sets(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
         raise InputError(f"--workers must be at least 1, got {args.workers}")
     if args.cfg_options and given:
         raise InputError("--cfg-options change a config; with --ade20k and similar options give the folder itself")
-    if args.images and "coco" not in given:
-        raise InputError("--images is for --coco FILE; the images of other data sets are in their folders")
     if args.show < 0:
         raise InputError(f"--show must be at least 0, got {args.show}")
     from ..audit import official

@@ -120,6 +120,7 @@ WRONG: list[tuple[str, Callable[[Path], object], str]] = [
         r"another order than the file's.*'cup': number 0 .* 1 in the file",
     ),
     ("a name twice", category(1, name="cup"), r"category whose name is there twice.*'cup': ids 1 and 2"),
+    ("a template as name", category(1, name="{{$HOME:x}}"), r"name must be a text, without '\{\{'"),
     ("normalised", all_boxes(lambda x, y, w, h: [x / 112, y / 96, w / 112, h / 96]), r"boxes are all within 0 and 1"),
     ("corners", all_boxes(lambda x, y, w, h: [x, y, x + w, y + h]), r"boxes are two corners.*subtract the first"),
     ("a negative size", annotation(2, bbox=[30, 30, -20, 10]), r"without width or height.*bbox \[30, 30, -20, 10\]"),

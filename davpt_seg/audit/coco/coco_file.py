@@ -134,6 +134,10 @@ def _is_side(value: Any) -> bool:
     return is_number(value) and value > 0
 
 
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and "{{" not in value
+
+
 def _is_path(value: Any) -> bool:
     """Return whether a text names a file below a folder."""
     if not isinstance(value, str) or not value or "\0" in value or osp.isabs(value):
@@ -167,7 +171,7 @@ FORMS: Mapping[str, Forms] = {
             lambda value: type(value) in (int, float) and abs(value) < BIGGEST**2 and not math.isnan(value),
         ),
     },
-    "categories": {"id": ID, "name": ("a text", lambda value: isinstance(value, str) and bool(value.strip()))},
+    "categories": {"id": ID, "name": ("a text, without '{{', which MMEngine's configs replace", _is_name)},
 }
 
 
