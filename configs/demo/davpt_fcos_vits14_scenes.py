@@ -3,7 +3,7 @@
 _base_ = [
     "../_base_/detectors/fcos_small.py",
     "../_base_/datasets/demo_boxes.py",
-    "../_base_/schedules/demo.py",
+    "../_base_/schedules/adamw_iters.py",
     "../_base_/runtime/detection.py",
 ]
 model = dict(
@@ -25,3 +25,15 @@ model = dict(
     neck=dict(in_channels=384),
     bbox_head=dict(num_classes=10, strides=[14]),
 )
+optim_wrapper = dict(optimizer=dict(lr=2e-3))
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.01, begin=0, end=20, by_epoch=False),
+    dict(type="CosineAnnealingLR", eta_min_ratio=1e-3, begin=20, end=300, T_max=280, by_epoch=False),
+]
+train_cfg = dict(max_iters=300, val_interval=100)
+val_cfg = test_cfg = dict(fp16=False)  # bfloat16 rounds boxes to whole pixels
+default_hooks = dict(
+    checkpoint=dict(interval=100, save_best="coco/bbox_mAP"),
+    visualization=dict(type="DetVisualizationHook"),
+)
+custom_hooks = [dict(type="MetricLossHook"), dict(type="PromptMappingHook")]

@@ -57,9 +57,15 @@ def evaluate_batch(runner: Runner, split: str, name: str) -> float:
         scores = loop.evaluator.evaluate(len(outputs) * get_world_size())
     listed = ", ".join(f"{key} {value:.4g}" if isinstance(value, Real) else key for key, value in scores.items())
     runner.logger.info(f"Scores of one {split} batch before training: {listed or 'none'}")
-    if split == "val":
+    if split == "val" and (scores or not _found_nothing(outputs)):
         _check_best(runner, scores)
     return seconds
+
+
+def _found_nothing(outputs: Any) -> bool:
+    """Return whether a detector found no object, as before its training: mmdet's metric has no scores then."""
+    found = [sample.pred_instances for sample in outputs if "pred_instances" in sample]
+    return bool(found) and not any(map(len, found))
 
 
 def _check_best(runner: Runner, scores: Mapping[str, Any]) -> None:

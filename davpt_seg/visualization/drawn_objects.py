@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from mmengine.structures import InstanceData
 
-WIDE = 896  # pixels; smaller images are enlarged to this width, so that names are legible
+WIDE = 448  # pixels; smaller images are enlarged to this width, so that names are legible
 
 
 def drawn_objects(
@@ -34,5 +34,5 @@ def drawn_objects(
     boxes = getattr(found.bboxes, "tensor", found.bboxes)  # box types of mmdet hold the tensor there
     scores = {"scores": found.scores.cpu()} if "scores" in found else {}
     drawn = InstanceData(bboxes=boxes.float().cpu() * scale, labels=found.labels.cpu(), **scores)
-    visualizer = DetLocalVisualizer(text_color=(255, 255, 255), line_width=4)
+    visualizer = DetLocalVisualizer(text_color=(255, 255, 255), line_width=2)
     return visualizer._draw_instances(large, drawn, list(classes), [tuple(map(int, colour)) for colour in palette])
