@@ -9,6 +9,7 @@ from .curves_hook import CurvesHook
 from .data_mean_init_hook import DataMeanInitHook
 from .exact_resume_hook import ExactResumeHook
 from .finite_loss_hook import FiniteLossHook
+from .float_heads_hook import FloatHeadsHook
 from .metric_loss_hook import MetricLossHook
 from .output_hooks import LabelMapHook, PaintedImageHook
 from .panel_hook import PanelHook
@@ -25,6 +26,7 @@ __all__ = [
     "DataMeanInitHook",
     "ExactResumeHook",
     "FiniteLossHook",
+    "FloatHeadsHook",
     "LabelMapHook",
     "MetricLossHook",
     "PaintedImageHook",

@@ -171,8 +171,9 @@ def _use_evaluators(cfg: Config) -> None:
 
 
 def _use_hooks(cfg: Config) -> None:
-    """Let a schedule of segmentation draw boxes, and keep the checkpoint with the best AP."""
+    """Let a schedule of segmentation draw boxes, decode them in float32, and keep the checkpoint with the best AP."""
     hooks = cfg.default_hooks
+    hooks.setdefault("float_heads", dict(type="FloatHeadsHook"))
     if "visualization" in hooks:
         hooks.visualization = dict(type="DetVisualizationHook")
     if "save_best" in hooks.checkpoint:

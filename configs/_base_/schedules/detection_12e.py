@@ -10,6 +10,7 @@ test_cfg = dict(type="TestLoop")
 default_hooks = dict(
     trained_table=dict(type="TrainedTableHook"),
     finite_loss=dict(type="FiniteLossHook"),
+    float_heads=dict(type="FloatHeadsHook"),
     exact_resume=dict(type="ExactResumeHook"),
     timer=dict(type="IterTimerHook"),
     logger=dict(type="LoggerHook", interval=50, log_metric_by_epoch=True),

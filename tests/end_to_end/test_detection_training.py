@@ -1,0 +1,167 @@
+"""Trainings of detectors: resumed exactly, in mixed precision, in two processes, and what the terminal shows."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from davpt_seg.commands.train import main_train
+from davpt_seg.compat import prepare_cpu_ddp
+
+from ..coco import tiny_detector, write_coco
+from ..training import config_file, logged, train
+from .test_exactness import Losses
+from .test_resume import differences
+
+pytest.importorskip("mmdet")
+HEADS = ("fcos_small", "faster_rcnn", "mask_rcnn")
+
+
+@pytest.fixture(scope="module")
+def coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_coco(tmp_path_factory.mktemp("coco"))
+
+
+def by_epochs(cfg: Config) -> Config:
+    """Two epochs of three batches, grouped by aspect ratio, with crops."""
+    cfg.train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=2, val_interval=10)
+    cfg.train_dataloader.sampler = dict(type="DefaultSampler", shuffle=True)
+    cfg.train_dataloader.batch_sampler = dict(type="AspectRatioBatchSampler")
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    pipeline.insert(-1, dict(type="RandomCrop", crop_size=(72, 72), allow_negative_crop=True))
+    cfg.log_processor.by_epoch = True
+    cfg.default_hooks.checkpoint.interval = 1
+    return cfg
+
+
+@pytest.mark.parametrize(
+    ("head", "epochs", "cut"),
+    [("fcos_small", True, 4), ("faster_rcnn", False, 2), pytest.param("mask_rcnn", True, 2, marks=pytest.mark.slow)],
+)
+def test_a_detector_that_resumes_ends_as_one_that_never_stopped(
+    head: str, epochs: bool, cut: int, coco: Path, tmp_path: Path
+) -> None:
+    """Flips, crops, batches by aspect ratio and the random samples of assigned regions are the same again."""
+
+    def experiment(name: str) -> Config:
+        cfg = tiny_detector(coco, tmp_path / name, head=head)
+        return by_epochs(cfg) if epochs else cfg
+
+    last = f"iter_{6 if epochs else 4}.pth"
+    train(experiment("whole"))
+    cfg = experiment("resumed")
+    cfg.update(load_from=str(tmp_path / "whole" / f"iter_{cut}.pth"), resume=True)
+    train(cfg)
+    assert not (tmp_path / "resumed" / f"iter_{cut}.pth").exists()
+    assert differences(*(torch.load(tmp_path / name / last) for name in ("whole", "resumed"))) == []
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_detector_trains_and_predicts_under_autocast_and_its_trunk_stays(
+    head: str, coco: Path, tmp_path: Path
+) -> None:
+    cfg = tiny_detector(coco, tmp_path, head=head)
+    cfg.optim_wrapper.type = "AutocastOptimWrapper"
+    cfg.train_cfg.update(max_iters=2, val_interval=2)
+    runner = Runner.from_cfg(cfg)
+    model = runner.model
+    frozen = {name: p.detach().clone() for name, p in model.backbone.named_parameters() if not p.requires_grad}
+    prompts = {name: p.detach().clone() for name, p in model.backbone.named_parameters() if p.requires_grad}
+    runner.train()
+    after = dict(model.backbone.named_parameters())
+    assert frozen and all(torch.equal(after[name], value) for name, value in frozen.items())
+    assert prompts and not any(torch.equal(after[name], value) for name, value in prompts.items())
+    rows = logged(runner)
+    assert len(rows) == 2 and all(torch.isfinite(torch.tensor(row["loss"])) for row in rows)
+    batch = next(iter(runner.val_dataloader))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = model.test_step(batch)
+    assert len(found) == len(batch["inputs"])
+    for sample in found:
+        predicted = sample.pred_instances
+        assert predicted.bboxes.dtype == predicted.scores.dtype == torch.float32
+        assert torch.isfinite(predicted.bboxes).all() and ((predicted.scores >= 0) & (predicted.scores <= 1)).all()
+        assert ("masks" in predicted) == (head == "mask_rcnn")
+
+
+def _run(cfg: Config) -> dict[str, Any]:
+    runner = Runner.from_cfg(cfg)
+    losses = Losses()
+    runner.register_hook(losses)
+    runner.train()
+    model = getattr(runner.model, "module", runner.model)
+    scores = {key: float(value.current()) for key, value in runner.message_hub.log_scalars.items() if "mAP" in key}
+    return dict(losses=losses.rows, weights=model.state_dict(), scores=scores)
+
+
+def _one_of_two(rank: int, cfg: Config, folder: str) -> None:
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2")
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    cfg.launcher = "pytorch"
+    prepare_cpu_ddp(cfg)
+    torch.save(_run(cfg), f"{folder}/{rank}.pth")
+    dist.destroy_process_group()
+
+
+def of_four(data: Path, work_dir: Path, processes: int) -> Config:
+    """Return an experiment without crops: images of different sizes are padded to the same size on each process."""
+    cfg = tiny_detector(data, work_dir)
+    cfg.train_dataloader.batch_size = 4 // processes
+    for step in cfg.train_dataloader.dataset.pipeline:
+        if step.type == "Resize":
+            step.update(scale=(96, 96), keep_ratio=False)
+    cfg.optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=1e-3))
+    return cfg
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="forks; hide the GPU with CUDA_VISIBLE_DEVICES=''")
+def test_two_processes_have_the_losses_weights_and_ap_of_one_on_the_same_global_batch(
+    coco: Path, tmp_path: Path
+) -> None:
+    """FCOS normalises its losses by the mean number of positives over the processes, so that their mean is exact."""
+    cfg = of_four(coco, tmp_path / "two", 2)
+    torch.multiprocessing.start_processes(_one_of_two, (cfg, str(tmp_path)), nprocs=2, start_method="fork")
+    first, second = (torch.load(tmp_path / f"{rank}.pth") for rank in range(2))
+    one = _run(of_four(coco, tmp_path / "one", 1))
+    assert len(one["losses"]) == 4
+    for expected, *pair in zip(one["losses"], first["losses"], second["losses"]):
+        for name, value in expected.items():
+            assert sum(each[name] for each in pair) / 2 == pytest.approx(value, rel=1e-4), name
+    for name, tensor in one["weights"].items():
+        assert torch.equal(first["weights"][name], second["weights"][name]), name
+        torch.testing.assert_close(first["weights"][name], tensor, rtol=1e-4, atol=1e-5, msg=name)
+    assert first["scores"] == second["scores"] == pytest.approx(one["scores"], abs=2e-3)
+    assert first["scores"]
+
+
+def test_the_terminal_of_a_detector_names_its_heads_and_has_a_line_for_each_validation(
+    coco: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    cfg = tiny_detector(coco, tmp_path / "work", head="mask_rcnn")
+    cfg.train_cfg.update(max_iters=2, val_interval=1)
+    main_train([config_file(cfg, tmp_path / "config.py")])
+    shown = capsys.readouterr().out
+    parts = "RPNHead, StandardRoIHead, Shared2FCBBoxHead (10 classes), FCNMaskHead (10 classes)"
+    assert f"MaskRCNN: PromptedViT, SimpleFeaturePyramid, {parts}" in shown
+    begin = shown.index("Iter(train) [1/2]")
+    lines = shown[begin:].splitlines()
+    rest = [line for line in lines if not any(known in line for known in ("Iter(", "Saving checkpoint", "checkpoints"))]
+    assert [line.partition(" - INFO - ")[2] or line.partition(":")[0].partition(".")[0] for line in rest] == [
+        *("Done.", "Last validation", "Checkpoints and logs", "Next")
+    ]
+    assert sum("Iter(val)" in line and "mAP" in line for line in lines) == 2
+    assert "Last validation: AP " in shown and ", mask AP " in shown
+    log = max((tmp_path / "work").glob("*/*.log")).read_text()
+    assert log.count(" Average Precision ") == 2 * 2 * 6
+    assert "loading annotations into memory" not in shown and not [
+        each for each in recwarn if "meshgrid" in str(each.message)
+    ]
