@@ -41,6 +41,7 @@ STACKS = {
     "mmcv-lite": "onedl-mmcv",
     "mmsegmentation": "onedl-mmsegmentation",
     "mmpretrain": "onedl-mmpretrain",
+    "mmdet": "onedl-mmdetection",
 }
 
 
@@ -48,13 +49,15 @@ def check_stack() -> bool:
     """Return whether MMEngine is installed.
 
     Raises:
-        ImportError: OpenMMLab's own packages and their onedl fork are both installed: they overwrite each other.
+        ImportError: a package of OpenMMLab and one of the onedl fork are both installed: they overwrite each other, and
+            mmdet refuses the fork's mmcv when mmseg's models are imported.
     """
-    mixed = [f"{own} and {fork}" for own, fork in STACKS.items() if _installed(own) and _installed(fork)]
-    if mixed:
+    own, fork = (", ".join(filter(_installed, names)) for names in (STACKS, STACKS.values()))
+    if own and fork:
         raise ImportError(
-            f"installed side by side: {'; '.join(mixed)}. They write to the same folders. Make a new virtual "
-            "environment and install either '.[openmmlab]' or '.[onedl]' there."
+            f"installed side by side: {own} of OpenMMLab and {fork} of its fork. They write to the same folders or "
+            "refuse each other's versions. Make a new virtual environment and install either '.[openmmlab,detection]' "
+            "or '.[onedl,onedl-detection]' there."
         )
     return importlib.util.find_spec("mmengine") is not None
 

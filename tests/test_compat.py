@@ -7,7 +7,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Union
 
@@ -103,10 +103,17 @@ def test_mmpretrains_models_import_beside_pycocotools_and_a_newer_transformers(t
     assert printed(code, tmp_path)[-1:] == ["LinearClsHead"]
 
 
-def test_mixed_stacks_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compat, "_installed", lambda name: name in ("mmengine", "onedl-mmengine"))
-    with pytest.raises(ImportError, match="mmengine and onedl-mmengine"):
+@pytest.mark.parametrize("own", ["mmengine", "mmdet"])  # mmdet's own mmcv is below 2.2, the fork's above
+def test_mixed_stacks_are_refused_by_name(monkeypatch: pytest.MonkeyPatch, own: str) -> None:
+    monkeypatch.setattr(compat, "_installed", lambda name: name in (own, "onedl-mmengine", "onedl-mmcv"))
+    with pytest.raises(ImportError, match=f"{own} of OpenMMLab and onedl-mmengine, onedl-mmcv of its fork"):
         compat.check_stack()
+
+
+@pytest.mark.parametrize("stack", [compat.STACKS.keys(), compat.STACKS.values()], ids=["openmmlab", "onedl"])
+def test_one_complete_stack_is_accepted(monkeypatch: pytest.MonkeyPatch, stack: Collection[str]) -> None:
+    monkeypatch.setattr(compat, "_installed", lambda name: name in stack)
+    assert compat.check_stack()
 
 
 def test_a_run_without_launcher_is_left_alone() -> None:

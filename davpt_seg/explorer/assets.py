@@ -36,4 +36,4 @@ def template() -> str:
 
 
 def _text(name: str) -> str:
-    return files(__package__).joinpath("static", name).read_text(encoding="utf-8")
+    return (files(__package__) / "static" / name).read_text(encoding="utf-8")

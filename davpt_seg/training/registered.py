@@ -48,8 +48,8 @@ def check_registered(cfg: Config) -> None:
     """
     scope = cfg.get("default_scope") or "mmseg"
     if scope in NEEDED and importlib.util.find_spec(scope) is None:
-        name, command = NEEDED[scope]
-        raise InputError(f"default_scope = {scope!r} needs {name}, which is not installed: {command}")
+        library, command = NEEDED[scope]
+        raise InputError(f"default_scope = {scope!r} needs {library}, which is not installed: {command}")
     init_default_scope(scope)
     for place, registry in PLACES.items():
         for key, part in _parts(cfg._cfg_dict, place.split("."), ""):
