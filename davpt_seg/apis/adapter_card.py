@@ -16,7 +16,12 @@ from ..errors import some
 from ..training.model import count_parameters
 
 MOST_CLASSES = 200  # names in a card
-TAGS = {"segmentation": ", image-segmentation", "classification": ", image-classification"}
+HEADS = ("decode_head", "head", "rpn_head", "roi_head", "bbox_head")  # of a model
+TAGS = {
+    "segmentation": ", image-segmentation",
+    "classification": ", image-classification",
+    "detection": ", object-detection",
+}
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class Run:
 
 
 def task_card(config: AdapterConfig, model: nn.Module, run: Optional[Run] = None) -> str:
-    """Return the card of a segmentor or classifier.
+    """Return the card of a segmentor, classifier or detector.
 
     Args:
         config: the folder's config.
@@ -66,8 +71,8 @@ def task_card(config: AdapterConfig, model: nn.Module, run: Optional[Run] = None
     run = run or Run()
     counts = count_parameters(model)
     part = config.config["model"]
-    head = part.get("decode_head") or part.get("head") or {}
-    heads = head if isinstance(head, list) else [head]
+    found = [part[key] for key in HEADS if part.get(key)]
+    heads = [head for each in found for head in (each if isinstance(each, list) else [each])]
     known = {
         "experiment": f"`{run.experiment}`" if run.experiment else None,
         "data": run.data,
@@ -122,6 +127,13 @@ def _use(config: AdapterConfig) -> list[str]:
             "from davpt_seg.apis import Predictor",
             "",
             f'labels = Predictor("DIR", trunk={trunk})("image.jpg")  # DIR: this folder',
+        ]
+    elif config.task == "detection":
+        call = [
+            "from davpt_seg.apis import Detector",
+            "",
+            f'found = Detector("DIR", trunk={trunk})("image.jpg")  # DIR: this folder',
+            "found.boxes, found.scores, found.labels  # (n, 4) in pixels, (n,), (n,)",
         ]
     else:
         call = ["from davpt_seg.apis import load_adapter", "", f'model = load_adapter("DIR", trunk={trunk})']

@@ -12,7 +12,7 @@ from ..trust.adapter_parts import KEYS
 from ..trust.config_parts import dicts, parts_that_predict
 from ..trust.packages import is_module
 
-#: Of a model and its heads, what training alone reads.
+#: Of a model and its heads, what training alone reads. Detectors' ``loss_cls`` also decides how scores are computed.
 OF_TRAINING = ("auxiliary_head", "backbone", "init_cfg", "loss", "loss_decode", "pretrained", "sampler", "train_cfg")
 
 

@@ -23,6 +23,7 @@ from ..core.vit import PromptedViT
 from ..errors import InputError, some
 from ..training.model import build_model
 from ..training.refusals import step
+from ..training.tasks import TASKS
 from ..training.trained_checkpoint import config_text, dataset_meta, embedded_config, load_strictly, read_checkpoint
 from ..trust.config_parts import innermost
 from ..trust.config_text import evaluate
@@ -80,7 +81,7 @@ def export_adapter(
     """
     path = os.fspath(checkpoint)
     loaded = read_checkpoint(path)
-    cfg = config or embedded_config(loaded, path, trust_config, classifiers=True)
+    cfg = config or embedded_config(loaded, path, trust_config, TASKS)
     with step(f"the model of checkpoint {path!r} cannot be built (model)"):
         model: Any = build_model(cfg, {**LATER, "pretrained": False})
     if not isinstance(getattr(model, "backbone", None), PromptedViT):

@@ -1,4 +1,4 @@
-"""Adapter folders of segmentors and classifiers: a trained task without its frozen trunk, to send and to load."""
+"""Adapter folders of models for a task: what was trained without the frozen trunk, to send and to load."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ from ..errors import InputError
 from ..models.prompted_vit import OUT_TYPES, PromptedViTBackbone
 from ..training.model import build_model, build_on_meta
 from ..training.refusals import step
-from ..training.testing import is_recognition
-from ..training.trained_checkpoint import class_names_and_colours
+from ..training.tasks import CLASSIFICATION, DETECTION, SEGMENTATION, task_of
+from ..training.trained_checkpoint import class_names_and_colours, detected_classes
 from ..trust.adapter_parts import check_adapter_parts
 from ..trust.config_check import without_sources
 from ..trust.config_parts import innermost
@@ -57,7 +57,7 @@ def save_adapter(
     card: Optional[str] = None,
     figure: Optional[bytes] = None,
 ) -> Path:
-    """Write a trained segmentor or classifier without its frozen trunk into a folder.
+    """Write a trained segmentor, classifier or detector without its frozen trunk into a folder.
 
     Args:
         model: a model from ``load_trained``, or a runner's: with its config as ``model.cfg`` and its classes as
@@ -81,7 +81,7 @@ def save_adapter(
 def adapter_of(
     model: nn.Module, mapping: bool = False, record: Optional[Record] = None
 ) -> tuple[dict[str, Any], AdapterConfig]:
-    """Return what a folder holds of a segmentor or classifier: tensors by name, and its config without checksum.
+    """Return what a folder holds of a model: tensors by name, and its config without checksum.
 
     Args:
         model: see :func:`save_adapter`.
@@ -94,7 +94,8 @@ def adapter_of(
     backbone, cfg = getattr(model, "backbone", None), getattr(model, "cfg", None)
     if not isinstance(backbone, PromptedViTBackbone):
         raise InputError(
-            f"save_adapter takes a segmentor or classifier with the backbone PromptedViT, got a {type(model).__name__};"
+            f"save_adapter takes a segmentor, classifier or detector with the backbone PromptedViT, got a "
+            f"{type(model).__name__};"
             " davpt_seg.core.save_adapter takes a PromptedViT"
         )
     if not isinstance(cfg, Config):
@@ -102,12 +103,15 @@ def adapter_of(
     tensors, config = backbone_part(backbone, mapping, record)
     tensors.update({name: value for name, value in model.state_dict().items() if _is_of_task(name)})
     meta: Any = getattr(model, "dataset_meta", None) or {}
-    is_classifier = is_recognition(cfg)
-    if not is_classifier:
+    task = task_of(cfg)
+    if task == SEGMENTATION:
         class_names_and_colours({"meta": {"dataset_meta": meta}}, "of this model")
+    if task == DETECTION:
+        names, colours = detected_classes({"meta": {"dataset_meta": meta}}, "of this model")
+        meta = dict(classes=list(names), palette=colours.tolist())
     return tensors, replace(
         config,
-        task="classification" if is_classifier else "segmentation",
+        task=task,
         config=plain(adapter_part(cfg)),
         classes=plain(meta.get("classes")),
         palette=plain(meta.get("palette")),
@@ -122,7 +126,7 @@ def _is_of_task(name: str) -> bool:
 def load_adapter(
     folder: Union[str, os.PathLike[str]], trunk: TrunkSource = None, trust_config: bool = False
 ) -> BaseModel:
-    """Load the segmentor or classifier of an adapter folder, on the CPU and in eval mode.
+    """Load the model of an adapter folder, on the CPU and in eval mode.
 
     >>> street = load_adapter("street", trunk="vit.safetensors")
     >>> crops = load_adapter("hub:ada/crops", trunk=street)  # one trunk in memory serves both
@@ -196,10 +200,15 @@ class OpenedAdapter:
             self.content: Mapping[str, Any] = {"meta": {"dataset_meta": self.meta}}
             self.cfg = self._as_config()
 
+    @property
+    def task(self) -> str:
+        """Task of the model."""
+        return self.config.task
+
     def _classes_and_colours(self) -> dict[str, Any]:
         """Return names and colours of the classes, as a data set of OpenMMLab has them."""
         found = dict(classes=self.config.classes, palette=self.config.palette)
-        if self.config.task == "segmentation" or self.config.palette:
+        if self.task != CLASSIFICATION or self.config.palette:
             names, colours = class_names_and_colours({"meta": {"dataset_meta": found}}, self.path)
             return dict(classes=names, palette=colours.tolist())
         listed = self.config.classes
@@ -222,6 +231,8 @@ class OpenedAdapter:
             cfg = Config(parts)
         except KeyError as error:  # of keys that MMEngine reserves
             raise InputError(f"{CONFIG}: config holds a key that MMEngine reserves: {error}") from error
+        if task_of(cfg) != self.task:
+            raise InputError(f"{CONFIG}: task is {self.task!r}, and the config is one of {task_of(cfg)}")
         without_sources(cfg._cfg_dict)
         return cfg
 

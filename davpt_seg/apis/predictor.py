@@ -7,33 +7,24 @@ from collections.abc import Mapping
 from typing import Any, Optional, Union, overload
 
 import numpy as np
-import torch
 from mmengine.config import Config
-from mmengine.dataset import Compose, pseudo_collate
-from mmengine.device import get_device
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS
 from mmseg.structures import SegDataSample
 
-from ..audit.data_check import DataCheck, read_as_stored
 from ..core.adapter_folder.backbone import TrunkSource
-from ..core.adapter_folder.places import is_folder
-from ..datasets.pipelines import step_name, without_masks
-from ..errors import InputError
-from ..experiments.options import put_options
 from ..training.refusals import step
 from ..training.testing import set_mode, use_tta
 from ..training.trained_checkpoint import class_names_and_colours
 from ..training.trained_model import TrainedModel
-from ..trust.config_parts import innermost
 from .adapters import OpenedAdapter
-from .paths import path_of
-from .pixels import ImageInput, ImageReader, Images, each
+from .image_model import ImageModel
+from .pixels import ImageInput, Images, each
 
-PREDICTS = "model, test_dataloader.dataset.pipeline"
 WINDOWS = "predict by windows (mode='slide')"  # where memory is too small
 
 
-class Predictor:
+class Predictor(ImageModel):
     """A trained segmentor, ready for images.
 
     >>> predictor = Predictor("work_dirs/davpt/linear_vits14_camvid/epoch_15.pth")
@@ -43,7 +34,8 @@ class Predictor:
 
     Args:
         checkpoint: a ``.pth`` file that ``tools/train.py`` wrote, or an adapter folder (a path, or ``hub:USER/NAME``);
-            loaded strictly. Or what :func:`opened` returned, which needs no ``config``, ``trunk`` or ``trust_config``.
+            loaded strictly. Or what :func:`~davpt_seg.apis.open_trained.opened` returned, which needs no ``config``,
+            ``trunk`` or ``trust_config``.
         config: what was trained: a file, a name or words, as on the command line, or a ``Config``, which is changed in
             place; by default what the checkpoint remembers.
         mode: ``slide`` or ``whole``; by default the config's.
@@ -65,6 +57,8 @@ class Predictor:
             the config rules out, or a device that torch does not know or find.
     """
 
+    memory_advice = WINDOWS
+
     def __init__(
         self,
         checkpoint: Union[str, os.PathLike[str], OpenedAdapter, TrainedModel],
@@ -76,28 +70,25 @@ class Predictor:
         trust_config: bool = False,
         trunk: TrunkSource = None,
     ) -> None:
-        check_device(device)
-        trained = checkpoint
-        if not isinstance(trained, (OpenedAdapter, TrainedModel)):
-            trained = opened(trained, config, trunk, trust_config)
-        cfg = trained.cfg
-        self.classes, self.palette = class_names_and_colours(trained.content, trained.path)
-        put_options(cfg, options or {})
-        if DataCheck.from_config(cfg).exif == "stored":  # as train.py and test.py do
-            read_as_stored(cfg)
-        if mode:
-            set_mode(cfg, mode)
-        model: Any = trained.build().to(device or get_device())
-        if tta:
-            use_tta(cfg)
-            with step(f"the test-time augmentation of {trained.origin} cannot be built (tta_model)"):
-                model = MODELS.build(dict(cfg.tta_model, module=model)).eval()
-        self.model, self._origin = model, trained.origin
-        init_default_scope(cfg.get("default_scope") or "mmseg")
-        self.steps = steps = test_steps(cfg)
-        with step(f"the test pipeline of {trained.origin} cannot be built (test_dataloader.dataset.pipeline)"):
-            self.pipeline = Compose(image_steps(steps))
-        self.reader = ImageReader(steps)
+        self._tta, self._mode = tta, mode
+        super().__init__(checkpoint, config, device, options, trust_config, trunk)
+
+    def use_classes(self, content: Mapping[str, Any], path: str) -> None:
+        """Take names and colours of the classes."""
+        self.classes, self.palette = class_names_and_colours(content, path)
+
+    def change(self, cfg: Config) -> None:
+        """Set the mode."""
+        if self._mode:
+            set_mode(cfg, self._mode)
+
+    def wrapped(self, model: BaseModel, cfg: Config) -> BaseModel:
+        """Return the model inside of its test-time augmentation."""
+        if not self._tta:
+            return model
+        use_tta(cfg)
+        with step(f"the test-time augmentation of {self.origin} cannot be built (tta_model)"):
+            return MODELS.build(dict(cfg.tta_model, module=model)).eval()
 
     @overload
     def __call__(self, image: ImageInput) -> np.ndarray: ...
@@ -129,14 +120,6 @@ class Predictor:
     def _one(self, image: ImageInput) -> np.ndarray:
         return self.label(self.read(image))
 
-    def read(self, image: ImageInput) -> np.ndarray:
-        """Return BGR pixels (H, W, 3) uint8 of one image, as the model takes them.
-
-        Raises:
-            InputError: as of a call.
-        """
-        return self.reader(image)
-
     def label(self, pixels: np.ndarray) -> np.ndarray:
         """Return the class of every pixel, (H, W), of what ``read`` returned.
 
@@ -145,92 +128,7 @@ class Predictor:
         """
         return labels_of(self.sample(pixels))
 
-    @torch.no_grad()
-    def sample(self, pixels: np.ndarray) -> SegDataSample:
-        """Return mmseg's prediction of what ``read`` returned: labels, and the logits of all classes.
-
-        Raises:
-            InputError: as :meth:`label`.
-        """
-        with step(f"{self._origin} does not predict this image ({PREDICTS})", WINDOWS):
-            (sample,) = self.model.test_step(pseudo_collate([self.pipeline(dict(img=pixels))]))
-            return sample
-
 
 def labels_of(sample: SegDataSample) -> np.ndarray:
     """Return the class of every pixel, (H, W) int64, of a prediction."""
     return sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int64)
-
-
-def opened(
-    checkpoint: Union[str, os.PathLike[str]],
-    config: Optional[Union[str, os.PathLike[str], Config]],
-    trunk: TrunkSource,
-    trust_config: bool,
-    classifiers: bool = False,
-) -> Union[OpenedAdapter, TrainedModel]:
-    """Open a checkpoint or an adapter folder, of which nothing is built yet.
-
-    Args:
-        checkpoint: see :class:`Predictor`.
-        config: see there; a folder takes none, because it holds its own.
-        trunk: see there.
-        trust_config: see there.
-        classifiers: take classifiers too; otherwise they are refused.
-
-    Raises:
-        InputError: see :class:`~davpt_seg.training.trained_model.TrainedModel` and :class:`OpenedAdapter`.
-    """
-    checkpoint = path_of(checkpoint, "checkpoint (a .pth file or an adapter folder)")
-    if config is not None and not isinstance(config, Config):
-        config = path_of(config, "config")
-    if not is_folder(checkpoint):
-        return TrainedModel(checkpoint, config, trust_config, classifiers, trunk)
-    if config is not None:
-        raise InputError(f"adapter folder {os.fspath(checkpoint)!r} holds its config: omit CONFIG; options change it")
-    folder = OpenedAdapter(checkpoint, trunk, trust_config)
-    if not classifiers and folder.config.task == "classification":
-        raise InputError(
-            f"adapter folder {folder.path!r} is a classifier's, and this labels every pixel. For the class of an "
-            "image: mmpretrain.ImageClassificationInferencer(load_adapter(FOLDER, trunk=FILE))(IMAGES), with "
-            "davpt_seg.apis.load_adapter"
-        )
-    return folder
-
-
-def check_device(device: Optional[str]) -> None:
-    """Refuse a device before anything is loaded for it."""
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError) as error:  # AssertionError: torch was built without CUDA
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"device {device!r} cannot be used here: {reason}. Without a device, what is there is used"
-        ) from error
-
-
-def test_steps(cfg: Config) -> list[dict[str, Any]]:
-    """Return the test pipeline of a config: its test data set's, or its validation data set's.
-
-    Raises:
-        InputError: there is neither.
-    """
-    loader = cfg.get("test_dataloader") or cfg.get("val_dataloader")
-    steps = innermost(loader.get("dataset") if isinstance(loader, dict) else None).get("pipeline")
-    if not steps or not isinstance(steps, list) or not all(isinstance(each, dict) and "type" in each for each in steps):
-        raise InputError(
-            "the config has no test pipeline: test_dataloader.dataset.pipeline must be a list of transforms with types"
-        )
-    return steps
-
-
-def image_steps(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Fit a test pipeline to images that are in memory already and have no label map.
-
-    Raises:
-        InputError: a pipeline that does not start from an image file.
-    """
-    if steps[0]["type"] != "LoadImageFromFile":
-        raise InputError(f"the test pipeline starts with {steps[0]['type']!r}, but must with 'LoadImageFromFile'")
-    kept = [each for each in steps[1:] if step_name(each) != "ToEightBit"]  # what read has done
-    return [dict(steps[0], type="LoadImageFromNDArray"), *without_masks(kept)]

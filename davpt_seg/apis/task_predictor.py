@@ -22,9 +22,10 @@ from ..core.task_bank import TaskBank
 from ..errors import InputError, nearest
 from ..models.prompted_vit import OUT_TYPES
 from ..training.refusals import step
+from .image_model import PREDICTS
 from .paths import path_of
 from .pixels import ImageInput, Images, each
-from .predictor import PREDICTS, WINDOWS, Predictor, labels_of
+from .predictor import WINDOWS, Predictor, labels_of
 
 
 class TaskPredictor:

@@ -198,14 +198,15 @@ def _size(text: Optional[str]) -> Optional[tuple[int, int]]:
 
 
 def _trained(args: argparse.Namespace, config: Optional[Config]) -> Trained:
-    from ..apis.predictor import opened
+    from ..apis.open_trained import opened
     from ..experiments.options import put_options
-    from ..training.testing import is_recognition, set_mode
+    from ..training.tasks import CLASSIFICATION, SEGMENTATION
+    from ..training.testing import set_mode
 
-    trained = opened(args.checkpoint, config, args.trunk, args.trust_config, classifiers=True)
+    trained = opened(args.checkpoint, config, args.trunk, args.trust_config, (SEGMENTATION, CLASSIFICATION))
     if config is None:  # read_config has put them over it
         put_options(trained.cfg, args.cfg_options or {})
-    if args.mode and is_recognition(trained.cfg):
+    if args.mode and trained.task == CLASSIFICATION:
         raise InputError(f"--mode {args.mode} is for segmentors, and {args.checkpoint} is a classifier's; omit it")
     if args.mode:
         set_mode(trained.cfg, args.mode)

@@ -6,9 +6,9 @@ import argparse
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional, Protocol
+from typing import TYPE_CHECKING, Any, Optional
 
 from ..core.adapter_folder.places import is_folder
 from ..errors import InputError
@@ -19,14 +19,17 @@ from ..terminal.program import for_help
 from .config_argument import add_cfg_options, load_config
 
 if TYPE_CHECKING:
-    import numpy as np
+    from mmengine.config import Config
 
-    from ..apis.predictor import Predictor
+    from .label_outputs import Outputs
 
 HELP = """\
-Segment images with a trained model. For each image NAME.jpg, in DIR:
-  NAME_picture.png   the image beside its painted self, and which classes were found, with their share of the pixels
-  NAME_labels.png    the class of every pixel (0 is the first class), in the classes' colours
+Predict images with a trained segmentor or detector. For each image NAME.jpg, in DIR:
+  NAME_picture.png   the image beside its painted self, and which classes were found, with their share of the pixels;
+                     of a detector, the image with boxes, masks, names and scores
+  NAME_labels.png    of a segmentor: the class of every pixel (0 is the first class), in the classes' colours
+  boxes.json         of a detector: all objects of all images as COCO's results (image_id, category_id, bbox, score,
+                     segmentation), with file_name and category
 
 CONFIG may be omitted: a checkpoint contains its config, and so does an adapter folder.
 With --adapter, several adapters on one ViT label each image in one pass. The files are NAME_ADAPTER_picture.png, ...
@@ -34,7 +37,12 @@ With --adapter, several adapters on one ViT label each image in one pass. The fi
 Examples:
   {predict} configs/davpt/linear_vits14_camvid.py epoch_15.pth street.jpg --show
   {predict} epoch_15.pth photos/ 'more/**/*.png' --out predictions --tta
-  {predict} photo.jpg --adapter street/ --adapter crops/ --trunk vit.safetensors"""
+  {predict} photo.jpg --adapter street/ --adapter crops/ --trunk vit.safetensors
+  {predict} detector.pth photos/ --score-threshold 0.5
+  {predict} detector.pth val2017/ --coco annotations/instances_val2017.json   # ids for pycocotools"""
+#: Options by task, and what they are for.
+OF_SEGMENTATION = {"tta": "segmentation", "mode": "segmentation"}
+OF_DETECTION = {"score_threshold": "detection", "coco": "detection"}
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
@@ -46,10 +54,8 @@ def main_predict(argv: Optional[Sequence[str]] = None) -> None:
         SystemExit: 2 for wrong input, reported before anything is predicted; 1 where some images could not be read.
     """
     args = _parser().parse_intermixed_args(argv)
-    from ..apis.predictor import Predictor
-    from ..apis.task_predictor import TaskPredictor
     from ..datasets.pictures import ignore_large
-    from .images import OUTPUTS, find_images, output, output_stems
+    from .images import find_images, output, output_stems
 
     warnings.filterwarnings("ignore", module="mmseg|mmengine")  # meant for their developers
     ignore_large()
@@ -69,69 +75,66 @@ def main_predict(argv: Optional[Sequence[str]] = None) -> None:
     config = load_config(args) if args.config else None
     options = None if config else args.cfg_options  # load_config has put them over it
     device = None if args.device == "auto" else args.device
-    names = _names(args.adapter)
-    endings = [f"_{name}{ending}" if name else ending for name in names for ending in OUTPUTS]
+    output_stems(images, args.out, ())  # refuses a file in its place before anything is loaded
+    outputs = _outputs(args, config, options, device, images)
+    endings = outputs.endings
     stems = output_stems(images, args.out, endings)
-    labeller: Labeller
-    if args.adapter:
-        labeller = TaskPredictor(names, args.trunk, args.mode, device, args.trust_config)
-    else:
-        labeller = _Alone(
-            Predictor(args.checkpoint, config, args.mode, args.tta, device, options, args.trust_config, args.trunk)
-        )
     there = sum(output(stem, ending).exists() for stem in stems for ending in endings)
+    there += sum((args.out / name).exists() for name in outputs.shared)
     if there:
         print(f"{args.out}: {there} files of an earlier run are replaced")
-    failed = _predict_all(labeller, images, stems, args)
+    failed = _predict_all(outputs, images, stems, args)
     if failed:
         print(f"{len(failed)} of {len(images)} could not be read:", *failed, sep="\n  ", file=sys.stderr)
         sys.exit(1)
 
 
-class Labeller(Protocol):
-    """What labels an image for one task or several."""
-
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """Names of the tasks."""
-
-    def __getitem__(self, name: str) -> Predictor:
-        """Return a task's predictor."""
-
-    def __call__(self, image: Path) -> dict[str, np.ndarray]:
-        """Return the class of every pixel, (H, W), of each task."""
-
-
-class _Alone:
-    """One predictor, whose task has no name."""
-
-    tasks = ("",)
-
-    def __init__(self, predictor: Predictor) -> None:
-        self.predictor = predictor
-
-    def __getitem__(self, name: str) -> Predictor:
-        return self.predictor
-
-    def __call__(self, image: Path) -> dict[str, np.ndarray]:
-        return {"": self.predictor(image)}
-
-
-def _names(adapters: Sequence[str]) -> dict[str, str]:
-    """Return adapters by name, the last part of their path; one without a name where there are none.
+def _outputs(
+    args: argparse.Namespace,
+    config: Optional[Config],
+    options: Optional[dict[str, Any]],
+    device: Optional[str],
+    images: Sequence[Path],
+) -> Outputs:
+    """Load what predicts: one segmentor or detector, or several segmentors.
 
     Raises:
-        InputError: two of one name.
+        InputError: what cannot be loaded, or options that are not for its task.
     """
-    if not adapters:
-        return {"": ""}
-    names: dict[str, str] = {}
-    for adapter in adapters:
-        name = Path(adapter.partition("@")[0] if adapter.startswith("hub:") else adapter).resolve().name
-        if name in names:
-            raise InputError(f"--adapter {names[name]} and {adapter} would both be called {name!r}; rename a folder")
-        names[name] = adapter
-    return names
+    from ..apis.open_trained import check_device, opened
+    from ..training.tasks import DETECTION, SEGMENTATION
+    from .label_outputs import LabelOutputs, names_of
+
+    if args.adapter:
+        from ..apis.task_predictor import TaskPredictor
+
+        _refuse(args, OF_DETECTION, "--adapter predicts with segmentors; give a detector's folder as CHECKPOINT")
+        labeller = TaskPredictor(names_of(args.adapter), args.trunk, args.mode, device, args.trust_config)
+        return LabelOutputs(labeller, args.opacity)
+    check_device(device)
+    trained = opened(args.checkpoint, config, args.trunk, args.trust_config, (SEGMENTATION, DETECTION))
+    if trained.task == DETECTION:
+        from ..apis.detector import Detector
+        from .box_outputs import THRESHOLD, BoxOutputs
+        from .coco_ids import Ids
+
+        _refuse(args, OF_SEGMENTATION, f"{args.checkpoint} is a detector's, which takes each image as one, unchanged")
+        detector = Detector(trained, device=device, options=options)
+        threshold = THRESHOLD if args.score_threshold is None else args.score_threshold
+        return BoxOutputs(detector, threshold, args.opacity, Ids(images, detector.classes, args.coco or ""))
+    _refuse(args, OF_DETECTION, f"{args.checkpoint} labels every pixel")
+    from ..apis.predictor import Predictor
+
+    predictor = Predictor(trained, mode=args.mode, tta=args.tta, device=device, options=options)
+    return LabelOutputs(predictor, args.opacity)
+
+
+def _refuse(args: argparse.Namespace, names: Mapping[str, str], reason: str) -> None:
+    """Refuse options of another task."""
+    for name, use in names.items():
+        given = getattr(args, name)
+        if given is not None and given is not False:
+            raise InputError(f"--{name.replace('_', '-')} is for {use}, and {reason}; omit it")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -158,7 +161,18 @@ def _parser() -> argparse.ArgumentParser:
     out = Path("work_dirs/predictions")
     parser.add_argument("--out", type=Path, default=out, metavar="DIR", help="folder to write to; default: %(default)s")
     parser.add_argument("--show", action="store_true", help="open each NAME_picture.png; close it to continue")
-    parser.add_argument("--opacity", type=float, default=0.6, metavar="0..1", help="of the paint; default: %(default)s")
+    parser.add_argument(
+        "--opacity", type=float, default=0.6, metavar="0..1", help="of the paint and of masks; default: %(default)s"
+    )
+    parser.add_argument(
+        "--score-threshold",
+        type=float,
+        metavar="0..1",
+        help="of detection: lowest score that is drawn; default: 0.3. boxes.json has all objects",
+    )
+    parser.add_argument(
+        "--coco", metavar="FILE", help="of detection: COCO annotations whose ids of images and categories are used"
+    )
     parser.add_argument("--tta", action="store_true", help="average several scales and flips: slower, often better")
     parser.add_argument(
         "--mode", choices=["slide", "whole"], help="sliding window or whole image; default: the config's"
@@ -195,6 +209,8 @@ def _is_config(argument: str) -> bool:
 def _check_options(args: argparse.Namespace) -> None:
     if not 0 <= args.opacity <= 1:
         raise InputError(f"--opacity {args.opacity}: must be from 0 (only the image) to 1 (only paint)")
+    if args.score_threshold is not None and not 0 <= args.score_threshold <= 1:
+        raise InputError(f"--score-threshold {args.score_threshold}: must be from 0 (all objects) to 1")
     if args.adapter and (model := next((each for each in args.given if each.endswith(".pth")), None)):
         raise InputError(f"--adapter takes the place of CHECKPOINT: omit {model}, or --adapter")
     if args.adapter and (args.tta or args.cfg_options):
@@ -203,7 +219,7 @@ def _check_options(args: argparse.Namespace) -> None:
 
 
 def _predict_all(
-    labeller: Labeller, images: Sequence[Path], stems: Sequence[Path], args: argparse.Namespace
+    outputs: Outputs, images: Sequence[Path], stems: Sequence[Path], args: argparse.Namespace
 ) -> list[str]:
     """Predict and write all images that can be read; return what was wrong with the others."""
     from rich.console import Console
@@ -215,46 +231,18 @@ def _predict_all(
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         for path, stem in progress.track(list(zip(images, stems))):
             start = time.perf_counter()
+            stem.parent.mkdir(parents=True, exist_ok=True)
             try:
-                found = labeller(path)
+                for picture, about in outputs.write(path, stem):
+                    seconds = time.perf_counter() - start
+                    progress.console.print(f"{path}  {seconds:.1f} s  {about}")
+                    if args.show and not show(picture):
+                        progress.console.print(f"  no display to show it on; open {picture}")
             except InputError as error:
                 failed.append(str(error))
                 progress.console.print(f"{path}  unreadable, skipped")
-                continue
-            for name, labels in found.items():
-                picture = _write(labeller[name], path, stem, labels, name, args.opacity)
-                seconds = time.perf_counter() - start
-                about = _summary(labels, labeller[name].classes)
-                progress.console.print(f"{path}  {seconds:.1f} s  {name}{': ' * bool(name)}{about}")
-                if args.show and not show(picture):
-                    progress.console.print(f"  no display to show it on; open {picture}")
-    done = len(images) - len(failed)
-    name = "NAME" if labeller.tasks == ("",) else "NAME_ADAPTER"
-    console.print(f"{done} of {len(images)} images: {name}_picture.png and {name}_labels.png in {args.out}")
+    console.print(f"{len(images) - len(failed)} of {len(images)} images: {outputs.close(args.out)}")
     return failed
-
-
-def _write(predictor: Predictor, path: Path, stem: Path, labels: np.ndarray, task: str, opacity: float) -> Path:
-    """Write figure and label map of one image; return the figure's path."""
-    from ..visualization.predictions import label_map, prediction_picture
-    from .images import OUTPUTS, output
-
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    pixels = predictor.read(path)[..., ::-1]
-    title = f"{path.name}, {task}" if task else path.name
-    figure = prediction_picture(pixels, labels, predictor.classes, predictor.palette, title, opacity)
-    picture, label_file = (output(stem, f"_{task}{ending}" if task else ending) for ending in OUTPUTS)
-    figure.savefig(picture)
-    label_map(labels, predictor.palette).save(label_file)
-    return picture
-
-
-def _summary(labels: np.ndarray, classes: Sequence[str], most: int = 5) -> str:
-    from ..visualization.predictions import class_shares, percent
-
-    found = class_shares(labels, len(classes))
-    names = [f"{classes[i]} {percent(share)}" for i, share in found[:most]]
-    return ", ".join(names + [f"{len(found) - most} more"] * (len(found) > most))
 
 
 def show(picture: Path) -> bool:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: What a model trains with, and an adapter folder omits.
 OF_TRAINING = ("backbone.guidance.", "auxiliary_head.")
 
+DRAWS = "; davpt-seg predict CHECKPOINT IMAGES draws boxes and writes them as JSON"
+
 EXAMPLES = """\
 {test} davpt/upernet_vitl_ade20k work_dirs/davpt/upernet_vitl_ade20k/iter_160000.pth
 {test} davpt/upernet_vitl_ade20k iter_160000.pth --tta --json scores.json
@@ -28,7 +30,7 @@ EXAMPLES = """\
 
 @command
 def main_test(argv: Optional[Sequence[str]] = None) -> None:
-    """Test a checkpoint of a segmentor or classifier.
+    """Test a checkpoint of a segmentor, classifier or detector.
 
     Raises:
         SystemExit: 2 for wrong input, reported before the test starts.
@@ -45,7 +47,7 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
     from ..training.start import check_work_dir
     from ..training.status_line import status_line
     from ..training.summary import evaluation
-    from ..training.testing import is_recognition
+    from ..training.tasks import SEGMENTATION, task_of
     from ..training.trained_checkpoint import GIVE_TRAINED, mismatch, named
     from ..training.watching import without_backends
     from ..trust.trunk_source import set_source
@@ -81,7 +83,7 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
     runner.logger.info(evaluation(runner, args.config, args.checkpoint))
     with advise_check(args.config), status_line(runner):
         metrics = runner.test()
-    if is_recognition(cfg):
+    if task_of(cfg) != SEGMENTATION:  # whose metric writes them
         if args.confusion_matrix:
             draw_matrix(runner, metrics, args.confusion_matrix)
         if args.json:
@@ -91,7 +93,8 @@ def main_test(argv: Optional[Sequence[str]] = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = config_parser(
-        "Test a checkpoint: IoU and accuracy per class and their means, or a classifier's accuracy.",
+        "Test a checkpoint: IoU and accuracy per class and their means, a classifier's accuracy, or COCO's average "
+        "precision of boxes and masks, per class too.",
         for_help(EXAMPLES),
     )
     parser.add_argument("checkpoint", help="a .pth file that a training wrote, or an adapter folder")
@@ -100,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE|pretrained",
         help="weights of the frozen ViT, if CHECKPOINT does not hold them; default: what CONFIG names",
     )
+    parser.add_argument("--amp", action="store_true", help="predict in mixed precision")
     parser.add_argument("--tta", action="store_true", help="test-time augmentation: several scales and flips")
     parser.add_argument("--out", metavar="DIR", help="write predicted label maps (PNG) here")
     parser.add_argument("--show-dir", metavar="DIR", help="paint predictions over the images and write them here")
@@ -118,11 +122,23 @@ def _change_test(cfg: Config, args: argparse.Namespace) -> None:
         InputError: an option that the config rules out, or a file that could not be written.
     """
     from ..training import testing
+    from ..training.tasks import CLASSIFICATION, DETECTION, PREDICTS, SEGMENTATION, task_of
 
-    if testing.is_recognition(cfg):
-        for option in ("mode", "out", "show_dir"):
+    if args.amp:
+        cfg.test_cfg.fp16 = True
+    task = task_of(cfg)
+    if task != SEGMENTATION:
+        refused = ("mode", "out", "show_dir", *(("tta", "confusion_matrix") if task == DETECTION else ()))
+        for option in refused:
             if getattr(args, option):
-                raise InputError(f"--{option.replace('_', '-')} is for segmentation, and this config classifies images")
+                use = "segmentation" if option != "confusion_matrix" else "segmentation and classification"
+                advice = DRAWS if task == DETECTION and option in ("out", "show_dir") else ""
+                raise InputError(f"--{option.replace('_', '-')} is for {use}, and this config {PREDICTS[task]}{advice}")
+    if task == DETECTION:
+        testing.check_files(None, args.json)
+        testing.score_each_class(cfg)
+        return
+    if task == CLASSIFICATION:
         if args.tta:
             testing.use_tta(cfg)
         testing.check_files(args.confusion_matrix, args.json)

@@ -11,12 +11,13 @@ from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 
 from ..apis.adapters import OpenedAdapter
+from ..apis.open_trained import image_steps, test_steps
 from ..apis.pixels import ImageReader
-from ..apis.predictor import image_steps, test_steps
 from ..datasets.pipelines import step_name
 from ..errors import InputError
 from ..training.refusals import step
 from ..training.trained_model import TrainedModel
+from ..visualization.class_colours import colours_of
 from .prediction import Prediction
 
 #: Steps after which an image still has the same extent.
@@ -54,7 +55,7 @@ class Classification:
         names = [str(name) for name in meta.get("classes") or ()]
         count = getattr(self.model.head, "num_classes", len(names))
         self.classes = names if len(names) == count else [f"class {index}" for index in range(count)]
-        self.palette = _palette(meta.get("palette"), count)
+        self.palette = colours_of(meta.get("palette"), count)
 
     def predict(self, pixels: np.ndarray) -> Prediction:
         """Predict BGR pixels (h, w, 3) uint8.
@@ -75,12 +76,3 @@ class Classification:
         probabilities = sample.pred_score.float().cpu()
         shown = pixels if self._only_resizes else inputs.permute(1, 2, 0).contiguous().numpy()
         return Prediction(shown, None, probabilities, data, (inputs.shape[1], inputs.shape[2]))
-
-
-def _palette(palette: Any, count: int) -> np.ndarray:
-    """Return a data set's colours, (C, 3) uint8, or hues at equal distances."""
-    if palette is not None and len(palette) == count:
-        return np.asarray(palette, dtype=np.uint8).reshape(count, 3)
-    hues = np.arange(count) / max(count, 1)
-    waves = np.cos(2 * np.pi * (hues[:, None] - np.array([0, 1 / 3, 2 / 3])))
-    return np.rint(140 + 100 * waves).astype(np.uint8)

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import os
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 from mmengine.config import Config
 
+from ..apis.open_trained import check_device, opened
 from ..apis.paths import path_of
-from ..apis.predictor import check_device, opened
 from ..core.adapter_folder.backbone import TrunkSource
 from ..core.blocks import heads_of
 from ..errors import InputError
+from ..training.tasks import CLASSIFICATION, SEGMENTATION
 from ..visualization.block_attention import prompt_counts
 from .block_tokens import BlockTokens
 from .classification import Classification
 from .images import ImageSource, read_shown
 from .method_line import method_line
-from .opening import classifies, refuse_several, short_name, vit_of
+from .opening import refuse_several, short_name, vit_of
 from .prediction import normalised
 from .seen import Seen
 from .segmentation import Segmentation
+
+TASKS: dict[str, Any] = {SEGMENTATION: Segmentation, CLASSIFICATION: Classification}
 
 
 class Opened:
@@ -70,11 +73,10 @@ class Opened:
         check_device(device)
         path = path_of(checkpoint, "checkpoint (a .pth file or an adapter folder)")
         refuse_several(path)
-        trained = opened(path, config, trunk, trust_config, classifiers=True)
+        trained = opened(path, config, trunk, trust_config, tuple(TASKS))
         self.checkpoint, self.name = checkpoint, name or short_name(path)
-        is_classifier = classifies(trained)
-        self.task = "classification" if is_classifier else "segmentation"
-        self._task = Classification(trained, device) if is_classifier else Segmentation(trained, device)
+        self.task = trained.task
+        self._task = TASKS[self.task](trained, device)
         self.classes, self.palette = self._task.classes, self._task.palette
         self._vit = vit_of(self._task.model, trained.origin)
         self._tokens = BlockTokens(self._vit)

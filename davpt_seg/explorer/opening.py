@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
-from ..apis.adapters import OpenedAdapter
 from ..core.adapter_folder.places import CONFIG, HUB
 from ..core.vit import PromptedViT
 from ..errors import InputError, some
-from ..training.testing import is_recognition
-from ..training.trained_model import TrainedModel
 
 
 def refuse_several(path: str) -> None:
@@ -36,13 +33,6 @@ def short_name(path: str) -> str:
         return path
     resolved = Path(path).resolve()
     return resolved.name if resolved.is_dir() else f"{resolved.parent.name}/{resolved.name}"
-
-
-def classifies(trained: Union[OpenedAdapter, TrainedModel]) -> bool:
-    """Return whether a trained model is a classifier."""
-    if isinstance(trained, OpenedAdapter):
-        return trained.config.task == "classification"
-    return is_recognition(trained.cfg)
 
 
 def vit_of(model: Any, origin: str) -> PromptedViT:

@@ -19,7 +19,6 @@ from torch.export import ExportedProgram
 
 from .. import __version__
 from ..errors import InputError
-from ..training.testing import is_recognition
 from ..trust.config_parts import innermost
 from .comparison import Case, cases
 from .deployed import DeployedModel, deployed
@@ -57,6 +56,10 @@ class Trained(Protocol):
     path: str
     content: Mapping[str, Any]
     cfg: Config
+
+    @property
+    def task(self) -> str:
+        """Task of the model."""
 
     def build(self) -> BaseModel:
         """Return the model, on the CPU and in eval mode."""
@@ -140,7 +143,7 @@ class ExportJob:
         notes = {"source": Path(self.trained.path).name, "davpt_seg": __version__}
         if self.steps_before:
             notes["before"] = self.steps_before
-        notes["task"] = "classification" if is_recognition(self.trained.cfg) else "segmentation"
+        notes["task"] = self.trained.task
         for key in ("classes", "palette"):
             if isinstance(found.get(key), (list, tuple)):
                 notes[key] = json.dumps(found[key], default=_plain)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from numbers import Real
 from typing import Any, Optional
@@ -64,7 +65,11 @@ def write_scores(
         trained=counts.trained,
         parameters=counts.whole,
     )
-    scores = {name: float(value) for name, value in metrics.items() if isinstance(value, Real)}  # numpy's, too
+    scores = {
+        name: None if math.isnan(value) else float(value)  # JSON has no NaN: AP of a class without objects
+        for name, value in metrics.items()
+        if isinstance(value, Real)  # numpy's, too
+    }
     if is_main_process():
         AtomicLocalBackend().put_text(json.dumps(dict(**scores, about=about), indent=1) + "\n", path)
     runner.logger.info(f"scores: {path}")

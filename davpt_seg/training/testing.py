@@ -13,6 +13,7 @@ from ..datasets.pipelines import loading_steps
 from ..errors import InputError
 from ..trust.config_parts import dicts
 from ..visualization.output_names import output_names
+from .tasks import CLASSIFICATION, task_of
 from .void import MOST_IN_METRIC, most_classes
 
 FIGURES = (".png", ".pdf", ".svg", ".jpg")
@@ -20,7 +21,7 @@ FIGURES = (".png", ".pdf", ".svg", ".jpg")
 
 def is_recognition(cfg: Config) -> bool:
     """Return whether a config is one of mmpretrain, for image classification."""
-    return cfg.get("default_scope") == "mmpretrain"
+    return task_of(cfg) == CLASSIFICATION
 
 
 def set_mode(cfg: Config, mode: str) -> None:
@@ -97,6 +98,13 @@ def add_evaluator(cfg: Config, evaluator: dict[str, Any]) -> None:
 
 def _evaluators(cfg: Config) -> list[Any]:
     return cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+
+
+def score_each_class(cfg: Config) -> None:
+    """Let COCO's metric report the average precision of each class, too."""
+    for evaluator in _evaluators(cfg):
+        if evaluator.get("type") in ("CocoMetric", "mmdet.CocoMetric"):
+            evaluator["classwise"] = True
 
 
 def add_report(cfg: Config, confusion_matrix: Optional[str], json: Optional[str], about: Mapping[str, Any]) -> None:

@@ -18,9 +18,10 @@ from ..trust.checkpoints import read
 from ..trust.config_check import check_config
 from ..trust.config_parts import parts_that_predict
 from ..trust.config_text import evaluate
+from ..visualization.class_colours import colours_of
 from .model import build_model
 from .refusals import step
-from .testing import is_recognition
+from .tasks import SEGMENTATION, refuse_other, task_of
 
 GIVE_TRAINED = "Give the config that was trained, with its --cfg-options"
 MOST_LINES = 3  # of torch's about tensors
@@ -51,7 +52,9 @@ def config_text(checkpoint: Mapping[str, Any], path: str) -> str:
     return text
 
 
-def embedded_config(checkpoint: Mapping[str, Any], path: str, trust: bool = False, classifiers: bool = False) -> Config:
+def embedded_config(
+    checkpoint: Mapping[str, Any], path: str, trust: bool = False, tasks: Sequence[str] = (SEGMENTATION,)
+) -> Config:
     """Read the config that a checkpoint was trained with, from the checkpoint itself.
 
     The text is evaluated to plain values and not run. Only what prediction builds is kept, and what that names is
@@ -61,10 +64,10 @@ def embedded_config(checkpoint: Mapping[str, Any], path: str, trust: bool = Fals
         checkpoint: a checkpoint as :func:`read_checkpoint` returns it.
         path: the file, for messages.
         trust: run the text as Python and import what it names, as MMEngine does with a config file; keep all of it.
-        classifiers: read a classifier's config too; otherwise it is refused.
+        tasks: tasks whose configs are read; others are refused.
 
     Raises:
-        InputError: there is no config, it is a classifier's, or it does more than a config of registered classes.
+        InputError: there is no config, it is of another task, or it does more than a config of registered classes.
     """
     text = config_text(checkpoint, path)
     if trust:
@@ -73,8 +76,7 @@ def embedded_config(checkpoint: Mapping[str, Any], path: str, trust: bool = Fals
         config = evaluate(text)
     except InputError as error:
         raise _not_used(path, error) from error
-    if not classifiers:
-        refuse_classifier(config, path)
+    refuse_other(task_of(config), tasks, f"checkpoint {path!r}")
     try:
         kept = parts_that_predict(config)
         check_config(kept)
@@ -91,20 +93,6 @@ def _not_used(path: str, error: Exception) -> InputError:
     )
 
 
-def refuse_classifier(config: Any, path: str) -> None:
-    """Refuse the config of a classifier, which labels no pixels.
-
-    Raises:
-        InputError: such a config; the message names what predicts with it.
-    """
-    if is_recognition(config):
-        raise InputError(
-            f"checkpoint {path!r} is a classifier's, and this labels every pixel. For the class of an image: "
-            "mmpretrain.ImageClassificationInferencer(CONFIG, CHECKPOINT)(IMAGES), after import davpt_seg "
-            "(docs/classification.md)"
-        )
-
-
 def class_names_and_colours(checkpoint: Mapping[str, Any], path: str) -> tuple[tuple[str, ...], np.ndarray]:
     """Return the names of the C classes that a checkpoint was trained on, and their colours (C, 3) in 0..255.
 
@@ -118,6 +106,22 @@ def class_names_and_colours(checkpoint: Mapping[str, Any], path: str) -> tuple[t
     if not _names(classes) or not _colours(palette, len(classes)):
         raise InputError(f"checkpoint {path!r} names no classes and colours (meta.dataset_meta); train.py's do")
     return tuple(classes), np.asarray(palette, dtype=np.uint8)
+
+
+def detected_classes(checkpoint: Mapping[str, Any], path: str) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return the same of a detector, whose data set need not have a colour for each class.
+
+    Raises:
+        InputError: the checkpoint does not name its classes.
+    """
+    meta = dataset_meta(checkpoint)
+    found: Mapping[str, Any] = meta if isinstance(meta, Mapping) else {}
+    classes, palette = found.get("classes"), found.get("palette")
+    if not _names(classes):
+        raise InputError(f"checkpoint {path!r} names no classes (meta.dataset_meta); train.py's do")
+    count = len(classes)  # type: ignore[arg-type]
+    own = palette[:count] if isinstance(palette, (list, tuple)) else None
+    return tuple(classes), colours_of(own if _colours(own, count) else None, count)  # type: ignore[arg-type]
 
 
 def _names(classes: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any, Optional, Union
 
 from mmengine.config import Config
@@ -15,7 +16,8 @@ from ..trust.config_check import without_sources
 from ..trust.trunk_source import use_source
 from .model import build_model
 from .refusals import step
-from .trained_checkpoint import embedded_config, load_strictly, read_checkpoint, refuse_classifier
+from .tasks import SEGMENTATION, refuse_other, task_of
+from .trained_checkpoint import embedded_config, load_strictly, read_checkpoint
 
 
 class TrainedModel:
@@ -26,7 +28,7 @@ class TrainedModel:
         config: what was trained: a file, a name or words, as on the command line, or a ``Config``, which is changed in
             place; by default what the checkpoint remembers.
         trust_config: run the config inside the checkpoint as Python and import what it names.
-        classifiers: take classifiers too; otherwise they are refused.
+        tasks: tasks whose models are taken; others are refused.
         trunk: for a checkpoint that was saved without its frozen ViT, the ViT's weights file, or ``pretrained`` for
             timm's own weights; by default what the config names.
 
@@ -37,7 +39,7 @@ class TrainedModel:
         origin: where the config is from, for messages.
 
     Raises:
-        InputError: a config or checkpoint that cannot be read, a config without a model, or a classifier's.
+        InputError: a config or checkpoint that cannot be read, a config without a model, or one of another task.
     """
 
     def __init__(
@@ -45,7 +47,7 @@ class TrainedModel:
         checkpoint: Union[str, os.PathLike[str]],
         config: Optional[Union[str, os.PathLike[str], Config]] = None,
         trust_config: bool = False,
-        classifiers: bool = False,
+        tasks: Sequence[str] = (SEGMENTATION,),
         trunk: Any = None,
     ) -> None:
         self._trunk, self._trusted = trunk, config is not None or trust_config
@@ -53,15 +55,19 @@ class TrainedModel:
         self.content = read_checkpoint(self.path)
         self._name = str(getattr(config, "filename", config) or "the config inside it")
         if config is None:
-            config = embedded = embedded_config(self.content, self.path, trust_config, classifiers)
+            config = embedded = embedded_config(self.content, self.path, trust_config, tasks)
             without_sources(embedded._cfg_dict)  # weights come from the checkpoint
         self.cfg = config if isinstance(config, Config) else config_of(config)
         inside = self._name == "the config inside it"
         self.origin = f"the config inside checkpoint {self.path!r}" if inside else self._name
         if not isinstance(self.cfg.get("model"), dict):
             raise InputError(f"{self.origin} has no model, which must be a dict with a type")
-        if not classifiers:
-            refuse_classifier(self.cfg, self.path)
+        refuse_other(task_of(self.cfg), tasks, f"checkpoint {self.path!r}")
+
+    @property
+    def task(self) -> str:
+        """Task of the model."""
+        return task_of(self.cfg)
 
     def build(self) -> BaseModel:
         """Return the model with the checkpoint's weights, on the CPU and in eval mode.

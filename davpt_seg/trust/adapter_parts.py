@@ -1,4 +1,4 @@
-"""What an adapter folder may say about a segmentor or classifier: parts of an allow list, and numbers within bounds."""
+"""What an adapter folder may say about a model: parts of an allow list, and numbers within bounds."""
 
 from __future__ import annotations
 
@@ -13,22 +13,42 @@ KEYS = {
 }
 NORMS = {"BN", "BN1d", "BN2d", "SyncBN", "LN", "LN2d", "GN", "IN"}
 LAYERS = {*NORMS, "ReLU", "ReLU6", "LeakyReLU", "GELU", "SiLU", "Swish", "Sigmoid", "Conv", "Conv1d", "Conv2d"}
+DETECTORS = {"FasterRCNN", "MaskRCNN", "FCOS"}
+CODERS = {"DeltaXYWHBBoxCoder"}
+LOSSES = {"CrossEntropyLoss", "FocalLoss", "L1Loss", "SmoothL1Loss", "IoULoss", "GIoULoss"}
+DETECTING_HEADS = (("bbox_head",), ("rpn_head",), ("roi_head", "bbox_head"), ("roi_head", "mask_head"))
+DETECTING_LOSSES = ("loss_cls", "loss_bbox", "loss_centerness", "loss_mask")
 #: Classes that are built, by their place in the config; what is deeper inside is of LAYERS.
 ALLOWED: dict[tuple[str, ...], set[str]] = {
-    ("model",): {"EncoderDecoder", "ImageClassifier"},
-    ("model", "data_preprocessor"): {"SegDataPreProcessor", "ClsDataPreprocessor"},
-    ("model", "neck"): {"MultiLevelNeck", "Feature2Pyramid", "FPN", "GlobalAveragePooling"},
+    ("model",): {"EncoderDecoder", "ImageClassifier", *DETECTORS},
+    ("model", "data_preprocessor"): {"SegDataPreProcessor", "ClsDataPreprocessor", "DetDataPreprocessor"},
+    ("model", "neck"): {"MultiLevelNeck", "Feature2Pyramid", "FPN", "GlobalAveragePooling", "SimpleFeaturePyramid"},
+    ("model", "bbox_head"): {"FCOSHead"},
+    ("model", "rpn_head"): {"RPNHead"},
+    ("model", "rpn_head", "anchor_generator"): {"AnchorGenerator"},
+    ("model", "rpn_head", "bbox_coder"): CODERS,
+    ("model", "roi_head"): {"StandardRoIHead"},
+    **{("model", "roi_head", f"{part}_roi_extractor"): {"SingleRoIExtractor"} for part in ("bbox", "mask")},
+    **{("model", "roi_head", f"{part}_roi_extractor", "roi_layer"): {"RoIAlign"} for part in ("bbox", "mask")},
+    ("model", "roi_head", "bbox_head"): {"Shared2FCBBoxHead", "Shared4Conv1FCBBoxHead"},
+    ("model", "roi_head", "bbox_head", "bbox_coder"): CODERS,
+    ("model", "roi_head", "mask_head"): {"FCNMaskHead"},
+    **{("model", *head, loss): LOSSES for head in DETECTING_HEADS for loss in DETECTING_LOSSES},
+    **{("model", "test_cfg", *part, "nms"): {"nms", "soft_nms"} for part in ((), ("rpn",), ("rcnn",))},
     ("model", "decode_head"): {
         *("FCNHead", "UPerHead", "SETRUPHead", "SETRMLAHead", "SegformerHead", "PSPHead", "ASPPHead", "FPNHead"),
     },
     ("model", "head"): {"LinearClsHead", "StackedLinearClsHead"},
     ("tta_model",): {"SegTTAModel", "AverageClsScoreTTA"},
 }
-PREFIXES = ("mmseg.", "mmpretrain.", "mmengine.", "davpt_seg.")
+PREFIXES = ("mmseg.", "mmpretrain.", "mmdet.", "mmengine.", "davpt_seg.")
 MOST_ENTRIES = 1024  # of a list
 MOST_NUMBER = 16_384  # sides of images and windows, channels
 #: Numbers that are no sizes, and those that multiply: layers, and images.
-MOST_OF = {"num_classes": 10**6, "out_channels": 10**6, "ignore_index": 2**31, "seg_pad_val": 2**31, "pad_val": 2**31}
+MOST_OF = {
+    **{"num_classes": 10**6, "out_channels": 10**6, "ignore_index": 2**31, "seg_pad_val": 2**31, "pad_val": 2**31},
+    **{"regress_ranges": 10**9, "output_size": 64, "sampling_ratio": 16, "stacked_convs": 64},
+}
 MOST_LAYERS, MOST_FACTOR = 64, 16
 FACTORS = ("scale_factor", "up_scale", "resize_factor", "upscale")
 #: Of images: a number, where a list is a size in pixels.

@@ -46,6 +46,8 @@ NAMED = {
     "resize_type": ("transform",),
 }
 BACKENDS = {"petrel": "petrel_client", "lmdb": "lmdb"}  # of files, and the modules that they import
+#: Dicts whose type names a function or class of mmcv.ops; mmcv evaluates the first as Python.
+OPS = {"nms": ("nms", "soft_nms"), "roi_layer": ("RoIAlign", "RoIPool")}
 PADDINGS = ("zeros", "circular", "reflect", "replicate", "constant", "edge", "symmetric")  # words, not names of classes
 
 
@@ -184,6 +186,8 @@ def _check_type(node: _Node, registries: Optional[tuple[str, ...]]) -> None:
         raise InputError(f"{at} = {kind!r} must be the name of a registered class")
     if "init_cfg" in node.path:
         registries = ("weight initializer",)
+    if kind in OPS.get(node.path[-1] if node.path else "", ()) and node.path[0] == "model":
+        return
     if not (kind in ADAPTERS and node.path[-2:-1] == ("adapters",)):
         _check_name(kind, node.scope, registries, at)
 

@@ -15,6 +15,11 @@ UNSAFE_MODULES = (
     *("mmpretrain.models.multimodal", "mmpretrain.models.utils.huggingface", "mmpretrain.models.utils.tokenizer"),
     *("mmpretrain.models.utils.vector_quantizer", "mmpretrain.models.classifiers.hugging_face", "transformers"),
     *("mmpretrain.models.retrievers", "mmpretrain.models.peft", "mmpretrain.utils.dependency"),
+    *("mmdet.models.language_models", "mmdet.models.detectors.glip", "mmdet.models.detectors.grounding_dino"),
+    *("mmdet.models.detectors.kd_one_stage", "mmdet.models.detectors.lad", "mmdet.models.detectors.d2_wrapper"),
+    *("mmdet.models.dense_heads.atss_vlfusion_head", "mmdet.models.dense_heads.grounding_dino_head"),
+    *("mmdet.models.task_modules.tracking", "mmdet.models.mot", "mmdet.models.trackers", "mmdet.models.reid"),
+    *("mmdet.datasets.transforms.text_transformers", "mmdet.datasets.transforms.instaboost"),
     *("mmseg.models.backbones.vpd", "mmseg.utils.tokenizer", "mmengine._strategy"),
 )
 

@@ -97,13 +97,14 @@ def predictions_picture(
     if panels == 3:
         for axis, name in zip(grid[0], ("image", "ground truth", "prediction")):
             axis.set_title(name, fontsize=9)
-    handles = [_handle(palette[i], f"{classes[i]}  {percent(share)}") for i, share in found]
-    handles += [_handle(palette[i], f"{classes[i]}  not predicted") for i in missed]
+    handles = [handle(palette[i], f"{classes[i]}  {percent(share)}") for i, share in found]
+    handles += [handle(palette[i], f"{classes[i]}  not predicted") for i in missed]
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=10)
     return figure
 
 
-def _handle(colour: np.ndarray, label: str) -> Patch:
+def handle(colour: np.ndarray, label: str) -> Patch:
+    """Return the entry of a legend: a colour (3,) in 0..255, and a text."""
     return Patch(facecolor=tuple((colour / 255).tolist()), edgecolor="0.4", linewidth=0.5, label=label)
 
 

@@ -414,7 +414,9 @@ def test_a_name_in_the_card_is_text_and_no_code() -> None:
 
 
 def test_what_is_no_such_model_is_refused(weights: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="takes a segmentor or classifier with the backbone PromptedViT, got a Linear"):
+    with pytest.raises(
+        InputError, match="takes a segmentor, classifier or detector with the backbone PromptedViT, got a Linear"
+    ):
         save_adapter(nn.Linear(2, 2), tmp_path / "folder")
     model = segmentor(weights)
     model.dataset_meta = None

@@ -12,8 +12,8 @@ from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 
 from davpt_seg.apis import Predictor, load_trained, save_adapter
-from davpt_seg.apis.predictor import image_steps
-from davpt_seg.apis.predictor import test_steps as steps_of
+from davpt_seg.apis.open_trained import image_steps
+from davpt_seg.apis.open_trained import test_steps as steps_of
 from davpt_seg.errors import InputError
 
 from ..checkpoints import Trained

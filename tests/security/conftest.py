@@ -31,6 +31,12 @@ def imported() -> None:
                 registry.import_from_location()
 
 
+def hide(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    """Forget that a package was imported, so that Python looks for it again."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+
+
 @pytest.fixture
 def trap(imported: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A file that must not come to be. The working folder has a module that would create it, and a file ``evil``."""
@@ -39,7 +45,8 @@ def trap(imported: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     (folder / "evil").touch()
     (folder / "creates_a_file.py").write_text(f"open({str(target)!r}, 'w').close()\n")
     (folder / "petrel_client.py").write_text("import creates_a_file\n")
-    (folder / "mmdet").mkdir()  # a package that is allowed, and not installed here
+    hide(monkeypatch, "mmdet")
+    (folder / "mmdet").mkdir()  # a package that is allowed, and found here first
     (folder / "mmdet" / "__init__.py").write_text("import creates_a_file\n")
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [str(folder), *sys.path])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ import timm
 import torch
 from mmengine.config import Config
 
+from davpt_seg.apis.open_trained import test_steps as steps_of
 from davpt_seg.apis.predictor import Predictor
-from davpt_seg.apis.predictor import test_steps as steps_of
 from davpt_seg.errors import InputError
 from davpt_seg.training.testing import use_tta
 from davpt_seg.trust.config_check import check_config, without_sources
@@ -24,6 +25,7 @@ from davpt_seg.trust.packages import is_module
 
 from ..checkpoints import Trained
 from .attacks import with_config
+from .conftest import hide
 
 # What correct experiments say, and a machine that only predicts does not know.
 CORRECT = {
@@ -120,7 +122,11 @@ def test_what_is_kept_is_a_copy() -> None:
     [
         *((name, True) for name in ("mmcv", "mmcv.transforms", "mmseg.models.backbones", "mmengine.hooks.ema_hook")),
         *((name, True) for name in ("davpt_seg", "davpt_seg.models", "mmpretrain.models.backbones.vision_transformer")),
-        *((name, False) for name in ("os", "mmcvx", "mmcv.nothing", "mmcv..ops", "mmcv/ops", "mmdet", ".mmcv", "", 3)),
+        *(
+            (name, False)
+            for name in ("os", "mmcvx", "mmcv.nothing", "mmcv..ops", "mmcv/ops", "mmdet.nothing", ".mmcv", "", 3)
+        ),
+        *((name, False) for name in ("mmdet.models.language_models", "mmdet.models.task_modules.tracking")),
         *((name, False) for name in ("mmseg.models.backbones.vpd", "mmpretrain.models.multimodal.blip", "timm")),
         *((name, False) for name in ("davpt_seg.__main__", "mmcv.transforms.__init__", "mmengine..mim.x")),
     ],
@@ -130,6 +136,7 @@ def test_modules_of_the_packages_alone_are_imported(name: Any, known: bool) -> N
 
 
 def test_a_module_of_the_working_folder_is_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hide(monkeypatch, "mmdet")
     (tmp_path / "mmdet.py").write_text("raise AssertionError")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -240,3 +247,32 @@ def test_a_package_of_the_working_folder_is_none_of_ours(trap: Path) -> None:
     for kind in ("mmdet.Model", "mmdet.BaseTTAModel"):  # the latter is registered by MMEngine itself
         with pytest.raises(InputError, match=rf"type = '{kind}' is no class"):
             check_config(dict(model=dict(type=kind)))
+
+
+def detector(nms: str = "nms", roi_layer: str = "RoIAlign", **parts: Any) -> dict[str, Any]:
+    """A config of mmdet with the names of two operations, which mmcv looks up outside of its registries."""
+    extractor = dict(type="SingleRoIExtractor", roi_layer=dict(type=roi_layer, output_size=7))
+    roi_head = dict(type="StandardRoIHead", bbox_roi_extractor=extractor)
+    test_cfg = dict(rcnn=dict(score_thr=0.05, nms=dict(type=nms, iou_threshold=0.5)))
+    return dict(default_scope="mmdet", model=dict(type="FasterRCNN", roi_head=roi_head, test_cfg=test_cfg), **parts)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("mmdet") is None, reason="mmdet is not installed")
+def test_a_detectors_operations_are_known_names_because_mmcv_evaluates_them_as_python() -> None:
+    check_config(detector())
+    check_config(detector(nms="soft_nms"))
+    for wrong in (detector(nms="__import__('os').system('true')"), detector(nms="exit"), detector(roi_layer="nms")):
+        with pytest.raises(InputError, match=r"type = .* is no class that"):
+            check_config(wrong)
+    for elsewhere in (dict(a=dict(type="nms")), dict(nms=dict(type="RoIAlign")), dict(type="nms")):
+        with pytest.raises(InputError, match="is no class that"):
+            check_config(dict(default_scope="mmdet", model=elsewhere))
+
+
+@pytest.mark.skipif(importlib.util.find_spec("mmdet") is None, reason="mmdet is not installed")
+@pytest.mark.parametrize(
+    "kind", ["KnowledgeDistillationSingleStageDetector", "LAD", "GLIP", "BertModel", "AppearanceFreeLink"]
+)
+def test_classes_of_mmdet_that_read_files_or_hubs_are_refused(kind: str) -> None:
+    with pytest.raises(InputError, match="may read files or run code by its arguments"):
+        check_config(dict(default_scope="mmdet", model=dict(type=kind)))

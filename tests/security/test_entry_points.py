@@ -22,6 +22,7 @@ from davpt_seg.commands.test import main_test
 from davpt_seg.commands.train import main_train
 from davpt_seg.core.weights import open_checkpoint
 from davpt_seg.errors import InputError
+from davpt_seg.training.tasks import TASKS
 from davpt_seg.training.trained_model import TrainedModel
 from davpt_seg.trust.config_text import evaluate
 
@@ -150,10 +151,12 @@ def test_an_embedded_config_that_reaches_further_is_refused(
         said = r"the config inside checkpoint '.*evil.pth' holds code, or more than"
         if "default_scope = 'mmpretrain'" in CONFIGS[attack](trap):
             said = r"checkpoint '.*evil.pth' is a classifier's"
-        with pytest.raises(InputError, match=said):
+        of_detector = CONFIGS[attack](trap) == "default_scope = 'mmdet'"
+        with pytest.raises(InputError, match=r"evil.pth' is a detector's, and" if of_detector else said):
             Predictor(evil, device="cpu")
-        with pytest.raises(InputError, match="holds code, or more than"):  # as export reads classifiers, too
-            TrainedModel(evil, classifiers=True)
+        said = "for which mmdet is needed" if of_detector else "holds code, or more than"
+        with pytest.raises(InputError, match=said):  # as export reads models of all tasks
+            TrainedModel(evil, tasks=TASKS)
 
 
 @pytest.mark.parametrize("attack", DROPPED)

@@ -12,7 +12,7 @@ from .places import CONFIG, MOST, Place
 from .strict_json import parse
 
 FORMAT = 1
-TASKS = ("backbone", "segmentation", "classification")
+TASKS = ("backbone", "segmentation", "classification", "detection")
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class AdapterConfig:
         trunk: its frozen trunk.
         checksum: checksum of the tensors, so that no file of another folder takes their place.
         mapping: whether the tensors hold guidance's state, with which training can continue.
-        task: ``backbone`` of a core model; ``segmentation``, ``classification``.
-        config: for a segmentor or classifier, what its prediction builds besides the backbone.
+        task: ``backbone`` of a core model; ``segmentation``, ``classification``, ``detection``.
+        config: of the tasks, what prediction builds besides the backbone.
         classes: their names.
         palette: their colours, [red, green, blue] each.
         versions: versions of the packages that wrote it.
