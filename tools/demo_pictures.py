@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import mmcv
 import numpy as np
@@ -26,7 +26,7 @@ from davpt_seg.terminal.ending import command
 from davpt_seg.terminal.parser import CommandParser
 from davpt_seg.visualization import prompt_attention, prompt_contribution, prompt_similarity
 from davpt_seg.visualization.curves import loss_curves, read_scalars
-from davpt_seg.visualization.drawn_objects import drawn_objects
+from davpt_seg.visualization.detections import Detections, detections_of
 from davpt_seg.visualization.pictures import Row, demo_sheet
 
 HELP = """\
@@ -72,7 +72,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     if backbone.guidance:
         assigned = backbone.guidance.mapping.speaks_for().cpu().numpy()
     palette = np.asarray(dataset.metainfo["palette"])
-    predicted = (draw_row(model, backbone, dataset[int(i)], classes, palette, args.score) for i in indices)
+    predicted = (draw_row(model, backbone, dataset[int(i)], args.score) for i in indices)
     rows = [*track(predicted, total=len(indices), description="predicting")]
     args.out.mkdir(parents=True, exist_ok=True)
     sheet = demo_sheet(rows, classes, palette, assigned, backbone.starts_at_zero)
@@ -104,8 +104,6 @@ def draw_row(
     model: BaseModel,
     backbone: PromptedViT,
     item: dict[str, Any],
-    classes: Sequence[str],
-    palette: np.ndarray,
     score: float,
 ) -> Row:
     """Predict one item of the validation set, and compute its nearest prompts and attention to prompts.
@@ -118,10 +116,15 @@ def draw_row(
         images = model.data_preprocessor(batch, False)["inputs"]
         (sample,) = model.test_step(batch)
     image = mmcv.imread(sample.img_path, channel_order="rgb")
+    truth: Union[np.ndarray, Detections]
+    prediction: Union[np.ndarray, Detections]
     if "pred_instances" in sample:
-        found = sample.pred_instances
-        pair = (sample.gt_instances, found[found.scores >= score])
-        truth, prediction = (drawn_objects(image, each, classes, palette) for each in pair)
+        boxes, labels = (
+            getattr(sample.gt_instances.bboxes, "tensor", sample.gt_instances.bboxes),
+            sample.gt_instances.labels,
+        )
+        truth = Detections(boxes.float().cpu().numpy(), np.ones(len(labels), np.float32), labels.cpu().numpy())
+        prediction = detections_of(sample).above(score)
     else:
         truth, prediction = (m.data.squeeze(0).cpu().numpy() for m in (sample.gt_sem_seg, sample.pred_sem_seg))
         if truth.shape != prediction.shape:

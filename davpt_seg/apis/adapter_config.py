@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.config import Config
 
 from ..datasets.pipelines import without_masks
+from ..training.tasks import DETECTION, task_of
 from ..trust.adapter_parts import KEYS
 from ..trust.config_parts import dicts, parts_that_predict
 from ..trust.packages import is_module
@@ -25,6 +26,8 @@ def adapter_part(cfg: Config) -> dict[str, Any]:
     for node in dicts(model):
         for key in OF_TRAINING:
             node.pop(key, None)
+    if "train_cfg" in cfg.model and task_of(cfg) == DETECTION:
+        model["train_cfg"] = None  # an argument that detectors with regions need
     kept["custom_imports"] = _foreign(kept.get("custom_imports"))
     kept = {key: value for key, value in kept.items() if key in KEYS and value}
     loader = kept.get("test_dataloader")

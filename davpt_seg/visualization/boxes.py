@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
@@ -23,7 +24,7 @@ LARGEST = (9.0, 7.0)  # width and height of the image, in inches
 NARROWEST = 4.0  # inches, for the legend
 COLUMN = 2.0  # inches of a legend's entry
 FONT = 8  # points
-LETTER, LINE = 0.62 * FONT / 72, 1.6 * FONT / 72  # width of a letter and height of a label, in inches
+LETTER, LINE = 0.62 / 72, 1.6 / 72  # width of a letter and height of a label, in inches, for each point of the font
 
 
 @rc_context(PLAIN)
@@ -54,11 +55,42 @@ def boxes_picture(
     figure = Figure(figsize=(wide + 0.2, height * inches + legend + 0.4), dpi=130, layout="constrained")
     figure.suptitle(title, fontsize=11)
     axes = figure.add_subplot()
+    texts = [f"{names[label]} {score:.2f}" for label, score in zip(found.labels, found.scores)]
+    draw_objects(axes, image, found, texts, palette, inches, opacity)
+    handles = [handle(palette[label], f"{count} {names[label]}") for label, count in counts]
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=10)
+    return figure
+
+
+def draw_objects(
+    axes: Axes,
+    image: np.ndarray,
+    found: Detections,
+    texts: Sequence[str],
+    palette: np.ndarray,
+    inches: float,
+    opacity: float = 0.6,
+    font: float = FONT,
+) -> None:
+    """Draw an image with the boxes, masks and labels of objects.
+
+    Args:
+        axes: where to draw; its edges become those of the image.
+        image: RGB image, (H, W, 3) uint8.
+        found: objects, highest score first.
+        texts: label of each object.
+        palette: colours of the C classes, (C, 3) in 0..255.
+        inches: size of a pixel of the image in the figure.
+        opacity: opacity of masks, 0 to 1.
+        font: size of labels, in points.
+    """
+    height, width = image.shape[:2]
     axes.imshow(_painted(image, found, palette, opacity), extent=(0, width, height, 0))
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.axis("off")
-    texts = [f"{names[label]} {score:.2f}" for label, score in zip(found.labels, found.scores)]
-    sizes = np.array([[len(text) * LETTER, LINE] for text in texts]).reshape(-1, 2) / inches
+    letter = np.array([LETTER, LINE]) * font / inches
+    sizes = np.array([(len(text), 1) for text in texts]).reshape(-1, 2) * letter
     places = label_places(found.boxes, sizes, (width, height))
     for i in reversed(range(len(found))):  # the highest score is drawn last, above the others
         left, top, right, bottom = found.boxes[i]
@@ -70,11 +102,7 @@ def boxes_picture(
         colour = palette[found.labels[i]] / 255
         box = dict(facecolor=colour, edgecolor="none", pad=1.0)
         (x, y), ink = places[i], "black" if colour @ (0.299, 0.587, 0.114) > 0.5 else "white"
-        axes.text(x, y, texts[i], color=ink, fontsize=FONT, ha="left", va="top", bbox=box, clip_on=True)
-    handles = [handle(palette[label], f"{count} {names[label]}") for label, count in counts]
-    if handles:
-        figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=10)
-    return figure
+        axes.text(x, y, texts[i], color=ink, fontsize=font, ha="left", va="top", bbox=box, clip_on=True)
 
 
 def label_places(boxes: np.ndarray, sizes: np.ndarray, image: tuple[int, int]) -> np.ndarray:

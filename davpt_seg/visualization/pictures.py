@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from textwrap import fill
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, Union
 
 import numpy as np
 from matplotlib import colormaps, rc_context
@@ -13,7 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 
+from .boxes import draw_objects
 from .class_names import PLAIN, all_shown
+from .detections import Detections
 
 # Title of each column, and what it shows.
 IMAGE = ("image", "from the validation set")
@@ -21,6 +23,7 @@ LABELS = (IMAGE, ("truth", "its mask, a colour for each class"), ("prediction", 
 OBJECTS = (IMAGE, ("truth", "its objects, a colour for each class"), ("prediction", "boxes, names, scores in percent"))
 NEAREST = ("nearest prompt", "most similar prompt of each patch")
 ATTENTION = ("attention to prompts", "how much each patch looks at prompts")
+COLUMN = 2.4  # inches
 ADDED = ("added by prompts", "how much prompts change each patch")
 
 
@@ -29,9 +32,8 @@ class Row(NamedTuple):
 
     Attributes:
         image: RGB, (H, W, 3) uint8.
-        truth: true labels (H, W), labels that are no class are void; of a detector, the image with its true objects,
-            RGB of any size.
-        prediction: predicted labels (H, W), or the image with the predicted objects.
+        truth: true labels (H, W), labels that are no class are void; of a detector, the true objects.
+        prediction: predicted labels (H, W), or objects.
         attention: share of each patch's attention that is on the prompts, (h, w); for zero-start prompts, the norm of
             their contribution relative to that of the output.
         nearest: most similar prompt of each patch, (h, w); None without guidance.
@@ -39,8 +41,8 @@ class Row(NamedTuple):
     """
 
     image: np.ndarray
-    truth: np.ndarray
-    prediction: np.ndarray
+    truth: Union[np.ndarray, Detections]
+    prediction: Union[np.ndarray, Detections]
     attention: np.ndarray
     nearest: Optional[np.ndarray]
     extent: tuple[float, float]
@@ -80,23 +82,22 @@ def demo_sheet(
     last, unit = ATTENTION, "% of a patch's attention"
     if zero_start:
         last, unit = ADDED, "% of a patch's attention output"
-    detects = rows[0].truth.ndim == 3
+    detects = isinstance(rows[0].truth, Detections)
     columns = [*(OBJECTS if detects else LABELS), *[NEAREST] * guided, last]
-    seen = np.arange(len(classes))
-    if not detects:
-        seen = np.unique(np.concatenate([labels.ravel() for row in rows for labels in (row.truth, row.prediction)]))
+    shown = [each for row in rows for each in (row.truth, row.prediction)]
+    seen = np.unique(np.concatenate([_labels(each).ravel() for each in shown]))
     class_handles = [Patch(color=palette[c], label=classes[c]) for c in seen if c < len(classes)]
     handles = prompt_handles(assigned, classes, colours)
     lines = max(len(class_handles) / 3, sum(1 + str(handle.get_label()).count("\n") for handle in handles))
 
-    tall, lowest = 2.4 * rows[0].image.shape[0] / rows[0].image.shape[1] + 0.2, 0.4 + max(0.8, 0.17 * lines)
-    size = (2.4 * len(columns), tall * len(rows) + lowest)
+    tall, lowest = COLUMN * rows[0].image.shape[0] / rows[0].image.shape[1] + 0.2, 0.4 + max(0.8, 0.17 * lines)
+    size = (COLUMN * len(columns), tall * len(rows) + lowest)
     figure = Figure(figsize=size, dpi=130, layout="constrained")
     grid = figure.add_gridspec(len(rows) + 1, len(columns), height_ratios=[tall] * len(rows) + [lowest])
     most = 100 * max(row.attention.max() for row in rows)
     for y, row in enumerate(rows):
         axes = [figure.add_subplot(grid[y, x], xticks=[], yticks=[]) for x in range(len(columns))]
-        heat = draw_row(axes, row, palette, colours, most)
+        heat = draw_row(axes, row, classes, palette, colours, most)
         for axis, (title, meaning) in zip(axes, columns if y == 0 else ()):
             axis.set_title(meaning, fontsize=7)
             axis.annotate(title, (0.5, 1), (0, 16), "axes fraction", "offset points", ha="center", fontsize=11)
@@ -113,24 +114,36 @@ def demo_sheet(
     return figure
 
 
-def draw_row(axes: Sequence[Axes], row: Row, palette: np.ndarray, colours: np.ndarray, most: float) -> AxesImage:
+def draw_row(
+    axes: Sequence[Axes], row: Row, classes: Sequence[str], palette: np.ndarray, colours: np.ndarray, most: float
+) -> AxesImage:
     """Fill a row of the figure; return its heat map, whose scale ends at ``most`` percent."""
     height, width = row.image.shape[:2]
     down, across = (count / covered for count, covered in zip(row.attention.shape, row.extent))
     patches = (0, across * width, down * height, 0)
     axes[0].imshow(row.image)
     for axis, shown in zip(axes[1:3], (row.truth, row.prediction)):
-        axis.imshow(shown if shown.ndim == 3 else paint(shown, palette), extent=(0, width, height, 0))
-    known = row.truth < len(palette)
-    if row.truth.ndim == 2 and known.any():
-        right = (row.prediction == row.truth)[known].mean()
-        axes[2].set_xlabel(f"{right:.0%} of pixels right", fontsize=8, labelpad=2)
+        if isinstance(shown, Detections):
+            scores = shown.scores if shown is row.prediction else ()
+            texts = [classes[label] for label in shown.labels]
+            texts[: len(scores)] = [f"{text} {100 * score:.0f}" for text, score in zip(texts, scores)]
+            draw_objects(axis, row.image, shown, texts, 255 * palette, COLUMN / width, font=6)
+        else:
+            axis.imshow(paint(shown, palette), extent=(0, width, height, 0))
+    if not isinstance(row.truth, Detections) and not isinstance(row.prediction, Detections):
+        known = row.truth < len(palette)
+        right = (row.prediction == row.truth)[known].mean() if known.any() else np.nan
+        axes[2].set_xlabel(f"{right:.0%} of pixels right" if known.any() else "", fontsize=8, labelpad=2)
     if row.nearest is not None:
         axes[3].imshow(colours[row.nearest], extent=patches)
     heat = axes[-1].imshow(100 * row.attention, extent=patches, cmap="magma", vmin=0, vmax=most)
     for axis in axes:
         axis.set(xlim=(0, width), ylim=(height, 0))
     return heat
+
+
+def _labels(shown: Union[np.ndarray, Detections]) -> np.ndarray:
+    return shown.labels if isinstance(shown, Detections) else shown
 
 
 def paint(labels: np.ndarray, palette: np.ndarray) -> np.ndarray:

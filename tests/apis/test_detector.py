@@ -20,11 +20,12 @@ from pycocotools import mask as encoding
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from davpt_seg.apis import Detector, Predictor
+from davpt_seg.apis import Detector, Predictor, load_adapter, load_trained
 from davpt_seg.apis.adapter_export import export_adapter
 from davpt_seg.commands.predict import main_predict
 from davpt_seg.commands.test import main_test
 from davpt_seg.errors import InputError
+from davpt_seg.training.alike import difference
 from davpt_seg.visualization.detections import Detections
 
 from ..checkpoints import Trained
@@ -112,6 +113,26 @@ def test_another_process_finds_the_same_with_the_adapter_folder_bit_for_bit(
     assert equal(detector(tiny.images[0]), again)
     with pytest.raises(InputError, match=r"folder' is a detector's, and this labels every pixel\. For boxes"):
         Predictor(str(done.folder), trunk=str(weights))
+
+
+@pytest.mark.parametrize("head", ["fcos_small", "mask_rcnn"])
+def test_a_folder_is_the_same_detector_and_another_normalisation_or_head_is_not(
+    head: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ``davpt-seg test CONFIG FOLDER`` asks before it tests."""
+    tiny = tiny_detector(tmp_path, monkeypatch, head, count=1)
+    model = load_trained(tiny.config, tiny.checkpoint)
+    trunk = tmp_path / "vit.pth"
+    torch.save(model.backbone.trunk.state_dict(), trunk)
+    folder = export_adapter(tiny.checkpoint, tmp_path / "folder", trunk=str(trunk)).folder
+    loaded: Any = load_adapter(folder, trunk=str(trunk))
+    assert difference(model, loaded) == ""
+    regression = (model.bbox_head.conv_reg if head == "fcos_small" else model.roi_head.bbox_head.fc_reg).bias
+    with torch.no_grad():
+        regression.add_(1)
+    assert "its predictions differ by" in difference(model, loaded)
+    model.data_preprocessor.mean.add_(50)
+    assert "data_preprocessor" in difference(model, loaded)
 
 
 def test_pycocotools_finds_in_the_results_of_predict_the_precision_that_test_reports(

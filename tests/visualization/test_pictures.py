@@ -10,6 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 pytest.importorskip("matplotlib")
+from davpt_seg.visualization.detections import Detections
 from davpt_seg.visualization.pictures import Row, demo_sheet, paint, prompt_colours, prompt_handles
 
 CLASSES = ("sky", "road", "car")
@@ -43,7 +44,7 @@ def titles(figure: Figure) -> list[str]:
     """Titles of the columns; below each is what it shows."""
     first = [axes for axes in figure.axes if axes.texts]
     assert all(axes.get_title() for axes in first)
-    return [axes.texts[0].get_text() for axes in first]
+    return [axes.texts[-1].get_text() for axes in first]
 
 
 @pytest.mark.parametrize("guided", [True, False])
@@ -51,20 +52,24 @@ def test_the_sheet_shows_nearest_prompts_only_with_guidance(tmp_path: Path, guid
     nearest = np.zeros((3, 4), dtype=int) if guided else None
     figure = demo_sheet([row(nearest)] * 2, CLASSES, PALETTE, SPEAKS_FOR if guided else SPEAKS_FOR[:0])
     assert titles(figure) == ["image", "truth", "prediction", *["nearest prompt"] * guided, "attention to prompts"]
-    heat = next(axes for axes in figure.axes if axes.texts and axes.texts[0].get_text() == titles(figure)[-1]).images[0]
+    heat = next(axes for axes in figure.axes if axes.texts and axes.texts[-1].get_text() == titles(figure)[-1]).images[0]
     assert heat.get_extent() == [0, 32, 24, 0]  # 4 patches of 8 pixels, the last of which stick out of 20 x 30
     figure.savefig(tmp_path / "predictions.png")
 
 
 def test_the_sheet_of_a_detector_shows_images_with_objects_over_the_same_area(tmp_path: Path) -> None:
-    drawn = np.full((60, 90, 3), 200, dtype=np.uint8)  # three times as large, so that names are legible
-    figure = demo_sheet([row(None)._replace(truth=drawn, prediction=drawn)], CLASSES, PALETTE, SPEAKS_FOR[:0])
+    truth = Detections(np.array([[3.0, 4, 20, 15]], np.float32), np.ones(1, np.float32), np.array([1]))
+    found = Detections(truth.boxes + 1, np.array([0.75], np.float32), truth.labels)
+    figure = demo_sheet([row(None)._replace(truth=truth, prediction=found)], CLASSES, PALETTE, SPEAKS_FOR[:0])
     assert titles(figure) == ["image", "truth", "prediction", "attention to prompts"]
-    truth = next(axes for axes in figure.axes if axes.texts and axes.texts[0].get_text() == "truth")
-    assert truth.images[0].get_extent() == [0, 30, 20, 0] and truth.images[0].get_array().shape == (60, 90, 3)
+    true, predicted = (figure.axes[i] for i in (1, 2))
+    assert true.images[0].get_extent() == [0, 30, 20, 0] == predicted.images[0].get_extent()
+    assert [axes.patches[0].get_bbox().bounds for axes in (true, predicted)] == [(3, 4, 17, 11), (4, 5, 17, 11)]
+    names = [{text.get_text() for text in axes.texts} for axes in (true, predicted)]
+    assert CLASSES[1] in names[0] and f"{CLASSES[1]} 75" in names[1]
     assert not any("pixels right" in axes.get_xlabel() for axes in figure.axes)
     legends = [axes.get_legend() for axes in figure.axes if axes.get_legend()]
-    assert [text.get_text() for text in legends[0].get_texts()] == list(CLASSES)
+    assert [text.get_text() for text in legends[0].get_texts()] == [CLASSES[1]]
     figure.savefig(tmp_path / "predictions.png")
 
 
