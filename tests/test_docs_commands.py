@@ -50,6 +50,7 @@ OTHERS = {
     "ray": "a cluster; make test-nodes starts one",
     "hf": "an account",
     "gdown": "a download",
+    "curl": "a download",
     "unzip": "a download",
     "sha1sum": "a download",
     "mkdir": "a download",
