@@ -52,7 +52,8 @@ def test_the_sheet_shows_nearest_prompts_only_with_guidance(tmp_path: Path, guid
     nearest = np.zeros((3, 4), dtype=int) if guided else None
     figure = demo_sheet([row(nearest)] * 2, CLASSES, PALETTE, SPEAKS_FOR if guided else SPEAKS_FOR[:0])
     assert titles(figure) == ["image", "truth", "prediction", *["nearest prompt"] * guided, "attention to prompts"]
-    heat = next(axes for axes in figure.axes if axes.texts and axes.texts[-1].get_text() == titles(figure)[-1]).images[0]
+    last = titles(figure)[-1]
+    heat = next(axes for axes in figure.axes if axes.texts and axes.texts[-1].get_text() == last).images[0]
     assert heat.get_extent() == [0, 32, 24, 0]  # 4 patches of 8 pixels, the last of which stick out of 20 x 30
     figure.savefig(tmp_path / "predictions.png")
 
