@@ -22,7 +22,7 @@ class Ids:
         categories: id of each class.
 
     Raises:
-        InputError: annotations that cannot be read, or lack one of the images or classes.
+        InputError: annotations that cannot be read, or lack one of the images or classes; or two images of one name.
     """
 
     def __init__(self, images: Sequence[Path], classes: Sequence[str], annotations: str = "") -> None:
@@ -38,6 +38,13 @@ class Ids:
                 )
             if missing := [image.name for image in images if image.name not in files]:
                 raise InputError(f"--coco {annotations} lists no image {some(missing)}, so that it has no id")
+            by_name: dict[str, Path] = {}
+            for image in images:
+                if (first := by_name.setdefault(image.name, image)) != image:
+                    raise InputError(
+                        f"--coco {annotations}: {first} and {image} have the same name, and would get the same id; "
+                        "predict the images of one folder at a time"
+                    )
             self.categories = [categories[name] for name in classes]
             self._images = {image: files[image.name] for image in images}
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..core.guidance.boxes import paint_boxes, paint_masks
@@ -34,8 +36,14 @@ def instance_labels(sample: Any, size: tuple[int, int], ignore_index: int) -> Te
     labels = torch.cat([each for _, each in parts])
     if all(hasattr(part, "masks") for part, _ in parts):
         masks = [part.masks.to_tensor(torch.bool, labels.device) for part, _ in parts]
-        return paint_masks(torch.cat(masks), labels, size, ignore_index)
+        return paint_masks(_joined(masks), labels, size, ignore_index)
     return paint_boxes(torch.cat([_boxes(part) for part, _ in parts]), labels, size, ignore_index)
+
+
+def _joined(masks: Sequence[Tensor]) -> Tensor:
+    """Join masks (n, h, w) of several sizes: mmdet pads those of ``gt_instances`` alone."""
+    height, width = (max(each.shape[side] for each in masks) for side in (1, 2))
+    return torch.cat([F.pad(each, (0, width - each.shape[2], 0, height - each.shape[1])) for each in masks])
 
 
 def _boxes(instances: Any) -> Tensor:

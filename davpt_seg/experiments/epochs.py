@@ -50,8 +50,16 @@ def use_epochs(cfg: Config, epochs: int) -> None:
     if "logger" in cfg.default_hooks:
         cfg.default_hooks.logger.log_metric_by_epoch = True
     cfg.log_processor = dict(cfg.get("log_processor") or {}, by_epoch=True)
+
+
+def use_passes(cfg: Config) -> None:
+    """Draw the training images in passes where the schedule counts epochs: ``InfiniteSampler`` never ends one.
+
+    Args:
+        cfg: config of the complete experiment, changed in place.
+    """
     sampler = cfg.train_dataloader.sampler
-    if sampler.type == "InfiniteSampler":
+    if cfg.train_cfg.get("max_epochs") and sampler.type == "InfiniteSampler":
         cfg.train_dataloader.sampler = dict(sampler, type="DefaultSampler")
 
 

@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 from ..audit.preflight import unwrapped
 from ..errors import InputError
-from .epochs import use_epochs
+from .epochs import use_epochs, use_passes
 from .hyperparameters import Hyperparameters
 from .methods import fit_values
 
@@ -39,6 +39,7 @@ def use(cfg: Config, method: str, split: str, values: Hyperparameters) -> None:
         use_iterations(cfg, values["iters"])
     if values["epochs"] is not None:
         use_epochs(cfg, values["epochs"])
+    use_passes(cfg)
     if split:
         use_split(cfg, split)
     use_subset(cfg, values["train_images"], values["subset_seed"])

@@ -18,6 +18,7 @@ from ..engine.segmentation_report import SegmentationReport
 from ..errors import InputError
 from ..models import PromptedViTBackbone
 from .batches import check_smallest_batch
+from .check_schedule import check_schedule
 from .classes import check_built_classes, check_classes
 from .refusals import advise_check, step
 from .runner import CommandRunner
@@ -57,6 +58,7 @@ def build_training(cfg: Config, name: str, splits: Sequence[str] = ("val",)) -> 
     with step("the weights of the ViT cannot be read (model.backbone.weights)"):
         read_vit(runner)
     check_start(runner)
+    check_schedule(runner)
     if runner.param_schedulers is not None:
         with step("the schedule of the rate cannot be built (param_scheduler)"):
             runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)

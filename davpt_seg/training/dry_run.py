@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from ..core.tuning import trained_table
-from ..engine import DataMeanInitHook, MetricLossHook
+from ..engine import DataMeanInitHook, FloatHeadsHook, MetricLossHook
 from ..engine.guided import bare_model
 from ..errors import InputError, some
 from ..experiments.compose import asks_for_composition, origins
@@ -32,8 +32,8 @@ REPEATED = 20.0  # seconds of a first pass up to which it is repeated: it is slo
 def dry_run(cfg: Config, name: str, arguments: Sequence[str]) -> None:
     """Go through a training's start, one forward and backward pass, and one batch of validation and of test.
 
-    Hooks are built, and only ``MetricLossHook`` is called; prompts that await prototypes of the data keep
-    their random values. A test that has the data and metric of validation is built and not run.
+    Hooks are built, and only ``MetricLossHook`` and ``FloatHeadsHook`` are called; prompts that await prototypes of the
+    data keep their random values. A test that has the data and metric of validation is built and not run.
 
     Args:
         cfg: config of the training.
@@ -84,6 +84,9 @@ def _learn(runner: Runner, batch: Any) -> float:
         for backbone in (module for module in model.modules() if isinstance(module, PromptedViTBackbone)):
             if backbone.prompts:
                 backbone.prompts.keep_initial()
+    for hook in runner.hooks:
+        if isinstance(hook, FloatHeadsHook):
+            hook.before_run(runner)
     hooks = [hook for hook in runner.hooks if isinstance(hook, MetricLossHook)]
     with step("the forward pass of one training batch fails (model, train_dataloader)", MEMORY):
         for hook in hooks:

@@ -59,7 +59,7 @@ def packed(root: Path, masks: bool, flip: float = 0.0) -> Any:
             data_prefix=dict(img=""),
             metainfo=dict(classes=("large", "small")),
             pipeline=[
-                dict(type="mmdet.LoadImageFromFile"),
+                dict(type="LoadImageFromFile"),
                 dict(type="mmdet.LoadAnnotations", with_bbox=True, with_mask=masks),
                 dict(type="mmdet.RandomFlip", prob=flip),
                 dict(type="mmdet.PackDetInputs"),
@@ -107,3 +107,16 @@ def test_masks_count_where_boxes_say_more() -> None:
     sample = DetDataSample(gt_instances=instances)
     labels = batch_labels(torch.zeros(1, 3, 16, 16), [sample], Labelling((8, 8), num_classes=2))[0]
     assert torch.equal(labels, torch.where(torch.from_numpy(triangle) > 0, 1, VOID))
+
+
+def test_crowds_are_void_where_the_preprocessor_padded_the_masks_of_the_others(tmp_path: Path) -> None:
+    from mmdet.models import DetDataPreprocessor
+
+    sample, same = packed(tmp_path, masks=True), packed(tmp_path, masks=True)
+    preprocessor = DetDataPreprocessor(pad_mask=True, pad_size_divisor=32)
+    batch = preprocessor(dict(inputs=[torch.zeros(3, *SIZE)], data_samples=[sample]), training=True)
+    padded = batch["data_samples"][0]
+    assert padded.gt_instances.masks.height == 64 and padded.ignored_instances.masks.height == SIZE[0]
+    labelling = Labelling((8, 8), num_classes=2)
+    labels, before = (batch_labels(batch["inputs"], [each], labelling) for each in (padded, same))
+    assert torch.equal(labels, before)

@@ -33,3 +33,11 @@ def test_warm_up_keeps_its_share_of_at_least_one_epoch() -> None:
 def test_iters_and_epochs_are_not_both_set() -> None:
     with pytest.raises(InputError, match="iters=30 and epochs=2 both set the length"):
         compose(head="linear", trunk="vitti", data="camvid_168x224", schedule="adamw_iters", iters=30, epochs=2)
+
+
+@pytest.mark.parametrize("words", [dict(data="demo_boxes"), dict(data="demo_scenes", schedule="adamw_15e")])
+def test_a_schedule_that_counts_epochs_draws_the_images_in_passes(words: dict[str, str]) -> None:
+    if words["data"] == "demo_boxes":
+        pytest.importorskip("mmdet")
+    cfg = compose(method="linear", head="fcos" if "boxes" in words["data"] else "linear", trunk="vitti", **words)
+    assert cfg.train_cfg.max_epochs and cfg.train_dataloader.sampler == dict(type="DefaultSampler", shuffle=True)

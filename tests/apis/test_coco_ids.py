@@ -1,0 +1,31 @@
+"""Ids of COCO's results: those of the annotations, and never one for two images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from davpt_seg.commands.coco_ids import Ids
+from davpt_seg.errors import InputError
+
+
+@pytest.fixture
+def annotations(tmp_path: Path) -> str:
+    images = [dict(id=70 + number, file_name=f"val/{name}.jpg") for number, name in enumerate("ab")]
+    categories = [dict(id=9, name="pen"), dict(id=4, name="cup")]
+    path = tmp_path / "val.json"
+    path.write_text(json.dumps(dict(images=images, categories=categories, annotations=[])))
+    return str(path)
+
+
+def test_ids_are_those_of_the_names_in_the_annotations(annotations: str) -> None:
+    ids = Ids([Path("x/b.jpg"), Path("x/a.jpg")], ["cup", "pen"], annotations)
+    assert ids.categories == [4, 9]
+    assert [ids.image(Path("x") / name) for name in ("a.jpg", "b.jpg")] == [70, 71]
+
+
+def test_two_images_of_one_name_are_refused(annotations: str) -> None:
+    with pytest.raises(InputError, match=r"x/a\.jpg and y/a\.jpg have the same name"):
+        Ids([Path("x/a.jpg"), Path("y/a.jpg")], ["cup", "pen"], annotations)
