@@ -23,8 +23,10 @@ class Command(NamedTuple):
 # A new subcommand is one line here: the place of its ``main(argv)``, and its help.
 COMMANDS = {
     "train": Command("davpt_seg.commands.train:main_train", "train a config, resume a training, or only check it"),
-    "test": Command("davpt_seg.commands.test:main_test", "test a checkpoint: IoU per class, optionally with --tta"),
-    "predict": Command("davpt_seg.commands.predict:main_predict", "paint images with a trained model"),
+    "test": Command("davpt_seg.commands.test:main_test", "test a checkpoint: IoU per class, accuracy or COCO's AP"),
+    "predict": Command(
+        "davpt_seg.commands.predict:main_predict", "apply a trained model to images: label maps, classes or boxes"
+    ),
     "export": Command("davpt_seg.commands.export:main_export", "write an adapter folder, ONNX, .pt2 or a timm ViT"),
     "check-dataset": Command(
         "davpt_seg.commands.check_dataset:main_check_dataset", "check that a data set is complete and intact"
@@ -48,7 +50,8 @@ COMMANDS = {
 HELP = """\
 usage: davpt-seg COMMAND [ARGUMENT ...]
 
-Train and test frozen Vision Transformers with learned prompts, for semantic segmentation.
+Train and test frozen Vision Transformers with learned prompts or adapters, for segmentation, classification and
+detection.
 
 commands:
 {commands}

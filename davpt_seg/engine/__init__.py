@@ -17,6 +17,7 @@ from .prompt_mapping_hook import PromptMappingHook
 from .segmentation_report import SegmentationReport
 from .trained_table_hook import TrainedTableHook
 from .wandb_backend import WandbBackend
+from .warm_up_lr import WarmUpLR
 
 __all__ = [
     "AtomicCheckpointHook",
@@ -35,4 +36,5 @@ __all__ = [
     "SegmentationReport",
     "TrainedTableHook",
     "WandbBackend",
+    "WarmUpLR",
 ]

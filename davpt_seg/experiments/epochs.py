@@ -42,6 +42,8 @@ def use_epochs(cfg: Config, epochs: int) -> None:
         )
         if end > begin:
             stage.update(begin=begin, end=end, by_epoch=True, convert_to_iter_based=True)
+            if stage.type == "LinearLR":
+                stage.type = "WarmUpLR"  # LinearLR would keep its first rate where an epoch has one iteration
             if "T_max" in stage:
                 stage.T_max = end - begin
             stages.append(stage)

@@ -18,6 +18,7 @@ from .check_evaluator import check_evaluator
 from .refusals import step
 
 logger = logging.getLogger("davpt_seg")
+PARTS = ("RandomSubset", "TrainingPart")  # data sets that hold some of the images of another, all of which are checked
 
 
 def use_data_check(cfg: Config) -> DataCheck:
@@ -59,7 +60,8 @@ def check_splits(cfg: Config, splits: Sequence[str], settings: DataCheck, known:
         if split in known:
             continue
         complete[split] = loader["dataset"]
-        logger.info("%s: %s", split, f"{count} images, each with its label" if count else "not checked")
+        part = ", of which this split is a part" if loader["dataset"]["type"] in PARTS else ""
+        logger.info("%s: %s", split, f"{count} images, each with its label{part}" if count else "not checked")
     try:
         check_labels(complete, settings)
     except InputError as error:

@@ -262,6 +262,21 @@ def test_check_dataset_reports_all_findings_of_a_file(
     assert "3 problems" in out
 
 
+def test_images_in_the_folder_beside_annotations_are_found(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, wrong = str(train_file(root)), root / "val"
+    assert main_check_dataset(["--coco", path, "--images", str(wrong)]) == 1
+    assert f"images of these names are in {root / 'train'}: set data_prefix.img, or give" in capsys.readouterr().out
+
+
+def test_the_table_of_objects_has_the_complete_name_of_a_file(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = train_file(root).rename(root / "train/_annotations.coco_of_the_second_desk.json")
+    main_check_dataset(["--coco", str(path), "--images", str(root / "train")])
+    table = capsys.readouterr().out.splitlines()
+    head = next(number for number, line in enumerate(table) if line.endswith("objects   images"))
+    assert table[head].split() == [path.stem, "objects", "images"]
+    assert len(table[head]) == len(table[head + 1])
+
+
 def test_an_image_in_training_and_validation_is_a_problem(root: Path, tmp_path: Path) -> None:
     for name in ("val0.png", "val1.png"):
         (root / "val" / name).write_bytes((root / "train/train0.png").read_bytes())

@@ -1,7 +1,15 @@
-# AdamW for 12 epochs: 500 iterations of warm-up, a tenth of the rate after 8 epochs and again after 11.
+# AdamW for 12 epochs: one of warm-up, at most 500 iterations; a tenth of the rate after 8 epochs and again after 11.
 optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-4, weight_decay=0.05))
 param_scheduler = [
-    dict(type="LinearLR", start_factor=0.001, begin=0, end=500, by_epoch=False),
+    dict(
+        type="WarmUpLR",
+        start_factor=0.001,
+        begin=0,
+        end=1,
+        by_epoch=True,
+        convert_to_iter_based=True,
+        most=500,  # iterations
+    ),
     dict(type="MultiStepLR", begin=0, end=12, milestones=[8, 11], gamma=0.1, by_epoch=True),
 ]
 train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=12, val_interval=1)

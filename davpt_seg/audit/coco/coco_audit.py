@@ -103,8 +103,10 @@ def object_table(audits: list[SplitAudit]) -> str:
     if not audits:
         return ""
     width = max(map(len, audits[0].classes))
-    lines = [" " * width + "".join(f"{audit.split[:16] + ' objects':>25}{'images':>9}" for audit in audits)]
+    columns = [max(25, len(audit.split) + len(" objects") + 2) for audit in audits]
+    heads = [f"{audit.split + ' objects':>{column}}{'images':>9}" for audit, column in zip(audits, columns)]
+    lines = [" " * width + "".join(heads)]
     for number, name in enumerate(audits[0].classes):
-        cells = [f"{audit.objects[number]:>25,}{audit.seen_in[number]:>9,}" for audit in audits]
+        cells = [f"{a.objects[number]:>{column},}{a.seen_in[number]:>9,}" for a, column in zip(audits, columns)]
         lines.append(f"{name:{width}}" + "".join(cells))
     return "\n".join(lines)

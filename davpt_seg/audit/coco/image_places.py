@@ -14,6 +14,7 @@ from .coco_source import CocoSource
 
 DEPTH = 4  # levels of folders that are looked into
 SAMPLE = 20  # names that are looked for
+ANNOTATIONS = "annotations"  # COCO's folder of JSON files, beside those of images
 
 
 def folder_of_images(names: Sequence[str], first: Iterable[str], root: str) -> str:
@@ -64,6 +65,8 @@ def _folders(folder: str) -> list[str]:
 def elsewhere(source: CocoSource, coco: CocoFile, missing: str) -> str:
     """Say where the images lie, or one with the name of a missing one; empty if no such place is found."""
     root = source.data_root or osp.dirname(osp.abspath(source.ann_file))
+    if osp.basename(root) == ANNOTATIONS:
+        root = osp.dirname(root)
     names = [image["file_name"] for image in coco.images]
     try:
         there = folder_of_images(names, (), root)
