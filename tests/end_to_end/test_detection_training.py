@@ -115,6 +115,7 @@ def of_four(data: Path, work_dir: Path, processes: int) -> Config:
     """Return an experiment without crops: images of different sizes are padded to the same size on each process."""
     cfg = tiny_detector(data, work_dir)
     cfg.train_dataloader.batch_size = 4 // processes
+    cfg.model.test_cfg.score_thr = 0.0  # so that there are boxes to compare
     for step in cfg.train_dataloader.dataset.pipeline:
         if step.type == "Resize":
             step.update(scale=(96, 96), keep_ratio=False)

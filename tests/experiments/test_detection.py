@@ -1,0 +1,97 @@
+"""Detection by words: every head on every trunk, masks, lengths, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from mmengine.config import Config
+
+from davpt_seg.audit.preflight import unwrapped
+from davpt_seg.errors import InputError
+from davpt_seg.experiments.compose import compose, compose_from_words
+from davpt_seg.experiments.detection import patch_of
+from davpt_seg.experiments.parts import each_read_once
+
+from ..training import CONFIGS
+
+pytest.importorskip("mmdet")
+HEADS = sorted(path.stem for path in (CONFIGS / "_base_" / "detectors").glob("*.py"))
+TRUNKS = sorted(path.stem.partition("_")[2] for path in (CONFIGS / "_base_" / "models").glob("upernet_*.py"))
+SCALES = {"fcos": (2, 1, 0.5), "fcos_small": (1,), "faster_rcnn": (4, 2, 1, 0.5), "mask_rcnn": (4, 2, 1, 0.5)}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def parts_read_once() -> Iterator[None]:
+    with each_read_once():
+        yield
+
+
+def strides(cfg: Config) -> list[float]:
+    model = cfg.model
+    generator = model.get("rpn_head", {}).get("anchor_generator") or model.bbox_head
+    return list(generator.strides)
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("trunk", TRUNKS)
+def test_every_head_is_on_every_trunk_with_strides_of_its_patch(head: str, trunk: str) -> None:
+    cfg = compose(method="linear", head=head, trunk=trunk, data="demo_boxes")
+    patch = patch_of(cfg.model.backbone.model_name)
+    found = strides(cfg)
+    # the maps of the pyramid are the patches' map, enlarged or reduced; further ones have half the resolution
+    first = [patch / scale for scale in SCALES[head]]
+    assert found == first + [first[-1] * 2 ** (i + 1) for i in range(len(found) - len(first))]
+    if "rpn_head" in cfg.model:
+        assert list(cfg.model.roi_head.bbox_roi_extractor.featmap_strides) == first
+    assert cfg.model.data_preprocessor.pad_size_divisor % patch == 0
+    assert len(cfg.model.backbone.out_indices) == 1
+
+
+@pytest.mark.parametrize("words", ["head=fcos_small,data=demo_boxes", "head=mask_rcnn,data=coco"])
+@pytest.mark.parametrize(("method", "reads"), [("vpt_deep", False), ("davpt", True)])
+def test_masks_are_loaded_where_a_head_or_guidance_reads_them(words: str, method: str, reads: bool) -> None:
+    cfg = compose_from_words(f"method={method},trunk=vits14,{words}")
+    head = "mask_rcnn" in words
+    for split in ("train", "val"):
+        steps = unwrapped(cfg[f"{split}_dataloader"].dataset).pipeline
+        loads = next(step for step in steps if step.type == "LoadAnnotations")
+        assert loads.with_mask == (head or (reads and split == "train"))
+        before = steps[[step.type for step in steps].index("LoadAnnotations") - 1].type
+        assert (before == "BoxMasks") == (reads and split == "train" and not head)
+
+
+def test_lengths_splits_and_subsets_are_those_of_the_words() -> None:
+    few = "method=linear,head=fcos,trunk=vits14"
+    assert compose_from_words(f"{few},data=coco,schedule=detection_12e,epochs=2").train_cfg.max_epochs == 2
+    cfg = compose_from_words(f"{few},data=demo_boxes,schedule=adamw_iters,iters=30,train_images=8,subset_seed=3")
+    assert cfg.train_cfg.max_iters == 30
+    subset = cfg.train_dataloader.dataset
+    assert (subset.type, subset.num_images, subset.seed) == ("RandomSubset", 8, 3)
+    chosen = compose_from_words(f"{few},data=demo_boxes,schedule=adamw_iters,split=choose")
+    assert chosen.val_dataloader.dataset.type == "TrainingPart" and chosen.val_evaluator.ann_file is None
+    final = compose_from_words(f"{few},data=demo_boxes,schedule=adamw_iters,split=final")
+    assert final.val_dataloader is None and final.test_evaluator.ann_file.endswith("validation.json")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("head=fcos_smal,data=demo_boxes", "fcos_small"),
+        ("head=upernet,data=demo_boxes", "upernet"),
+        ("head=fcos,data=camvid_168x224", "head=fcos is for detection: add data=coco"),
+        ("head=fcos,trunk=vitz,data=demo_boxes", "vitz"),
+        ("head=fcos,data=demo_boxes,samples_per_class=2", "samples_per_class"),
+        ("head=fcos,data=demo_boxes,schedule=adamw_iters,iters=30,epochs=2", "both set the length"),
+        ("head=fcos,data=demo_boxes,subset_seed=2", "add train_images=N"),
+        ("head=fcos,data=demo_boxes,head_lr=0.1", "add lr="),
+    ],
+)
+def test_words_that_do_not_apply_are_refused_with_the_reason(words: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        compose_from_words(f"method=linear,{words}")
+
+
+def test_a_trunk_without_patch_size_in_its_name_is_refused() -> None:
+    with pytest.raises(InputError, match="'vit_small' does not hold the ViT's patch size"):
+        patch_of("vit_small")
