@@ -12,6 +12,7 @@ from mmengine.model import BaseModel
 
 from davpt_seg.export.job import Choices, ExportJob
 from davpt_seg.training.model import build_model
+from davpt_seg.training.tasks import task_of
 
 from ..training import CONFIGS
 
@@ -85,5 +86,7 @@ def checkpoint_of(model: BaseModel, path: Path) -> str:
 def job_of(model: BaseModel, choices: Choices = ANY_SIZE) -> ExportJob:
     """Export a model that was built here, as if a checkpoint held it."""
     meta = dict(dataset_meta=META)
-    trained: Any = SimpleNamespace(path="iter_1.pth", content=dict(meta=meta), cfg=model.cfg, build=lambda: model)
+    trained: Any = SimpleNamespace(
+        path="iter_1.pth", content=dict(meta=meta), cfg=model.cfg, task=task_of(model.cfg), build=lambda: model
+    )
     return ExportJob(trained, choices)
