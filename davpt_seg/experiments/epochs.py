@@ -13,9 +13,9 @@ VALIDATIONS = 10
 def use_epochs(cfg: Config, epochs: int) -> None:
     """Let a schedule count epochs, stretched to a number of them.
 
-    Each stage keeps its share of the schedule, but a warm-up in iterations of a schedule that counts epochs its length.
-    Stages that end before the schedule does, as warm-up, have at least one
-    epoch, and are omitted below five epochs. The learning rate still changes with each iteration.
+    Each stage keeps its share of the schedule; where that counts epochs, a warm-up in iterations stays as it is.
+    Stages that end before the schedule does, as warm-up, have at least one epoch, and are omitted below five epochs.
+    The learning rate still changes with each iteration.
 
     Args:
         cfg: config of the complete experiment, changed in place.

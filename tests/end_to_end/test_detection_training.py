@@ -125,9 +125,7 @@ def of_four(data: Path, work_dir: Path, processes: int) -> Config:
 
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="forks; hide the GPU with CUDA_VISIBLE_DEVICES=''")
-def test_two_processes_have_the_losses_weights_and_ap_of_one_on_the_same_global_batch(
-    coco: Path, tmp_path: Path
-) -> None:
+def test_two_processes_have_the_losses_and_weights_of_one_on_the_same_global_batch(coco: Path, tmp_path: Path) -> None:
     """FCOS normalises its losses by the mean number of positives over the processes, so that their mean is exact."""
     cfg = of_four(coco, tmp_path / "two", 2)
     torch.multiprocessing.start_processes(_one_of_two, (cfg, str(tmp_path)), nprocs=2, start_method="fork")
