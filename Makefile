@@ -54,7 +54,7 @@ $(SCENES): | env
 
 # Scenes that an earlier version drew have no boxes, and are drawn again.
 $(BOXES): | $(SCENES)
-	$(BIN)/python tools/dataset_converters/demo_scenes.py --out data/demo_scenes
+	test -f $@ || $(BIN)/python tools/dataset_converters/demo_scenes.py --out data/demo_scenes --force
 
 $(DEMO_DIR)/done: | env $(WEIGHTS) $(SCENES)
 	$(BIN)/python tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO_DIR) --amp --resume
