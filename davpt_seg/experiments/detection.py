@@ -13,11 +13,10 @@ from mmengine.config import Config
 from ..audit.preflight import unwrapped
 from ..errors import InputError
 from ..packages import install
-from .epochs import use_epochs, use_passes
 from .hyperparameters import Hyperparameters
 from .methods import fit_values
 from .parts import has_key, read_part
-from .segmentation import use_iterations, use_rates, use_split, use_subset
+from .segmentation import use_length, use_rates, use_split, use_subset
 
 RUNTIME = "detection"
 PATCH = 16  # pixels of the patches that the detectors' files are written for
@@ -103,13 +102,7 @@ def use(cfg: Config, method: str, split: str, values: Hyperparameters) -> None:
     _use_hooks(cfg)
     fit_values(cfg.model.backbone, values)
     use_rates(cfg, values)
-    if values["iters"] is not None and values["epochs"] is not None:
-        raise InputError(f"iters={values['iters']} and epochs={values['epochs']} both set the length; omit one of them")
-    if values["iters"] is not None:
-        use_iterations(cfg, values["iters"])
-    if values["epochs"] is not None:
-        use_epochs(cfg, values["epochs"])
-    use_passes(cfg)
+    use_length(cfg, values)
     if split:
         use_split(cfg, split)
     _use_evaluators(cfg)

@@ -33,13 +33,7 @@ def use(cfg: Config, method: str, split: str, values: Hyperparameters) -> None:
     _fit_crop(cfg)
     fit_values(cfg.model.backbone, values)
     use_rates(cfg, values)
-    if values["iters"] is not None and values["epochs"] is not None:
-        raise InputError(f"iters={values['iters']} and epochs={values['epochs']} both set the length; omit one of them")
-    if values["iters"] is not None:
-        use_iterations(cfg, values["iters"])
-    if values["epochs"] is not None:
-        use_epochs(cfg, values["epochs"])
-    use_passes(cfg)
+    use_length(cfg, values)
     if split:
         use_split(cfg, split)
     use_subset(cfg, values["train_images"], values["subset_seed"])
@@ -89,6 +83,21 @@ def use_rates(cfg: Config, values: Hyperparameters) -> None:
         factor = dict(lr_mult=rate / values["lr"])
         wrapper.paramwise_cfg = {**wrapper.get("paramwise_cfg", {}), "custom_keys": dict(head=factor, neck=factor)}
     wrapper.optimizer.update({key: values[key] for key in ("lr", "weight_decay") if values[key] is not None})
+
+
+def use_length(cfg: Config, values: Hyperparameters) -> None:
+    """Set the length in iterations or epochs; None for both keeps the schedule's.
+
+    Raises:
+        InputError: both are set, or the schedule cannot have this length.
+    """
+    if values["iters"] is not None and values["epochs"] is not None:
+        raise InputError(f"iters={values['iters']} and epochs={values['epochs']} both set the length; omit one of them")
+    if values["iters"] is not None:
+        use_iterations(cfg, values["iters"])
+    if values["epochs"] is not None:
+        use_epochs(cfg, values["epochs"])
+    use_passes(cfg)
 
 
 def use_iterations(cfg: Config, iters: int) -> None:

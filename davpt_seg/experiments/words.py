@@ -121,10 +121,10 @@ WORDS = (
     Word("weight_decay", SD, "weight decay", "use_rates()", "the schedule's"),
     Word("weight_decay", C, "weight decay in the ViT", "use_optimizer()", ROW),
     Word("head_weight_decay", C, "weight decay of the head", "use_optimizer()", ROW),
-    count("iters", SD, "iterations; warm-up keeps its length, and validation is at the end", "use_iterations()",
+    count("iters", SD, "iterations; warm-up keeps its length, and validation is at the end", "use_length()",
           "the schedule's", of="max_iters"),
     count("epochs", SD, "passes over the training images, in place of `iters`, with ten validations. Warm-up keeps its "
-          "share: at least one epoch, and none if `epochs` is below five", "use_epochs()", "none"),
+          "share: at least one epoch, and none if `epochs` is below five", "use_length()", "none"),
     count("epochs", C, "passes over the training images, with ten validations; the cosine is stretched",
           "use_lengths()", "the schedule's"),
     count("warmup_epochs", C, "epochs of warm-up", "use_lengths()", f"{ROW} share of `epochs`, or a tenth", 0),
