@@ -65,7 +65,12 @@ def parser() -> CommandParser:
     what.add_argument("--grid", nargs="+", metavar="KEY=V,V", help="search lr=1e-3,1e-2, or a range lr=1e-4:1e-2")
     what.add_argument("--sampler", choices=SAMPLERS, help="grid (default) tries all; tpe is Optuna's, for --trials")
     what.add_argument("--trials", type=int, metavar="N", help="trials of each search by tpe")
-    what.add_argument("--set", nargs="+", metavar="KEY=VALUE", help="values for all runs: epochs=10 batch_size=32")
+    what.add_argument(
+        "--set",
+        nargs="+",
+        metavar="KEY=VALUE",
+        help="values for all runs, in place of the plan's: epochs=10 batch_size=32",
+    )
     what.add_argument("--amp", action=argparse.BooleanOptionalAction, help="mixed precision; default: the plan's")
     how = made.add_argument_group("how")
     add_options(how)

@@ -131,6 +131,22 @@ def test_a_typed_grid_searches_what_a_setting_fixes(ablation: Path) -> None:
     assert (study.words, study.space.axes) == ({"epochs": 5}, {"lr": (0.001, 0.01)})
 
 
+def test_a_typed_value_holds_for_all_methods_fixed_or_searched(ablation: Path) -> None:
+    few = "{few: {method: davpt, prompts: 4, epochs: 2, grid: {lr: [1, 2], drop_path: [0, 0.1]}}}"
+    series = "{many: {method: davpt, lr: 1, over: {kind: {a: {prompts: 2}, b: {prompts: 3, rank: 4}}}}}"
+    ablation.write_text(f"settings: [small]\ngrid: {{lr: [1, 2]}}\nmethods: [davpt, {few}, {series}]\n")
+    typed = ["--set", "prompts=32", "lr=1e-3", "epochs=7"]
+    found = plan_asked_for(parser().parse_args([str(ablation), *typed]))[0].studies
+    values = {"prompts": 32, "lr": 1e-3, "epochs": 7}
+    assert [study.words for study in found] == [values, values, values, {**values, "rank": 4}]
+    assert [study.space.axes for study in found] == [{}, {"drop_path": (0, 0.1)}, {}, {}]
+
+
+def test_a_word_typed_both_as_a_value_and_as_a_grid_is_refused(ablation: Path) -> None:
+    with pytest.raises(InputError, match="lr both fixed and searched"):
+        plan_asked_for(parser().parse_args([str(ablation), "--set", "lr=1", "--grid", "lr=1,2"]))
+
+
 def test_a_series_on_the_command_line_stands_for_its_variants() -> None:
     found, _ = plan_asked_for(
         parser().parse_args(["ablations/blocks", "--methods", "one_block", "--tasks", "fgvc/cub"])
