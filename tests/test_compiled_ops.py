@@ -1,4 +1,4 @@
-"""mmcv's box operations by torchvision equal their definitions, through mmcv's own functions."""
+"""The replacements of mmcv's compiled ops equal their definitions, through mmcv's own functions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import mmseg.models  # noqa: F401  (imports mmcv.ops)
 import pytest
 import torch
 from mmcv.ops import RoIAlign, batched_nms, nms, sigmoid_focal_loss
+from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttnFunction
 from torch import Tensor
 from torchvision import ops
 
@@ -133,6 +134,73 @@ def test_roi_align_in_half_precision_is_the_rounded_result(dtype: torch.dtype) -
     weight = torch.randn_like(found)
     (found * weight).sum().backward()
     (expected * weight.float()).sum().backward()
+    assert found.dtype == half.grad.dtype == dtype
+    assert torch.equal(found, expected.to(dtype))
+    assert torch.equal(half.grad, single.grad.to(dtype))
+
+
+def bilinear(grid: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Read a map (h, w, D) at a place, in pixels from the first pixel's centre; what lies outside is 0."""
+    total = grid.new_zeros(grid.shape[-1])
+    for row in range(grid.shape[0]):
+        for column in range(grid.shape[1]):
+            near = (1 - (x - column).abs()).clamp(min=0) * (1 - (y - row).abs()).clamp(min=0)
+            total = total + near * grid[row, column]
+    return total
+
+
+def attended(value: Tensor, shapes: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
+    """Multi-scale deformable attention as it is defined (arXiv 2010.04159, Eq. 3), place by place."""
+    images, queries, heads, _, points, _ = locations.shape
+    levels = value.split([int(h * w) for h, w in shapes], 1)
+    rows = []
+    for image in range(images):
+        for query in range(queries):
+            for head in range(heads):
+                total = value.new_zeros(value.shape[-1])
+                for level, (h, w) in enumerate(shapes.tolist()):
+                    grid = levels[level][image, :, head].view(h, w, -1)
+                    for point in range(points):
+                        x, y = locations[image, query, head, level, point] * locations.new_tensor([w, h]) - 0.5
+                        total = total + weights[image, query, head, level, point] * bilinear(grid, x, y)
+                rows.append(total)
+    return torch.stack(rows).view(images, queries, -1)
+
+
+def test_deformable_attention_and_its_gradients_are_the_definition() -> None:
+    generator = torch.Generator().manual_seed(0)
+    shapes = torch.tensor([[3, 4], [2, 2]])
+    starts = torch.tensor([0, 12])
+    places = (2, 3, 2, 2, 2)  # images, queries, heads, levels, points
+    given = [(2, 16, 2, 5), (*places, 2), places]
+    given = [torch.rand(shape, generator=generator, dtype=torch.float64) for shape in given]
+    given[1] = given[1] * 1.4 - 0.2  # some outside of the image
+    ours, theirs = ([each.clone().requires_grad_() for each in given] for _ in range(2))
+    found = MultiScaleDeformableAttnFunction.apply(ours[0], shapes, starts, ours[1], ours[2], 64)
+    expected = attended(theirs[0], shapes, theirs[1], theirs[2])
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
+    weight = torch.randn(expected.shape, generator=generator, dtype=torch.float64)
+    (found * weight).sum().backward()
+    (expected * weight).sum().backward()
+    for one, other in zip(ours, theirs):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_deformable_attention_in_half_precision_is_the_rounded_result(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+    shapes, starts = torch.tensor([[3, 4]]), torch.tensor([0])
+    value, places, weights = (
+        torch.rand(s, generator=generator) for s in ((1, 12, 1, 4), (1, 2, 1, 1, 3, 2), (1, 2, 1, 1, 3))
+    )
+    half = value.to(dtype).requires_grad_()
+    single = half.detach().float().requires_grad_()
+    found, expected = (
+        MultiScaleDeformableAttnFunction.apply(v, shapes, starts, places.to(dtype).to(v), weights.to(dtype).to(v), 64)
+        for v in (half, single)
+    )
+    found.sum().backward()
+    expected.sum().backward()
     assert found.dtype == half.grad.dtype == dtype
     assert torch.equal(found, expected.to(dtype))
     assert torch.equal(half.grad, single.grad.to(dtype))
