@@ -30,7 +30,7 @@ from davpt_seg.experiments.compose import compose
 from davpt_seg.terminal.ending import command
 from davpt_seg.terminal.parser import CommandParser
 
-HEADS = ("fcos_small", "fcos", "faster_rcnn", "mask_rcnn")
+HEADS = ("fcos_small", "fcos", "faster_rcnn", "mask_rcnn", "dino")
 OBJECTS = 5  # in each image
 
 

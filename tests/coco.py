@@ -78,7 +78,11 @@ def tiny_detector(data: Path, work_dir: Path, method: str = "davpt+zero_start", 
         "val_evaluator.ann_file": str(data / "annotations/validation.json"),
         "test_evaluator.ann_file": str(data / "annotations/validation.json"),
     }
-    if head != "fcos_small":
+    if head == "dino":
+        layers = ["model.encoder.layer_cfg.ffn_cfg", "model.decoder.layer_cfg.ffn_cfg"]
+        changes |= {f"{layer}.feedforward_channels": 16 for layer in layers}
+        changes |= {"model.encoder.num_layers": 1, "model.decoder.num_layers": 2, "model.num_queries": 40}
+    elif head != "fcos_small":
         changes |= {"model.test_cfg.rpn.max_per_img": 50, "model.train_cfg.rpn_proposal.max_per_img": 50}
         changes |= {"model.train_cfg.rcnn.sampler.num": 32, "model.roi_head.bbox_head.fc_out_channels": 64}
     cfg.merge_from_dict(changes)

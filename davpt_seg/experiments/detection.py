@@ -20,6 +20,7 @@ from .segmentation import use_length, use_rates, use_split, use_subset
 
 RUNTIME = "detection"
 PATCH = 16  # pixels of the patches that the detectors' files are written for
+PADDED = 2 * PATCH  # of most heads: images are whole numbers of the positions on the pyramid's map of half a patch
 AP = "coco/bbox_mAP"  # average precision of boxes, the mean over ten overlaps
 PACKS = "PackDetInputs"  # the last step of detection's pipelines, and of no other task's
 
@@ -36,7 +37,9 @@ def is_detection(data: Mapping[str, Any]) -> bool:
 
 
 def detector(head: str, trunk: str) -> dict[str, Any]:
-    """Return the model of a detector: a head of ``configs/_base_/detectors`` on the trunk of a segmentation model.
+    """Return a detector: a head of ``configs/_base_/detectors`` on the trunk of a segmentation model.
+
+    The head's ``optim_wrapper``, such as DINO's gradient clipping, comes with it.
 
     Args:
         head: name of the head's file.
@@ -49,8 +52,8 @@ def detector(head: str, trunk: str) -> dict[str, Any]:
     whole = read_part("trunk", f"upernet_{trunk}")["model"]
     model, backbone, images = part["model"], whole["backbone"], whole["data_preprocessor"]
     last = max(backbone["out_indices"])
-    patch = patch_of(backbone["model_name"])
-    scale = patch / PATCH
+    scale = patch_of(backbone["model_name"]) / PATCH
+    padded = model.get("data_preprocessor", {}).get("pad_size_divisor", PADDED)
     masks = "mask_head" in model.get("roi_head", {})
     model = {
         **model,
@@ -60,13 +63,13 @@ def detector(head: str, trunk: str) -> dict[str, Any]:
             std=images["std"],
             bgr_to_rgb=True,
             pad_mask=masks,
-            pad_size_divisor=2 * patch,  # so that the largest of the pyramid's strides divides the image
+            pad_size_divisor=int(padded * scale),
         ),
         "backbone": {**backbone, "out_indices": (last,)},
         "neck": {**model["neck"], "in_channels": whole["neck"]["in_channels"][-1]},
     }
     _use_strides(model, scale)
-    return dict(model=model)
+    return dict(model=model, optim_wrapper=part.get("optim_wrapper", {}))
 
 
 def patch_of(name: str) -> int:

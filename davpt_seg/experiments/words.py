@@ -92,7 +92,7 @@ WORDS = (
     part("head", S, "what reads the ViT; with the trunk, a file `HEAD_TRUNK.py`", "upernet"),
     part("head", C, "what reads the ViT: a linear classifier", "classifier", False, "classifier"),
     part("head", D, "what reads the ViT", "faster_rcnn", False,
-         "faster_rcnn", "mask_rcnn", "fcos", "fcos_small"),
+         "faster_rcnn", "mask_rcnn", "fcos", "fcos_small", "dino"),
     part("trunk", S, "the ViT", "vitl", True),
     part("trunk", C, "the ViT", "vitb_augreg_in21k", True),
     part("trunk", D, "the ViT, one of segmentation", "vitb", True),

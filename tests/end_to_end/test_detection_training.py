@@ -22,7 +22,7 @@ from .test_exactness import Losses
 from .test_resume import differences
 
 pytest.importorskip("mmdet")
-HEADS = ("fcos_small", "faster_rcnn", "mask_rcnn")
+HEADS = ("fcos_small", "faster_rcnn", "mask_rcnn", "dino")
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +44,17 @@ def by_epochs(cfg: Config) -> Config:
 
 @pytest.mark.parametrize(
     ("head", "epochs", "cut"),
-    [("fcos_small", True, 4), ("faster_rcnn", False, 2), pytest.param("mask_rcnn", True, 2, marks=pytest.mark.slow)],
+    [
+        ("fcos_small", True, 4),
+        ("faster_rcnn", False, 2),
+        ("dino", False, 2),
+        pytest.param("mask_rcnn", True, 2, marks=pytest.mark.slow),
+    ],
 )
 def test_a_detector_that_resumes_ends_as_one_that_never_stopped(
     head: str, epochs: bool, cut: int, coco: Path, tmp_path: Path
 ) -> None:
-    """Flips, crops, batches by aspect ratio and the random samples of assigned regions are the same again."""
+    """Flips, crops, batches by aspect ratio, random samples of regions and DINO's noise are the same again."""
 
     def experiment(name: str) -> Config:
         cfg = tiny_detector(coco, tmp_path / name, head=head)

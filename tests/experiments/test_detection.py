@@ -19,6 +19,7 @@ pytest.importorskip("mmdet")
 HEADS = sorted(path.stem for path in (CONFIGS / "_base_" / "detectors").glob("*.py"))
 TRUNKS = sorted(path.stem.partition("_")[2] for path in (CONFIGS / "_base_" / "models").glob("upernet_*.py"))
 SCALES = {"fcos": (2, 1, 0.5), "fcos_small": (1,), "faster_rcnn": (4, 2, 1, 0.5), "mask_rcnn": (4, 2, 1, 0.5)}
+DETR = "dino"  # has no strides
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,7 +34,7 @@ def strides(cfg: Config) -> list[float]:
     return list(generator.strides)
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", [head for head in HEADS if head != DETR])
 @pytest.mark.parametrize("trunk", TRUNKS)
 def test_every_head_is_on_every_trunk_with_strides_of_its_patch(head: str, trunk: str) -> None:
     cfg = compose(method="linear", head=head, trunk=trunk, data="demo_boxes")
@@ -46,6 +47,24 @@ def test_every_head_is_on_every_trunk_with_strides_of_its_patch(head: str, trunk
         assert list(cfg.model.roi_head.bbox_roi_extractor.featmap_strides) == first
     assert cfg.model.data_preprocessor.pad_size_divisor % patch == 0
     assert len(cfg.model.backbone.out_indices) == 1
+
+
+@pytest.mark.parametrize("trunk", TRUNKS)
+def test_each_query_of_dino_has_a_place_in_the_smallest_image(trunk: str) -> None:
+    model = compose(method="linear", head=DETR, trunk=trunk, data="demo_boxes").model
+    sides = [
+        int(model.data_preprocessor.pad_size_divisor / patch_of(model.backbone.model_name) * s) for s in (2, 1, 0.5)
+    ]
+    sides += [-(-sides[-1] // 2) for _ in range(model.neck.num_extra)]
+    assert sum(side**2 for side in sides) >= model.num_queries
+    assert len(sides) == model.encoder.layer_cfg.self_attn_cfg.num_levels
+
+
+def test_dino_clips_gradients_with_every_schedule() -> None:
+    for schedule in ("detection_12e", "adamw_iters"):
+        optim_wrapper = compose("linear", DETR, "vits14", "demo_boxes", schedule).optim_wrapper
+        assert optim_wrapper.clip_grad == dict(max_norm=0.1, norm_type=2)
+        assert optim_wrapper.optimizer.type == "AdamW"
 
 
 @pytest.mark.parametrize("words", ["head=fcos_small,data=demo_boxes", "head=mask_rcnn,data=coco"])
