@@ -1,7 +1,8 @@
 """davpt_seg: DA-VPT (CVPR 2025) and visual prompt tuning of frozen Vision Transformers, for MMSegmentation.
 
 ``import davpt_seg`` registers the backbone, hooks, data sets, transforms and a reader of checkpoints with MMEngine, and
-changes nothing else in other packages. It imports nothing of OpenMMLab itself, see :mod:`davpt_seg.registration`.
+changes nothing else in other packages but what :mod:`davpt_seg.compat` fixes when they are imported. It imports nothing
+of OpenMMLab itself, see :mod:`davpt_seg.registration`.
 ``davpt_seg.core`` needs none of it.
 """
 

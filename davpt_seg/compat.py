@@ -8,6 +8,8 @@ They are in one place so that each can be dropped when its cause is gone:
 * MMEngine looks up packages with ``pkg_resources``, which setuptools 81 removed. Applied at registration.
 * mmpretrain 1.2.0 imports its multimodal models where pycocotools and transformers are installed, and fails with newer
   transformers. Applied when mmpretrain is imported.
+* mmdet's metrics of COCO log an error and have no score where no object was found at all. Applied when mmdet's reader
+  of annotations is imported.
 * ``core`` logs with the standard library, MMEngine with its own loggers. Applied when a config is read or a registered
   backbone is built.
 * MMEngine warns of every frozen parameter if an optimizer has ``paramwise_cfg``: 150 times for a frozen ViT. Applied
@@ -20,6 +22,7 @@ They are in one place so that each can be dropped when its cause is gone:
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import logging
 import os
@@ -36,6 +39,7 @@ from typing import Any, Optional
 
 from .errors import InputError
 
+logger = logging.getLogger("davpt_seg")
 STACKS = {
     "mmengine": "onedl-mmengine",
     "mmcv-lite": "onedl-mmcv",
@@ -106,6 +110,30 @@ def omit_broken_multimodal() -> None:
     text = Path(spec.origin).with_name("modeling_utils.py").read_text(encoding="utf-8")
     if not all(name in text for name in ("apply_chunking_to_forward", "find_pruneable_heads_and_indices")):
         dependency.WITH_MULTIMODAL = False
+
+
+def score_empty_results() -> None:
+    """Let mmdet's metrics of COCO score results without any object: average precision is 0.
+
+    Call after the import of ``mmdet.datasets.api_wrappers``. pycocotools' ``loadRes`` reads the first result to see
+    what results are of, and mmdet's metrics omit all scores where that fails. ``COCOeval`` computes them for images
+    without results, and so for all images.
+    """
+    from mmdet.datasets.api_wrappers import COCO
+
+    load_results = COCO.loadRes
+
+    def load_any_results(truth: Any, results: Any) -> Any:
+        if not isinstance(results, list) or results:
+            return load_results(truth, results)
+        logger.info("No object was found in any image: average precision is 0.")
+        found = COCO()
+        found.dataset = {key: copy.deepcopy(truth.dataset[key]) for key in ("images", "categories")}
+        found.dataset["annotations"] = []
+        found.createIndex()
+        return found
+
+    COCO.loadRes = load_any_results
 
 
 class _ToMMEngine(logging.Handler):

@@ -15,11 +15,17 @@ import importlib.util
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Optional
 
 PACKAGES = ("mmengine", "mmcv", "mmseg", "mmpretrain", "mmdet")
+#: Functions of :mod:`davpt_seg.compat` by the module after whose import each is called.
+FIXES = {
+    "mmpretrain.utils.dependency": "omit_broken_multimodal",
+    "mmdet.datasets.api_wrappers": "score_empty_results",
+}
 
 
 def register_beside_openmmlab() -> None:
@@ -35,10 +41,11 @@ def register_beside_openmmlab() -> None:
         register()
     else:
         sys.meta_path.insert(0, AfterImport(PACKAGES, register))
-    if "mmpretrain.utils.dependency" in sys.modules:
-        omit_broken_multimodal()
-    else:
-        sys.meta_path.insert(0, AfterImport(["mmpretrain.utils.dependency"], omit_broken_multimodal))
+    for module, name in FIXES.items():
+        if module in sys.modules:
+            apply_fix(name)
+        else:
+            sys.meta_path.insert(0, AfterImport([module], partial(apply_fix, name)))
 
 
 def register() -> None:
@@ -56,11 +63,11 @@ def register() -> None:
     from .trust import schemes  # noqa: F401
 
 
-def omit_broken_multimodal() -> None:
-    """Call :func:`davpt_seg.compat.omit_broken_multimodal`."""
+def apply_fix(name: str) -> None:
+    """Call a function of :mod:`davpt_seg.compat`, which is imported for it."""
     from . import compat
 
-    compat.omit_broken_multimodal()
+    getattr(compat, name)()
 
 
 class AfterImport:

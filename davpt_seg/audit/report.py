@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..errors import some
-from .coco.kinds import FEW, KINDS
+from .coco.kinds import FEW, KINDS, NOTED
 from .coco.kinds import MAY_BE_MEANT as BOXES_MAY_BE_MEANT
 from .findings import Finding, SplitAudit
 
@@ -115,7 +115,7 @@ NOTES = {
         "check its masks yourself: training does not see what the files hold",
     ),
     "absent": ("class that is in no mask", "follow the message, if it applies"),
-    **{kind: NEXT_STEPS[kind] for kind in (*MAY_BE_MEANT, *FEW, *BOXES_MAY_BE_MEANT)},
+    **{kind: NEXT_STEPS[kind] for kind in (*MAY_BE_MEANT, *FEW, *NOTED, *BOXES_MAY_BE_MEANT)},
     "division": (
         "list that is not as long as VPT's",
         "train and val together are the release's images, divided differently: mention it in comparisons",

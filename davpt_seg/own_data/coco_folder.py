@@ -75,7 +75,7 @@ def coco_folder_part(root: Path) -> dict[str, Any]:
         _report_drawn(root, len(train.sides))
         held_out = dataset(train, test, test_mode=True)
         validation = dict(type="TrainingPart", part="val", dataset=held_out)
-        of_training = dict(type="TrainingPart", part="train", dataset={**of_training, "filter_cfg": None})
+        of_training = dict(type="TrainingPart", part="train", dataset=of_training)
     tested = dataset(splits["test"], test, test_mode=True) if "test" in splits else validation
     metric = dict(type="CocoMetric", ann_file=None, metric=["bbox"])
     return dict(

@@ -63,7 +63,7 @@ def evaluate_batch(runner: Runner, split: str, name: str) -> float:
 
 
 def _found_nothing(outputs: Any) -> bool:
-    """Return whether a detector found no object, as before its training: mmdet's metric has no scores then."""
+    """Return whether a detector found no object, as before its training: mmdet's metric of LVIS has no scores then."""
     found = [sample.pred_instances for sample in outputs if "pred_instances" in sample]
     return bool(found) and not any(map(len, found))
 

@@ -19,8 +19,13 @@ def name_of(score: str) -> str:
 
 
 def value_of(score: str, value: float) -> str:
-    """Return a score's value: average precision in percent with a decimal, others with four digits."""
-    return f"{100 * value:.1f}" if PRECISION.match(score) else f"{value:.4g}"
+    """Return a score's value: average precision in percent with a decimal, others with four digits.
+
+    pycocotools' average precision is -1 where there is no object to find.
+    """
+    if not PRECISION.match(score):
+        return f"{value:.4g}"
+    return f"{100 * value:.1f}" if value >= 0 else "n/a"
 
 
 def listed(scores: Mapping[str, Any]) -> str:

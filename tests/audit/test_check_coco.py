@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from mmengine.registry import DATASETS, init_default_scope
 from PIL import Image
 from pycocotools import mask as codes
 from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from davpt_seg.audit.coco.coco_file import read_coco
 from davpt_seg.audit.coco.coco_overlays import mask_of
@@ -153,6 +155,42 @@ def test_scores_need_iscrowd_and_training_does_not(root: Path) -> None:
     assert check_dataset(config(root)) == 6
     with pytest.raises(DataError, match="has no 'iscrowd', 0 or 1"):
         check_dataset(config(root, test_mode=True))
+
+
+def test_annotations_marked_by_ignore_are_noted_with_what_makes_scores_leave_them_out(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A detector that finds all objects but the marked one misses it, unless it is a crowd."""
+    file = train_file(root)
+
+    def ap_without_the_first() -> float:
+        truth = COCO(str(file))
+        others = [dict(each, score=1.0) for number, each in truth.anns.items() if number != 1]
+        compared = COCOeval(truth, truth.loadRes(copy.deepcopy(others)), "bbox")
+        compared.evaluate(), compared.accumulate(), compared.summarize()
+        return float(compared.stats[0])
+
+    change(file, "annotations", 0, ignore=1)
+    assert check_dataset(config(root, test_mode=True)) == 6
+    said = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert (
+        len(said) == 1 and "(1 of 12, for instance annotation 1 of train0.png). What to do: write iscrowd=1" in said[0]
+    )
+    dataset: Any = DATASETS.build(config(root, test_mode=True))
+    assert len(dataset.get_data_info(0)["instances"]) == 1
+    assert ap_without_the_first() < 1
+    change(file, "annotations", 0, iscrowd=1)
+    caplog.clear()
+    assert check_dataset(config(root, test_mode=True)) == 6
+    assert not [each for each in caplog.records if each.levelname == "WARNING"]
+    assert ap_without_the_first() == pytest.approx(1)
+
+
+def test_check_dataset_notes_annotations_marked_by_ignore(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    annotation(3, ignore=1)(root)
+    annotation(5, ignore=1)(root)
+    assert main_check_dataset(["--coco", str(train_file(root))]) == 0
+    assert "note: 2 x annotation marked by ignore, which training omits and scores count" in capsys.readouterr().out
 
 
 def test_boxes_beyond_the_border_may_be_meant(root: Path) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
+from typing import Any, Optional
 
 import numpy as np
 import pytest
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
+
+from ..coco_sets import CLASSES, coco_content, write_json
 
 
 class Numbers(BaseDataset):
@@ -47,3 +51,38 @@ def test_wrong_arguments_are_named(tmp_path: Path) -> None:
         part("test", 10)
     with pytest.raises(ValueError, match="at least two images, the data set has 1"):
         part("val", 1)
+
+
+def test_images_without_objects_are_held_out_and_not_trained_on(tmp_path: Path) -> None:
+    """Every third image has no object; the parts are those of a draw from all images, counted one by one."""
+    pytest.importorskip("mmdet")
+    content = coco_content([f"{number}.png" for number in range(30)])
+    content["annotations"] = [each for each in content["annotations"] if each["image_id"] % 3]
+    write_json(tmp_path / "train.json", content)
+    dataset = dict(
+        type="mmdet.CocoDataset",
+        metainfo=dict(classes=CLASSES),
+        data_root=str(tmp_path),
+        ann_file="train.json",
+        data_prefix=dict(img=""),
+        pipeline=[],
+    )
+
+    def ids(part: str, filter_cfg: Optional[dict[str, Any]]) -> list[int]:
+        built = DATASETS.build(
+            dict(type="TrainingPart", part=part, seed=4, dataset=dict(dataset, filter_cfg=filter_cfg))
+        )
+        assert [pickle.loads(pickle.dumps(built))[n]["img_id"] for n in range(len(built))] == (
+            [built.get_data_info(n)["img_id"] for n in range(len(built))]
+        )
+        return [built.get_data_info(n)["img_id"] for n in range(len(built))]
+
+    trained, held_out = (ids(part, dict(filter_empty_gt=True)) for part in ("train", "val"))
+    assert held_out == ids("val", None) and len(held_out) == 6
+    empty = [number for number in range(1, 31) if not any(a["image_id"] == number for a in content["annotations"])]
+    assert set(held_out) & set(empty) and not set(trained) & set(empty)
+    assert trained == [number for number in range(1, 31) if number not in {*held_out, *empty}]
+    assert sorted(ids("train", None) + held_out) == list(range(1, 31))
+    with pytest.raises(ValueError, match=r"filter_cfg={'min_size': 500} keeps no image for training"):
+        ids("train", dict(min_size=500))
+    assert ids("val", dict(min_size=500)) == held_out

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing
 from mmengine.config import Config
 from mmengine.runner import Runner
+from mmengine.structures import InstanceData
 
 from davpt_seg.commands.train import main_train
 from davpt_seg.compat import prepare_cpu_ddp
 
-from ..coco import tiny_detector, write_coco
+from ..coco import CLASSES, tiny_detector, write_coco
 from ..training import config_file, logged, train
 from .test_exactness import Losses
 from .test_resume import differences
 
 pytest.importorskip("mmdet")
+
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
 HEADS = ("fcos_small", "faster_rcnn", "mask_rcnn", "dino")
 
 
@@ -107,12 +114,12 @@ def _run(cfg: Config) -> dict[str, Any]:
     return dict(losses=losses.rows, weights=model.state_dict(), scores=scores)
 
 
-def _one_of_two(rank: int, cfg: Config, folder: str) -> None:
+def _one_of_two(rank: int, run: Callable[[Config], Any], cfg: Config, folder: str) -> None:
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2")
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     cfg.launcher = "pytorch"
     prepare_cpu_ddp(cfg)
-    torch.save(_run(cfg), f"{folder}/{rank}.pth")
+    torch.save(run(cfg), f"{folder}/{rank}.pth")
     dist.destroy_process_group()
 
 
@@ -133,7 +140,7 @@ def of_four(data: Path, work_dir: Path, processes: int) -> Config:
 def test_two_processes_have_the_losses_and_weights_of_one_on_the_same_global_batch(coco: Path, tmp_path: Path) -> None:
     """FCOS normalises its losses by the mean number of positives over the processes, so that their mean is exact."""
     cfg = of_four(coco, tmp_path / "two", 2)
-    torch.multiprocessing.start_processes(_one_of_two, (cfg, str(tmp_path)), nprocs=2, start_method="fork")
+    torch.multiprocessing.start_processes(_one_of_two, (_run, cfg, str(tmp_path)), nprocs=2, start_method="fork")
     first, second = (torch.load(tmp_path / f"{rank}.pth") for rank in range(2))
     one = _run(of_four(coco, tmp_path / "one", 1))
     assert len(one["losses"]) == 4
@@ -145,6 +152,80 @@ def test_two_processes_have_the_losses_and_weights_of_one_on_the_same_global_bat
         torch.testing.assert_close(first["weights"][name], tensor, rtol=1e-4, atol=1e-5, msg=name)
     assert first["scores"] == second["scores"] == pytest.approx(one["scores"], abs=2e-3)
     assert first["scores"]
+
+
+def _found(boxes: Any, labels: Any, image_id: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return boxes near those of an image, with one of another class, and their scores; the image decides them."""
+    rng = np.random.default_rng(image_id)
+    moved = np.array(boxes, np.float32) + rng.normal(0, 2, (len(boxes), 4)).astype(np.float32)
+    named = np.array(labels)
+    named[0] = (named[0] + image_id % 2) % len(CLASSES)
+    return moved, named, rng.random(len(boxes)).astype(np.float32)
+
+
+def _score(cfg: Config) -> dict[str, float]:
+    """Score a model whose predictions are :func:`_found`, and return the number of images of this process, too."""
+    runner = Runner.from_cfg(cfg)
+
+    def predict(inputs: torch.Tensor, samples: list[Any], **_: Any) -> list[Any]:
+        for sample in samples:
+            objects = sample.instances
+            found = _found([each["bbox"] for each in objects], [each["bbox_label"] for each in objects], sample.img_id)
+            boxes, labels, scores = map(torch.from_numpy, found)
+            sample.pred_instances = InstanceData(bboxes=boxes, labels=labels, scores=scores)
+        return samples
+
+    getattr(runner.model, "module", runner.model).predict = predict
+    loop, images = runner.val_loop, 0
+    for batch in loop.dataloader:
+        images += len(batch["inputs"])
+        loop.evaluator.process(data_samples=runner.model.val_step(batch), data_batch=batch)
+    return {**loop.evaluator.evaluate(len(loop.dataloader.dataset)), "images": images}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="forks; hide the GPU with CUDA_VISIBLE_DEVICES=''")
+def test_two_processes_have_the_ap_of_one_with_an_uneven_number_of_images(tmp_path: Path) -> None:
+    """Both predict the last image's successor, the first one again, which must not count twice; pycocotools agrees."""
+    data = write_coco(tmp_path / "data", train=2, val=5)
+
+    def experiment(name: str) -> Config:
+        cfg = tiny_detector(data, tmp_path / name, method="linear")
+        cfg.val_dataloader.batch_size = 2
+        return cfg
+
+    arguments = (_score, experiment("two"), str(tmp_path))
+    torch.multiprocessing.start_processes(_one_of_two, arguments, nprocs=2, start_method="fork")
+    pair = [torch.load(tmp_path / f"{rank}.pth") for rank in range(2)]
+    one = _score(experiment("one"))
+    assert one.pop("images") == 5 and [scores.pop("images") for scores in pair] == [3, 3]
+    assert pair[0] == pair[1] == one
+    truth = COCO(str(data / "annotations/validation.json"))
+    results = []
+    for image_id in truth.getImgIds():
+        objects = truth.imgToAnns[image_id]
+        corners = [[x, y, x + w, y + h] for x, y, w, h in (each["bbox"] for each in objects)]
+        for box, label, score in zip(*_found(corners, [each["category_id"] - 1 for each in objects], image_id)):
+            left, top, right, bottom = map(float, box)
+            result = dict(image_id=image_id, category_id=int(label) + 1, bbox=[left, top, right - left, bottom - top])
+            results.append(dict(result, score=float(score)))
+    compared = COCOeval(truth, truth.loadRes(results), "bbox")
+    compared.evaluate(), compared.accumulate(), compared.summarize()
+    assert 0.1 < one["coco/bbox_mAP"] < 0.9
+    assert one["coco/bbox_mAP"] == pytest.approx(compared.stats[0], abs=6e-4)
+
+
+def test_a_validation_in_which_nothing_is_found_has_scores_and_a_best_checkpoint(
+    coco: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cfg = tiny_detector(coco, tmp_path / "work", method="linear", head="mask_rcnn")
+    cfg.train_cfg.update(max_iters=1, val_interval=1)
+    cfg.default_hooks.checkpoint.save_best = "coco/bbox_mAP"
+    cfg.model.test_cfg.rcnn.score_thr = 1.1
+    main_train([config_file(cfg, tmp_path / "config.py")])
+    shown = capsys.readouterr().out
+    assert "ERROR" not in shown and shown.count("No object was found in any image: average precision is 0.") == 2
+    assert "Last validation: AP 0.0, AP50 0.0, AP75 0.0, mask AP 0.0" in shown
+    assert "Best by AP: 0.0, best_coco_bbox_mAP_iter_1.pth." in shown
 
 
 def test_the_terminal_of_a_detector_names_its_heads_and_has_a_line_for_each_validation(

@@ -45,10 +45,10 @@ def check_coco(source: CocoSource, settings: DataCheck, advice: str) -> int:
     refuse(source, problems)
     assert coco is not None
     for kind, few in _by_kind(notes).items():
-        meaning, _ = KINDS[kind]
+        meaning, step = KINDS[kind]
         logger.warning(
-            "%s: %s (%s of %s, for instance %s: %s)",
-            source.where, meaning, f"{len(few):,}", f"{len(coco.used):,}", few[0].path, few[0].detail,
+            "%s: %s (%s of %s, for instance %s). What to do: %s",
+            source.where, meaning, f"{len(few):,}", f"{len(coco.annotations):,}", _example(few[0]), step,
         )  # fmt: skip
     check_images(source, coco, settings, advice)
     return len(coco.images)
@@ -87,13 +87,16 @@ def refuse(source: CocoSource, problems: Sequence[Finding]) -> None:
         meaning, step = KINDS[kind]
         if kind == "annotation file":
             raise DataError(found[0].detail)
-        example = f"{found[0].path}: {found[0].detail}" if found[0].detail else found[0].path
         count = "" if found[0].path == source.ann_file else f"{len(found):,} x "
         every = f"; '{program('check-dataset')} --coco {source.ann_file} --images {source.images}' lists all"
         raise DataError(
-            f"{source.where}: {count}{meaning}, for instance {example}. What to do: {step}"
+            f"{source.where}: {count}{meaning}, for instance {_example(found[0])}. What to do: {step}"
             f"{every if len(found) > 1 else ''}"
         )
+
+
+def _example(finding: Finding) -> str:
+    return f"{finding.path}: {finding.detail}" if finding.detail else finding.path
 
 
 def _by_kind(found: Sequence[Finding]) -> dict[str, list[Finding]]:

@@ -77,7 +77,6 @@ def _count(audit: SplitAudit, coco: CocoFile, source: CocoSource) -> None:
     audit.objects = [objects[name] for name in audit.classes]
     empty = len(coco.by_id.keys() - {each["image_id"] for each in coco.used})
     crowd = sum(each.get("iscrowd") == 1 for each in coco.used)
-    ignored = sum(bool(each.get("ignore")) for each in coco.annotations)
     masks = sum(bool(each.get("segmentation")) for each in coco.used)
     areas = np.array([each["area"] for each in coco.used], float)
     sides = coco.boxes[:, 2:].min(1) if len(coco.boxes) else np.zeros(0)
@@ -91,7 +90,6 @@ def _count(audit: SplitAudit, coco: CocoFile, source: CocoSource) -> None:
                 (empty, "images have no object: detectors of mmdet train without them where filter_empty_gt=True"),
                 (int((sides < TINY).sum()), f"boxes have a side below {TINY} pixels"),
                 (crowd, "objects are crowds, which neither train nor count"),
-                (ignored, "annotations are marked by ignore, and left out"),
             )
         ),
     ]

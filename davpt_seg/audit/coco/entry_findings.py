@@ -33,6 +33,13 @@ def entry_findings(coco: CocoFile, classes: Optional[Sequence[str]]) -> Iterator
         yield Finding("no annotation", coco.path, f"{len(coco.images):,} images")
 
 
+def ignored(coco: CocoFile) -> Iterator[Finding]:
+    """Yield annotations that mmdet leaves out by ``ignore``; pycocotools' scores leave out those of ``iscrowd``."""
+    for annotation in coco.annotations:
+        if annotation.get("ignore") and not annotation.get("iscrowd"):
+            yield Finding("ignored", coco.place(annotation))
+
+
 def same_objects(coco: CocoFile) -> Iterator[Finding]:
     """Yield annotations with the image, category and box of an earlier one."""
     seen = set()

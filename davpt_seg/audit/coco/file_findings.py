@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from itertools import chain
 
 from ...errors import DataError
 from ..data_check import DataCheck
@@ -12,8 +11,8 @@ from ..findings import Finding
 from .box_findings import box_findings
 from .coco_file import CocoFile, form_findings, read_coco
 from .coco_source import CocoSource
-from .entry_findings import entry_findings, same_objects
-from .kinds import FEW, MAY_BE_MEANT
+from .entry_findings import entry_findings, ignored, same_objects
+from .kinds import FEW, MAY_BE_MEANT, NOTED
 from .mask_findings import mask_findings
 
 Found = tuple[list[Finding], list[Finding]]
@@ -40,11 +39,12 @@ def file_findings(source: CocoSource, settings: DataCheck) -> tuple[CocoFile | N
     if any(each.kind in ("id twice", "no annotation") for each in found):
         return coco, (found, [])
     masks = mask_findings(coco, source.boxes_do) if source.reads_masks else ()
-    return coco, divided(chain(found, box_findings(coco), same_objects(coco), masks), len(coco.used), settings)
+    found += [*ignored(coco), *box_findings(coco), *same_objects(coco), *masks]
+    return coco, divided(found, len(coco.used), settings)
 
 
 def divided(found: Iterable[Finding], total: int, settings: DataCheck) -> Found:
-    """Divide findings into problems and notes: few of a kind that official releases have, and what the config allows.
+    """Divide findings into problems and notes: few of a kind that official releases have, and what is allowed.
 
     Args:
         found: findings.
@@ -53,7 +53,7 @@ def divided(found: Iterable[Finding], total: int, settings: DataCheck) -> Found:
     """
     found = list(found)
     counts = Counter(finding.kind for finding in found)
-    meant = MAY_BE_MEANT if settings.labels == "warn" else ()
+    meant = (*NOTED, *(MAY_BE_MEANT if settings.labels == "warn" else ()))
     few = {kind for kind, share in FEW.items() if counts[kind] <= share * total}
     notes = [finding for finding in found if finding.kind in few or finding.kind in meant]
     noted = {id(finding) for finding in notes}

@@ -45,9 +45,17 @@ KINDS = {
     ),
     "empty box": (
         "box without width or height of a pixel, or without area",
-        "fix it or take the annotation out: mmdet leaves it out",
+        "fix it or take the annotation out: training omits it, and scores count it as an object to find",
     ),
-    "box outside": ("box outside its image", "fix it or take the annotation out: mmdet leaves it out"),
+    "box outside": (
+        "box outside its image",
+        "fix it or take the annotation out: training omits it, and scores count it as an object to find",
+    ),
+    "ignored": (
+        "annotation marked by ignore, which training omits and scores count as an object to find",
+        "write iscrowd=1 in place of ignore=1: COCO's scores read iscrowd only, and then count it neither as found nor "
+        "as missed",
+    ),
     "box beyond": (
         "box that goes beyond its image's border",
         f"look at some (check-dataset --overlays DIR): the boxes may be [x, y, x, y], centres, or of images of another "
@@ -85,5 +93,7 @@ KINDS = {
 }
 #: Kinds that official releases have a few of; more than a thousandth of the boxes is a problem.
 FEW = {"empty box": 0.001, "box outside": 0.001, "box beyond": 0.1, "same object": 0.01}
+#: Kinds that are no problem.
+NOTED = ("ignored",)
 #: Kinds that ``data_check.labels=warn`` allows.
 MAY_BE_MEANT = ("box beyond", "corners", "same object")
