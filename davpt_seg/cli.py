@@ -9,7 +9,7 @@ from typing import Callable, NamedTuple, NoReturn, Optional
 
 from . import __version__
 from .errors import nearest
-from .packages import NEEDED, needed
+from .packages import NEEDED, install, needed
 from .terminal.ending import command
 
 
@@ -106,8 +106,8 @@ def run(name: str, arguments: Optional[Sequence[str]] = None) -> Optional[int]:
         if package is None:
             raise
         raise SystemExit(
-            f"davpt-seg: this command needs {NEEDED[package][0]}, which is not installed. Install it: "
-            f"{NEEDED[package][1]}; 'davpt-seg info' lists what is there"
+            f"davpt-seg: this command needs {NEEDED[package]}, which is not installed. Install it: "
+            f"{install(package)}; 'davpt-seg info' lists what is there"
         ) from None
 
 

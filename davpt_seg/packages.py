@@ -8,6 +8,9 @@ from typing import NamedTuple, Optional
 OPENMMLAB = "in a checkout of davpt_seg, pip install '.[openmmlab]' (or '.[onedl]', never both)"
 
 
+REQUIRED = ("mmengine", "mmcv", "mmseg", "mmpretrain")
+
+
 class Library(NamedTuple):
     """Optional library.
 
@@ -23,6 +26,7 @@ class Library(NamedTuple):
 PLANS = ("optuna>=4", "pydantic>=2", "pyyaml", "matplotlib", "rich")
 EXPORT = ("onnx>=1.16", "onnxruntime>=1.18", "onnxscript>=0.7")
 DETECTION = ("mmdet>=3.3,<4", "pycocotools>=2.0.7")
+ONEDL_DETECTION = ("onedl-mmdetection>=3.5", "pycocotools>=2.0.7")  # mmdet refuses the fork's mmcv
 #: By the name that is imported. Each can be installed without a checkout of this package.
 OPTIONAL = {
     "matplotlib": Library("figures", ("matplotlib",)),
@@ -52,17 +56,31 @@ OPTIONAL = {
 DISTRIBUTIONS = {"yaml": "PyYAML", "skimage": "scikit-image", "tensorflow_datasets": "tensorflow-datasets"}
 
 
-def install(package: str) -> str:
-    """Return the command that installs an optional library, with what its use needs besides."""
-    return f"pip install {shlex.join(OPTIONAL[package].requirements)}"
-
-
-#: Packages that a command may need, and how to install them.
+#: Packages that a command may need, by the name that is imported, and their names for a reader.
 NEEDED = {
-    **{name: (name, OPENMMLAB) for name in ("mmengine", "mmcv", "mmseg", "mmpretrain")},
-    **{name: (DISTRIBUTIONS.get(name, name), install(name)) for name in OPTIONAL},
-    "pydantic": ("pydantic 2", install("pydantic")),
+    **{name: name for name in REQUIRED},
+    **{name: DISTRIBUTIONS.get(name, name) for name in OPTIONAL},
+    "pydantic": "pydantic 2",
 }
+
+
+def install(package: str) -> str:
+    """Return how to install a package of :data:`NEEDED`: the command, with what its use needs besides.
+
+    MMDetection is the fork's where MMEngine is the fork's.
+    """
+    if package in REQUIRED:
+        return OPENMMLAB
+    requirements = OPTIONAL[package].requirements
+    if requirements == DETECTION and _is_fork():
+        requirements = ONEDL_DETECTION
+    return f"pip install {shlex.join(requirements)}"
+
+
+def _is_fork() -> bool:
+    from importlib import metadata  # not above: --help imports this file
+
+    return any(metadata.distributions(name="onedl-mmengine"))
 
 
 def needed(error: ImportError) -> Optional[str]:

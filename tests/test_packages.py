@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from davpt_seg.commands.info import report
-from davpt_seg.packages import DISTRIBUTIONS, NEEDED, OPTIONAL, install
+from davpt_seg.packages import DISTRIBUTIONS, NEEDED, ONEDL_DETECTION, OPTIONAL, install
 
 ROOT = Path(__file__).parents[1]
 
@@ -16,12 +16,22 @@ ROOT = Path(__file__).parents[1]
 def test_the_requirements_are_those_of_the_extras() -> None:
     declared = re.findall(r'"([^"]+)"', (ROOT / "pyproject.toml").read_text())
     undeclared = {"tensorflow-datasets", "tensorflow-cpu", "importlib_resources", "datasets"}
-    for library in OPTIONAL.values():
-        assert set(library.requirements) <= {*declared, *undeclared}
+    for requirements in (*(library.requirements for library in OPTIONAL.values()), ONEDL_DETECTION):
+        assert set(requirements) <= {*declared, *undeclared}
+
+
+def test_advice_beside_the_fork_names_its_mmdetection(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = tmp_path / "onedl_mmengine-0.10.12.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: onedl-mmengine\nVersion: 0.10.12\n")
+    others = {name: install(name) for name in NEEDED if name not in ("mmdet", "pycocotools")}
+    monkeypatch.syspath_prepend(tmp_path)
+    assert install("mmdet") == "pip install 'onedl-mmdetection>=3.5' 'pycocotools>=2.0.7'"
+    assert {name: install(name) for name in others} == others
 
 
 def test_no_advice_names_an_unpublished_package() -> None:
-    assert all("davpt-seg[" not in how for _, how in NEEDED.values())
+    assert all("davpt-seg[" not in install(name) for name in NEEDED)
     for file in (ROOT / "davpt_seg").rglob("*.py"):
         assert "pip install 'davpt-seg[" not in file.read_text(), file
 

@@ -31,9 +31,9 @@ param_scheduler = [
     dict(type="CosineAnnealingLR", eta_min_ratio=1e-3, begin=20, end=300, T_max=280, by_epoch=False),
 ]
 train_cfg = dict(max_iters=300, val_interval=100)
-val_cfg = test_cfg = dict(fp16=False)  # bfloat16 rounds boxes to whole pixels
 default_hooks = dict(
     checkpoint=dict(interval=100, save_best="coco/bbox_mAP"),
+    float_heads=dict(type="FloatHeadsHook"),  # bfloat16 rounds boxes to whole pixels
     visualization=dict(type="DetVisualizationHook"),
 )
 custom_hooks = [dict(type="MetricLossHook"), dict(type="PromptMappingHook")]

@@ -32,6 +32,7 @@ from .adapters import LATER, PREFIX, adapter_of, write_folder
 
 #: What a model trains with, and an adapter folder omits.
 OF_TRAINING = ("backbone.guidance.", "auxiliary_head.")
+OWN = "davpt_seg"  # format of the checkpoints of this package
 MOST_SCORES = 2**24  # bytes of a JSON of scores
 
 
@@ -69,7 +70,8 @@ def export_adapter(
         folder: to write; an earlier adapter in it is replaced in one step.
         config: what was trained; by default the config inside the checkpoint.
         trunk: weights file of the frozen ViT, or ``pretrained``: compared with the checkpoint's, and recorded as its
-            source. By default, the source is what the checkpoint, or its config, says.
+            source. By default, the source is what the checkpoint, or its config, says. A ViT with random weights is
+            nowhere else, so the checkpoint itself is its source.
         mapping: also write guidance's state.
         scores: file that ``davpt-seg test CONFIG CHECKPOINT --json FILE`` wrote, for the card.
         image: file to predict for the card's figure; of segmentors, needs ``trunk``.
@@ -92,7 +94,7 @@ def export_adapter(
     if record is None:
         load_strictly(model, loaded, path, "the config inside it" if config is None else "this config")
         names = {name.removeprefix("trunk.") for name in frozen_names(model.backbone)}
-        record = Record(fingerprint(model.backbone.trunk, names), _claimed(cfg))
+        record = Record(fingerprint(model.backbone.trunk, names), _claimed(cfg) or _inside(path, cfg))
     else:
         _check_names(model, state, path)
     if trunk is not None:
@@ -124,6 +126,11 @@ def _claimed(cfg: Config) -> Optional[Source]:
         network = weights.get("which") if isinstance(weights, Mapping) else None
         return Source(backbone.model_name, re.split(r"[/\\]", file)[-1], network=network or "")
     return Source(backbone.model_name) if backbone.get("pretrained") else None
+
+
+def _inside(path: str, cfg: Config) -> Source:
+    """Return a checkpoint as the source of its ViT, which no other file holds: it has no pre-trained weights."""
+    return Source(cfg.model.backbone.model_name, os.path.basename(path), format=OWN)
 
 
 def _check_names(model: Any, state: Mapping[str, Any], path: str) -> None:

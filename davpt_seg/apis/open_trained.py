@@ -83,7 +83,7 @@ def image_steps(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
     Raises:
         InputError: a pipeline that does not start from an image file.
     """
-    if steps[0]["type"] != "LoadImageFromFile":
+    if step_name(steps[0]) != "LoadImageFromFile":
         raise InputError(f"the test pipeline starts with {steps[0]['type']!r}, but must with 'LoadImageFromFile'")
     kept = [each for each in steps[1:] if step_name(each) != "ToEightBit"]  # what read has done
     return [dict(steps[0], type="LoadImageFromNDArray"), *without_masks(kept)]

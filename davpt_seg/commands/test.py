@@ -163,11 +163,12 @@ def _change_test(cfg: Config, args: argparse.Namespace) -> None:
 
 def _meta(cfg: Config, path: str) -> Mapping[str, Any]:
     """Check the checkpoint to test, and return what it holds besides weights."""
+    from ..datasets.pipelines import step_name
     from ..training.trained_checkpoint import read_checkpoint
     from ..trust.checkpoints import require_averaged
 
     checkpoint = read_checkpoint(path)
-    if any(hook.get("type") == "EMAHook" for hook in cfg.get("custom_hooks") or ()):
+    if any(step_name(hook) == "EMAHook" for hook in cfg.get("custom_hooks") or ()):
         require_averaged(checkpoint, path)
     return checkpoint.get("meta") or {}
 

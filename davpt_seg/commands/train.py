@@ -153,6 +153,7 @@ def _prepare(cfg: Config, args: argparse.Namespace) -> None:
     Raises:
         InputError: the training could not run to its end.
     """
+    from ..datasets.pipelines import step_name
     from ..experiments.shares import check_prunable
     from ..training.batches import check_numbers
     from ..training.check_model import check_model
@@ -171,7 +172,7 @@ def _prepare(cfg: Config, args: argparse.Namespace) -> None:
     check_files(None, args.test)
     if args.importance:
         check_prunable(cfg, args.config)
-    if (args.test or args.importance) and any(hook.get("type") == "EMAHook" for hook in cfg.get("custom_hooks") or ()):
+    if (args.test or args.importance) and any(step_name(hook) == "EMAHook" for hook in cfg.get("custom_hooks") or ()):
         option = "--test would test" if args.test else "--importance would measure"
         raise InputError(
             f"{option} the weights that EMAHook averages, not their average: omit it, and give the checkpoint to "

@@ -1,4 +1,4 @@
-"""Search for the steps of a pipeline's config that read images and masks."""
+"""Class names of a config's parts, and search for the steps of a pipeline that read images and masks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ MASK_LOADERS = ("LoadLabelMap", "LoadAnnotations")
 
 
 def step_name(step: Any) -> str:
-    """Return the name of a step's class, without scope or module."""
+    """Return the name of a step's class, without scope or module; likewise of a metric, a hook, a sampler.
+
+    ``mmdet.CocoMetric`` and ``CocoMetric`` are the same class, and so may be a class itself.
+    """
     kind = step.get("type", "") if isinstance(step, dict) else type(step)
     return (kind if isinstance(kind, str) else getattr(kind, "__name__", "")).rpartition(".")[2]
 

@@ -15,6 +15,7 @@ from torch.utils.data import Sampler
 from ..core.annotations import Count, Seed
 from ..core.arguments import checked
 from ..errors import InputError
+from .pipelines import step_name
 
 
 @DATA_SAMPLERS.register_module()
@@ -94,8 +95,7 @@ def check_batch_size(loader: Mapping[str, Any]) -> None:
         ValueError: the two sizes differ.
     """
     sampler = loader.get("sampler") or {}
-    kind = sampler.get("type")
-    if kind not in (PKSampler, PKSampler.__name__) or sampler.get("batch_size") == loader.get("batch_size"):
+    if step_name(sampler) != PKSampler.__name__ or sampler.get("batch_size") == loader.get("batch_size"):
         return
     raise InputError(
         f"the data loader's batch_size is {loader.get('batch_size')}, but that of its sampler PKSampler "

@@ -9,6 +9,7 @@ from typing import Any, Optional
 
 from mmengine.config import Config
 
+from ..datasets.pipelines import step_name
 from ..errors import InputError
 from .hyperparameters import PLUS, TUNED, Hyperparameters, hyperparameters
 from .methods import fit_values
@@ -200,7 +201,7 @@ def _use_lengths(cfg: Config, row: Hyperparameters) -> None:
         _use_epochs(cfg, epochs, warmup if row.typed("warmup_epochs") else stretched)
     if start is not None:
         for hook in cfg.get("custom_hooks", []):
-            if hook.type == "PromptMappingHook":
+            if step_name(hook) == "PromptMappingHook":
                 hook.from_epoch = start if row.typed("kmeans_from_epoch") else max(1, start * epochs // known)
 
 
@@ -233,9 +234,9 @@ def _use_image_size(cfg: Config, size: int) -> None:
     for stage in ("train", "val", "test"):
         loader = cfg[f"{stage}_dataloader"]
         for step in loader.dataset.pipeline if loader else ():
-            if step.type == "Resize":
+            if step_name(step) == "Resize":
                 step.scale = (size, size)
-            elif step.type == "ResizeEdge":
+            elif step_name(step) == "ResizeEdge":
                 step.scale = round(size * 256 / 224)
-            elif step.type in ("RandomCrop", "CenterCrop"):
+            elif step_name(step) in ("RandomCrop", "CenterCrop"):
                 step.crop_size = size

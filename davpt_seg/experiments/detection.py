@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.config import Config
 
 from ..audit.preflight import unwrapped
+from ..datasets.pipelines import find_step, step_name
 from ..errors import InputError
 from ..packages import install
 from .hyperparameters import Hyperparameters
@@ -33,7 +34,7 @@ def is_detection(data: Mapping[str, Any]) -> bool:
         dataset = dataset["dataset"]
     pipeline = dataset.get("pipeline") if isinstance(dataset, Mapping) else None
     steps = pipeline if isinstance(pipeline, (list, tuple)) else ()
-    return any(isinstance(step, Mapping) and step.get("type") == PACKS for step in steps)
+    return find_step(steps, PACKS) is not None
 
 
 def detector(head: str, trunk: str) -> dict[str, Any]:
@@ -145,7 +146,7 @@ def _use_masks(cfg: Config, without: str) -> None:
     for split in ("train", "val", "test"):
         dataset = unwrapped(cfg[f"{split}_dataloader"].dataset)
         for place, step in enumerate(dataset.pipeline):
-            if step.type == "LoadAnnotations" and step.get("with_mask"):
+            if step_name(step) == "LoadAnnotations" and step.get("with_mask"):
                 step.with_mask = heads or (guided and split == "train")
                 if step.with_mask and not heads:
                     dataset.pipeline = [*dataset.pipeline[:place], dict(type="BoxMasks"), *dataset.pipeline[place:]]
@@ -160,7 +161,7 @@ def _use_evaluators(cfg: Config) -> None:
     metrics = ["bbox", "segm"] if has_key(cfg, "model.roi_head.mask_head") else ["bbox"]
     for split in ("val", "test"):
         evaluator = cfg.get(f"{split}_evaluator")
-        if isinstance(evaluator, Mapping) and evaluator.get("type") == "CocoMetric":
+        if isinstance(evaluator, Mapping) and step_name(evaluator) == "CocoMetric":
             whole = cfg[f"{split}_dataloader"].dataset
             dataset = unwrapped(whole)
             ann_file = osp.join(dataset.get("data_root", ""), dataset.ann_file) if dataset is whole else None

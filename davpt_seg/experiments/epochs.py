@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mmengine.config import Config
 
+from ..datasets.pipelines import step_name
 from ..errors import InputError
 
 LEAST_WITH_WARM_UP = 5  # epochs
@@ -42,7 +43,7 @@ def use_epochs(cfg: Config, epochs: int) -> None:
         )
         if end > begin:
             stage.update(begin=begin, end=end, by_epoch=True, convert_to_iter_based=True)
-            if stage.type == "LinearLR":
+            if step_name(stage) == "LinearLR":
                 stage.type = "WarmUpLR"  # LinearLR would keep its first rate where an epoch has one iteration
             if "T_max" in stage:
                 stage.T_max = end - begin
@@ -61,7 +62,7 @@ def use_passes(cfg: Config) -> None:
         cfg: config of the complete experiment, changed in place.
     """
     sampler = cfg.train_dataloader.sampler
-    if cfg.train_cfg.get("max_epochs") and sampler.type == "InfiniteSampler":
+    if cfg.train_cfg.get("max_epochs") and step_name(sampler) == "InfiniteSampler":
         cfg.train_dataloader.sampler = dict(sampler, type="DefaultSampler")
 
 

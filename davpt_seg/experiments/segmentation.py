@@ -8,6 +8,7 @@ from typing import Any, Optional
 from mmengine.config import Config
 
 from ..audit.preflight import unwrapped
+from ..datasets.pipelines import step_name
 from ..errors import InputError
 from .epochs import use_epochs, use_passes
 from .hyperparameters import Hyperparameters
@@ -44,7 +45,7 @@ def _steps(cfg: Config, kind: str) -> list[Any]:
     pipelines = [cfg.get(key, []) for key in ("train_pipeline", "test_pipeline")]
     sets = [cfg[f"{split}_dataloader"].dataset for split in ("train", "val", "test")]
     pipelines += [unwrapped(dataset).pipeline for dataset in sets]
-    return [step for pipeline in pipelines for step in pipeline if step["type"] == kind]
+    return [step for pipeline in pipelines for step in pipeline if step_name(step) == kind]
 
 
 def _fit_classes(cfg: Config) -> None:

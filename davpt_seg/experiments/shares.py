@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..core.prompts.importance import Importance, pruned
+from ..datasets.pipelines import step_name
 from ..errors import InputError
 from .hyperparameters import Hyperparameters
 from .values import parse
@@ -119,7 +120,7 @@ def check_prunable(cfg: Config, name: str) -> int:
             "config and checkpoint by larger shares"
         )
     if prompts.get("init") == "prototypes" or any(
-        hook.get("type") == "DataMeanInitHook" for hook in cfg.get("custom_hooks") or ()
+        step_name(hook) == "DataMeanInitHook" for hook in cfg.get("custom_hooks") or ()
     ):
         raise InputError(
             f"{name}: prototypes start complete prompts, so pruned ones could not be trained; omit prompts "

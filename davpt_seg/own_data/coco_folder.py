@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, some
+from ..visualization.class_colours import default_palette
 from .coco_layout import Split, look_for_coco
-from .content import default_palette
 
 logger = logging.getLogger("davpt_seg")
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import InputError, nearest
+from ..visualization.class_colours import default_palette
 
 KEY = "own_data"
 GRID = 112  # the smallest number of pixels that patches of 8, 14 and 16 divide
@@ -144,17 +145,3 @@ def _is_colour(colour: Any) -> bool:
         and len(colour) == 3
         and all(type(value) is int and 0 <= value <= 255 for value in colour)
     )
-
-
-def default_palette(count: int) -> list[tuple[int, int, int]]:
-    """Return different colours for classes: VOC's, without black."""
-    return [_voc_colour(number) for number in range(1, count + 1)]
-
-
-def _voc_colour(number: int) -> tuple[int, int, int]:
-    """Return a colour of PASCAL VOC's palette: bits of the number become the highest bits of the channels."""
-    channels = [0, 0, 0]
-    for bit in range(8):
-        for channel in range(3):
-            channels[channel] |= (number >> (3 * bit + channel) & 1) << (7 - bit)
-    return channels[0], channels[1], channels[2]

@@ -12,7 +12,8 @@ import numpy as np
 
 from ..datasets.pictures import read_picture
 from ..errors import DataError
-from .content import default_palette, sizes_of
+from ..visualization.class_colours import default_palette
+from .content import sizes_of
 from .groups import INDEX_MASKS
 from .layout import Layout
 from .masks import Masks

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import Registry, init_default_scope
 
 from ..errors import InputError, nearest
-from ..packages import NEEDED
+from ..packages import NEEDED, install
 
 CUSTOM = "if it is in a file of yours, import that in the config: custom_imports = dict(imports=['my_module'])"
 NOT_REGISTERED = re.compile(r"(\S+) is not in the \S+::(.+) registry\.")
@@ -48,8 +48,7 @@ def check_registered(cfg: Config) -> None:
     """
     scope = cfg.get("default_scope") or "mmseg"
     if scope in NEEDED and importlib.util.find_spec(scope) is None:
-        library, command = NEEDED[scope]
-        raise InputError(f"default_scope = {scope!r} needs {library}, which is not installed: {command}")
+        raise InputError(f"default_scope = {scope!r} needs {NEEDED[scope]}, which is not installed: {install(scope)}")
     init_default_scope(scope)
     for place, registry in PLACES.items():
         for key, part in _parts(cfg._cfg_dict, place.split("."), ""):

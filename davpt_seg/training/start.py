@@ -12,10 +12,10 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
-from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from ..core.weights.impostors import impostor
+from ..datasets.pipelines import step_name
 from ..engine import FiniteLossHook
 from ..engine.resumed_rates_hook import ResumedRatesHook
 from ..errors import InputError
@@ -67,7 +67,7 @@ def check_weights(cfg: Config) -> None:
         if what := impostor(start) or other_weights(start):
             raise InputError(f"load_from: checkpoint {start!r} {what}")
     backbone = cfg.model.get("backbone") or {}
-    weights = backbone.get("weights") if backbone.get("type") == "PromptedViT" else None
+    weights = backbone.get("weights") if is_prompted_vit(backbone) else None
     path = weights.get("path") if isinstance(weights, Mapping) else weights
     if path and not Path(path).exists():
         raise InputError(
@@ -93,7 +93,7 @@ def stop_where_diverged(cfg: Config) -> None:
     hooks = cfg.default_hooks
     hooks.setdefault("checkpoint", dict(type="CheckpointHook", interval=1))  # MMEngine's own default
     checkpoint = hooks["checkpoint"]
-    if checkpoint and checkpoint.get("type") in ("CheckpointHook", CheckpointHook):
+    if checkpoint and step_name(checkpoint) == "CheckpointHook":
         checkpoint.type = "AtomicCheckpointHook"
         backbone = (cfg.get("model") or {}).get("backbone") or {}
         if is_prompted_vit(backbone) and (backbone.get("weights") or backbone.get("pretrained")):

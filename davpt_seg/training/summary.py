@@ -17,6 +17,7 @@ from .. import __version__
 from ..audit.preflight import unwrapped
 from ..errors import some
 from ..long_work import usable_cores
+from ..trust.trunk_source import is_prompted_vit
 from .watching import backends_of
 
 WIDTH = 13  # of the names in front of each line
@@ -125,7 +126,7 @@ def _model(cfg: Any, with_weights: bool = True) -> dict[str, str]:
     model = cfg.model.get("module") or cfg.model  # inside of a test-time augmentation
     backbone = model.get("backbone") or {}
     rows = {"model": f"{_name(model)}: {', '.join(_parts(model))}"}
-    if backbone.get("type") == "PromptedViT":
+    if is_prompted_vit(backbone):
         rows["trunk"] = f"{backbone.get('model_name')}{', ' * with_weights}{_weights(backbone) * with_weights}"
         method = [f"{key} {_short(backbone[key])}" for key in METHOD if backbone.get(key)]
         text = "; ".join(method) or "the frozen ViT, without prompts or adapters"

@@ -9,7 +9,7 @@ from typing import Any, Optional
 from mmengine.config import Config
 
 from ..audit.preflight import open_dataset, unwrapped
-from ..datasets.pipelines import loading_steps
+from ..datasets.pipelines import loading_steps, step_name
 from ..errors import InputError
 from ..trust.config_parts import dicts
 from ..visualization.output_names import output_names
@@ -103,7 +103,7 @@ def _evaluators(cfg: Config) -> list[Any]:
 def score_each_class(cfg: Config) -> None:
     """Let COCO's metric report the average precision of each class, too."""
     for evaluator in _evaluators(cfg):
-        if evaluator.get("type") in ("CocoMetric", "mmdet.CocoMetric"):
+        if step_name(evaluator) == "CocoMetric":
             evaluator["classwise"] = True
 
 

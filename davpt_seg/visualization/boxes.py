@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Optional
 
 import cv2
 import numpy as np
@@ -35,6 +35,7 @@ def boxes_picture(
     palette: np.ndarray,
     title: str,
     opacity: float = 0.6,
+    texts: Optional[Sequence[str]] = None,
 ) -> Figure:
     """Draw an image with the objects in it.
 
@@ -45,6 +46,7 @@ def boxes_picture(
         palette: colours of the classes, (C, 3) in 0..255.
         title: title above.
         opacity: opacity of masks, 0 to 1.
+        texts: label of each object; its name and score by default.
     """
     names, (height, width) = all_shown(classes), image.shape[:2]
     inches = min(LARGEST[0] / width, LARGEST[1] / height)  # of a pixel
@@ -55,7 +57,8 @@ def boxes_picture(
     figure = Figure(figsize=(wide + 0.2, height * inches + legend + 0.4), dpi=130, layout="constrained")
     figure.suptitle(title, fontsize=11)
     axes = figure.add_subplot()
-    texts = [f"{names[label]} {score:.2f}" for label, score in zip(found.labels, found.scores)]
+    if texts is None:
+        texts = [f"{names[label]} {score:.2f}" for label, score in zip(found.labels, found.scores)]
     draw_objects(axes, image, found, texts, palette, inches, opacity)
     handles = [handle(palette[label], f"{count} {names[label]}") for label, count in counts]
     if handles:

@@ -20,3 +20,17 @@ def colours_of(palette: Any, count: int) -> np.ndarray:
     hues = np.arange(count) / max(count, 1)
     waves = np.cos(2 * np.pi * (hues[:, None] - np.array([0, 1 / 3, 2 / 3])))
     return np.rint(140 + 100 * waves).astype(np.uint8)
+
+
+def default_palette(count: int) -> list[tuple[int, int, int]]:
+    """Return different colours for classes: VOC's, without black."""
+    return [_voc_colour(number) for number in range(1, count + 1)]
+
+
+def _voc_colour(number: int) -> tuple[int, int, int]:
+    """Return a colour of PASCAL VOC's palette: bits of the number become the highest bits of the channels."""
+    channels = [0, 0, 0]
+    for bit in range(8):
+        for channel in range(3):
+            channels[channel] |= (number >> (3 * bit + channel) & 1) << (7 - bit)
+    return channels[0], channels[1], channels[2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,17 @@ def test_without_a_trunk_the_source_is_what_the_config_says(trained: Trained, tr
     assert "secret" not in "".join(path.read_text(errors="ignore") for path in (tmp_path / "folder").iterdir())
     assert done.size < done.checkpoint_size
     Predictor(done.folder, trunk=trunk, device="cpu")
+
+
+def test_the_vit_of_a_folder_of_random_weights_is_in_the_checkpoint(trained: Trained, tmp_path: Path) -> None:
+    done = export_adapter(trained.checkpoint, tmp_path / "folder")
+    assert done.record.source is not None and done.record.source.file == Path(trained.checkpoint).name
+    with pytest.raises(InputError, match=r"of the file 'epoch_1\.pth' \(format davpt_seg\).*give trunk=FILE"):
+        Predictor(done.folder, device="cpu").label(np.zeros((56, 56, 3), np.uint8))
+    expected = Predictor(trained.checkpoint, device="cpu")(trained.images[0])
+    assert np.array_equal(Predictor(done.folder, trunk=trained.checkpoint, device="cpu")(trained.images[0]), expected)
+    shutil.copy(trained.checkpoint, tmp_path)
+    assert np.array_equal(Predictor(done.folder, device="cpu")(trained.images[0]), expected)
 
 
 def test_a_checkpoint_without_its_frozen_vit_is_exported_without_it_too(

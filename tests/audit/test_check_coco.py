@@ -24,6 +24,7 @@ from davpt_seg.audit.data_check import DataCheck
 from davpt_seg.audit.preflight import check_dataset
 from davpt_seg.commands.check_dataset import main_check_dataset
 from davpt_seg.errors import DataError
+from davpt_seg.visualization.boxes import boxes_picture
 
 from ..coco_sets import CLASSES, SIZE, change, coco_content, write_coco, write_json
 
@@ -278,6 +279,37 @@ def test_a_file_with_one_damaged_value_is_refused_or_read_with_the_right_labels(
     assert not [text for text in messages if "\n" in text or len(text) > 1200]
 
 
+@pytest.mark.parametrize("scale", [1, 0.5])
+def test_overlays_name_the_objects_in_a_colour_for_each_class(
+    scale: float, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pycocotools decodes the masks of the image as it is; a larger one than ``SIDE`` is reduced."""
+    drawn: list[Any] = []
+    overlays = "davpt_seg.audit.coco.coco_overlays"
+    monkeypatch.setattr(f"{overlays}.boxes_picture", lambda *given: drawn.append(given) or boxes_picture(*given))
+    monkeypatch.setattr(f"{overlays}.SIDE", SIZE[0] * scale)
+    path = str(train_file(root))
+    more = [dict(id=number, name=f"class {number}") for number in range(3, 41)]
+    change(train_file(root), categories=[*json.loads(Path(path).read_text())["categories"], *more])
+    main_check_dataset(["--coco", path, "--overlays", str(tmp_path / "drawn"), "--show", "1"])
+    image, found, names, palette, _, _, texts = drawn[0]
+    coco = COCO(path)
+    truth = sorted(coco.loadAnns(coco.getAnnIds(imgIds=[1])), key=lambda each: each["area"])  # small ones are on top
+    assert image.shape == (SIZE[1] * scale, SIZE[0] * scale, 3)
+    assert texts == [CLASSES[each["category_id"] - 1] for each in truth] == [names[label] for label in found.labels]
+    assert len({tuple(colour) for colour in palette.tolist()}) == len(names) == 40
+    assert found.boxes.tolist() == [[scale * side for side in corners(each["bbox"])] for each in truth]
+    step = round(1 / scale)
+    for mask, each in zip(found.masks, truth):
+        expected = coco.annToMask(each)[step // 2 :: step, step // 2 :: step]
+        assert mask.any() and (mask != expected).mean() < (0.02 if scale == 1 else 0.05)
+
+
+def corners(box: list[int]) -> list[int]:
+    left, top, width, height = box
+    return [left, top, left + width, top + height]
+
+
 def test_check_dataset_reports_all_findings_of_a_file(
     root: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -289,7 +321,7 @@ def test_check_dataset_reports_all_findings_of_a_file(
     counts = {each["name"]: len(COCO(path).getAnnIds(catIds=[each["id"]])) for each in coco_content([])["categories"]}
     assert {name: int(count) for name, count in lines.items()} == counts
     drawn = sorted((tmp_path / "drawn/instances_train").iterdir())
-    assert len(drawn) == 2 and all(Image.open(each).width == SIZE[0] for each in drawn)
+    assert len(drawn) == 2 and all(Image.open(each).width > SIZE[0] for each in drawn)
     annotation(2, bbox=[300, 30, 20, 10])(root)
     image(5, width=100)(root)
     (root / "train/train3.png").unlink()

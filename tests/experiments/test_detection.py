@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from mmengine.config import Config
@@ -78,6 +79,20 @@ def test_masks_are_loaded_where_a_head_or_guidance_reads_them(words: str, method
         assert loads.with_mask == (head or (reads and split == "train"))
         before = steps[[step.type for step in steps].index("LoadAnnotations") - 1].type
         assert (before == "BoxMasks") == (reads and split == "train" and not head)
+
+
+@pytest.mark.parametrize("head", ["fcos_small", "mask_rcnn"])
+def test_types_with_a_scope_are_the_same_types(head: str, tmp_path: Path) -> None:
+    part = (CONFIGS / "_base_" / "datasets" / "demo_boxes.py").read_text()
+    for name in ("PackDetInputs", "LoadAnnotations", "CocoDataset", "CocoMetric"):
+        assert f'type="{name}"' in part
+        part = part.replace(f'type="{name}"', f'type="mmdet.{name}"')
+    part = part.replace('type="InfiniteSampler"', 'type="mmengine.InfiniteSampler"')
+    (tmp_path / "scoped.py").write_text(part)
+    words = f"method=davpt,head={head},trunk=vitti,schedule=adamw_iters,epochs=2,split=final,data="
+    plain, scoped = (compose_from_words(words + data).to_dict() for data in ("demo_boxes", f"{tmp_path}/scoped.py"))
+    assert scoped["default_scope"] == "mmdet" and "mmdet." in str(scoped)
+    assert str(scoped).replace("mmdet.", "").replace("mmengine.", "") == str(plain)
 
 
 def test_lengths_splits_and_subsets_are_those_of_the_words() -> None:

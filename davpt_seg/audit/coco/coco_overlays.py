@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -11,16 +11,22 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from ...datasets.pictures import UNREADABLE
+from ...visualization.boxes import boxes_picture
+from ...visualization.class_colours import default_palette
+from ...visualization.class_names import shown
+from ...visualization.detections import Detections
 from ..exif import Readers
-from ..overlays import labelled, overlay
 from .coco_file import CocoFile
 from .coco_source import CocoSource
 
-HUES = ((230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200), (245, 130, 48), (145, 30, 180), (70, 240, 240))
+SIDE = 1024  # pixels of a drawn image's longer side, at most
+OPACITY = 0.4  # of masks
 
 
 def write_coco_overlays(coco: CocoFile, source: CocoSource, count: int, folder: Path) -> list[Path]:
     """Write images with their objects, evenly spaced over the file; unreadable images are omitted.
+
+    Colours are those of a training on the file's folder.
 
     Args:
         coco: annotation file whose entries have the right form.
@@ -32,8 +38,10 @@ def write_coco_overlays(coco: CocoFile, source: CocoSource, count: int, folder: 
     objects: dict[int, list[Any]] = {}
     for each in coco.used:
         objects.setdefault(each["image_id"], []).append(each)
-    names = {category["id"]: category["name"] for category in coco.categories}
-    colours = {number: HUES[place % len(HUES)] for place, number in enumerate(names)}
+    names = {category["id"]: str(category["name"]) for category in coco.categories}
+    for number in {each["category_id"] for each in coco.used} - names.keys():
+        names[number] = f"unknown category {number}"
+    palette = np.array(default_palette(len(names)), np.uint8)
     with_objects = [image for image in coco.images if image["id"] in objects]
     stored = Readers(source.pipeline).ignores_tags
     written: list[Path] = []
@@ -43,27 +51,41 @@ def write_coco_overlays(coco: CocoFile, source: CocoSource, count: int, folder: 
                 picture = (opened if stored else ImageOps.exif_transpose(opened)).convert("RGB")
         except UNREADABLE:  # the check names it
             continue
-        for each in objects[image["id"]]:
-            picture = _drawn(
-                picture, each, names.get(each["category_id"], "?"), colours.get(each["category_id"], HUES[0])
-            )
+        size = picture.size
+        picture.thumbnail((SIDE, SIDE))
+        found, texts = _drawable(objects[image["id"]], names, size, picture.size)
+        title = f"{shown(image['file_name'])}: {len(objects[image['id']])} objects"
+        figure = boxes_picture(np.asarray(picture), found, list(names.values()), palette, title, OPACITY, texts)
         path = folder / f"{len(written):03d}_{Path(image['file_name']).stem}.png"
-        labelled(picture, f"{image['file_name']}: {len(objects[image['id']])} objects").save(path)
+        figure.savefig(path)
         written.append(path)
     return written
 
 
-def _drawn(picture: Image.Image, each: Mapping[str, Any], name: str, colour: tuple[int, int, int]) -> Image.Image:
-    mask = mask_of(each.get("segmentation"), picture.height, picture.width)
-    if mask is not None:
-        colours = np.broadcast_to(np.array(colour, np.uint8), (*mask.shape, 3))
-        picture = overlay(picture, mask, colours, painted=mask)
-    left, top, width, height = each["bbox"]
-    if width > 0 and height > 0:
-        draw = ImageDraw.Draw(picture)
-        draw.rectangle((left, top, left + width, top + height), outline=colour, width=2)
-        draw.text((left + 3, top + 1), name.encode("latin-1", "replace").decode("latin-1"), fill=colour)
-    return picture
+def _drawable(
+    objects: Sequence[Mapping[str, Any]], names: Mapping[int, str], size: tuple[int, int], reduced: tuple[int, int]
+) -> tuple[Detections, list[str]]:
+    """Return the objects that have an area, small ones above large ones, and their labels.
+
+    Args:
+        objects: annotations of an image.
+        names: names of the categories, by id.
+        size: width and height of the image.
+        reduced: those of the drawn one.
+    """
+    drawn = sorted((each for each in objects if min(each["bbox"][2:]) > 0), key=lambda each: np.prod(each["bbox"][2:]))
+    masks = np.zeros((len(drawn), *reduced[::-1]), bool)
+    for place, each in enumerate(drawn):
+        mask = mask_of(each.get("segmentation"), size[1], size[0])
+        if mask is not None:
+            masks[place] = np.asarray(Image.fromarray(mask).resize(reduced))
+    boxes = np.array([each["bbox"] for each in drawn], np.float32).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    boxes *= np.tile(np.divide(reduced, size), 2).astype(np.float32)
+    places = {number: place for place, number in enumerate(names)}
+    labels = np.array([places[each["category_id"]] for each in drawn], np.int64)
+    texts = [shown(names[each["category_id"]]) + " (crowd)" * bool(each.get("iscrowd")) for each in drawn]
+    return Detections(boxes, np.ones(len(drawn), np.float32), labels, masks), texts
 
 
 def mask_of(segmentation: Any, height: int, width: int) -> Optional[np.ndarray]:

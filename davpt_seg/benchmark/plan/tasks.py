@@ -16,7 +16,7 @@ from ...experiments.words import CLASSIFICATION, DETECTION, SEGMENTATION
 # Read as text, since MMEngine would take seconds: data_root = "{{$CAMVID_ROOT:data/camvid}}", here or in its base.
 DATA_ROOT = re.compile(r'^data_root = "(?:\{\{\$(\w+):)?([^"{}]+)(?:\}\})?"', re.MULTILINE)
 BASE = re.compile(r'^_base_ = \[?"([\w./]+)"', re.MULTILINE)
-DETECTS = re.compile(r"""type=["']PackDetInputs["']""")  # as davpt_seg.experiments.detection decides
+DETECTS = re.compile(r"""type=["']?(?:[\w.]+\.)?PackDetInputs\b""")  # as davpt_seg.experiments.detection decides
 
 
 class DataRoot(NamedTuple):
