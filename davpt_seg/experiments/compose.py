@@ -20,6 +20,7 @@ from ..errors import InputError
 from . import classification, detection, segmentation
 from .catalog import config_root, find_config, words_for
 from .config_files import UNREADABLE, read_file
+from .detectors import detector
 from .fitting import check_complete, check_known, check_parts, check_words
 from .hyperparameters import COMMAND, Hyperparameters
 from .parts import label_of, merged_parts, read_part
@@ -177,7 +178,7 @@ def _model_of(task: str, parts: Mapping[str, str]) -> dict[str, Any]:
     """Return the content of the model's file, or a detector composed of two."""
     trunk = parts["trunk"]
     if task == DETECTION and not is_path(trunk):
-        return detection.detector(parts["head"], trunk)
+        return detector(parts["head"], trunk)
     return read_part("trunk", trunk if is_path(trunk) else f"{parts['head']}_{trunk}")
 
 

@@ -1,11 +1,10 @@
-"""Changes that the words of a detection experiment make: trunk and head, strides, classes, masks, rates and length."""
+"""Changes that the words of a detection experiment make: classes, masks, rates and length."""
 
 from __future__ import annotations
 
 import importlib.util
 import os.path as osp
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -14,14 +13,13 @@ from ..audit.preflight import unwrapped
 from ..datasets.pipelines import find_step, step_name
 from ..errors import InputError
 from ..packages import install
+from .detectors import nodes
 from .hyperparameters import Hyperparameters
 from .methods import fit_values
-from .parts import has_key, read_part
+from .parts import has_key
 from .segmentation import use_length, use_rates, use_split, use_subset
 
 RUNTIME = "detection"
-PATCH = 16  # pixels of the patches that the detectors' files are written for
-PADDED = 2 * PATCH  # of most heads: images are whole numbers of the positions on the pyramid's map of half a patch
 AP = "coco/bbox_mAP"  # average precision of boxes, the mean over ten overlaps
 PACKS = "PackDetInputs"  # the last step of detection's pipelines, and of no other task's
 
@@ -35,54 +33,6 @@ def is_detection(data: Mapping[str, Any]) -> bool:
     pipeline = dataset.get("pipeline") if isinstance(dataset, Mapping) else None
     steps = pipeline if isinstance(pipeline, (list, tuple)) else ()
     return find_step(steps, PACKS) is not None
-
-
-def detector(head: str, trunk: str) -> dict[str, Any]:
-    """Return a detector: a head of ``configs/_base_/detectors`` on the trunk of a segmentation model.
-
-    The head's ``optim_wrapper``, such as DINO's gradient clipping, comes with it.
-
-    Args:
-        head: name of the head's file.
-        trunk: name of a trunk of segmentation, whose ``upernet_TRUNK.py`` has backbone and normalisation.
-
-    Raises:
-        InputError: an unknown head or trunk, or a trunk whose name does not hold its patch size.
-    """
-    part = read_part("head", head)
-    whole = read_part("trunk", f"upernet_{trunk}")["model"]
-    model, backbone, images = part["model"], whole["backbone"], whole["data_preprocessor"]
-    last = max(backbone["out_indices"])
-    scale = patch_of(backbone["model_name"]) / PATCH
-    padded = model.get("data_preprocessor", {}).get("pad_size_divisor", PADDED)
-    masks = "mask_head" in model.get("roi_head", {})
-    model = {
-        **model,
-        "data_preprocessor": dict(
-            type="DetDataPreprocessor",
-            mean=images["mean"],
-            std=images["std"],
-            bgr_to_rgb=True,
-            pad_mask=masks,
-            pad_size_divisor=int(padded * scale),
-        ),
-        "backbone": {**backbone, "out_indices": (last,)},
-        "neck": {**model["neck"], "in_channels": whole["neck"]["in_channels"][-1]},
-    }
-    _use_strides(model, scale)
-    return dict(model=model, optim_wrapper=part.get("optim_wrapper", {}))
-
-
-def patch_of(name: str) -> int:
-    """Return the patch size, in pixels, that a ViT's name holds.
-
-    Raises:
-        InputError: it holds none.
-    """
-    named = re.search(r"patch(\d+)", name)
-    if named is None:
-        raise InputError(f"the name {name!r} does not hold the ViT's patch size, patchN, from which strides follow")
-    return int(named[1])
 
 
 def use(cfg: Config, method: str, split: str, values: Hyperparameters) -> None:
@@ -113,20 +63,8 @@ def use(cfg: Config, method: str, split: str, values: Hyperparameters) -> None:
     use_subset(cfg, values["train_images"], values["subset_seed"])
 
 
-def _use_strides(model: Mapping[str, Any], scale: float) -> None:
-    """Multiply all strides of a detector, in pixels."""
-    for node in _nodes(model):
-        for key in ("strides", "featmap_strides"):
-            if isinstance(node.get(key), (list, tuple)):
-                node[key] = [_whole(stride * scale) for stride in node[key]]
-
-
-def _whole(number: float) -> float:
-    return int(number) if number == int(number) else number
-
-
 def _use_classes(cfg: Config, num_classes: int) -> None:
-    for node in _nodes({key: part for key, part in cfg.model.items() if key != "backbone"}):
+    for node in nodes({key: part for key, part in cfg.model.items() if key != "backbone"}):
         if "num_classes" in node:
             node["num_classes"] = num_classes
     if "guidance" in cfg.model.backbone:
@@ -176,14 +114,3 @@ def _use_hooks(cfg: Config) -> None:
         hooks.visualization = dict(type="DetVisualizationHook")
     if "save_best" in hooks.checkpoint:
         hooks.checkpoint.save_best = AP
-
-
-def _nodes(node: Any) -> Iterator[dict[str, Any]]:
-    """Yield all dicts in nested dicts and lists."""
-    if isinstance(node, Mapping):
-        yield node  # type: ignore[misc]
-        for value in node.values():
-            yield from _nodes(value)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            yield from _nodes(value)

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from davpt_seg.audit.preflight import unwrapped
 from davpt_seg.errors import InputError
 from davpt_seg.experiments.compose import compose, compose_from_words
-from davpt_seg.experiments.detection import patch_of
+from davpt_seg.experiments.detectors import patch_of
 from davpt_seg.experiments.parts import each_read_once
 
 from ..training import CONFIGS
