@@ -133,6 +133,16 @@ DETECTION_MISTAKES = [
         ("val_evaluator.ann_file is 'desk/annotations/instances_train.json', but the images are those of", VAL),
     ),
     Mistake(
+        "overlaps of average precision as a list",
+        f"{TRAIN} --cfg-options val_evaluator.iou_thrs=[0.5]",
+        ("val_evaluator.iou_thrs must be None, because pycocotools fails with a number or a list", "mAP_50"),
+    ),
+    Mistake(
+        "a best checkpoint by a score that is not computed",
+        f"{TRAIN} --cfg-options val_evaluator.metric_items=[mAP_50] default_hooks.checkpoint.save_best=coco/bbox_mAP",
+        ("default_hooks.checkpoint.save_best is 'coco/bbox_mAP', but val_evaluator has the scores coco/bbox_mAP_50",),
+    ),
+    Mistake(
         "a head of other classes",
         f"{TRAIN} --cfg-options model.bbox_head.num_classes=5",
         ("the training data set has 2 classes, but model.bbox_head.num_classes is 5", "model.bbox_head.num_classes=2"),
