@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..export.job import Choices, ExportJob, Trained
 
 HELP = """\
-Export a trained segmentor or classifier in one or several of these forms:
+Export a trained segmentor or classifier in one or several of these forms, or a detector by --out:
   --out DIR                 an adapter folder: what was trained, without the frozen ViT, to send to others
   --onnx FILE.onnx          the complete model for ONNX Runtime and others
   --pt2 FILE.pt2            the complete model for PyTorch alone: torch.export.load(FILE).module()(images)
@@ -200,10 +200,16 @@ def _size(text: Optional[str]) -> Optional[tuple[int, int]]:
 def _trained(args: argparse.Namespace, config: Optional[Config]) -> Trained:
     from ..apis.open_trained import opened
     from ..experiments.options import put_options
-    from ..training.tasks import CLASSIFICATION, SEGMENTATION
+    from ..training.tasks import CLASSIFICATION, DETECTION, TASKS
     from ..training.testing import set_mode
 
-    trained = opened(args.checkpoint, config, args.trunk, args.trust_config, (SEGMENTATION, CLASSIFICATION))
+    trained = opened(args.checkpoint, config, args.trunk, args.trust_config, TASKS)
+    if trained.task == DETECTION:
+        given = " ".join(output.option for output in OUTPUTS if getattr(args, output.name))
+        raise InputError(
+            f"{given}: {args.checkpoint} is a detector's, and these files are of segmentors and classifiers. "
+            "--out DIR exports a detector as an adapter folder; davpt_seg.apis.Detector predicts with it"
+        )
     if config is None:  # read_config has put them over it
         put_options(trained.cfg, args.cfg_options or {})
     if args.mode and trained.task == CLASSIFICATION:

@@ -44,6 +44,14 @@ def loading_steps(pipeline: Sequence[Any]) -> list[Any]:
     return [step for step in pipeline[:2] if step_name(step) in ("LoadImageFromFile", "ToEightBit")]
 
 
+def annotations_first(pipeline: Sequence[Any]) -> list[Any]:
+    """Load annotations right after the image, so that later steps resize and flip both."""
+    loaders = [step for step in pipeline if step_name(step) == "LoadAnnotations"]
+    others = [step for step in pipeline if step_name(step) != "LoadAnnotations"]
+    place = next((i + 1 for i, step in enumerate(others) if step_name(step).startswith("LoadImage")), 0)
+    return [*others[:place], *loaders, *others[place:]]
+
+
 def without_masks(steps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Omit the steps that load label maps, also those inside of a ``TestTimeAug``."""
     kept = [dict(each) for each in steps if step_name(each) not in MASK_LOADERS]

@@ -16,22 +16,25 @@ from mmengine.runner import Runner
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ..audit.preflight import recognition_kind, unwrapped
+from ..audit.preflight import recognition_kind
 from ..core.prompts.importance import Importance, prompt_importance
+from ..datasets.pipelines import annotations_first
 from ..engine.atomic_files import AtomicLocalBackend
 from ..engine.guided import bare_model
 from ..errors import InputError
 from ..experiments.shares import SEGMENTS
 from ..long_work import shown
 from ..terminal.program import program
+from ..trust.config_parts import innermost
 from .resume import last_checkpoint
+from .tasks import DETECTION, task_of
 
 
 def measure(model: BaseModel, batches: DataLoader, segments: int, path: str, **about: Any) -> tuple[Importance, str]:
     """Measure the importance of a trained model's prompts by its own loss, in eval mode and float32, and write it.
 
     Args:
-        model: segmentor or classifier.
+        model: segmentor, classifier or detector.
         batches: images with labels, see :func:`images_to_measure`.
         segments: number of segments of a prompt.
         path: JSON file to write; complete or not there.
@@ -56,7 +59,11 @@ def measure(model: BaseModel, batches: DataLoader, segments: int, path: str, **a
     importance = prompt_importance(prompts, shown(batches, len(batches), "measuring importance"), loss, segments)
     dataset: Any = batches.dataset
     prefix = getattr(dataset, "data_prefix", None) or {}
-    parts = (getattr(dataset, "name", type(dataset).__name__), getattr(dataset, "split", None), prefix.get("img_path"))
+    parts = (
+        getattr(dataset, "name", type(dataset).__name__),
+        getattr(dataset, "split", None),
+        prefix.get("img_path", prefix.get("img")),
+    )
     data, mean = " ".join(str(part) for part in parts if part), sum(losses) / len(losses)
     about.update(data=data, images=len(dataset), batches=len(losses), loss=mean, num_prompts=list(prompts.counts))
     content = dict(about=about, prompts=importance.prompts.tolist(), segments=importance.segments.tolist())
@@ -111,9 +118,12 @@ def images_to_measure(cfg: Config, split: str, images: Optional[int], name: str)
     loader = copy.deepcopy(held_out or cfg.get("test_dataloader"))  # the latter only for its pipeline
     if not loader:
         raise InputError(f"{name} has neither val_dataloader nor test_dataloader, so no pipeline without augmentation")
+    pipeline, detects = innermost(loader.dataset).get("pipeline") or (), task_of(cfg) == DETECTION
+    if detects:  # test pipelines of mmdet keep boxes in pixels of the file, and losses need those of the input
+        pipeline = annotations_first(pipeline)
     if split == "train":
-        pipeline = unwrapped(loader.dataset).get("pipeline")
         loader.dataset = copy.deepcopy(cfg.train_dataloader.dataset)
+    if split == "train" or detects:
         _use_pipeline(loader.dataset, pipeline, name)
     if images is not None:
         loader.dataset = dict(type="RandomSubset", num_images=images, seed=0, dataset=loader.dataset)
@@ -162,7 +172,7 @@ def _use_pipeline(dataset: ConfigDict, pipeline: Sequence[Any], name: str) -> No
     one = dataset.get("dataset")
     inner = dataset.get("datasets") or ([one] if isinstance(one, dict) else [])  # recognition's is a task's name
     if inner and "pipeline" in dataset:
-        raise InputError(f"{name}: --split train cannot omit what {dataset.type} does to the training images")
+        raise InputError(f"{name}: importance cannot be measured without what {dataset.type} does to the images")
     if not inner:
         dataset.pipeline = pipeline
     for part in inner:

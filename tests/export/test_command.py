@@ -20,6 +20,7 @@ from davpt_seg.terminal.program import program
 
 from ..checkpoints import Trained
 from ..core.methods import adapter, prompts
+from ..detectors import tiny_detector
 from .models import checkpoint_of, classifier, segmentor
 
 
@@ -118,6 +119,19 @@ def test_what_the_model_rules_out_is_refused(
     )
     assert "argument --mode: invalid choice: 'slide'" in said
     assert not list(tmp_path.iterdir())
+
+
+def test_a_detectors_checkpoint_is_exported_as_a_folder_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("mmdet")
+    checkpoint = tiny_detector(tmp_path, monkeypatch, count=1).checkpoint
+    for option, ending in {"--onnx": "onnx", "--pt2": "pt2", "--timm": "safetensors"}.items():
+        said = error_of([checkpoint, option, str(tmp_path / f"model.{ending}")], capsys)
+        assert f"{option}: {checkpoint} is a detector's" in said and "--out DIR exports a detector" in said
+        assert not (tmp_path / f"model.{ending}").exists()
+    main_export([checkpoint, "--out", str(tmp_path / "folder")])
+    assert "'fcos_small.pth' (format davpt_seg)" in capsys.readouterr().out
 
 
 def test_a_classifiers_checkpoint_is_exported_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,6 +22,7 @@ from davpt_seg.experiments.shares import read_importance
 from davpt_seg.training.measure import images_to_measure, measure
 from davpt_seg.training.trained_checkpoint import build_trained
 
+from ..coco import tiny_detector, write_coco
 from ..core.tiny import tiny_vit
 from ..recognition import write_vtab
 from ..scenes import write_camvid
@@ -199,3 +200,34 @@ def test_a_mask_on_a_whole_prompt_is_felt_by_the_norms_epsilon_alone() -> None:
     assert prompts < 1e-6 * segments
     _, felt = smallest_and_largest(1e-2)
     assert felt > 1e3 * prompts
+
+
+@pytest.mark.parametrize("split", ["val", "train"])
+def test_a_detectors_boxes_and_masks_are_in_pixels_of_its_input(split: str, tmp_path: Path) -> None:
+    """The test pipeline resizes images alone: losses of its boxes would be those of other places."""
+    pytest.importorskip("mmdet")
+    data = write_coco(tmp_path / "data")
+    cfg = tiny_detector(data, tmp_path / "work", "vpt_deep", "mask_rcnn")
+    for part in ("train", "val"):
+        resize = next(step for step in cfg[f"{part}_dataloader"].dataset.pipeline if step.type == "Resize")
+        resize.scale = (48, 48)  # of images whose longer side is 96 pixels
+    cfg.test_dataloader = None
+    ann_file = data / "annotations" / f"{'validation' if split == 'val' else 'training'}.json"
+    truth: dict[str, list[list[float]]] = {}
+    content = json.loads(ann_file.read_text())
+    names = {image["id"]: image["file_name"] for image in content["images"]}
+    for each in content["annotations"]:
+        left, top, width, height = each["bbox"]
+        truth.setdefault(names[each["image_id"]], []).append(
+            [side / 2 for side in (left, top, left + width, top + height)]
+        )
+    seen = 0
+    for batch in images_to_measure(cfg, split, None, "detector"):
+        for image, sample in zip(batch["inputs"], batch["data_samples"]):
+            seen += 1
+            found = sample.gt_instances
+            assert max(image.shape[1:]) == 48
+            assert found.bboxes.tensor.tolist() == truth[Path(sample.img_path).name]
+            areas = found.bboxes.areas
+            assert (abs(found.masks.areas - areas.numpy()) < 0.25 * areas.numpy()).all()
+    assert seen == len(names)
