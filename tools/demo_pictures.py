@@ -26,7 +26,7 @@ from davpt_seg.terminal.ending import command
 from davpt_seg.terminal.parser import CommandParser
 from davpt_seg.visualization import prompt_attention, prompt_contribution, prompt_similarity
 from davpt_seg.visualization.curves import loss_curves, read_scalars
-from davpt_seg.visualization.detections import Detections, detections_of
+from davpt_seg.visualization.detections import Detections, detections_of, true_objects
 from davpt_seg.visualization.pictures import Row, demo_sheet
 
 HELP = """\
@@ -119,12 +119,8 @@ def draw_row(
     truth: Union[np.ndarray, Detections]
     prediction: Union[np.ndarray, Detections]
     if "pred_instances" in sample:
-        boxes, labels = (
-            getattr(sample.gt_instances.bboxes, "tensor", sample.gt_instances.bboxes),
-            sample.gt_instances.labels,
-        )
-        truth = Detections(boxes.float().cpu().numpy(), np.ones(len(labels), np.float32), labels.cpu().numpy())
-        prediction = detections_of(sample).above(score)
+        prediction = detections_of(sample.pred_instances).above(score)
+        truth = true_objects(sample, masks=prediction.masks is not None)
     else:
         truth, prediction = (m.data.squeeze(0).cpu().numpy() for m in (sample.gt_sem_seg, sample.pred_sem_seg))
         if truth.shape != prediction.shape:

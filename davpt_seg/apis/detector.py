@@ -76,7 +76,7 @@ class Detector(ImageModel):
         """
         sample = self.sample(pixels)
         with step(f"{self.origin} finds no boxes ({PREDICTS})"):
-            found = detections_of(sample)
+            found = detections_of(sample.pred_instances)
         if len(found) and found.labels.max() >= len(self.classes):
             raise InputError(
                 f"{self.origin} has a head of more classes than the {len(self.classes)} that its checkpoint names "

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from .coco_ids import Ids
 
 PICTURE, RESULTS = "_picture.png", "boxes.json"
-THRESHOLD = 0.3  # score
 
 
 class BoxOutputs:

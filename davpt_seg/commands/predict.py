@@ -115,7 +115,8 @@ def _outputs(
     trained = opened(args.checkpoint, config, args.trunk, args.trust_config, (SEGMENTATION, DETECTION))
     if trained.task == DETECTION:
         from ..apis.detector import Detector
-        from .box_outputs import THRESHOLD, BoxOutputs
+        from ..visualization.detections import THRESHOLD
+        from .box_outputs import BoxOutputs
         from .coco_ids import Ids
 
         _refuse(args, OF_SEGMENTATION, f"{args.checkpoint} is a detector's, which takes each image as one, unchanged")

@@ -52,6 +52,12 @@ def annotations_first(pipeline: Sequence[Any]) -> list[Any]:
     return [*others[:place], *loaders, *others[place:]]
 
 
+def resizes_annotations(pipeline: Sequence[Any]) -> bool:
+    """Return whether a pipeline loads annotations before it resizes the image, and so resizes both."""
+    names = [step_name(step) for step in all_steps(pipeline)]
+    return "LoadAnnotations" in names and any("Resize" in name for name in names[names.index("LoadAnnotations") :])
+
+
 def without_masks(steps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Omit the steps that load label maps, also those inside of a ``TestTimeAug``."""
     kept = [dict(each) for each in steps if step_name(each) not in MASK_LOADERS]

@@ -11,6 +11,8 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from ..visualization.class_colours import colours_of
+from ..visualization.detections import THRESHOLD, Detected
 from .painted_samples import ImageReader, pixels_of
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 @HOOKS.register_module()
 class PanelHook(Hook):
-    """Draw a few validation images, the same ones each time, with their true and predicted classes.
+    """Draw a few validation images, the same ones each time, with their true and predicted classes or objects.
 
     The image ``panel`` goes to all backends of the visualizer; the local one writes it to
     ``vis_data/vis_image/panel_ITERATION.png``. It shows what the validation predicted: nothing is predicted again, and
@@ -28,10 +30,20 @@ class PanelHook(Hook):
     Args:
         images: number of images, spread over the validation data of the first process.
         loading: steps of the pipeline that read an image.
+        score_threshold: lowest score of detected objects that are drawn.
+        true_objects: whether to draw the true objects of a detector's images; not where the pipeline resizes them.
     """
 
-    def __init__(self, images: int = 4, loading: Sequence[Any] = ()) -> None:
+    def __init__(
+        self,
+        images: int = 4,
+        loading: Sequence[Any] = (),
+        score_threshold: float = THRESHOLD,
+        true_objects: bool = True,
+    ) -> None:
         self.images = images
+        self.score_threshold = score_threshold
+        self.true_objects = true_objects
         self.read = ImageReader(loading)
         self._seen = 0
         self._samples: list[Any] = []
@@ -48,11 +60,18 @@ class PanelHook(Hook):
         """Keep the predictions of the chosen images."""
         for place, sample in enumerate(outputs or (), start=self._seen):
             if place in self._wanted:
-                kept = sample.clone()
-                for logits in ("seg_logits", "_seg_logits"):  # image-sized maps of each class on the GPU
-                    kept.pop(logits, None)
-                self._samples.append(kept.cpu())
+                self._samples.append(self._kept(sample))
         self._seen += len(outputs or ())
+
+    def _kept(self, sample: Any) -> Any:
+        """Return what is drawn of a sample, in the CPU's memory."""
+        if "pred_instances" in sample and "img_path" in sample:  # masks of all objects would be large
+            drawn = Detected.of(self.read(sample.img_path), sample, self.score_threshold)
+            return drawn if self.true_objects else drawn._replace(truth=None)
+        kept = sample.clone()
+        for logits in ("seg_logits", "_seg_logits"):  # image-sized maps of each class on the GPU
+            kept.pop(logits, None)
+        return kept.cpu()
 
     def after_val_epoch(self, runner: Runner, metrics: Optional[dict[str, float]] = None) -> None:
         """Draw the panel."""
@@ -62,9 +81,14 @@ class PanelHook(Hook):
 
     def _draw(self, samples: Sequence[Any], metainfo: dict[str, Any], iteration: int) -> Optional[Figure]:
         """Return the panel; None for samples of another task."""
+        classes, title = metainfo.get("classes") or (), f"validation at iteration {iteration:,}"
+        if all(isinstance(sample, Detected) for sample in samples) and classes:
+            from ..visualization.objects_panel import objects_panel
+
+            title += f", objects of score {self.score_threshold:g} or more"
+            return objects_panel(samples, classes, colours_of(metainfo.get("palette"), len(classes)), title)
         if not all("img_path" in sample for sample in samples):  # nothing to read again
             return None
-        classes, title = metainfo.get("classes") or (), f"validation at iteration {iteration:,}"
         if all("pred_sem_seg" in sample for sample in samples) and metainfo.get("palette"):
             from ..visualization.predictions import predictions_picture
 

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from ..audit.preflight import unwrapped
-from ..datasets.pipelines import loading_steps
+from ..datasets.pipelines import loading_steps, resizes_annotations
 from ..errors import InputError
 from .backends import LOCAL, TENSORBOARD, WANDB, listed, name_of
 
@@ -113,7 +113,8 @@ def _add_curves(cfg: Config) -> None:
         pipeline = dataset.get("pipeline") or ()
         loading = loading_steps(pipeline)
         if loading or not pipeline:  # files of a custom loader may be no images
-            hooks.append(dict(type="PanelHook", loading=loading))
+            true_objects = not resizes_annotations(pipeline)
+            hooks.append(dict(type="PanelHook", loading=loading, true_objects=true_objects))
     cfg.custom_hooks = hooks
     logger = (cfg.get("default_hooks") or {}).get("logger")
     if logger:

@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
 from .class_names import PLAIN, all_shown
-from .predictions import handle
+from .image_rows import handle
 
 if TYPE_CHECKING:
     from .detections import Detections

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
+import torch
+
+THRESHOLD = 0.3  # lowest score that is drawn, unless told otherwise
 
 
 @dataclass(frozen=True)
@@ -57,18 +60,62 @@ class Detections:
         return rows
 
 
-def detections_of(sample: Any) -> Detections:
-    """Return the objects of mmdet's prediction, a ``DetDataSample``."""
-    found = sample.pred_instances
+class Detected(NamedTuple):
+    """Objects found in an image, to draw.
+
+    Attributes:
+        image: RGB image, (H, W, 3) uint8.
+        found: objects whose score is high enough, the highest first.
+        highest: highest score of all objects; None if there are none.
+        truth: true objects, with scores of 1; None if they are unknown.
+    """
+
+    image: np.ndarray
+    found: Detections
+    highest: Optional[float]
+    truth: Optional[Detections]
+
+    @classmethod
+    def of(cls, image: np.ndarray, sample: Any, threshold: float) -> Detected:
+        """Return what a ``DetDataSample`` of mmdet holds; objects below a score are dropped with their masks."""
+        scores = sample.pred_instances.scores
+        found = detections_of(sample.pred_instances[scores >= threshold])
+        known = "bboxes" in sample.get("gt_instances", ())  # it is there and empty where annotations are not loaded
+        truth = true_objects(sample, masks=found.masks is not None) if known else None
+        return cls(image, found, float(scores.max()) if len(scores) else None, truth)
+
+
+def detections_of(found: Any) -> Detections:
+    """Return the objects that mmdet found: ``pred_instances`` of a ``DetDataSample``."""
     order = found.scores.sort(descending=True, stable=True).indices
-    boxes = getattr(found.bboxes, "tensor", found.bboxes)  # box types of mmdet hold the tensor there
     masks = found.masks[order].bool().cpu().numpy() if "masks" in found else None
     return Detections(
-        boxes[order].float().cpu().numpy(),
+        _boxes(found)[order].float().cpu().numpy(),
         found.scores[order].float().cpu().numpy(),
         found.labels[order].long().cpu().numpy(),
         masks,
     )
+
+
+def true_objects(sample: Any, masks: bool) -> Detections:
+    """Return the true objects of a ``DetDataSample``, with scores of 1; crowds are omitted.
+
+    Args:
+        sample: a sample whose pipeline loads annotations after it resizes the image, as mmdet's do: the objects are in
+            pixels of the image as given.
+        masks: whether to return masks, where there are any.
+    """
+    true = sample.gt_instances
+    return Detections(
+        _boxes(true).float().cpu().numpy(),
+        np.ones(len(true.labels), np.float32),
+        true.labels.long().cpu().numpy(),
+        true.masks.to_tensor(torch.bool, "cpu").numpy() if masks and "masks" in true else None,
+    )
+
+
+def _boxes(instances: Any) -> torch.Tensor:
+    return getattr(instances.bboxes, "tensor", instances.bboxes)  # box types of mmdet hold the tensor there
 
 
 def _encoded(mask: np.ndarray) -> dict[str, Any]:

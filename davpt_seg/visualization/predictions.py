@@ -10,16 +10,13 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from PIL import Image
 
 from .class_names import PLAIN, all_shown
+from .image_rows import handle, image_rows
 
-PANEL = (6.0, 7.0)  # largest width and height of each of the two panels, in inches
 LETTER = 0.075  # width of a letter of a class's name, in inches
-NARROWEST = 3.0  # inches, for the legend
-COLUMNS = 4
 
 
 def class_shares(labels: np.ndarray, num_classes: int) -> list[tuple[int, float]]:
@@ -78,34 +75,16 @@ def predictions_picture(
         opacity: opacity of the paint, 0 to 1.
     """
     classes = all_shown(classes)
-    sizes = [row.labels.shape for row in rows]
-    scale = min(PANEL[0] / max(width for _, width in sizes), PANEL[1] / max(height for height, _ in sizes))
-    scale /= min(len(rows), 2)  # a panel of several images is an overview
-    wide, tall = scale * max(width for _, width in sizes), [scale * height for height, _ in sizes]
     panels = 2 if rows[0].truth is None else 3
     found = class_shares(np.concatenate([row.labels.ravel() for row in rows]), len(classes))
     true = [row.truth[(row.truth >= 0) & (row.truth < len(classes))] for row in rows if row.truth is not None]
     missed = np.setdiff1d(np.concatenate(true), [i for i, _ in found]).tolist() if true else []
-    columns = max(1, round(COLUMNS * panels / 2 * wide / PANEL[0]))
-    legend = 0.2 + 0.22 * -(-(len(found) + len(missed)) // columns)
-    size = (max(panels * wide + 0.3, NARROWEST), sum(tall) + legend + 0.35 + 0.25 * (panels == 3))
-    figure = Figure(figsize=size, dpi=130, layout="constrained")
-    figure.suptitle(title, fontsize=11)
-    grid = figure.subplots(len(rows), panels, squeeze=False, height_ratios=tall)
-    for axes, row in zip(grid, rows):
-        _draw(axes, row, classes, palette, opacity, LETTER / scale)
-    if panels == 3:
-        for axis, name in zip(grid[0], ("image", "ground truth", "prediction")):
-            axis.set_title(name, fontsize=9)
     handles = [handle(palette[i], f"{classes[i]}  {percent(share)}") for i, share in found]
     handles += [handle(palette[i], f"{classes[i]}  not predicted") for i in missed]
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=10)
+    figure, grid, inches = image_rows([row.labels.shape for row in rows], panels, handles, title)
+    for axes, row in zip(grid, rows):
+        _draw(axes, row, classes, palette, opacity, LETTER / inches)
     return figure
-
-
-def handle(colour: np.ndarray, label: str) -> Patch:
-    """Return the entry of a legend: a colour (3,) in 0..255, and a text."""
-    return Patch(facecolor=tuple((colour / 255).tolist()), edgecolor="0.4", linewidth=0.5, label=label)
 
 
 def _draw(

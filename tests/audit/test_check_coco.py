@@ -347,6 +347,25 @@ def test_the_table_of_objects_has_the_complete_name_of_a_file(root: Path, capsys
     assert len(table[head]) == len(table[head + 1])
 
 
+def test_a_supercategory_without_objects_is_noted_with_what_to_do(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = json.loads(train_file(root).read_text())
+    for each in content["categories"]:
+        each["supercategory"] = "desk"
+    content["categories"].insert(0, dict(id=0, name="desk", supercategory="none"))
+    write_json(train_file(root), content)
+    command = ["--coco", str(train_file(root)), "--images", str(root / "train")]
+    main_check_dataset(command)
+    said = capsys.readouterr().out
+    assert "note: 'desk' has no object and is the supercategory of other categories, as Roboflow writes" in said
+    assert "omit it from metainfo.classes in a config" in said
+    content["annotations"][0]["category_id"] = 0
+    write_json(train_file(root), content)
+    main_check_dataset(command)
+    assert "'desk' has no object" not in capsys.readouterr().out
+
+
 def test_an_image_in_training_and_validation_is_a_problem(root: Path, tmp_path: Path) -> None:
     for name in ("val0.png", "val1.png"):
         (root / "val" / name).write_bytes((root / "train/train0.png").read_bytes())

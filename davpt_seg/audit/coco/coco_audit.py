@@ -24,6 +24,10 @@ from .image_places import elsewhere
 
 SMALL, MEDIUM = 32, 96  # side of the square, in pixels, that COCO's scores call small and medium objects up to
 TINY = 8
+ROOT = (
+    "has no object and is the supercategory of other categories, as Roboflow writes a project's name: no class for "
+    "data=coco_folder:PATH; omit it from metainfo.classes in a config"
+)
 
 
 def audit_coco(
@@ -92,7 +96,15 @@ def _count(audit: SplitAudit, coco: CocoFile, source: CocoSource) -> None:
                 (crowd, "objects are crowds, which neither train nor count"),
             )
         ),
+        *(f"note: {name!r} {ROOT}" for name in _roots(coco)),
     ]
+
+
+def _roots(coco: CocoFile) -> list[str]:
+    """Return the names of categories without annotations that are supercategories of others."""
+    parents = {str(each.get("supercategory")) for each in coco.categories}
+    used = {each["category_id"] for each in coco.annotations}
+    return [each["name"] for each in coco.categories if each["name"] in parents and each["id"] not in used]
 
 
 def object_table(audits: list[SplitAudit]) -> str:
