@@ -129,7 +129,7 @@ def _claimed(cfg: Config) -> Optional[Source]:
 
 
 def _inside(path: str, cfg: Config) -> Source:
-    """Return a checkpoint as the source of its ViT, which no other file holds: it has no pre-trained weights."""
+    """Return a checkpoint as the source of its ViT, whose config names no weights."""
     return Source(cfg.model.backbone.model_name, os.path.basename(path), format=OWN)
 
 

@@ -65,12 +65,7 @@ def parser() -> CommandParser:
     what.add_argument("--grid", nargs="+", metavar="KEY=V,V", help="search lr=1e-3,1e-2, or a range lr=1e-4:1e-2")
     what.add_argument("--sampler", choices=SAMPLERS, help="grid (default) tries all; tpe is Optuna's, for --trials")
     what.add_argument("--trials", type=int, metavar="N", help="trials of each search by tpe")
-    what.add_argument(
-        "--set",
-        nargs="+",
-        metavar="KEY=VALUE",
-        help="values for all runs, in place of the plan's: epochs=10 batch_size=32",
-    )
+    what.add_argument("--set", nargs="+", metavar="KEY=VALUE", help="values for all runs: epochs=10 batch_size=32")
     what.add_argument("--amp", action=argparse.BooleanOptionalAction, help="mixed precision; default: the plan's")
     how = made.add_argument_group("how")
     add_options(how)
@@ -108,10 +103,30 @@ def plan_asked_for(args: argparse.Namespace, content: Optional[Mapping[str, Any]
     if args.plan is None:
         return _without_file(args, content, typed), args.work_dir
     path = find_plan(args.plan)
-    plan = read_plan(path, args.setting, read(PlanFile, typed))
+    typed_plan = read(PlanFile, typed)
+    plan = read_plan(path, args.setting, typed_plan)
     name = path.with_suffix("").name if osp.isfile(args.plan) else args.plan
     folder = args.work_dir or Path("work_dirs", "benchmarks", name, *plan.settings)
-    return plan_of(plan).narrowed(args.tasks or (), args.trunks or (), args.methods or ()), folder
+    narrowed = plan_of(plan).narrowed(args.tasks or (), args.trunks or (), args.methods or ())
+    _check_set(narrowed, typed_plan.common, path)
+    return narrowed, folder
+
+
+def _check_set(plan: Plan, words: Mapping[str, Any], path: Path) -> None:
+    """Refuse words of ``--set`` that a method sets or searches itself: its own would win, and its name may tell them.
+
+    Raises:
+        InputError: there is one.
+    """
+    for study in plan.studies:
+        for key, value in words.items():
+            if key in study.space.axes:
+                own = f"searches {key} itself; to fix it, type --grid {key}={value}"
+            elif study.words.get(key) != value:
+                own = f"sets {key}={study.words.get(key)} itself; omit it by --methods, or change a copy of {path}"
+            else:
+                continue
+            raise InputError(f"--set {key}={value}: method {study.name!r} of the plan {own}")
 
 
 def _without_file(args: argparse.Namespace, content: Optional[Mapping[str, Any]], typed: Mapping[str, Any]) -> Plan:

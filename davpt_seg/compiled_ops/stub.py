@@ -9,7 +9,6 @@ import warnings
 from typing import Any
 
 from .boxes import nms, roi_align_backward, roi_align_forward
-from .deformable_attention import deformable_attention_backward, deformable_attention_forward
 from .focal_loss import focal_loss_backward, focal_loss_forward
 
 REPLACED = {
@@ -18,8 +17,6 @@ REPLACED = {
     "roi_align_backward": roi_align_backward,
     "sigmoid_focal_loss_forward": focal_loss_forward,
     "sigmoid_focal_loss_backward": focal_loss_backward,
-    "ms_deform_attn_forward": deformable_attention_forward,
-    "ms_deform_attn_backward": deformable_attention_backward,
 }
 
 
@@ -43,6 +40,8 @@ class UncompiledOps(types.ModuleType):
 def stub_compiled_ops() -> bool:
     """Make ``mmcv.ops`` importable where mmcv has no compiled ops; return whether that was needed.
 
+    Deformable attention then takes mmcv's own form in torch on a GPU, too, as it does on a CPU.
+
     The stub is removed afterwards, so that other checks for full mmcv do not find it.
     """
     if importlib.util.find_spec("mmcv") is None or "mmcv.ops" in sys.modules:
@@ -53,7 +52,8 @@ def stub_compiled_ops() -> bool:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            import mmcv.ops  # noqa: F401
+            import mmcv.ops
+        mmcv.ops.multi_scale_deform_attn.IS_CUDA_AVAILABLE = False
     finally:
         del sys.modules["mmcv._ext"]
         sys.modules["mmcv"].__dict__.pop("_ext", None)

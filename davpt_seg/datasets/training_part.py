@@ -34,10 +34,15 @@ def training_part(dataset: Mapping[str, Any], part: str, seed: int = 0) -> BaseD
         seed: seed of the draw. The same seed gives the same parts on every machine and in every process.
 
     Raises:
-        ValueError: an unknown part, fewer than two images, or none that ``filter_cfg`` keeps.
+        ValueError: an unknown part, fewer than two images, none that ``filter_cfg`` keeps, or ``indices`` beside it.
     """
     if part not in PARTS:
         raise InputError(f"TrainingPart part must be one of {PARTS}, got {part!r}")
+    if dataset.get("filter_cfg") and dataset.get("indices") is not None:
+        raise InputError(
+            "TrainingPart divides images before filter_cfg, and indices would choose among the rest; for a few images, "
+            "set train_images=N, or indices=None"
+        )
     if dataset.get("filter_cfg"):
         built = _divided_before_filter(dataset, part, seed)
     else:

@@ -82,9 +82,13 @@ class PanelHook(Hook):
     def _draw(self, samples: Sequence[Any], metainfo: dict[str, Any], iteration: int) -> Optional[Figure]:
         """Return the panel; None for samples of another task."""
         classes, title = metainfo.get("classes") or (), f"validation at iteration {iteration:,}"
-        if all(isinstance(sample, Detected) for sample in samples) and classes:
+        if all(isinstance(sample, Detected) for sample in samples):
+            if not classes:
+                return None
             from ..visualization.objects_panel import objects_panel
 
+            labels = [label for each in samples for part in (each.found, each.truth) if part for label in part.labels]
+            classes = [*classes, *(f"class {i}" for i in range(len(classes), int(max(labels, default=0)) + 1))]
             title += f", objects of score {self.score_threshold:g} or more"
             return objects_panel(samples, classes, colours_of(metainfo.get("palette"), len(classes)), title)
         if not all("img_path" in sample for sample in samples):  # nothing to read again

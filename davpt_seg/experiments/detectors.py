@@ -10,7 +10,7 @@ from ..errors import InputError
 from .parts import read_part
 
 PATCH = 16  # pixels of the patches that the detectors' files are written for
-PADDED = 2 * PATCH  # of most heads: images are whole numbers of the positions on the pyramid's map of half a patch
+PADDED = 2 * PATCH  # pixels of most heads: the stride of the pyramid's map of half the ViT's size
 
 
 def detector(head: str, trunk: str) -> dict[str, Any]:

@@ -97,11 +97,12 @@ def check_prunable(cfg: Config, name: str) -> int:
     """Return the number M of prompts in each block that has any.
 
     Args:
-        cfg: experiment of a segmentor or classifier.
+        cfg: experiment of a segmentor, classifier or detector.
         name: name for messages.
 
     Raises:
-        InputError: the prompts are not deep, not complete, or not the same number in each block.
+        InputError: the prompts are not deep, not complete, or not the same number in each block; or the model has a
+            loss only in training.
     """
     prompts = (cfg.model.get("backbone") or {}).get("prompts")
     if not prompts:
@@ -125,6 +126,11 @@ def check_prunable(cfg: Config, name: str) -> int:
         raise InputError(
             f"{name}: prototypes start complete prompts, so pruned ones could not be trained; omit prompts "
             "init='prototypes' and DataMeanInitHook of custom_hooks, train, and prune that"
+        )
+    if "dn_cfg" in cfg.model:
+        raise InputError(
+            f"{name}: importance is measured by the loss of a model that does not train, and {cfg.model.type} with "
+            "denoising (dn_cfg) has a loss only while it trains; take another head, such as head=faster_rcnn"
         )
     numbers = prompts.get("num_prompts", 0)
     counts = sorted({*([numbers] if isinstance(numbers, int) else numbers)} - {0})

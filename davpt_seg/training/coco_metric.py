@@ -6,6 +6,7 @@ import os.path as osp
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..datasets.pipelines import step_name
 from ..errors import nearest
 
 KINDS = ("bbox", "segm", "proposal", "proposal_fast")
@@ -16,7 +17,7 @@ NUMS = (100, 300, 1000)  # predictions per image that the names of recalls hold
 
 def is_coco_metric(metric: Any) -> bool:
     """Return whether an entry of ``val_evaluator`` or ``test_evaluator`` is mmdet's ``CocoMetric``."""
-    return isinstance(metric, Mapping) and metric.get("type") in ("CocoMetric", "mmdet.CocoMetric")
+    return isinstance(metric, Mapping) and step_name(metric) == "CocoMetric"
 
 
 def kinds_of(metric: Mapping[str, Any]) -> list[Any]:

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from ..audit.preflight import recognition_kind
 from ..core.prompts.importance import Importance, prompt_importance
-from ..datasets.pipelines import annotations_first
+from ..datasets.pipelines import all_steps, annotations_first, resizes_annotations, step_name
 from ..engine.atomic_files import AtomicLocalBackend
 from ..engine.guided import bare_model
 from ..errors import InputError
@@ -104,7 +104,8 @@ def images_to_measure(cfg: Config, split: str, images: Optional[int], name: str)
         name: name of the config for messages.
 
     Raises:
-        InputError: no such images, or validation images that the config tests on.
+        InputError: no such images, validation images that the config tests on, or a detector's pipeline whose boxes
+            would be at other places than the objects.
     """
     init_default_scope(cfg.get("default_scope") or "mmseg")
     held_out = cfg.get("val_dataloader")
@@ -121,6 +122,12 @@ def images_to_measure(cfg: Config, split: str, images: Optional[int], name: str)
     pipeline, detects = innermost(loader.dataset).get("pipeline") or (), task_of(cfg) == DETECTION
     if detects:  # test pipelines of mmdet keep boxes in pixels of the file, and losses need those of the input
         pipeline = annotations_first(pipeline)
+        if not resizes_annotations(pipeline) and any("Resize" in step_name(step) for step in all_steps(pipeline)):
+            raise InputError(
+                f"{name}: importance needs boxes in pixels of the resized image, and this test pipeline does not show "
+                "where it loads them (TestTimeAug?); give it LoadImageFromFile, LoadAnnotations and Resize as steps of "
+                "its own"
+            )
     if split == "train":
         loader.dataset = copy.deepcopy(cfg.train_dataloader.dataset)
     if split == "train" or detects:
@@ -172,7 +179,10 @@ def _use_pipeline(dataset: ConfigDict, pipeline: Sequence[Any], name: str) -> No
     one = dataset.get("dataset")
     inner = dataset.get("datasets") or ([one] if isinstance(one, dict) else [])  # recognition's is a task's name
     if inner and "pipeline" in dataset:
-        raise InputError(f"{name}: importance cannot be measured without what {dataset.type} does to the images")
+        raise InputError(
+            f"{name}: importance is measured on images as the test pipeline prepares them, and the pipeline of "
+            f"{dataset.type} changes them further; give the pipeline of a data set without a wrapper"
+        )
     if not inner:
         dataset.pipeline = pipeline
     for part in inner:

@@ -191,7 +191,10 @@ def test_check_dataset_notes_annotations_marked_by_ignore(root: Path, capsys: py
     annotation(3, ignore=1)(root)
     annotation(5, ignore=1)(root)
     assert main_check_dataset(["--coco", str(train_file(root))]) == 0
-    assert "note: 2 x annotation marked by ignore, which training omits and scores count" in capsys.readouterr().out
+    assert (
+        "note: 2 x annotation marked by ignore, which training omits and a metric with ann_file"
+        in capsys.readouterr().out
+    )
 
 
 def test_boxes_beyond_the_border_may_be_meant(root: Path) -> None:

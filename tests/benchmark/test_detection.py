@@ -10,7 +10,7 @@ import yaml
 
 from davpt_seg.benchmark.command import main_benchmark
 from davpt_seg.benchmark.plan.plan import plan_of
-from davpt_seg.benchmark.plan.reading import find_plan
+from davpt_seg.benchmark.plan.reading import find_plan, read_plan
 from davpt_seg.benchmark.plan.tasks import benchmark_of, dense_tasks, kind_of, score_of_task
 from davpt_seg.benchmark.report.markdown import scores_named
 from davpt_seg.experiments.compose import compose_from_words
@@ -61,7 +61,7 @@ def test_the_search_of_a_detection_plan_sees_no_test_image() -> None:
     assert plan_of({key: value for key, value in PLAN.items() if key != "seeds"}).studies[0].seeds == (0, 1, 2)
 
 
-def test_the_plan_of_the_demos_scenes_lists_five_methods_and_three_seeds(
+def test_the_plan_of_the_demos_scenes_lists_seven_methods_and_three_seeds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("skimage")
@@ -78,8 +78,20 @@ def test_the_plan_of_the_demos_scenes_lists_five_methods_and_three_seeds(
     load_script(SCENES).main(["--out", str(tmp_path / "scenes"), "--train", "10", "--val", "5"])
     assert main_benchmark(arguments) == 0
     listed = capsys.readouterr().out.splitlines()
-    assert listed[-1] == "15 runs: 15 to do; 15 left"
+    assert listed[-1] == "21 runs: 21 to do; 21 left"
     runs = [line.split()[2] for line in listed if line.startswith("to do")]
-    methods = ("linear", "vpt_deep", "zero_start", "davpt_zero_start", "lora")
+    methods = ("linear", "vpt_deep", "zero_start", "davpt_zero_start", "davpt_zero_start_boxes", "lora", "lora_guided")
     assert runs == [f"demo_boxes/vitti/{method}/final/seed={seed}" for method in methods for seed in range(3)]
     assert not (tmp_path / "w").exists()
+
+
+def test_the_plans_guidance_from_boxes_loads_boxes_only_and_that_from_masks_loads_both() -> None:
+    loads = {}
+    for study in plan_of(read_plan(find_plan("detection_demo_boxes"))).studies:
+        run = study.final_run({}, 0)
+        cfg = compose_from_words(run.words())
+        options = (option.partition("=") for option in run.options())
+        cfg.merge_from_dict({key: yaml.safe_load(value) for key, _, value in options})
+        (step,) = [step for step in cfg.train_dataloader.dataset.pipeline if step.type == "LoadAnnotations"]
+        loads[study.name] = step.with_mask
+    assert loads["davpt_zero_start"] and loads["lora_guided"] and not loads["davpt_zero_start_boxes"]

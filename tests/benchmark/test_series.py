@@ -131,15 +131,25 @@ def test_a_typed_grid_searches_what_a_setting_fixes(ablation: Path) -> None:
     assert (study.words, study.space.axes) == ({"epochs": 5}, {"lr": (0.001, 0.01)})
 
 
-def test_a_typed_value_holds_for_all_methods_fixed_or_searched(ablation: Path) -> None:
-    few = "{few: {method: davpt, prompts: 4, epochs: 2, grid: {lr: [1, 2], drop_path: [0, 0.1]}}}"
-    series = "{many: {method: davpt, lr: 1, over: {kind: {a: {prompts: 2}, b: {prompts: 3, rank: 4}}}}}"
-    ablation.write_text(f"settings: [small]\ngrid: {{lr: [1, 2]}}\nmethods: [davpt, {few}, {series}]\n")
-    typed = ["--set", "prompts=32", "lr=1e-3", "epochs=7"]
-    found = plan_asked_for(parser().parse_args([str(ablation), *typed]))[0].studies
-    values = {"prompts": 32, "lr": 1e-3, "epochs": 7}
-    assert [study.words for study in found] == [values, values, values, {**values, "rank": 4}]
-    assert [study.space.axes for study in found] == [{}, {"drop_path": (0, 0.1)}, {}, {}]
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("prompts=32", r"--set prompts=32: method 'few' of the plan sets prompts=4 itself; omit it by --methods"),
+        (
+            "drop_path=0.2",
+            r"--set drop_path=0.2: method 'few' of the plan searches drop_path itself; .* --grid drop_path",
+        ),
+    ],
+)
+def test_a_typed_value_that_a_methods_own_would_replace_is_refused(ablation: Path, typed: str, told: str) -> None:
+    few = "{few: {method: davpt, prompts: 4, grid: {lr: [1, 2], drop_path: [0, 0.1]}}}"
+    ablation.write_text(f"settings: [small]\nmethods: [davpt, {few}]\n")
+    with pytest.raises(InputError, match=told):
+        plan_asked_for(parser().parse_args([str(ablation), "--set", typed]))
+    (study,) = plan_asked_for(parser().parse_args([str(ablation), "--set", typed, "--methods", "davpt"]))[0].studies
+    key, value = typed.split("=")
+    assert study.words[key] == float(value)
+    assert plan_asked_for(parser().parse_args([str(ablation), "--set", "epochs=7"]))[0].studies[1].words["epochs"] == 7
 
 
 def test_a_word_typed_both_as_a_value_and_as_a_grid_is_refused(ablation: Path) -> None:

@@ -11,6 +11,9 @@ import pytest
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
+from davpt_seg.datasets.training_part import training_part
+from davpt_seg.errors import InputError
+
 from ..coco_sets import CLASSES, coco_content, write_json
 
 
@@ -86,3 +89,9 @@ def test_images_without_objects_are_held_out_and_not_trained_on(tmp_path: Path) 
     with pytest.raises(ValueError, match=r"filter_cfg={'min_size': 500} keeps no image for training"):
         ids("train", dict(min_size=500))
     assert ids("val", dict(min_size=500)) == held_out
+
+
+def test_indices_beside_a_filter_are_refused_since_they_would_choose_among_the_rest() -> None:
+    dataset = dict(type="CocoDataset", filter_cfg=dict(filter_empty_gt=True), indices=10)
+    with pytest.raises(InputError, match="indices would choose among the rest; for a few images, set train_images=N"):
+        training_part(dataset, "train")

@@ -96,3 +96,16 @@ def test_an_image_whose_annotations_are_not_loaded_has_no_truth(tmp_path: Path) 
     del sample.gt_instances
     (row,) = kept([sample])
     assert row.truth is None
+
+
+@pytest.mark.parametrize(("classes", "drawn"), [((), False), (("a", "b", "c"), True), (("a",), True)])
+def test_classes_without_a_name_are_numbered_and_a_data_set_without_classes_has_no_panel(
+    tmp_path: Path, classes: tuple[str, ...], drawn: bool
+) -> None:
+    rows = kept([detected(tmp_path / "0.png", [0.75, 0.5, 0.4])])
+    figure = PanelHook()._draw(rows, dict(classes=classes, palette=None), 7)
+    assert (figure is not None) == drawn
+    if figure:
+        shown = " ".join(text.get_text() for legend in figure.legends for text in legend.get_texts())
+        names = [*classes, *(f"class {i}" for i in range(len(classes), 3))]
+        assert all(f"{name}  1 found" in shown for name in names)

@@ -13,6 +13,7 @@ from davpt_seg.errors import InputError
 from davpt_seg.experiments.compose import compose, compose_from_words
 from davpt_seg.experiments.detectors import patch_of
 from davpt_seg.experiments.parts import each_read_once
+from davpt_seg.experiments.shares import check_prunable
 
 from ..training import CONFIGS
 
@@ -61,7 +62,7 @@ def test_each_query_of_dino_has_a_place_in_the_smallest_image(trunk: str) -> Non
     assert len(sides) == model.encoder.layer_cfg.self_attn_cfg.num_levels
 
 
-def test_dino_clips_gradients_with_every_schedule() -> None:
+def test_dino_clips_gradients_with_both_schedules_of_detection() -> None:
     for schedule in ("detection_12e", "adamw_iters"):
         optim_wrapper = compose("linear", DETR, "vits14", "demo_boxes", schedule).optim_wrapper
         assert optim_wrapper.clip_grad == dict(max_norm=0.1, norm_type=2)
@@ -129,3 +130,9 @@ def test_words_that_do_not_apply_are_refused_with_the_reason(words: str, message
 def test_a_trunk_without_patch_size_in_its_name_is_refused() -> None:
     with pytest.raises(InputError, match="'vit_small' does not hold the ViT's patch size"):
         patch_of("vit_small")
+
+
+def test_dino_whose_loss_needs_training_is_not_pruned() -> None:
+    cfg = compose(method="vpt_deep", head=DETR, trunk="vits14", data="demo_boxes")
+    with pytest.raises(InputError, match=r"mine.py: .* DINO with denoising .* take another head"):
+        check_prunable(cfg, "mine.py")

@@ -1,6 +1,6 @@
 # DINO (arXiv 2203.03605), a DETR with deformable attention and denoising; strides of half a patch, 1, 2 and 4.
-# The trunk comes from upernet_TRUNK.py. Values are mmdet's for a ResNet-50, but 300 queries in place of 900, and images
-# padded to multiples of 8 patches: the smallest then has 340 places, and each query takes one.
+# The trunk comes from upernet_TRUNK.py. Values are mmdet's for a ResNet-50, but 300 queries in place of 900, 100
+# objects at most, and images padded to multiples of 8 patches: the smallest has 340 places, and each query takes one.
 attention = dict(embed_dims=256, num_levels=4, dropout=0.0)
 ffn = dict(embed_dims=256, feedforward_channels=2048, ffn_drop=0.0)
 model = dict(

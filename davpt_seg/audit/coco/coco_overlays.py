@@ -26,7 +26,7 @@ OPACITY = 0.4  # of masks
 def write_coco_overlays(coco: CocoFile, source: CocoSource, count: int, folder: Path) -> list[Path]:
     """Write images with their objects, evenly spaced over the file; unreadable images are omitted.
 
-    Colours are those of a training on the file's folder.
+    Colours are PASCAL VOC's, in the order of the categories.
 
     Args:
         coco: annotation file whose entries have the right form.

@@ -45,14 +45,14 @@ KINDS = {
     ),
     "empty box": (
         "box without width or height of a pixel, or without area",
-        "fix it or take the annotation out: training omits it, and scores count it as an object to find",
+        "fix it or take the annotation out: training omits it, and a metric with ann_file counts it as an object",
     ),
     "box outside": (
         "box outside its image",
-        "fix it or take the annotation out: training omits it, and scores count it as an object to find",
+        "fix it or take the annotation out: training omits it, and a metric with ann_file counts it as an object",
     ),
     "ignored": (
-        "annotation marked by ignore, which training omits and scores count as an object to find",
+        "annotation marked by ignore, which training omits and a metric with ann_file counts as an object to find",
         "write iscrowd=1 in place of ignore=1: COCO's scores read iscrowd only, and then count it neither as found nor "
         "as missed",
     ),

@@ -37,9 +37,7 @@ class Part(BaseModel):
         return {key: value for key, value in content.items() if value is not None}
 
 
-def read(
-    model: type[M], content: Any, name: str = "", searched: Collection[str] = (), fixed: Collection[str] = ()
-) -> M:
+def read(model: type[M], content: Any, name: str = "", searched: Collection[str] = ()) -> M:
     """Read a mapping of a plan.
 
     Args:
@@ -47,13 +45,12 @@ def read(
         content: mapping as YAML reads it.
         name: name for messages; a plan by default.
         searched: keys that the command line searches; methods then neither fix nor search them.
-        fixed: keys that the command line fixes; the same.
 
     Raises:
         InputError: a key or value is wrong; the message names the first one.
     """
     try:
-        return model.model_validate(content, context={"searched": searched, "fixed": fixed})
+        return model.model_validate(content, context={"searched": searched})
     except ValidationError as error:
         raise InputError(_message(error, name)) from None
 

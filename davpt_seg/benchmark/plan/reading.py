@@ -65,7 +65,7 @@ def read_plan(path: Path, setting: Optional[str] = None, typed: Optional[PlanFil
         InputError: a file cannot be read, or the plan does not list that setting.
     """
     typed = PlanFile() if typed is None else typed
-    plan = read(PlanFile, read_yaml(path), searched=tuple(typed.grid or ()), fixed=tuple(typed.common))
+    plan = read(PlanFile, read_yaml(path), searched=tuple(typed.grid or ()))
     if setting is not None and setting not in plan.settings:
         known = nearest(setting, plan.settings) if plan.settings else "it lists none under settings"
         raise InputError(f"plan {path.stem!r} has no setting {setting!r}; {known}")
@@ -73,8 +73,7 @@ def read_plan(path: Path, setting: Optional[str] = None, typed: Optional[PlanFil
     for name in chosen:
         plan = plan.over(_read_setting(path, name))
     common = {key: value for key, value in plan.common.items() if key not in (typed.grid or ())}
-    grid = plan.grid and {key: axis for key, axis in plan.grid.items() if key not in typed.common}
-    return typed.over(plan.model_copy(update={"common": common, "grid": grid, "settings": chosen}))
+    return typed.over(plan.model_copy(update={"common": common, "settings": chosen}))
 
 
 def _read_setting(plan: Path, name: str) -> Setting:

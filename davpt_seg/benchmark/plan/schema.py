@@ -97,8 +97,7 @@ class PlanFile(Setting):
         given = {key: value for key, value in content.items() if value is not None}
         context = info.context if info.context is not None else {}
         if "methods" in given:
-            typed = {key: context.get(key, ()) for key in ("searched", "fixed")}
-            given["methods"], given["series"] = methods_of(given["methods"], **typed)
+            given["methods"], given["series"] = methods_of(given["methods"], context.get("searched", ()))
         context.update(methods=dict.fromkeys(given.get("methods", ())), series=given.get("series", {}))
         return given
 

@@ -28,16 +28,13 @@ class Series:
     points: Mapping[str, str]
 
 
-def methods_of(
-    content: Any, searched: Collection[str] = (), fixed: Collection[str] = ()
-) -> tuple[dict[str, Any], dict[str, Series]]:
+def methods_of(content: Any, searched: Collection[str]) -> tuple[dict[str, Any], dict[str, Series]]:
     """Return the settings of all methods and variants by name, and the series.
 
     Args:
         content: value of ``methods``: a list whose entries are a name or ``name: {settings}``, or a mapping.
         searched: words that the command line searches. If there are any, an entry's values of them and its grid are
             ignored.
-        fixed: words that the command line fixes; an entry's values of them are ignored, fixed or searched.
 
     Raises:
         InputError: an entry of another form, a name that appears twice, or variants that are all the same.
@@ -55,8 +52,7 @@ def methods_of(
             form = "'name: {method: davpt, prompts: 4}'"
             raise InputError(f"methods: an entry is a name, or {form}, got {shortened(entry)}")
         settings = {key: value for key, value in settings.items() if not searched or key not in ("grid", *searched)}
-        settings = without(settings, fixed)
-        variants = _variants(name, settings, fixed) if "over" in settings else {name: {"method": name, **settings}}
+        variants = _variants(name, settings) if "over" in settings else {name: {"method": name, **settings}}
         for each in dict.fromkeys([name, *variants]):
             if each in methods or each in found:
                 raise InputError(f"methods: {each!r} appears twice; give the variant another name")
@@ -67,15 +63,7 @@ def methods_of(
     return methods, found
 
 
-def without(settings: Mapping[str, Any], words: Collection[str]) -> dict[str, Any]:
-    """Return settings without words, and without their axes in a grid."""
-    kept = {key: value for key, value in settings.items() if key not in words}
-    if isinstance(kept.get("grid"), Mapping):
-        kept["grid"] = {key: value for key, value in kept["grid"].items() if key not in words}
-    return kept
-
-
-def _variants(name: str, settings: Mapping[str, Any], fixed: Collection[str]) -> dict[str, Any]:
+def _variants(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of an entry's variants by name.
 
     A label has either text, which replaces ``{AXIS}`` in the entry's settings, or settings, which take precedence over
@@ -105,7 +93,7 @@ def _variants(name: str, settings: Mapping[str, Any], fixed: Collection[str]) ->
             options = [each.get("cfg_options") or () for each in (shared, own)]
             if not all(isinstance(each, (list, tuple)) for each in options):
                 raise InputError(f"{where}, over {axis}: cfg_options must be a list, got {shortened(options)}")
-            made[f"{name}_{label}"] = {**shared, **without(own, fixed), "cfg_options": [*options[0], *options[1]]}
+            made[f"{name}_{label}"] = {**shared, **own, "cfg_options": [*options[0], *options[1]]}
         else:
             made[f"{name}_{label}"] = _filled(shared, place, _text(own, f"{where}, over {axis}"))
     if len(made) > 1 and all(each == made[f"{name}_{labels[0]}"] for each in made.values()):
