@@ -6,8 +6,6 @@ import shlex
 from typing import NamedTuple, Optional
 
 OPENMMLAB = "in a checkout of davpt_seg, pip install '.[openmmlab]' (or '.[onedl]', never both)"
-
-
 REQUIRED = ("mmengine", "mmcv", "mmseg", "mmpretrain")
 
 

@@ -99,7 +99,7 @@ def coco_folder_part(root: Path) -> dict[str, Any]:
 def classes_of_splits(splits: dict[str, Split]) -> tuple[str, ...]:
     """Return the names of the classes, in the order of the training file.
 
-    Roboflow writes the project's name as a first category, the others' supercategory: it is left out if no annotation
+    Roboflow writes the project's name as a first category, the others' supercategory: it is omitted if no annotation
     of any split has it.
 
     Raises:

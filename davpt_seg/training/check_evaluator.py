@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os.path as osp
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Optional
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 from mmengine.registry import MODELS
 
@@ -84,7 +84,7 @@ def _check_images(cfg: Mapping[str, Any], split: str, key: str, metric: Mapping[
 
 
 def _missing_keys(source: CocoSource, needed: Sequence[str]) -> Iterator[str]:
-    """Yield what the images of a pipeline do not hand on; nothing where it packs images by a custom step."""
+    """Yield the keys that images lack after their pipeline; nothing where a custom step packs them."""
     packs = [step for step in all_steps(source.pipeline) if step_name(step) == "PackDetInputs"]
     for name in needed:
         if any(name not in step.get("meta_keys", META_KEYS[:2]) for step in packs):
@@ -129,7 +129,20 @@ def _check_best(cfg: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) ->
     names = sorted(name for metric in metrics for name in score_names(metric))
     of_classes = any(metric.get("classwise") for metric in metrics)
     hook: Any = (cfg.get("default_hooks") or {}).get("checkpoint")
-    best: Optional[Any] = hook.get("save_best") if isinstance(hook, Mapping) else None
+    check_best(hook.get("save_best") if isinstance(hook, Mapping) else None, names, of_classes)
+
+
+def check_best(best: Any, names: Collection[str], of_classes: bool = False) -> None:
+    """Check that the scores by which checkpoints are kept exist.
+
+    Args:
+        best: ``save_best`` of a checkpoint hook: a name, several, or None.
+        names: names of the scores.
+        of_classes: whether there are average precisions of single classes besides.
+
+    Raises:
+        InputError: one does not exist.
+    """
     for key in [best] if isinstance(best, str) else best or ():
         if key not in ("auto", *names) and not (of_classes and key.endswith("_precision")):
             raise InputError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
@@ -12,8 +11,8 @@ from mmengine.runner import Runner, TestLoop, ValLoop, autocast
 from torch.utils.data import DataLoader, IterableDataset
 
 from ..engine.guided import bare_model
-from ..errors import InputError
 from ..quiet import without_notes
+from .check_evaluator import check_best
 from .refusals import advise_check, step
 from .step_time import Stopwatch
 
@@ -58,7 +57,8 @@ def evaluate_batch(runner: Runner, split: str, name: str) -> float:
     listed = ", ".join(f"{key} {value:.4g}" if isinstance(value, Real) else key for key, value in scores.items())
     runner.logger.info(f"Scores of one {split} batch before training: {listed or 'none'}")
     if split == "val" and (scores or not _found_nothing(outputs)):
-        _check_best(runner, scores)
+        for hook in runner.hooks:
+            check_best(getattr(hook, "save_best", None), scores)  # of CheckpointHook, which reads it after a validation
     return seconds
 
 
@@ -66,14 +66,3 @@ def _found_nothing(outputs: Any) -> bool:
     """Return whether a detector found no object, as before its training: mmdet's metric of LVIS has no scores then."""
     found = [sample.pred_instances for sample in outputs if "pred_instances" in sample]
     return bool(found) and not any(map(len, found))
-
-
-def _check_best(runner: Runner, scores: Mapping[str, Any]) -> None:
-    for hook in runner.hooks:
-        best = getattr(hook, "save_best", None) or ()  # of CheckpointHook, which reads it after a validation
-        for key in [best] if isinstance(best, str) else best:
-            if key != "auto" and key not in scores:
-                raise InputError(
-                    f"default_hooks.checkpoint.save_best is {key!r}, but val_evaluator has the scores "
-                    f"{', '.join(scores) or '(none)'}"
-                )

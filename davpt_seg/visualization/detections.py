@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Optional
 import numpy as np
 import torch
 
-THRESHOLD = 0.3  # lowest score that is drawn, unless told otherwise
+THRESHOLD = 0.3  # lowest score that is drawn by default
 
 
 @dataclass(frozen=True)

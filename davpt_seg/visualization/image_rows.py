@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-PANEL = (6.0, 7.0)  # largest width and height of each of the two panels, in inches
+PANEL = (6.0, 7.0)  # largest width and height of an image, in inches
 NARROWEST = 3.0  # inches, for the legend
 COLUMNS = 4
 

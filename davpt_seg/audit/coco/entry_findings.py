@@ -34,7 +34,7 @@ def entry_findings(coco: CocoFile, classes: Optional[Sequence[str]]) -> Iterator
 
 
 def ignored(coco: CocoFile) -> Iterator[Finding]:
-    """Yield annotations that mmdet leaves out by ``ignore``; pycocotools' scores leave out those of ``iscrowd``."""
+    """Yield annotations that mmdet omits by ``ignore``; pycocotools' scores omit those of ``iscrowd``."""
     for annotation in coco.annotations:
         if annotation.get("ignore") and not annotation.get("iscrowd"):
             yield Finding("ignored", coco.place(annotation))
