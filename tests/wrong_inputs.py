@@ -21,10 +21,11 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from PIL import Image
 
-from davpt_seg import compat, compiled_ops, registration
+from davpt_seg import compat, registration
 from davpt_seg.commands.check_dataset import main_check_dataset
 from davpt_seg.commands.test import main_test
 from davpt_seg.commands.train import main_train
+from davpt_seg.compiled_ops import stub
 from davpt_seg.converters.pascal_context import CLASS_IDS
 from davpt_seg.core import PromptedViT
 from davpt_seg.training.refusals import advise_check
@@ -617,4 +618,4 @@ def _(folder: Path) -> str:
 
 @wrong("Environment", "a model that needs a compiled op of full mmcv", "compiled op 'softnms'", "install full mmcv")
 def _(folder: Path) -> None:
-    compiled_ops.UncompiledOps("mmcv._ext").softnms()
+    stub.UncompiledOps("mmcv._ext").softnms()
