@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .half import single
-
 MAX_POOL = 0  # mmcv's number for pool_mode='max'
 
 
@@ -22,7 +20,12 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
     from torchvision.ops import nms
 
     edges = boxes + boxes.new_tensor([0, 0, offset, offset]) if offset else boxes
-    return nms(single(edges), single(scores).to(single(edges).dtype), iou_threshold)
+    return nms(_single(edges), _single(scores).to(_single(edges).dtype), iou_threshold)
+
+
+def _single(values: Tensor) -> Tensor:
+    """Return half-precision values in float32: not all kernels have all half types."""
+    return values.float() if values.element_size() < 4 else values
 
 
 def roi_align_forward(
@@ -61,7 +64,7 @@ def roi_align_forward(
     if pool_mode == MAX_POOL:
         raise NotImplementedError("RoIAlign with pool_mode='max' needs mmcv's compiled ops; use 'avg', or full mmcv")
     size = (aligned_height, aligned_width)
-    maps = single(maps)
+    maps = _single(maps)
     output.copy_(roi_align(maps, rois.to(maps.dtype), size, spatial_scale, sampling_ratio, aligned))
 
 
@@ -81,7 +84,7 @@ def roi_align_backward(
     """Write the maps' gradient into ``grad_input`` (B, C, H, W); see :func:`roi_align_forward`."""
     import torchvision  # noqa: F401  (registers the op)
 
-    grad_output = single(grad_output)
+    grad_output = _single(grad_output)
     grad_input.copy_(
         torch.ops.torchvision._roi_align_backward(
             grad_output,
