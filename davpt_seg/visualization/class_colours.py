@@ -8,7 +8,7 @@ import numpy as np
 
 
 def colours_of(palette: Any, count: int) -> np.ndarray:
-    """Return the colours of C classes, (C, 3) uint8: a data set's, or hues at equal distances.
+    """Return the colours of C classes, (C, 3) uint8: a data set's, or VOC's.
 
     Args:
         palette: colours in 0..255, [red, green, blue] each. More than ``count`` are those of more classes: mmdet keeps
@@ -17,9 +17,7 @@ def colours_of(palette: Any, count: int) -> np.ndarray:
     """
     if palette is not None and len(palette) >= count:
         return np.asarray(palette, dtype=np.uint8).reshape(-1, 3)[:count]
-    hues = np.arange(count) / max(count, 1)
-    waves = np.cos(2 * np.pi * (hues[:, None] - np.array([0, 1 / 3, 2 / 3])))
-    return np.rint(140 + 100 * waves).astype(np.uint8)
+    return np.array(default_palette(count), dtype=np.uint8).reshape(-1, 3)
 
 
 def default_palette(count: int) -> list[tuple[int, int, int]]:

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageOps
 
 from ...datasets.pictures import UNREADABLE
 from ...visualization.boxes import boxes_picture
-from ...visualization.class_colours import default_palette
+from ...visualization.class_colours import colours_of
 from ...visualization.class_names import shown
 from ...visualization.detections import Detections
 from ..exif import Readers
@@ -41,7 +41,7 @@ def write_coco_overlays(coco: CocoFile, source: CocoSource, count: int, folder: 
     names = {category["id"]: str(category["name"]) for category in coco.categories}
     for number in {each["category_id"] for each in coco.used} - names.keys():
         names[number] = f"unknown category {number}"
-    palette = np.array(default_palette(len(names)), np.uint8)
+    palette = colours_of(None, len(names))
     with_objects = [image for image in coco.images if image["id"] in objects]
     stored = Readers(source.pipeline).ignores_tags
     written: list[Path] = []
