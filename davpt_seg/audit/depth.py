@@ -12,11 +12,11 @@ from PIL import Image
 from ..datasets.pictures import UNREADABLE, Headers, stored_bits
 from ..datasets.pipelines import MASK_LOADERS, find_step, step_name
 from ..errors import DataError
+from ..image_names import JPEG_SUFFIXES
 from ..long_work import MANY, WORKERS, in_parallel
 
 EIGHT_BIT = ("color", "grayscale", "color_ignore_orientation", "grayscale_ignore_orientation")
 NONE: Headers = MappingProxyType({})
-JPEG = (".jpg", ".jpeg")  # always 8 bits here, so that a data set of photographs costs nothing
 IMAGE_ADVICE = (
     "values that use 12 of 16 bits become almost black. Convert the images to 8 bits, or state their range in the "
     "pipelines: dict(type='LoadImageFromFile', color_type=3), dict(type='ToEightBit', max_value=4095) (docs/data.md)"
@@ -76,7 +76,7 @@ def check_depth(
         (masks, "seg_map_path", "mask", f"LoadAnnotations reads 8: {MASK_ADVICE}"),
     ):
         paths = list(dict.fromkeys(item[key] for item in items if cuts and key in item))
-        paths = [path for path in paths if not path.lower().endswith(JPEG)]
+        paths = [path for path in paths if not path.lower().endswith(JPEG_SUFFIXES)]  # they have 8 bits
         bar = sum(path not in headers for path in paths) > MANY
         for path, bits in zip(paths, in_parallel(bits_of, paths, WORKERS, "bits", bar=bar)):
             if bits and bits > 8:

@@ -13,6 +13,7 @@ from ..datasets.load_label_map import MOST, class_numbers, equal_channels, label
 from ..datasets.pictures import UNREADABLE, Picture, read_picture
 from ..datasets.pipelines import MASK_LOADERS, find_step, loads_masks_otherwise
 from ..errors import DataError, some
+from ..image_names import JPEG_SUFFIXES
 from ..long_work import in_parallel
 from .data_check import STRICT, DataCheck
 from .depth import check_depth, cuts_images, cuts_masks
@@ -24,7 +25,7 @@ from .official import expected_images
 from .pairing import pairing
 from .palettes import Palettes
 from .preflight import open_dataset, whereabouts, without_images
-from .stray_files import JPEG_SUFFIXES, listed_twice, stray_files
+from .stray_files import listed_twice, stray_files
 
 TO_LABEL_MAP = "write it without alpha, or replace LoadAnnotations by LoadLabelMap (docs/data.md)"
 MIXED = 0.1  # largest share of masks that may look interpolated because of thin objects

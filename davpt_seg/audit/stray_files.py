@@ -9,10 +9,8 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from ..datasets.walking import is_hidden
+from ..image_names import IMAGE_SUFFIXES, JPEG_SUFFIXES
 from .findings import Finding
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe")
 
 
 def stray_files(dataset: Any, items: Sequence[Mapping[str, Any]]) -> list[Finding]:

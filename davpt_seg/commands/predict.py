@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from ..core.adapter_folder.places import is_folder
 from ..errors import InputError
 from ..experiments.catalog import CONFIGS
+from ..image_names import IMAGE_SUFFIXES
 from ..terminal.ending import command
 from ..terminal.parser import CommandParser
 from ..terminal.program import for_help
@@ -43,7 +44,6 @@ Examples:
 #: Options by task, and what they are for.
 OF_SEGMENTATION = {"tta": "segmentation", "mode": "segmentation"}
 OF_DETECTION = {"score_threshold": "detection", "coco": "detection"}
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
 @command
@@ -62,7 +62,7 @@ def main_predict(argv: Optional[Sequence[str]] = None) -> None:
     given = list(args.given)
     args.config = given.pop(0) if not args.adapter and _is_config(given[0]) else None
     args.checkpoint = None if args.adapter or not given else given.pop(0)
-    if args.checkpoint and Path(args.checkpoint).suffix.lower() in IMAGES:
+    if args.checkpoint and Path(args.checkpoint).suffix.lower() in IMAGE_SUFFIXES:
         last = next((each for each in given if each.endswith(".pth") or is_folder(each)), "CHECKPOINT")
         raise InputError(f"{args.checkpoint!r} is an image, in the place of CHECKPOINT: {last} {args.checkpoint}")
     if not given:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any, ClassVar, Optional
 
-import numpy as np
 from mmengine.registry import DATASETS
 
 from ..errors import DataError, some
+from ..image_names import IMAGE_SUFFIXES, check_utf8
 from .recognition import RecognitionDataset
 from .split_names import split_of
 from .walking import is_hidden, walk
 
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+logger = logging.getLogger("davpt_seg")
+
 IMAGES, MASKS = {"image", "images", "imgs"}, {"mask", "masks", "label", "labels", "annotation", "annotations"}
 SHARE = 5  # one in five images of each class, where a split has no folder
 LEAST = 3  # images of a class, where splits are drawn
@@ -27,7 +29,8 @@ class ImageFolderDataset(RecognitionDataset):
     """Images below ``<data_root>/<class>/``, or below ``<data_root>/<split>/<class>/``.
 
     Classes are the folders' names in alphabetical order. A split without a folder is drawn from the training images, or
-    from all images: a fifth of each class, at least one image. The same seed and names give the same images.
+    from all images: a fifth of each class, at least one image. The same seed and names give the same images, and one
+    more image changes each part by two of the others at most.
 
     Args:
         data_root: folder of the classes, or of ``train``, ``val`` and ``test``, with ``train`` at least.
@@ -37,7 +40,8 @@ class ImageFolderDataset(RecognitionDataset):
         kwargs: arguments of MMEngine's ``BaseDataset``: ``pipeline``, ``test_mode``, ``indices``, ...
 
     Raises:
-        DataError: an unknown split, no folder of at least two classes, or too few images in a class.
+        DataError: an unknown split, no folder of at least two classes, too few images in a class, or a name that is not
+            UTF-8.
     """
 
     LISTS: ClassVar = dict(train=(), val=(), trainval=(), test=())
@@ -128,8 +132,29 @@ def class_folders(root: Path) -> tuple[str, ...]:
                 f"ImageFolderDataset: {str(folders[split] / other[0])!r} is no class of {str(folders['train'])!r}; "
                 "rename the folder, or move it away"
             )
+    for name in classes:
+        check_utf8(PurePath(name), str(root))
     _check_classes(folders.get("train", root), classes)
+    _report_others(folders.get("train", root), classes)
     return tuple(classes)
+
+
+def _report_others(folder: Path, classes: list[str]) -> None:
+    """Log the folders beside those of classes that hold no image."""
+    others = sorted(
+        f"{path.name}/"
+        for path in folder.iterdir()
+        if path.is_dir()
+        and path.name not in classes
+        and not is_hidden(PurePath(path.name))
+        and not split_of(PurePath(path.name))
+    )
+    if others:
+        logger.warning(
+            "%s: %s no image (%s), so that %s no class",
+            folder, some(others) + (" holds" if len(others) == 1 else " hold"), ", ".join(IMAGE_SUFFIXES),
+            "it is" if len(others) == 1 else "they are",
+        )  # fmt: skip
 
 
 def _check_classes(folder: Path, classes: list[str]) -> None:
@@ -179,11 +204,17 @@ def images_of(root: Path, name: str, split: str, seed: int, folders: Mapping[str
                 f"ImageFolderDataset: class {name!r} has {len(given['train'])} images below {str(root)!r}; at least "
                 f"{LEAST} are needed, one to train, to validate and to test"
             )
-        rng = np.random.default_rng([seed, *name.encode()])
-        chosen = set(rng.choice(len(images), max(1, len(images) // SHARE), replace=False).tolist())
-        parts[drawn] = [path for at, path in enumerate(images) if at in chosen]
-        parts["train"] = [path for at, path in enumerate(images) if at not in chosen]
+        # By name, not by place in the list: with one more image, nearly all others stay where they are.
+        place = folders.get("train", root) / name
+        ranked = sorted(images, key=lambda path: _rank(f"{seed} {name}/{os.path.relpath(path, place)}"))
+        chosen = set(ranked[: max(1, len(images) // SHARE)])
+        parts[drawn] = [path for path in images if path in chosen]
+        parts["train"] = [path for path in images if path not in chosen]
     return parts["train"] + parts["val"] if split == "trainval" else parts[split]
+
+
+def _rank(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=8).digest()
 
 
 def _subfolders(folder: Path) -> list[str]:
@@ -192,9 +223,8 @@ def _subfolders(folder: Path) -> list[str]:
 
 def _classes(folder: Path) -> Iterator[str]:
     """Yield the names of the folders that have images, without hidden ones and those that programs make."""
-    hidden = re.compile(r"[._@$#]")
     for path in folder.iterdir():
-        if path.is_dir() and not hidden.match(path.name) and not is_hidden(PurePath(path.name)) and _has_image(path):
+        if path.is_dir() and not is_hidden(PurePath(path.name)) and _has_image(path):
             yield path.name
 
 
@@ -207,14 +237,14 @@ def _has_image(folder: Path) -> bool:
 
 
 def _own_images(folder: Path) -> bool:
-    return any(path.suffix.lower() in SUFFIXES for path in folder.iterdir() if path.is_file())
+    return any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir() if path.is_file())
 
 
 def _walked(folder: Path) -> Iterator[str]:
     def enter(place: str, name: str) -> bool:
-        return not name.startswith((".", "@", "__")) and not is_hidden(PurePath(name))
+        return not is_hidden(PurePath(name))
 
     for place, names in walk(folder, enter):
         for name in names:
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+            if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("."):
                 yield os.path.join(place, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from typing import Any, Optional
 
 import torch
@@ -115,12 +115,14 @@ class ExactResumeHook(Hook):
 
     @staticmethod
     def _layout(runner: Runner) -> dict[str, Optional[int]]:
-        return dict(batch_size=batch_size(runner), processes=get_world_size())
+        dataset = runner.train_loop.dataloader.dataset
+        images = len(dataset) if isinstance(dataset, Sized) else None
+        return dict(batch_size=batch_size(runner), processes=get_world_size(), images=images)
 
     def _check(self, runner: Runner) -> None:
         assert self._resumed is not None
         for name, value in self._layout(runner).items():
-            if value != self._resumed[name]:
+            if value != self._resumed.get(name, value):  # older checkpoints have no number of images
                 runner.logger.warning(
                     f"The checkpoint was written with {name} {self._resumed[name]}, this run has {value}: it "
                     "continues, but not as the interrupted run would have."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
@@ -15,6 +14,7 @@ from mmengine.registry import METRICS
 from scipy.sparse import csr_matrix
 
 from ..core.arguments import checked
+from .atomic_files import AtomicLocalBackend
 
 
 @METRICS.register_module()
@@ -74,7 +74,7 @@ class SegmentationReport(BaseMetric):
                 classes=rows,
                 confusion_matrix=matrix.tolist(),
             )
-            Path(self.json).write_text(json.dumps(report, indent=1) + "\n")
+            AtomicLocalBackend().put_text(json.dumps(report, indent=1) + "\n", self.json)
             print_log(f"scores: {self.json}", "current")
         if self.picture:
             from ..visualization.confusion import confusion_picture

@@ -23,7 +23,8 @@ def coco_folder_part(root: Path) -> dict[str, Any]:
     """Return the content of the data part of a folder; nothing is written.
 
     Classes are the categories of the training file, in its order. Images are read with the median of their longer
-    sides. Without a validation file, a fifth of the training images is for validation, always the same.
+    sides. Without a validation file, a fifth of the training images is for validation, the same as long as the file's
+    images are.
 
     Raises:
         DataError: the folder's files cannot be used.
@@ -141,8 +142,8 @@ def _report_drawn(root: Path, count: int) -> None:
     from ..datasets.training_part import held_out_count
 
     logger.warning(
-        "%s has no annotation file for validation: %d of its %d images are held out for it, always the same ones. Give "
-        "it a val.json to choose them", root, held_out_count(count), count,
+        "%s has no annotation file for validation: %d of its %d images are held out for it, the same ones as long as "
+        "these are its images. Give it a val.json to choose them", root, held_out_count(count), count,
     )  # fmt: skip
 
 

@@ -121,7 +121,7 @@ def _read(root: Path, path: Path, changed: int) -> Split:
         path,
         images_of(root, path, coco),
         tuple((category["id"], category["name"]) for category in coco.categories),
-        frozenset(str(category.get("supercategory")) for category in coco.categories),
+        coco.parents,
         frozenset(annotation["category_id"] for annotation in coco.annotations),
         tuple(max(image["width"], image["height"]) for image in coco.images),
         len(coco.used),

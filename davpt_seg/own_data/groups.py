@@ -13,9 +13,9 @@ from pathlib import Path, PurePath
 import numpy as np
 from PIL import Image
 
-from ..audit.stray_files import IMAGE_SUFFIXES, JPEG_SUFFIXES
 from ..datasets.pictures import UNREADABLE
 from ..datasets.walking import is_hidden, walk
+from ..image_names import IMAGE_SUFFIXES, JPEG_SUFFIXES
 
 INDEX_MASKS = "index_masks"  # folder of the masks that new-dataset writes
 OVERLAYS = "_overlays.png"  # end of the name of its figure
@@ -82,12 +82,12 @@ def groups_of(files: Iterable[PurePath]) -> list[Group]:
     repeated = {ending for ending, count in endings.items() if count > 1}
     found = []
     for folder, paths in sorted(folders.items()):
-        for ending, suffix, members in _within(paths, repeated):
-            found.append(Group(folder, ending, {_core(path, ending, suffix): path for path in members}))
+        for ending, members in _within(paths, repeated):
+            found.append(Group(folder, ending, {_core(path, ending): path for path in members}))
     return found
 
 
-def _within(paths: list[PurePath], repeated: set[str]) -> list[tuple[str, str, list[PurePath]]]:
+def _within(paths: list[PurePath], repeated: set[str]) -> list[tuple[str, list[PurePath]]]:
     """Divide the files of one folder by ending, and by suffix where names occur with two suffixes.
 
     ``repeated`` holds the endings of several names in all folders: others are parts of a name in a small folder.
@@ -111,13 +111,13 @@ def _within(paths: list[PurePath], repeated: set[str]) -> list[tuple[str, str, l
         suffixes = sorted({path.suffix for path in members})
         by_suffix = {suffix: [path for path in members if path.suffix == suffix] for suffix in suffixes}
         if len({path.stem for path in members}) == len(members):
-            found.append((ending, "", members))
+            found.append((ending, members))
         else:
-            found += [(ending, suffix, same) for suffix, same in by_suffix.items()]
+            found += [(ending, same) for same in by_suffix.values()]
     return found
 
 
-def _core(path: PurePath, ending: str, suffix: str) -> str:
+def _core(path: PurePath, ending: str) -> str:
     return path.stem[: -len(ending)] if ending else path.stem
 
 

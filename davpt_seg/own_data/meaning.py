@@ -45,6 +45,11 @@ def read_masks(root: Path, pairs: Sequence[Pair], classes: Optional[Classes], vo
             "Make the masks in the images' size, by nearest neighbour, or move these pairs away"
         )
     masks = _understood(root, pairs, read, classes, void)
+    if len(masks.names) > VOID:
+        raise DataError(
+            f"{root}: {len(masks.names)} classes; new-dataset prepares up to {VOID}, since {VOID} is void. For more, "
+            "write a data part by hand: docs/data.md, 'More than 255 classes'"
+        )
     present = [name for number, name in enumerate(masks.names) if masks.pixels[number]]
     if len(present) < 2:
         raise DataError(

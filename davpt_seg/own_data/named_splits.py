@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from ..errors import DataError, some
+from ..image_names import IMAGE_SUFFIXES
 from ..text_files import read_text
 from .pair import Pair
 
@@ -119,10 +121,17 @@ def _named(line: str, named: Mapping[str, list[Pair]], where: Path) -> Pair | No
 
 
 def _readings(line: str) -> Iterator[str]:
-    """Yield a line, its first columns, and these without suffix."""
-    columns = [line.strip(), line.split(",")[0].strip(), line.split("\t")[0].strip(), line.split()[0]]
+    """Yield a line, its first columns, and these without the suffix of an image.
+
+    A blank divides columns only before a path, an image or a number, as of VOC: ``IMG (1)`` is a name.
+    """
+    columns = [line.strip(), line.split(",")[0].strip(), line.split("\t")[0].strip()]
+    first, _, second = line.strip().partition(" ")
+    second = second.strip()
+    if "/" in second or second.lower().endswith(IMAGE_SUFFIXES) or re.fullmatch(r"-?\d+", second):
+        columns.append(first)
     yield from columns
-    yield from (text.rsplit(".", 1)[0] for text in columns)
+    yield from (text[: -len(PurePath(text).suffix)] for text in columns if text.lower().endswith(IMAGE_SUFFIXES))
 
 
 def _folders_of_lists(root: Path) -> list[Path]:

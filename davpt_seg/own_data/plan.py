@@ -12,6 +12,7 @@ import numpy as np
 
 from ..datasets.pictures import read_picture
 from ..errors import DataError
+from ..image_names import check_utf8
 from ..visualization.class_colours import default_palette
 from .content import sizes_of
 from .groups import INDEX_MASKS
@@ -120,10 +121,12 @@ def _check_names(pairs: Sequence[Pair], where: str) -> None:
     """Refuse names that no line of a list can hold.
 
     Raises:
-        DataError: a name begins with a blank, or has a line break.
+        DataError: a name begins with a blank, has a line break, or is not UTF-8.
     """
     for pair in pairs:
         text = pair.image.as_posix()
+        check_utf8(pair.image, where)
+        check_utf8(pair.mask, where)
         if pair.image.name[0].isspace() or text[0].isspace() or len(text.splitlines()) > 1:
             raise DataError(
                 f"{where}: {text!r}: names must not begin with a blank or hold a line break; rename the file"

@@ -29,7 +29,7 @@ def of_values(root: Path, pixels: Counter[int], classes: Optional[Classes], void
     Raises:
         DataError: the values do not fit the classes.
     """
-    void = None if void == VOID and VOID in pixels else void
+    given, void = void, None if void == VOID and VOID in pixels else void
     values = sorted(value for value in pixels if value not in (VOID, void))
     if void is not None and void not in pixels:
         raise DataError(f"{root}: --void {void}, but no mask holds {void}; they hold {listed(sorted(pixels))}: omit it")
@@ -39,7 +39,7 @@ def of_values(root: Path, pixels: Counter[int], classes: Optional[Classes], void
         raise DataError(
             f"{root}: the masks hold {len(values):,} values, so they are no class numbers; name the classes"
         )
-    pair = _two_valued(values, pixels, names, void)
+    pair = _two_valued(values, pixels, names) if given is None else None
     if pair:
         table: Mapping[Any, int] = {0: 0, pair: 1} if pair == VOID else {0: 0, pair: 1, VOID: VOID}
         masks = Masks(kind, names or ("background", "foreground"), dict(table), colours=colours)
@@ -47,10 +47,11 @@ def of_values(root: Path, pixels: Counter[int], classes: Optional[Classes], void
         masks.pixels = counted(pixels, table)
         return masks
     if not values:
-        raise DataError(f"{root}: every pixel of the masks is void ({VOID}); expected are class numbers from 0")
+        ignored = f"{VOID}" if void is None else f"{void} or {VOID}"
+        raise DataError(f"{root}: every pixel of the masks is void ({ignored}); expected are class numbers from 0")
     from_one = names is None and void is None and values[0] == 1 and values[-1] == len(values)
     count = len(names) if names else values[-1] + (not from_one)
-    if set(pixels) == {0, VOID} and void is None:
+    if set(pixels) == {0, VOID} and given is None:
         raise DataError(
             f"{root}: the masks hold only 0 and 255, which are two classes, but {_source(classes)} names {count}; name "
             "two, such as background,foreground"
@@ -78,6 +79,9 @@ def of_values(root: Path, pixels: Counter[int], classes: Optional[Classes], void
     elif values[-1] == count and 0 not in pixels:
         masks = Masks(kind, names or _numbered(count), None, pixels, True, colours=colours)
         masks.notes.append("classes count from 1 in the masks")
+    elif names and void and values[-1] < count <= void:
+        kept = {**{value: value for value in values}, VOID: VOID, void: VOID}
+        masks = Masks(kind, names, kept, counted(pixels, kept), colours=colours)
     elif len(values) == count or (names is None and void is not None):
         order: dict[Any, int] = {value: label for label, value in enumerate(values)}
         order.update({VOID: VOID} if void is None else {VOID: VOID, void: VOID})
@@ -106,11 +110,9 @@ def of_values(root: Path, pixels: Counter[int], classes: Optional[Classes], void
     return masks
 
 
-def _two_valued(
-    values: Sequence[int], pixels: Counter[int], names: Optional[tuple[str, ...]], void: Optional[int]
-) -> Optional[int]:
+def _two_valued(values: Sequence[int], pixels: Counter[int], names: Optional[tuple[str, ...]]) -> Optional[int]:
     """Return the value of the foreground where masks hold only 0 and it, such as 0 and 255."""
-    if void is not None or (names is not None and len(names) != 2):
+    if names is not None and len(names) != 2:
         return None
     if set(pixels) == {0, VOID}:
         return VOID

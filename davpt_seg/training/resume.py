@@ -118,7 +118,7 @@ def _text(pointer: Path) -> str:
         text = pointer.read_text(encoding="utf-8").strip()
     except UnicodeDecodeError:
         text = "\0"
-    if text.isprintable():
+    if not re.search(r"[\0-\x1f\x7f]", text):
         return text
     logger.warning("%s is damaged and not used: it names no file", pointer)
     return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os.path as osp
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Optional
 
@@ -28,9 +29,11 @@ COMPARED = (
 # Places, speed and logs, wherever they are in a config: another value gives the same training.
 NO_DIFFERENCE = {
     *("num_workers", "persistent_workers", "prefetch_factor", "pin_memory", "backend_args", "with_cp"),
-    *("data_root", "data_prefix", "ann_file", "img_path", "seg_map_path", "cache_dir", "out_dir"),
+    *("data_root", "cache_dir", "out_dir"),
     *("weights", "pretrained", "checkpoint", "val_interval", "val_begin", "dynamic_intervals"),
 }
+# Where these are relative, a moved data set does not change them: another value is other images or labels.
+PLACES = {"data_prefix", "ann_file", "img_path", "seg_map_path"}
 HOOKS_OF_LOGS = {"timer", "logger", "checkpoint", "visualization", "trained_table", "finite_loss", "runtime_info"}
 KEPT = ("param_scheduler", "randomness.seed")  # MMEngine restores these from the checkpoint
 TUNED = "model.backbone.tuned"
@@ -52,15 +55,23 @@ class Change(NamedTuple):
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
     """List what differs between two configs and makes another training.
 
-    Paths, numbers of data workers, intervals of logs and checkpoints, and all of validation and test are skipped.
+    Absolute paths, numbers of data workers, intervals of logs and checkpoints, and all of validation and test are
+    skipped.
     """
     before, after = (dict(_leaves({key: cfg.get(key) for key in COMPARED})) for cfg in (old, new))
     keys = [*after, *(key for key in before if key not in after)]
     return [
         Change(key, before.get(key, ...), after.get(key, ...))
         for key in sorted(keys, key=lambda key: COMPARED.index(key.partition(".")[0]))
-        if before.get(key, ...) != after.get(key, ...)
+        if before.get(key, ...) != after.get(key, ...) and not _moved(key, before.get(key), after.get(key))
     ]
+
+
+def _moved(key: str, old: Any, new: Any) -> bool:
+    """Return whether two values are paths of data of which one is absolute, so that they may be the same."""
+    if not PLACES & set(key.split(".")):
+        return False
+    return any(isinstance(path, str) and (osp.isabs(path) or "://" in path) for path in (old, new))
 
 
 def check_resume(runner: Runner, path: str) -> None:

@@ -150,5 +150,19 @@ def test_another_batch_size_is_said_to_be_another_run(
     assert "written with batch_size 2, this run has 3" in log_of(train(cfg))
 
 
+def test_more_images_are_said_to_be_another_run(camvid: Path, tmp_path: Path, whole: Callable[[Any], Path]) -> None:
+    checkpoint = whole(iterations) / "iter_5.pth"
+    content = torch.load(checkpoint)
+    images = content["exact_resume"].pop("images")
+    for written, says in ((images - 1, True), (images, False), (None, False)):
+        if written is not None:
+            content["exact_resume"]["images"] = written
+        torch.save(content, tmp_path / "iter_5.pth")
+        cfg = iterations(camvid, tmp_path / str(written))
+        cfg.update(load_from=str(tmp_path / "iter_5.pth"), resume=True)
+        assert (f"written with images {written}, this run has {images}" in log_of(train(cfg))) is says
+        content["exact_resume"].pop("images", None)
+
+
 def log_of(runner: Runner) -> str:
     return next(Path(runner.log_dir).glob("*.log")).read_text()

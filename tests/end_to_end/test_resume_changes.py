@@ -191,6 +191,24 @@ def test_the_order_of_lists_and_the_kind_of_sequences_are_no_difference() -> Non
     assert [str(change) for change in changes(old, new)] == ["model.name: 'a' -> 'b'"]
 
 
+@pytest.mark.parametrize(
+    ("key", "old", "new", "count"),
+    [
+        ("ann_file", "splits/train.txt", "splits/few.txt", 1),
+        ("data_prefix", dict(seg_map_path="masks"), dict(seg_map_path="masks_of_another_person"), 1),
+        ("data_prefix", dict(img_path="images/train"), dict(img_path="images/all"), 1),
+        ("ann_file", "/a/train.txt", "/b/train.txt", 0),
+        ("data_prefix", dict(img_path="data/images"), dict(img_path="/ssd/data/images"), 0),
+        ("data_root", "data/ade", "elsewhere/ade", 0),
+    ],
+)
+def test_other_lists_and_masks_of_a_data_set_are_a_difference_and_its_place_is_none(
+    key: str, old: Any, new: Any, count: int
+) -> None:
+    configs = [dict(train_dataloader=dict(dataset={"type": "BaseSegDataset", key: value})) for value in (old, new)]
+    assert len(changes(*configs)) == count
+
+
 def test_rates_that_were_not_changed_stay_bit_for_bit() -> None:
     group = dict(params=[0], lr=0.1 / 3, initial_lr=0.1, weight_decay=0.3, momentum=0.9)
     saved = dict(param_groups=[dict(group)])

@@ -49,6 +49,22 @@ def test_the_report_equals_sklearns_matrix_and_mmsegs_scores(tmp_path: Path) -> 
     assert report["images"] == 3 and report["tta"] is False
 
 
+def test_scores_on_a_full_disk_leave_the_earlier_ones_intact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "scores.json"
+    path.write_text("{}")
+    report = SegmentationReport(json=str(path))
+    report.dataset_meta = dict(classes=CLASSES)
+    report.process(None, samples())
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        report.evaluate(3)
+    assert path.read_text() == "{}"
+
+
 def test_the_picture_is_written_where_it_was_asked_for(tmp_path: Path) -> None:
     report = SegmentationReport(picture=str(tmp_path / "confusion.png"))
     report.dataset_meta = dict(classes=CLASSES)

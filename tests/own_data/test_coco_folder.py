@@ -78,6 +78,17 @@ def test_objects_have_the_boxes_and_names_that_pycocotools_reads(write: Callable
             ]
 
 
+def test_a_category_that_names_itself_as_supercategory_is_a_class(tmp_path: Path) -> None:
+    root = only_one_file(tmp_path / "desk")
+    path = root / "annotations" / "instances_default.json"
+    content = json.loads(path.read_text())
+    content["categories"].append(dict(id=99, name="bird"))  # of which nothing is drawn yet
+    for category in content["categories"]:
+        category["supercategory"] = category["name"]
+    write_json(path, content)
+    assert built(root)["train"].metainfo["classes"] == (*CLASSES, "bird")
+
+
 def test_a_folder_without_validation_holds_a_fifth_out(tmp_path: Path) -> None:
     sets = built(only_one_file(tmp_path / "desk"))
     names = {

@@ -213,6 +213,25 @@ def test_what_lists_omit_or_name_in_vain_is_reported(tmp_path: Path, capsys: pyt
     assert "3 images with masks are in no list and not used" in out
 
 
+def test_a_name_with_a_blank_is_no_other_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Windows names copies so."""
+    folder = write_folder(tmp_path / "pets")
+    write_lists(folder / "sets", str, train=NAMES[:3], val=[f"{NAMES[0]} (1)", f"{NAMES[4]} -1", NAMES[5]])
+    assert main_new_dataset([str(folder), *NAMED]) == 0
+    out = capsys.readouterr().out
+    assert "train 3, val 2 (of the folder's lists)" in out
+    assert f"1 lines of the lists name no image with a mask: {NAMES[0]} (1) (val.txt)" in out
+
+
+def test_a_class_that_no_mask_has_may_be_named_beside_void(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def drawn(labels: np.ndarray) -> Image.Image:
+        return Image.fromarray(np.where(labels == 255, 200, labels).astype(np.uint8))
+
+    folder = write_folder(tmp_path / "pets", drawn=drawn)
+    check(folder, ["--classes", "background,cat,dog,bird", "--void", "200"])
+    assert len(classes_of(folder)) == 4
+
+
 def test_links_to_folders_are_followed_and_circles_end(tmp_path: Path) -> None:
     there = write_folder(tmp_path / "there")
     folder = tmp_path / "pets"

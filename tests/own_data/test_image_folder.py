@@ -94,6 +94,38 @@ def test_a_class_may_be_named_train_and_links_are_followed_and_thumbnails_are_no
     assert len(items(root, "trainval")) + len(items(root, "test")) == 10
 
 
+def test_one_more_image_leaves_nearly_all_others_in_their_parts(tmp_path: Path) -> None:
+    """Otherwise a resumed training, or a later test, would read as new what was trained on."""
+    root = write_flowers(tmp_path / "flowers", 40)
+    for number in range(3):
+        before = {split: set(items(root, split)) for split in ("train", "val", "test")}
+        write_image(root / "rose" / f"{number}_added.jpg", 1, np.random.default_rng(9))
+        after = {split: set(items(root, split)) for split in ("train", "val", "test")}
+        assert all(len(before[split] - after[split]) <= 2 for split in before)
+        assert all(len(after[split] - before[split]) <= 2 for split in before)
+
+
+def test_the_parts_move_with_the_folder(tmp_path: Path) -> None:
+    root = write_flowers(tmp_path / "flowers", 20)
+    before = sorted(str(Path(path).relative_to(root)) for path in items(root, "val"))
+    moved = root.rename(tmp_path / "elsewhere")
+    assert sorted(str(Path(path).relative_to(moved)) for path in items(moved, "val")) == before
+
+
+def test_names_that_begin_with_a_sign_are_classes_and_folders_without_images_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = tmp_path / "pets"
+    for name, file in (("_unknown", "0.jpg"), ("#1", "0.PNG"), ("fox", "0.jpg")):
+        write_image(root / name / file, 0, np.random.default_rng(0))
+    (root / "fox" / "0.jpg").rename(root / "fox" / "0.jfif")
+    for name, file in (("bird", "0.heic"), ("@eaDir", "0.jpg"), ("test", "notes.txt")):
+        (root / name).mkdir()
+        (root / name / file).write_bytes(b"")
+    assert class_folders(root) == ("#1", "_unknown", "fox")
+    assert [record.getMessage().split(" (")[0] for record in caplog.records] == [f"{root}: bird/ holds no image"]
+
+
 def test_an_experiment_has_the_folders_classes(tmp_path: Path) -> None:
     root = write_flowers(tmp_path / "flowers")
     cfg = compose(method="vpt_deep", trunk="vitti", data=f"imagefolder:{root}", split="final")
@@ -112,9 +144,10 @@ def test_an_experiment_has_the_folders_classes(tmp_path: Path) -> None:
         (lambda root: outside(root, "val", "test"), "has test/ and val/, but no train/"),
         (lambda root: outside(root, "train", "val", "valid"), "are two folders of one split"),
         (lambda root: outside(root, "day", "night"), "all hold the folders daisy/, rose/, tulip/, so they look"),
+        (lambda root: write_flowers(root).joinpath("rose").rename(root / "K\udce4fer"), r"K.udce4fer' is not UTF-8"),
         (images_and_masks, "as images with masks have. For segmentation, run 'davpt-seg new-dataset'"),
     ],
-    ids=["none", "empty", "one image", "another class", "no train", "two of a split", "splits of other names", "masks"],
+    ids=["none", "empty", "one image", "another class", "no train", "two of a split", "splits", "Latin-1", "masks"],
 )  # fmt: skip
 def test_other_folders_are_refused(prepare, says: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     root = tmp_path / "flowers"

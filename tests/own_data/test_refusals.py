@@ -70,6 +70,28 @@ def in_colours_with_other_names(folder: Path) -> None:
     (folder / "classes.txt").write_text("background 0 0 0\ncat 255 128 0\n")
 
 
+def latin(folder: Path) -> None:
+    write_folder(folder)
+    for kind, suffix in (("images", "jpg"), ("masks", "png")):
+        (folder / kind / f"img_000.{suffix}").rename(folder / kind / f"B\udce4r.{suffix}")
+
+
+def many_colours(folder: Path) -> None:
+    """Write masks of 256 named colours, a sixth of them in each mask."""
+    values = (np.arange(48 * 64).reshape(48, 64) % 43 + 43 * number for number in range(6))
+
+    def drawn(_: np.ndarray) -> Image.Image:
+        found = np.minimum(next(values), 255)
+        return Image.fromarray(np.stack([found, found // 2, 0 * found], axis=-1).astype(np.uint8))
+
+    write_folder(folder, drawn=drawn)
+    (folder / "classes.txt").write_text("".join(f"c{n} {n} {n // 2} 0\n" for n in range(256)))
+
+
+def halves(labels: np.ndarray) -> Image.Image:
+    return Image.fromarray(np.where(labels == 1, 255, 0).astype(np.uint8))
+
+
 def sixty_times(labels: np.ndarray) -> Image.Image:
     return Image.fromarray(np.where(labels == 255, 255, 60 * labels).astype(np.uint8))
 
@@ -115,6 +137,13 @@ CASES: dict[str, tuple[Callable[[Path], object], list[str], tuple[str, ...]]] = 
         ("every pixel of the masks is void",),
     ),
     "a void that is nowhere": (write_folder, [*NAMED, "--void", "9"], ("no mask holds 9", "omit it")),
+    "void 255 beside 0 only": (
+        lambda folder: write_folder(folder, drawn=halves),
+        ["--classes", "road,car", "--void", "255"],
+        ("road or void", "nothing to tell apart"),
+    ),
+    "256 classes": (many_colours, [], ("256 classes", "up to 255", "docs/data.md")),
+    "a name in Latin-1": (latin, NAMED, ("images/B\\udce4r.jpg' is not UTF-8", "convmv")),
     "a name twice": (write_folder, ["--classes", "cat,cat,dog"], ("'cat' is named twice",)),
     "an empty name": (write_folder, ["--classes", "cat,,dog"], ("an empty name",)),
     "one class": (write_folder, ["--classes", "cat"], ("at least two classes",)),

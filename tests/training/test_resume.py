@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
-from davpt_seg.training.resume import checkpoint_to_resume, damage
+from davpt_seg.training.resume import checkpoint_to_resume, damage, last_checkpoint
 
 
 @pytest.fixture
@@ -40,6 +41,15 @@ def test_a_flipped_bit_that_torch_cannot_read_over_is_damage(work_dir: Path) -> 
                 assert damage(str(last)), (place - end, bit)
                 assert checkpoint_to_resume(str(work_dir)) == str(work_dir / "iter_2.pth")
     assert unreadable > 20
+
+
+def test_any_blank_may_be_in_the_path_of_the_last_checkpoint(work_dir: Path, tmp_path: Path) -> None:
+    for name in ("my\u00a0run", "my\u3000run", "my run"):
+        folder = tmp_path / name
+        folder.mkdir()
+        shutil.copy(work_dir / "iter_4.pth", folder)
+        (folder / "last_checkpoint").write_text(str(folder / "iter_4.pth"), encoding="utf-8")
+        assert last_checkpoint(str(folder)) == str(folder / "iter_4.pth")
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00\x80", b"", b"a\0b", b"iter_4.pth\nand more", b"."])

@@ -102,9 +102,8 @@ def _count(audit: SplitAudit, coco: CocoFile, source: CocoSource) -> None:
 
 def _roots(coco: CocoFile) -> list[str]:
     """Return the names of categories without annotations that are supercategories of others."""
-    parents = {str(each.get("supercategory")) for each in coco.categories}
     used = {each["category_id"] for each in coco.annotations}
-    return [each["name"] for each in coco.categories if each["name"] in parents and each["id"] not in used]
+    return [each["name"] for each in coco.categories if each["name"] in coco.parents and each["id"] not in used]
 
 
 def object_table(audits: list[SplitAudit]) -> str:

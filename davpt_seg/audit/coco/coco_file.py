@@ -44,6 +44,12 @@ class CocoFile:
         return {image["id"]: image for image in self.images}
 
     @cached_property
+    def parents(self) -> frozenset[str]:
+        """Return the names that categories have as supercategory; some exporters write a category's own name there."""
+        named = ((str(each.get("supercategory") or ""), each["name"]) for each in self.categories)
+        return frozenset(parent for parent, name in named if parent and parent != name)
+
+    @cached_property
     def used(self) -> list[Any]:
         """Return the annotations of known images that are not marked by ``ignore``."""
         return [each for each in self.annotations if not each.get("ignore") and each["image_id"] in self.by_id]
