@@ -25,7 +25,7 @@ COMMANDS = {
     "train": Command("davpt_seg.commands.train:main_train", "train a config, resume a training, or only check it"),
     "test": Command("davpt_seg.commands.test:main_test", "test a checkpoint: IoU per class, accuracy or COCO's AP"),
     "predict": Command(
-        "davpt_seg.commands.predict:main_predict", "apply a trained model to images: label maps, classes or boxes"
+        "davpt_seg.commands.predict:main_predict", "apply a segmentor or detector to images: label maps or boxes"
     ),
     "export": Command("davpt_seg.commands.export:main_export", "write an adapter folder, ONNX, .pt2 or a timm ViT"),
     "check-dataset": Command(

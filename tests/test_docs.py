@@ -7,9 +7,12 @@ from pathlib import Path
 
 import torch
 import yaml
+from mmengine.config import Config
 from mmengine.registry import MODELS
 
 import davpt_seg  # noqa: F401  (registers what the snippet names)
+from davpt_seg import apis
+from davpt_seg.experiments.catalog import find_config
 
 from .docs_commands import alternatives
 
@@ -27,6 +30,24 @@ def test_the_config_snippet_of_the_readme_builds() -> None:
     assert model.depth == 12
     assert tuple(model.prompts.counts) == 12 * (20,)
     assert model.starts_at_zero
+
+
+def test_the_readme_activates_the_environment_before_it_types_a_command_of_it() -> None:
+    blocks = "".join(re.findall(r"```shell\n(.*?)```", README, flags=re.S))
+    assert 0 < blocks.index(". .venv/bin/activate") < blocks.index("davpt-seg ")
+
+
+def test_the_reference_has_every_name_of_the_python_interface() -> None:
+    page = (ROOT / "docs" / "api" / "apis.md").read_text()
+    listed = re.findall(r"^::: davpt_seg\S*\.(\w+)$", page, flags=re.M)
+    assert sorted(listed) == sorted(apis.__all__)
+
+
+def test_the_example_of_mapping_is_a_training_that_clusters_its_classes() -> None:
+    """With a prompt for each class nothing is clustered, and no ``mapping.jsonl`` is written."""
+    (name,) = re.findall(r"\{mapping\} work_dirs/(\S+)\"", (ROOT / "davpt_seg/commands/mapping.py").read_text())
+    backbone = Config.fromfile(find_config(name)).model.backbone
+    assert backbone.guidance.num_classes > min(backbone.prompts.num_prompts)
 
 
 def test_the_papers_cells_are_files_as_the_page_of_configs_lists_them() -> None:

@@ -19,8 +19,8 @@ from .scale import Scale
 from .task import Segmenter, learned, total
 
 MODEL = "vit_small_patch14_dinov2.lvd142m"
-HEAD_RATE = 1.6e-2  # docs/camvid.md: linear probing's, and so everybody's
-#: Of what a method trains in the ViT: docs/camvid.md's choice for VPT-Deep and DA-VPT, 1e-3 for the others.
+HEAD_RATE = 1.6e-2  # of linear probing, searched for at commit 791ef08
+#: Of what a method trains in the ViT: found there for VPT-Deep and DA-VPT, 1e-3 for the others.
 RATES = {"vpt_deep": 4e-3, "davpt": 4e-3}
 OTHER_RATE = 1e-3
 WEIGHT_DECAY, DROPOUT, WARMUP = 1e-4, 0.1, 0.05

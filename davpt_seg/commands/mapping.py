@@ -25,7 +25,7 @@ def main_mapping(argv: Optional[Sequence[str]] = None) -> None:
     parser = CommandParser(
         description="Print which classes shared a prompt at the start and at the end of a training, which of them "
         "moved, and the time of k-means; draw every clustering.",
-        examples=for_help("{mapping} work_dirs/davpt/linear_vits14_camvid"),
+        examples=for_help("{mapping} work_dirs/davpt/upernet_vitl_ade20k"),
         epilog="It reads WORK_DIR/mapping.jsonl, from a training with more classes than prompts (docs/guidance.md).",
     )
     parser.add_argument("work_dir", metavar="WORK_DIR", help="a training's folder, finished or not")

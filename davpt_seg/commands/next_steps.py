@@ -21,7 +21,7 @@ def next_steps(part: Path, figure: Path) -> list[str]:
     """
     there = Path(os.environ.get("DAVPT_VITS14", WEIGHTS)).is_file()
     trunk = "head=linear,trunk=vits14" if there else "head=upernet,trunk=vits"
-    words = f"method=vpt_deep,{trunk},data={part},schedule=adamw_iters,epochs={EPOCHS}"
+    words = f"method=lora,{trunk},data={part},schedule=adamw_iters,epochs={EPOCHS}"
     checkpoint = shlex.quote(f"work_dirs/{compose_from_words(words).filename.removesuffix('.py')}/epoch_{EPOCHS}.pth")
     words = shlex.quote(words)
     weights = "" if there else "  trunk=vits downloads ImageNet weights; head=linear,trunk=vitti tries without any\n"

@@ -108,7 +108,8 @@ WORDS = (
     part("schedule", D, "optimizer, learning rates and length", "detection_12e"),
     Word("split", SD,
          "`choose`: train on a part of the training images, validate and test on the rest of them (a fifth, 1,000 at "
-         "most, always the same). `final`: train on all, validate nowhere, test on the validation set, once",
+         "most, always the same). `final`: train on all, validate nowhere, test once, on the test set or, without one, "
+         "on the validation set",
          "use_split()", "", str, choices=SPLITS, by_runner=True),
     Word("split", C,
          "`choose`: train on train800 and validate on val200, or on FGVC's train and val. `final`: train on both, test "
@@ -123,9 +124,10 @@ WORDS = (
     Word("head_weight_decay", C, "weight decay of the head", "use_optimizer()", ROW),
     count("iters", SD, "iterations; warm-up keeps its length, and validation is at the end", "use_length()",
           "the schedule's", of="max_iters"),
-    count("epochs", SD, "passes over the training images, in place of `iters`, with ten validations. Warm-up keeps its "
-          "share: at least one epoch, and none if `epochs` is below five", "use_length()", "none"),
-    count("epochs", C, "passes over the training images, with ten validations; the cosine is stretched",
+    count("epochs", SD, "passes over the training images, in place of `iters`, with about ten validations, at most one an epoch. "
+          "Warm-up keeps its share: at least one epoch, and none if `epochs` is below five", "use_length()", "none"),
+    count("epochs", C, "passes over the training images, with about ten validations, at most one an epoch; the cosine is "
+          "stretched",
           "use_lengths()", "the schedule's"),
     count("warmup_epochs", C, "epochs of warm-up", "use_lengths()", f"{ROW} share of `epochs`, or a tenth", 0),
     count("batch_size", C, "images in a batch", "use_batches()", f"{ROW}, or the schedule's"),

@@ -210,7 +210,8 @@ def _coco(root: Path) -> str:
         if '"annotations"' in head or '"segmentation"' in head or '"images"' in head:
             return (
                 f". {path.relative_to(root)} looks like COCO's polygons: draw them as masks first, one PNG for each "
-                "image, for instance by pycocotools: mask[coco.annToMask(annotation) > 0] = annotation['category_id']"
+                "image, for instance by pycocotools: mask[coco.annToMask(annotation) > 0] = annotation['category_id']. "
+                f"To find objects, no masks are needed: data={shlex.quote(f'coco_folder:{root}')} (docs/detection.md)"
             )
     return ""
 

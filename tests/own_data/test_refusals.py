@@ -149,7 +149,7 @@ CASES: dict[str, tuple[Callable[[Path], object], list[str], tuple[str, ...]]] = 
     "one class": (write_folder, ["--classes", "cat"], ("at least two classes",)),
     "no file of classes": (write_folder, ["--classes-file", "/nowhere.txt"], ("/nowhere.txt: there is no such file",)),
     "both lists of classes": (write_folder, [*NAMED, "--classes-file", "x"], ("omit one of them",)),
-    "polygons": (polygons, NAMED, ("looks like COCO's polygons", "annToMask")),
+    "polygons": (polygons, NAMED, ("looks like COCO's polygons", "annToMask", "data=coco_folder:")),
     "folders of classes": (by_class, [], ("data=imagefolder:", "no masks")),
     "one image": (one_pair, NAMED, ("at least two are needed",)),
     "masks that are not there": (

@@ -1,4 +1,4 @@
-# ADE20K, SceneParse150: 20,210 training and 2,000 validation images, 150 classes. README has its address.
+# ADE20K, SceneParse150: 20,210 training and 2,000 validation images, 150 classes. docs/data.md has its address.
 data_root = "{{$ADE20K_ROOT:data/ade/ADEChallengeData2016}}"
 train_pipeline = [
     dict(type="LoadImageFromFile"),

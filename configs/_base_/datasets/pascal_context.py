@@ -1,4 +1,4 @@
-# PASCAL Context, 59 classes and background: 4,996 training and 5,104 validation images. README has its address.
+# PASCAL Context, 59 classes and background: 4,996 training and 5,104 validation images. docs/data.md has its address.
 data_root = "{{$PASCAL_CONTEXT_ROOT:data/VOCdevkit/VOC2010}}"
 train_pipeline = [
     dict(type="LoadImageFromFile"),
