@@ -124,11 +124,11 @@ WORDS = (
     Word("head_weight_decay", C, "weight decay of the head", "use_optimizer()", ROW),
     count("iters", SD, "iterations; warm-up keeps its length, and validation is at the end", "use_length()",
           "the schedule's", of="max_iters"),
-    count("epochs", SD, "passes over the training images, in place of `iters`, with about ten validations, at most one an epoch. "
-          "Warm-up keeps its share: at least one epoch, and none if `epochs` is below five", "use_length()", "none"),
-    count("epochs", C, "passes over the training images, with about ten validations, at most one an epoch; the cosine is "
-          "stretched",
-          "use_lengths()", "the schedule's"),
+    count("epochs", SD, "passes over the training images, in place of `iters`, with about ten validations, at most one "
+          "an epoch. Warm-up keeps its share: at least one epoch, and none if `epochs` is below five", "use_length()",
+          "none"),
+    count("epochs", C, "passes over the training images, with about ten validations, at most one an epoch; the "
+          "cosine is stretched", "use_lengths()", "the schedule's"),
     count("warmup_epochs", C, "epochs of warm-up", "use_lengths()", f"{ROW} share of `epochs`, or a tenth", 0),
     count("batch_size", C, "images in a batch", "use_batches()", f"{ROW}, or the schedule's"),
     count("samples_per_class", C, "images of each class in a batch, where the schedule composes batches by class",
