@@ -21,6 +21,7 @@ from ..core.quantization import is_quantized
 from ..core.record import RECORD, Record, Source, records_in
 from ..core.vit import PromptedViT
 from ..errors import InputError, some
+from ..experiments.options import put_options
 from ..training.model import build_model
 from ..training.refusals import step
 from ..training.tasks import TASKS
@@ -62,6 +63,7 @@ def export_adapter(
     scores: Optional[Union[str, os.PathLike[str]]] = None,
     image: Optional[Union[str, os.PathLike[str]]] = None,
     trust_config: bool = False,
+    options: Optional[Mapping[str, Any]] = None,
 ) -> Exported:
     """Write the adapter of a checkpoint of ``tools/train.py``, with a model card of what the checkpoint knows.
 
@@ -76,14 +78,16 @@ def export_adapter(
         scores: file that ``davpt-seg test CONFIG CHECKPOINT --json FILE`` wrote, for the card.
         image: file to predict for the card's figure; of segmentors, needs ``trunk``.
         trust_config: see :class:`~davpt_seg.apis.Predictor`.
+        options: values by dotted key, over the config inside the checkpoint.
 
     Raises:
-        InputError: a checkpoint that cannot be read or is not of the config, another trunk than the checkpoint's, or
-            scores of another checkpoint.
+        InputError: a checkpoint that cannot be read or is not of the config, another trunk than the checkpoint's,
+            scores of another checkpoint, or options that the config does not take.
     """
     path = os.fspath(checkpoint)
     loaded = read_checkpoint(path)
     cfg = config or embedded_config(loaded, path, trust_config, TASKS)
+    put_options(cfg, options or {})
     with step(f"the model of checkpoint {path!r} cannot be built (model)"):
         model: Any = build_model(cfg, {**LATER, "pretrained": False})
     if not isinstance(getattr(model, "backbone", None), PromptedViT):
@@ -108,10 +112,10 @@ def export_adapter(
     if missing := sorted(name for name in tensors if name not in state or state[name].shape != tensors[name].shape):
         raise InputError(f"checkpoint {path!r} is not of its config: it lacks {some(missing)}, or has other shapes")
     tensors = {name: state[name] for name in tensors}
-    about = Run(*_known(loaded, path), scores=_scores(scores, path))
+    about = Run(*_known(loaded, path), scores=_scores(scores, path, loaded.get("meta")))
     written = write_folder(folder, tensors, described, task_card(described, model, about))
     if image is not None:
-        figure = _figure(written, image, trunk)
+        figure = _figure(written, image, trunk, trust_config or config is not None)
         card = task_card(described, model, replace(about, figure=True))
         written = write_folder(folder, tensors, described, card, figure)
     return Exported(written, (written / TENSORS).stat().st_size, os.path.getsize(path), record)
@@ -207,8 +211,8 @@ def _data(loaded: Mapping[str, Any], path: str) -> Optional[str]:
     return f"`{kind}`{folder}"
 
 
-def _scores(file: Optional[Union[str, os.PathLike[str]]], checkpoint: str) -> tuple[Scores, ...]:
-    """Read what ``davpt-seg test --json`` wrote, of this checkpoint.
+def _scores(file: Optional[Union[str, os.PathLike[str]]], checkpoint: str, meta: Any) -> tuple[Scores, ...]:
+    """Read what ``davpt-seg test --json`` wrote, of this checkpoint, whose ``meta`` has its iteration and seed.
 
     Raises:
         InputError: no such file, or one of another checkpoint.
@@ -225,8 +229,13 @@ def _scores(file: Optional[Union[str, os.PathLike[str]]], checkpoint: str) -> tu
     config, tested = about.get("config"), about.get("checkpoint")
     if not isinstance(config, str) or not isinstance(tested, str) or not values:
         raise InputError(f"scores {str(path)!r} name no config, checkpoint and scores, as davpt-seg test --json writes")
-    if Path(tested).name != Path(checkpoint).name:
-        raise InputError(f"scores {str(path)!r} are of checkpoint {tested!r}, and {checkpoint!r} is exported")
+    meta = meta if isinstance(meta, Mapping) else {}
+    differs = [key for key in ("iter", "epoch", "seed") if None not in (about.get(key), meta.get(key))]
+    differs = [f"{key} {about[key]}, not {meta[key]}" for key in differs if about[key] != meta[key]]
+    both = os.path.exists(tested) and os.path.realpath(tested) != os.path.realpath(checkpoint)
+    if both or differs or Path(tested).name != Path(checkpoint).name:
+        why = f" ({', '.join(differs)})" if differs else ""
+        raise InputError(f"scores {str(path)!r} are of checkpoint {tested!r}{why}, and {checkpoint!r} is exported")
     names = [name if not Path(name).is_absolute() else Path(name).name for name in (config, tested)]
     command = ["davpt-seg", "test", *names]
     command += ["--mode", about["mode"]] if isinstance(about.get("mode"), str) else []
@@ -235,14 +244,14 @@ def _scores(file: Optional[Union[str, os.PathLike[str]]], checkpoint: str) -> tu
     return (Scores(values, [*command, "--json", path.name], f"Of {images} images:" if images else ""),)
 
 
-def _figure(folder: Path, image: Union[str, os.PathLike[str]], trunk: Any) -> bytes:
+def _figure(folder: Path, image: Union[str, os.PathLike[str]], trunk: Any, trust_config: bool) -> bytes:
     """Return a PNG of an image beside its prediction."""
     import io
 
     from ..visualization.predictions import prediction_picture
     from .predictor import Predictor
 
-    predictor = Predictor(folder, trunk=trunk)
+    predictor = Predictor(folder, trunk=trunk, trust_config=trust_config)
     pixels = predictor.read(image)
     labels = predictor.label(pixels)
     name = Path(image).name

@@ -23,6 +23,7 @@ from ..errors import InputError, nearest
 from ..models.prompted_vit import OUT_TYPES
 from ..training.refusals import step
 from .image_model import PREDICTS
+from .open_trained import check_device
 from .paths import path_of
 from .pixels import ImageInput, Images, each
 from .predictor import WINDOWS, Predictor, labels_of
@@ -45,7 +46,8 @@ class TaskPredictor:
         trust_config: see :class:`~davpt_seg.apis.Predictor`.
 
     Raises:
-        InputError: no adapters, what is no adapter folder, or one that does not fit the ViT of the first.
+        InputError: no adapters, what is no adapter folder, one that does not fit the ViT of the first, or a device that
+            torch does not have.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class TaskPredictor:
     ) -> None:
         if not adapters or not isinstance(adapters, Mapping):
             raise InputError(f"adapters must be a dict of at least one adapter folder by name, got {adapters!r:.80}")
+        check_device(device)
         self._mode, self._device, self._trust = mode, device or str(get_device()), trust_config
         for folder in adapters.values():
             _require_folder(folder)

@@ -67,7 +67,9 @@ class BoxOutputs:
 
 def _summary(drawn: Detections, classes: Sequence[str], below: int, most: int = 5) -> str:
     """Return how many objects of each class are drawn, and how many are not."""
+    from ..visualization.class_names import shown
+
     counts = Counter(drawn.labels.tolist()).most_common()
-    names = [f"{count} {classes[i]}" for i, count in counts[:most]]
+    names = [f"{count} {shown(classes[i])}" for i, count in counts[:most]]
     names += [f"{len(counts) - most} more classes"] * (len(counts) > most)
     return f"{', '.join(names) or 'nothing'}; {below} below the threshold"

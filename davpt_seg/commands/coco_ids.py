@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
-from ..errors import InputError, some
+from ..errors import DataError, InputError, some
+from ..text_files import read_json
 
 
 class Ids:
@@ -16,7 +17,8 @@ class Ids:
     Args:
         images: those that are predicted; numbered from 1 without annotations.
         classes: names of the C classes; numbered from 1 without annotations.
-        annotations: COCO file whose ids are used: those of images by file name, those of categories by name.
+        annotations: COCO file whose ids are used: those of images by file name, with folders where files share a name,
+            and those of categories by name.
 
     Attributes:
         categories: id of each class.
@@ -30,23 +32,14 @@ class Ids:
         self._images = {image: number for number, image in enumerate(images, start=1)}
         if annotations:
             content = _read(annotations)
-            categories, files = _ids(content, "categories", "name", annotations), _files(content, annotations)
+            categories = _ids(content, "categories", "name", annotations)
             if missing := [name for name in classes if name not in categories]:
                 raise InputError(
                     f"--coco {annotations} has no categories {some(missing)}, which the detector finds; it has "
                     f"{some(list(categories))}"
                 )
-            if missing := [image.name for image in images if image.name not in files]:
-                raise InputError(f"--coco {annotations} lists no image {some(missing)}, so that it has no id")
-            by_name: dict[str, Path] = {}
-            for image in images:
-                if (first := by_name.setdefault(image.name, image)) != image:
-                    raise InputError(
-                        f"--coco {annotations}: {first} and {image} have the same name, and would get the same id; "
-                        "predict the images of one folder at a time"
-                    )
             self.categories = [categories[name] for name in classes]
-            self._images = {image: files[image.name] for image in images}
+            self._images = _of_images(images, _ids(content, "images", "file_name", annotations), annotations)
 
     def image(self, path: Path) -> int:
         """Return the id of one of the images."""
@@ -55,14 +48,44 @@ class Ids:
 
 def _read(path: str) -> Any:
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return read_json(path)
+    except (OSError, DataError) as error:
         raise InputError(f"--coco {path} cannot be read as a COCO file of annotations: {error}") from error
 
 
-def _files(content: Any, path: str) -> dict[str, int]:
-    """Return ids by the name of a file, without folders."""
-    return {Path(name).name: key for name, key in _ids(content, "images", "file_name", path).items()}
+def _of_images(images: Sequence[Path], ids: dict[str, int], annotations: str) -> dict[Path, int]:
+    """Return the id of each image: that of the entry of its name; of several, the one whose folders fit best.
+
+    Raises:
+        InputError: an image without an entry, or with several that fit equally well; two images of one entry.
+    """
+    entries: dict[str, list[PurePath]] = {}
+    for name in ids:
+        entries.setdefault(PurePath(name).name, []).append(PurePath(name))
+    if missing := [image.name for image in images if image.name not in entries]:
+        raise InputError(f"--coco {annotations} lists no image {some(missing)}, so that it has no id")
+    found: dict[Path, int] = {}
+    taken: dict[PurePath, Path] = {}
+    for image in images:
+        fits = {entry: _common(entry, image) for entry in entries[image.name]}
+        best = [entry for entry, length in fits.items() if length == max(fits.values())]
+        if len(best) > 1:
+            raise InputError(
+                f"--coco {annotations}: {image} may be {some(best)}; give the images by paths with the same folders"
+            )
+        if (first := taken.setdefault(best[0], image)) != image:
+            raise InputError(
+                f"--coco {annotations}: {first} and {image} have the same name, and would both get the id of "
+                f"{best[0]}; predict the images of one folder at a time"
+            )
+        found[image] = ids[str(best[0])]
+    return found
+
+
+def _common(entry: PurePath, image: Path) -> int:
+    """Return how many parts at the end of two paths are the same."""
+    pairs = zip(reversed(entry.parts), reversed(Path(os.path.abspath(image)).parts))
+    return next((number for number, (one, other) in enumerate(pairs) if one != other), len(entry.parts))
 
 
 def _ids(content: Any, key: str, name: str, path: str) -> dict[str, int]:

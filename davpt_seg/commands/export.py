@@ -6,7 +6,7 @@ import argparse
 import re
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
@@ -46,7 +46,7 @@ Examples:
   {export} epoch_15.pth --onnx model.onnx --pt2 model.pt2 --size 512x512    # of one size
   {export} epoch_15.pth --onnx model.onnx --half --classes-out logits       # float16 inside
   {export} iter_160000.pth --onnx window.onnx --size 512x512 --mode whole   # tested by windows: one at a time
-  {export} method_lora.pth --timm vit.safetensors"""
+  {export} method_lora.pth --timm tuned.safetensors"""
 
 
 class Output(NamedTuple):
@@ -109,7 +109,7 @@ def main_export(argv: Optional[Sequence[str]] = None) -> None:
     from ..export.comparison import DiffersError
     from ..export.job import ExportJob
 
-    trained = _trained(args, config)
+    trained = _trained(args, config, wanted)
     job = ExportJob(trained, _choices(args))
     for output, path in wanted:
         try:
@@ -179,12 +179,19 @@ def _check(args: argparse.Namespace, wanted: Sequence[tuple[Output, Path]]) -> N
             raise InputError(f"{output.option} {path} must end in {output.ending}")
         if path.is_dir():
             raise InputError(f"{output.option} {path} is a folder; name a file")
-        if path.resolve() == Path(args.checkpoint).resolve():
-            raise InputError(f"{output.option} {path} would replace CHECKPOINT; name another file")
+        _check_replaced(output.option, path, [each for each in (args.checkpoint, args.trunk, args.config) if each])
     unused = [option for option in ("size", "classes_out", "half", "uint8", "mode") if getattr(args, option)]
     if unused and not any(output.is_program for output, _ in wanted):
         raise InputError(f"--{unused[0].replace('_', '-')} needs --onnx or --pt2")
     _size(args.size)
+
+
+def _check_replaced(option: str, path: Path, read: Sequence[str]) -> None:
+    """Refuse an output that would replace a file that is read, or one in an adapter folder."""
+    for name in read:
+        taken = Path(name).resolve()
+        if path.resolve() == taken or (taken.is_dir() and taken in path.resolve().parents):
+            raise InputError(f"{option} {path} would replace {name}, or a file in it; name another file")
 
 
 def _size(text: Optional[str]) -> Optional[tuple[int, int]]:
@@ -197,13 +204,17 @@ def _size(text: Optional[str]) -> Optional[tuple[int, int]]:
     return int(found[1]), int(found[2])
 
 
-def _trained(args: argparse.Namespace, config: Optional[Config]) -> Trained:
+def _trained(args: argparse.Namespace, config: Optional[Config], wanted: Sequence[tuple[Output, Path]]) -> Trained:
     from ..apis.open_trained import opened
     from ..experiments.options import put_options
     from ..training.tasks import CLASSIFICATION, DETECTION, TASKS
     from ..training.testing import set_mode
 
     trained = opened(args.checkpoint, config, args.trunk, args.trust_config, TASKS)
+    weights = trained.cfg.model.backbone.get("weights")
+    weights = weights.get("path") if isinstance(weights, Mapping) else weights
+    for output, path in wanted:
+        _check_replaced(output.option, path, [weights] if isinstance(weights, str) else [])
     if trained.task == DETECTION:
         given = " ".join(output.option for output in OUTPUTS if getattr(args, output.name))
         raise InputError(

@@ -45,7 +45,10 @@ def run_export_adapter(
 
     if args.push_to_hub:
         HubPlace(HUB + args.push_to_hub)  # refuses a wrong name before anything is written
-    done = export_adapter(checkpoint, args.out, config, args.trunk, args.mapping, args.scores, args.image, trust_config)
+    options = None if config else args.cfg_options  # read_config has put them over it
+    done = export_adapter(
+        checkpoint, args.out, config, args.trunk, args.mapping, args.scores, args.image, trust_config, options
+    )
     print(f"{done.folder}: {megabytes(done.size)} of tensors; the checkpoint has {megabytes(done.checkpoint_size)}.")
     print(f"Needs {done.record}.")
     if args.push_to_hub:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
-from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from ..errors import InputError, some
+from ..image_names import IMAGE_SUFFIXES, check_utf8
 from ..visualization.output_names import output_names
 
 OUTPUTS = ("_picture.png", "_labels.png")
@@ -22,12 +22,15 @@ def find_images(arguments: Sequence[str]) -> list[Path]:
     Files may be unreadable, as long as one of them is an image.
 
     Raises:
-        InputError: a file that does not exist, a folder or pattern without images, or no image among all of them.
+        InputError: a file that does not exist, a name that is not UTF-8, a folder or pattern without images, or no
+            image among all of them.
     """
     files: dict[Path, Path] = {}
     for path in (path for argument in arguments for path in _expand(argument)):
         files.setdefault(path.parent.resolve() / path.name, path)
     found = list(files.values())
+    for path in found:  # OpenCV crashes on such names
+        check_utf8(path, "the images")
     if not any(cv2.haveImageReader(str(path)) for path in found):
         raise InputError(f"none of these files is an image that OpenCV can read: {some(found)}")
     return found
@@ -38,10 +41,10 @@ def _expand(argument: str) -> list[Path]:
     if osp.isfile(argument):  # Path.is_file raises on a name that is too long
         return [path]
     if osp.isdir(argument):
-        images = sorted(file for file in path.iterdir() if file.is_file() and file.suffix.lower() in IMG_EXTENSIONS)
+        images = sorted(file for file in path.iterdir() if file.is_file() and file.suffix.lower() in IMAGE_SUFFIXES)
         if not images:
             raise InputError(
-                f"folder {argument!r} holds no image ({' '.join(IMG_EXTENSIONS)}); search its subfolders by a "
+                f"folder {argument!r} holds no image ({' '.join(IMAGE_SUFFIXES)}); search its subfolders by a "
                 f"pattern: '{argument.rstrip('/')}/**/*.jpg'"
             )
         return images

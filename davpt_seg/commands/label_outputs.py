@@ -110,8 +110,9 @@ def names_of(adapters: Sequence[str]) -> dict[str, str]:
 
 
 def _summary(labels: np.ndarray, classes: Sequence[str], most: int = 5) -> str:
+    from ..visualization.class_names import shown
     from ..visualization.predictions import class_shares, percent
 
     found = class_shares(labels, len(classes))
-    names = [f"{classes[i]} {percent(share)}" for i, share in found[:most]]
+    names = [f"{shown(classes[i])} {percent(share)}" for i, share in found[:most]]
     return ", ".join(names + [f"{len(found) - most} more"] * (len(found) > most))

@@ -44,6 +44,7 @@ Examples:
 #: Options by task, and what they are for.
 OF_SEGMENTATION = {"tta": "segmentation", "mode": "segmentation"}
 OF_DETECTION = {"score_threshold": "detection", "coco": "detection"}
+WIDEST = 1000  # characters of a path that are shown
 
 
 @command
@@ -222,27 +223,36 @@ def _check_options(args: argparse.Namespace) -> None:
 def _predict_all(
     outputs: Outputs, images: Sequence[Path], stems: Sequence[Path], args: argparse.Namespace
 ) -> list[str]:
-    """Predict and write all images that can be read; return what was wrong with the others."""
+    """Predict and write all images that can be read; return what was wrong with the others.
+
+    An interruption, too, leaves the results of the images before it complete.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    failed = []
+    from ..visualization.class_names import shown
+
+    failed, done = [], 0
     console = Console(highlight=False, markup=False, soft_wrap=True)
     columns = (TextColumn("predicting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        for path, stem in progress.track(list(zip(images, stems))):
-            start = time.perf_counter()
-            stem.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                for picture, about in outputs.write(path, stem):
-                    seconds = time.perf_counter() - start
-                    progress.console.print(f"{path}  {seconds:.1f} s  {about}")
-                    if args.show and not show(picture):
-                        progress.console.print(f"  no display to show it on; open {picture}")
-            except InputError as error:
-                failed.append(str(error))
-                progress.console.print(f"{path}  unreadable, skipped")
-    console.print(f"{len(images) - len(failed)} of {len(images)} images: {outputs.close(args.out)}")
+    try:
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+            for path, stem in progress.track(list(zip(images, stems))):
+                start = time.perf_counter()
+                stem.parent.mkdir(parents=True, exist_ok=True)
+                name = shown(str(path), WIDEST)
+                try:
+                    for picture, about in outputs.write(path, stem):
+                        seconds = time.perf_counter() - start
+                        progress.console.print(f"{name}  {seconds:.1f} s  {about}")
+                        if args.show and not show(picture):
+                            progress.console.print(f"  no display to show it on; open {picture}")
+                    done += 1
+                except InputError as error:
+                    failed.append(str(error))
+                    progress.console.print(f"{name}  unreadable, skipped")
+    finally:
+        console.print(f"{done} of {len(images)} images: {outputs.close(args.out)}")
     return failed
 
 

@@ -26,7 +26,7 @@ KEY = "exact_resume"
 
 @HOOKS.register_module()
 class ExactResumeHook(Hook):
-    """Go on at any iteration, in the middle of an epoch too, with the samples and random numbers that would have come.
+    """Resume at any iteration, also within an epoch, with the samples and random numbers that would have come.
 
     Weights, optimizer, schedules and buffers are in MMEngine's checkpoints; this hook takes care of the rest. It seeds
     each training iteration by (seed, iteration) and each sample's augmentation by (seed, epoch, place in the sampler's
@@ -101,7 +101,7 @@ class ExactResumeHook(Hook):
         else:
             loop.dataloader_iterator = _Endless(loop.dataloader, self._batches, loop.iter)
         if loop.iter:
-            runner.logger.info(f"Going on with the batch of iteration {loop.iter + 1}; none is loaded again.")
+            runner.logger.info(f"Resuming with the batch of iteration {loop.iter + 1}; none is loaded again.")
 
     def _keyed_sampler(self, runner: Runner, sampler: Any) -> KeyedSampler:
         seed = getattr(sampler, "seed", runner.seed)

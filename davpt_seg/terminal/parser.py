@@ -42,6 +42,15 @@ class CommandParser(argparse.ArgumentParser):
             self.refuse(others)
         return parsed
 
+    def parse_intermixed_args(  # type: ignore[override]
+        self, args: Optional[Sequence[str]] = None, namespace: Any = None
+    ) -> Any:
+        """Parse arguments of which positional ones may be between options."""
+        parsed, others = self.parse_known_intermixed_args(args, namespace)
+        if others:
+            self.refuse(others)
+        return parsed
+
     def refuse(self, unknown: Sequence[str]) -> NoReturn:
         """End with an error about arguments that this command does not have."""
         plain = [DASHES.sub("--", each) for each in unknown]

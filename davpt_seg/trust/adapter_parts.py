@@ -52,7 +52,7 @@ MOST_OF = {
 MOST_LAYERS, MOST_FACTOR = 64, 16
 FACTORS = ("scale_factor", "up_scale", "resize_factor", "upscale")
 #: Of images: a number, where a list is a size in pixels.
-RESIZES, MOST_RESIZED = ("scale", "scale_factor"), 4
+RESIZES, MOST_RESIZED = ("scale", "scale_factor", "ratio_range"), 4
 
 
 def check_adapter_parts(config: Mapping[str, Any], trust: bool, what: str) -> None:
@@ -110,7 +110,8 @@ def _check_numbers(path: tuple[str, ...], entry: Any, what: str) -> None:
         raise InputError(f"{what}: {'.'.join(path)} has {len(entry):,} entries, and at most {MOST_ENTRIES:,} are read")
     if path[:1] != ("model",) and isinstance(entry, dict):
         for key in RESIZES:
-            if isinstance(entry.get(key), (int, float)) and abs(entry[key]) > MOST_RESIZED:
+            factors = entry[key] if isinstance(entry.get(key), list) and key != "scale" else [entry.get(key)]
+            if any(isinstance(factor, (int, float)) and abs(factor) > MOST_RESIZED for factor in factors):
                 at = ".".join((*path, key))
                 raise InputError(f"{what}: {at} = {entry[key]} enlarges images by more than {MOST_RESIZED}")
     if isinstance(entry, bool) or not isinstance(entry, (int, float)) or not path:

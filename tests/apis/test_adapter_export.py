@@ -15,6 +15,7 @@ from mmengine.config import Config
 
 from davpt_seg.apis import Predictor
 from davpt_seg.apis.adapter_export import export_adapter
+from davpt_seg.commands.export import main_export
 from davpt_seg.commands.export_adapter import add_adapter_arguments, run_export_adapter
 from davpt_seg.commands.test import main_test
 from davpt_seg.core.adapter_folder.places import CARD, CONFIG, FIGURE
@@ -39,6 +40,7 @@ def arguments(*given: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     add_adapter_arguments(parser)
     parser.add_argument("--trunk")
+    parser.set_defaults(cfg_options=None)
     return parser.parse_args(given)
 
 
@@ -155,6 +157,32 @@ def test_a_complete_checkpoint_in_half_precision_works_on_the_file_of_its_vit(
     torch.save(other, tmp_path / "vit.pth")
     with pytest.raises(InputError, match=r"vit\.pth' are others"):
         export_adapter(tmp_path / "epoch_1.pth", tmp_path / "folder", config, str(tmp_path / "vit.pth"))
+
+
+def test_scores_of_another_training_are_refused(trained: Trained, tmp_path: Path) -> None:
+    """Every training writes files of the same names."""
+    name, meta = Path(trained.checkpoint).name, torch.load(trained.checkpoint, weights_only=False)["meta"]
+    other = tmp_path / "other" / name
+    other.parent.mkdir()
+    other.touch()
+    scores = tmp_path / "scores.json"
+    for about in (dict(checkpoint=str(other)), dict(checkpoint=f"gone/{name}", iter=meta["iter"] + 1)):
+        scores.write_text(json.dumps(dict(mIoU=99.0, about=dict(config="x", **about))))
+        with pytest.raises(InputError, match=f"are of checkpoint '.*{name}'.* is exported"):
+            export_adapter(trained.checkpoint, tmp_path / "folder", scores=scores)
+    scores.write_text(
+        json.dumps(dict(mIoU=9.25, about=dict(config="x", checkpoint=f"moved/{name}", iter=meta["iter"])))
+    )
+    export_adapter(trained.checkpoint, tmp_path / "folder", scores=scores)
+    assert "9.25" in (tmp_path / "folder" / "README.md").read_text()
+
+
+def test_options_change_the_folders_config(trained: Trained, tmp_path: Path) -> None:
+    given = ["--out", str(tmp_path / "folder"), "--cfg-options", "model.test_cfg.mode=slide"]
+    given += ["model.test_cfg.crop_size=[28,28]", "model.test_cfg.stride=[14,14]"]
+    main_export([trained.checkpoint, *given])
+    described = json.loads((tmp_path / "folder" / "adapter_config.json").read_text())
+    assert described["config"]["model"]["test_cfg"]["stride"] == [14, 14]
 
 
 def test_what_does_not_fit_a_checkpoint_is_refused(trained: Trained, trunk: str, tmp_path: Path) -> None:

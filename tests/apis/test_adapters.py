@@ -313,6 +313,10 @@ ATTACKS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         lambda content: content["config"]["test_dataloader"]["dataset"]["pipeline"][1].update(scale=[10**6, 10**6]),
         "scale = 1000000 must be at most 16,384",
     ),
+    "numbers that enlarge images": (
+        lambda content: content["config"]["test_dataloader"]["dataset"]["pipeline"][1].update(scale_factor=[16, 16]),
+        r"scale_factor = \[16, 16\] enlarges images by more than 4",
+    ),
     "a number that enlarges images": (
         lambda content: content["config"]["test_dataloader"]["dataset"]["pipeline"][1].update(scale=16_384),
         "scale = 16384 enlarges images by more than 4",

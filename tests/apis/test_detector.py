@@ -172,6 +172,27 @@ def test_pycocotools_finds_in_the_results_of_predict_the_precision_that_test_rep
     assert tested["about"]["images"] == len(tiny.images)
 
 
+def test_an_interruption_leaves_the_objects_of_the_images_before_it(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    detect, calls = Detector.detect, 0
+
+    def interrupted(self: Detector, image: Any) -> Detections:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+        return detect(self, image)
+
+    monkeypatch.setattr(Detector, "detect", interrupted)
+    (tmp_path / "boxes.json").write_text("[]")  # of an earlier run
+    with pytest.raises(SystemExit):
+        main_predict([tiny.checkpoint, *tiny.images[:3], "--out", str(tmp_path)])
+    assert "1 of 3 images" in capsys.readouterr().out
+    rows = json.loads((tmp_path / "boxes.json").read_text())
+    assert {row["file_name"] for row in rows} == {Path(tiny.images[0]).name}
+
+
 def error_of(arguments: list[str], capsys: pytest.CaptureFixture[str], command: Any = main_predict) -> str:
     """Run a command line, which must end with an error, and return what it said."""
     capsys.readouterr()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -14,10 +15,14 @@ import torch
 from PIL import Image
 
 from davpt_seg.apis.predictor import Predictor
+from davpt_seg.commands.box_outputs import _summary as boxes_summary
 from davpt_seg.commands.images import find_images, output_stems
+from davpt_seg.commands.label_outputs import _summary
 from davpt_seg.commands.predict import main_predict, show
 from davpt_seg.errors import InputError
+from davpt_seg.image_names import IMAGE_SUFFIXES
 from davpt_seg.training.trained_checkpoint import load_strictly
+from davpt_seg.visualization.detections import Detections
 
 from ..checkpoints import Trained
 
@@ -44,6 +49,19 @@ def folder(tmp_path: Path) -> Path:
 def test_files_folders_and_patterns_name_images_each_once(folder: Path) -> None:
     found = find_images([str(folder / "b.png"), str(folder), f"{folder}/**/*.png"])
     assert [path.name for path in found] == ["b.png", "a.jpg", "c.png"]
+
+
+@pytest.mark.parametrize("name", ["0\udce9.jpg", "z\udce9.jpg"])
+def test_a_name_that_is_not_utf8_is_refused_before_opencv_crashes_on_it(folder: Path, name: str) -> None:
+    shutil.copy(folder / "a.jpg", folder / name)
+    with pytest.raises(InputError, match=r"udce9\.jpg' is not UTF-8; rename it"):
+        find_images([str(folder)])
+
+
+def test_every_suffix_of_an_image_is_found_in_a_folder(folder: Path) -> None:
+    for number, suffix in enumerate(IMAGE_SUFFIXES):
+        shutil.copy(folder / "a.jpg", folder / "below" / f"{number}{suffix}")
+    assert len(find_images([str(folder / "below")])) == len(IMAGE_SUFFIXES) + 1
 
 
 def test_an_image_that_is_given_twice_is_found_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,6 +196,17 @@ def test_every_image_gets_a_picture_a_label_map_and_a_summary(
         picture = tmp_path / f"{image.stem}_picture.png"
         assert Image.open(picture).width > 1000
         assert f"no display to show it on; open {picture}" in printed.out
+
+
+def test_names_of_classes_and_files_cannot_steer_the_terminal() -> None:
+    classes = ["\x1b]0;owned\x07\x1b[2Jsky\nline", "road"]
+    said = [_summary(np.zeros((2, 2), int), classes), boxes_summary(detections(), classes, 0)]
+    assert all("\\x1b]0;owned\\x07" in line and line.isprintable() for line in said)
+
+
+def detections() -> Detections:
+    """Return one object of the first class."""
+    return Detections(np.zeros((1, 4), np.float32), np.ones(1, np.float32), np.zeros(1, int), None)
 
 
 def test_show_opens_a_window_where_there_is_a_display(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

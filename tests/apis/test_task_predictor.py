@@ -139,6 +139,11 @@ def test_predict_paints_all_adapters(folders: dict[str, Path], weights: str, tmp
     assert np.array_equal(np.asarray(Image.open(out / "photo_crops_labels.png")), expected)
 
 
+def test_a_device_that_is_not_there_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="device 'cuda:99' cannot be used here"):
+        TaskPredictor(dict(street=tmp_path), device="cuda:99")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -85,6 +85,26 @@ def test_a_file_whose_outputs_differ_ends_with_status_1(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["x.pth", "--timm", "./vit.safetensors", "--trunk", "vit.safetensors"], "would replace vit.safetensors, or a"),
+        (["x.safetensors", "--timm", "x.safetensors"], "would replace x.safetensors, or a file in it"),
+        ([".", "--timm", "adapter_model.safetensors"], "would replace ., or a file in it"),
+    ],
+)
+def test_an_output_replaces_nothing_that_is_read(
+    options: list[str],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "adapter_config.json").write_text("{}")
+    assert message in error_of(options, capsys)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
         ([], "there is nothing to write; give one or several of --out DIR, --onnx FILE.onnx, --pt2 FILE.pt2"),
         (["--onnx", "model.pt2"], "--onnx model.pt2 must end in .onnx"),
         (["--pt2", "model.pt2", "--size", "512"], "--size 512 must be HEIGHTxWIDTH in pixels"),

@@ -47,6 +47,7 @@ def test_the_advice_names_only_options_that_the_command_has(command: str, capsys
         ("train", "--batch-size", "train_dataloader.batch_size=N"),
         ("train", "--output", "--work-dir DIR"),
         ("test", "--batch-size", "test_dataloader.batch_size=N"),
+        ("predict", "--batch-size", "test_dataloader.batch_size=N"),
         ("test", "--checkpoint", "CHECKPOINT is given without an option, after CONFIG"),
         ("test", "--data", "test_dataloader.dataset.data_root=DIR"),
     ],
