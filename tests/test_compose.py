@@ -60,6 +60,28 @@ def test_a_rate_is_everybodys_and_the_heads_own_is_the_heads() -> None:
     )
 
 
+def test_the_heads_rate_is_that_of_all_but_the_backbone() -> None:
+    """Keys of MMEngine are pieces of names: ``head`` is one of the prompts' ``head_gates``, and of no part of DINO."""
+    words = f"method=vpt_deep+zero_start,{CAMVID},lr=0.02,head_lr=0.01"
+    cfg = compose_from_words(words)
+    cfg.model.backbone.prompts.start = "gate"
+    found = rates(cfg)
+    assert any("head_gates" in name for name in found)
+    assert all(rate == pytest.approx(0.02 if name.startswith("backbone") else 0.01) for name, rate in found.items())
+    cfg = compose(head="linear", trunk="vits14", schedule="released_160k")
+    cfg.model.backbone.update(prompts=dict(num_prompts=2, start="gate"))
+    gates = {rate for name, rate in rates(cfg).items() if "head_gates" in name}
+    assert gates == {cfg.optim_wrapper.optimizer.lr}
+
+
+def test_a_number_of_prompts_that_no_block_would_have_is_refused() -> None:
+    task = "method=davpt,trunk=vitb_augreg_in21k,data=vtab/resisc45"  # its row guides every block
+    with pytest.raises(InputError, match=r"prompts=3: every block is guided here.*set guided_prompts"):
+        compose_from_words(f"{task},prompts=3")
+    for words in ("guided_prompts=3", "prompts=3,guided_prompts=3"):
+        assert compose_from_words(f"{task},{words}").model.backbone.prompts.num_prompts == 3
+
+
 def test_values_reach_what_they_name() -> None:
     for words, counts in (("prompts=3", [3] * 11 + [10]), ("guided_prompts=3", [20] * 11 + [3])):
         assert compose_from_words(f"method=davpt,{CAMVID},{words}").model.backbone.prompts.num_prompts == counts

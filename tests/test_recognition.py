@@ -16,6 +16,7 @@ from davpt_seg.benchmark.plan.tasks import tasks_of
 from davpt_seg.commands.count import main_count
 from davpt_seg.datasets import FGVC_SETS, VTAB_SETS
 from davpt_seg.errors import InputError
+from davpt_seg.experiments.catalog import config_root
 from davpt_seg.experiments.compose import compose_from_words
 from davpt_seg.experiments.hyperparameters import TUNED, hyperparameters
 from davpt_seg.training.model import build_on_meta, count_parameters
@@ -369,6 +370,24 @@ def test_the_head_learns_at_its_own_rate_if_told() -> None:
     assert cfg.optim_wrapper.optimizer.lr == 1e-3
     assert [keys[f"head.fc.{name}"]["lr_mult"] for name in ("weight", "bias")] == pytest.approx([10, 10])
     assert keys["head.fc.bias"]["decay_mult"] == 0
+
+
+CROPS = """
+train_dataloader = dict(dataset=dict(pipeline=[{steps}]))
+"""
+
+
+def test_an_image_size_reaches_random_crops_and_is_refused_where_nothing_has_one(tmp_path: Path) -> None:
+    base = config_root() / "_base_" / "datasets" / "vtab" / "dtd.py"
+    load, pack = 'dict(type="LoadImageFromFile"), ', 'dict(type="PackInputs")'
+    path = tmp_path / "mine.py"
+    crop = 'dict(type="RandomResizedCrop", scale=224), '
+    path.write_text(f"_base_ = {str(base)!r}" + CROPS.format(steps=load + crop + pack))
+    cfg = experiment(data=str(path), image_size=384)
+    assert cfg.train_dataloader.dataset.pipeline[1].scale == 384
+    path.write_text(f"_base_ = {str(base)!r}" + CROPS.format(steps=load + pack))
+    with pytest.raises(InputError, match="image_size=384: no step of the train pipeline sets the images' size"):
+        experiment(data=str(path), image_size=384)
 
 
 def test_the_mean_token_is_classified_and_guided_for_mae() -> None:

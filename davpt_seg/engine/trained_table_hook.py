@@ -14,7 +14,7 @@ from ..core.tuning import trained_table
 from ..errors import nearest
 from .guided import bare_model
 
-PARTS = ("neck", "head", "prompts")  # our schedules set rates of these even if a model has none
+PARTS = ("neck", "_head", "prompts")  # our schedules set rates of these even if a model has none
 
 
 @HOOKS.register_module()

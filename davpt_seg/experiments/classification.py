@@ -233,10 +233,19 @@ def _use_image_size(cfg: Config, size: int) -> None:
         )
     for stage in ("train", "val", "test"):
         loader = cfg[f"{stage}_dataloader"]
+        kinds = set()
         for step in loader.dataset.pipeline if loader else ():
+            kinds.add(step_name(step))
             if step_name(step) == "Resize":
                 step.scale = (size, size)
+            elif step_name(step) == "RandomResizedCrop":
+                step.scale = size
             elif step_name(step) == "ResizeEdge":
                 step.scale = round(size * 256 / 224)
             elif step_name(step) in ("RandomCrop", "CenterCrop"):
                 step.crop_size = size
+        if loader and not kinds & {"Resize", "RandomResizedCrop", "RandomCrop", "CenterCrop"}:
+            raise InputError(
+                f"image_size={size}: no step of the {stage} pipeline sets the images' size, as Resize, "
+                f"RandomResizedCrop, RandomCrop and CenterCrop do; it has {', '.join(sorted(kinds))}"
+            )

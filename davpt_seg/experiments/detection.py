@@ -9,7 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ..audit.preflight import unwrapped
+from ..audit.preflight import leaves, unwrapped
 from ..datasets.pipelines import find_step, step_name
 from ..errors import InputError
 from ..packages import install
@@ -82,12 +82,12 @@ def _use_masks(cfg: Config, without: str) -> None:
         raise InputError(f"head=mask_rcnn learns masks, but {without}: take head=faster_rcnn, or add the masks")
     guided = "guidance" in cfg.model.backbone
     for split in ("train", "val", "test"):
-        dataset = unwrapped(cfg[f"{split}_dataloader"].dataset)
-        for place, step in enumerate(dataset.pipeline):
-            if step_name(step) == "LoadAnnotations" and step.get("with_mask"):
-                step.with_mask = heads or (guided and split == "train")
-                if step.with_mask and not heads:
-                    dataset.pipeline = [*dataset.pipeline[:place], dict(type="BoxMasks"), *dataset.pipeline[place:]]
+        for dataset in leaves(cfg[f"{split}_dataloader"].dataset):
+            for place, step in enumerate(dataset.pipeline):
+                if step_name(step) == "LoadAnnotations" and step.get("with_mask"):
+                    step.with_mask = heads or (guided and split == "train")
+                    if step.with_mask and not heads:
+                        dataset.pipeline = [*dataset.pipeline[:place], dict(type="BoxMasks"), *dataset.pipeline[place:]]
 
 
 def _use_evaluators(cfg: Config) -> None:

@@ -135,6 +135,9 @@ def fit_values(backbone: dict[str, Any], values: Any) -> None:
     Args:
         backbone: config of the backbone, changed in place.
         values: values of the words, by name, or None.
+
+    Raises:
+        InputError: a number of prompts that no block would have, or values that the method does not take.
     """
     if "guidance" in backbone:
         guidance = backbone["guidance"]
@@ -142,12 +145,23 @@ def fit_values(backbone: dict[str, Any], values: Any) -> None:
         if values["prompt_scale"] is not None:
             guidance["metric"] = {**guidance.get("metric", {}), "prompt_scale": values["prompt_scale"]}
     fit_method(backbone, values["prompts"], values["guided_prompts"])
+    if values.typed("prompts") and _all_guided(backbone) and backbone["prompts"]["num_prompts"] != values["prompts"]:
+        raise InputError(
+            f"prompts={values['prompts']}: every block is guided here, so that no block has this number of prompts; "
+            "set guided_prompts"
+        )
     for adapter in backbone.get("adapters", []):
         adapter.update(
             {key: values[word] for key, word in SIZES.items() if key in adapter and values[word] is not None}
         )
     guidance = backbone.get("guidance")
     check_configs(backbone.get("prompts"), backbone.get("adapters", []), guidance and {**guidance, "num_classes": 1})
+
+
+def _all_guided(backbone: Mapping[str, Any]) -> bool:
+    depth = max(backbone["out_indices"]) + 1
+    blocks = {block % depth for block in backbone.get("guidance", {}).get("blocks", ())}
+    return blocks == set(range(depth)) and backbone["prompts"].get("kind", "deep") == "deep"
 
 
 def brought(cfg: Mapping[str, Any]) -> set[str]:

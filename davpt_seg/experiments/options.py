@@ -25,6 +25,11 @@ READ_BY_OTHERS = {
     "activation_checkpointing", "compile", "custom_imports", "data_check", "efficient_conv_bn_eval",
     "find_unused_parameters", "model_wrapper_cfg", "sync_bn", "tta_model", "tta_pipeline",
 }  # fmt: skip
+#: Arguments of the data sets that hold another one's images.
+OF_PARTS = {
+    "TrainingPart": {"type", "dataset", "part", "seed"},
+    "RandomSubset": {"type", "dataset", "num_images", "seed"},
+}
 SEPARATORS = "/\\"  # of the folders in a path
 MISSPELLED = 0.85  # smallest similarity: 'promts' and 'prompts' have 0.92, 'prompt_side' and 'prompt_scale' 0.78
 
@@ -37,7 +42,8 @@ def put_options(cfg: Config, options: Mapping[str, Any]) -> None:
 
     Another ``model_name`` sets its mean and standard deviation, if the config had those of the earlier name.
 
-    Old names of guidance's arguments are replaced by the current ones, in the options and in the config.
+    Old names of guidance's arguments are replaced by the current ones, in the options and in the config. Arguments of a
+    data set reach it also where it is divided.
 
     Raises:
         InputError: see :func:`check_options`; or two options set one argument, by its old and its current name.
@@ -48,13 +54,28 @@ def put_options(cfg: Config, options: Mapping[str, Any]) -> None:
     for old, key in zip(options, keys):
         if old != key and keys.count(key) > 1:
             raise InputError(f"--cfg-options {old} is the old name of {key}, which is set as well; omit {old}")
-    options = _weights_joined(cfg, dict(current))
+    options = _weights_joined(cfg, {_in_parts(cfg, key): value for key, value in current})
     check_options(cfg, options)
     before = named_normalisation(cfg)
     for key, value in options.items():
         first, *path = key.split(".")
         cfg[first] = _changed(cfg.get(first), path, value)
     follow_model_name(cfg, before)
+
+
+def _in_parts(cfg: Config, key: str) -> str:
+    """Return the key of a data set's argument where ``split=choose`` and ``train_images`` have put the data set.
+
+    ``train_dataloader.dataset.pipeline.2.prob`` is then ``train_dataloader.dataset.dataset.pipeline.2.prob``.
+    """
+    names = key.split(".")
+    if len(names) < 3 or not names[0].endswith("_dataloader") or names[1] != "dataset":
+        return key
+    node, at = (cfg.get(names[0]) or {}).get("dataset"), 2
+    while isinstance(node, Mapping) and names[at] not in OF_PARTS.get(str(node.get("type")), {names[at]}):
+        names.insert(at, "dataset")
+        node, at = node.get("dataset"), at + 1
+    return ".".join(names)
 
 
 def _weights_joined(cfg: Config, options: dict[str, Any]) -> dict[str, Any]:

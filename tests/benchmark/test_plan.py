@@ -10,6 +10,7 @@ import pytest
 import yaml
 from mmengine.config import Config
 
+from davpt_seg.audit.preflight import unwrapped
 from davpt_seg.benchmark.options import parser, plan_asked_for
 from davpt_seg.benchmark.plan.fields import WORDS
 from davpt_seg.benchmark.plan.plan import FULL_RATES, RATES, plan_of
@@ -28,6 +29,7 @@ from davpt_seg.benchmark.run.where import launch_of, slots
 from davpt_seg.errors import InputError
 from davpt_seg.experiments.catalog import config_root
 from davpt_seg.experiments.compose import compose_from_words
+from davpt_seg.experiments.options import put_options
 from davpt_seg.experiments.words import PRUNING, TASKS, words_of
 
 PLAN: dict[str, Any] = dict(tasks=["vtab/dtd"], trunks=["vitb_in21k"], methods=["linear"])
@@ -115,6 +117,19 @@ def test_no_option_of_a_plan_can_show_test_images_to_the_search(key: str) -> Non
 def test_how_images_are_augmented_is_the_plans_to_set() -> None:
     option = "train_dataloader.dataset.pipeline.1.scale=112"
     assert studies({**PLAN, "cfg_options": [option]})[0].cfg_options == (option,)
+
+
+@pytest.mark.parametrize(
+    "words", ["", ",split=choose", ",split=final", ",train_images=4", ",split=choose,train_images=4"]
+)
+def test_options_of_a_data_set_reach_it_where_it_is_divided(words: str) -> None:
+    cfg = compose_from_words(f"method=linear,head=linear,trunk=vits14,data=camvid_168x224,schedule=adamw_iters{words}")
+    put_options(cfg, {"train_dataloader.dataset.pipeline.4.prob": 0.25, "train_dataloader.dataset.data_root": "here"})
+    inner = unwrapped(cfg.train_dataloader.dataset)
+    assert (inner.pipeline[4].prob, inner.data_root) == (0.25, "here")
+    if "train_images" in words:
+        put_options(cfg, {"train_dataloader.dataset.num_images": 3})
+        assert cfg.train_dataloader.dataset.num_images == 3
 
 
 def test_a_method_may_be_a_file_anywhere(tmp_path: Path) -> None:

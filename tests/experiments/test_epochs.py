@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from davpt_seg.errors import InputError
+from davpt_seg.experiments.catalog import config_root
 from davpt_seg.experiments.compose import compose
 
 
@@ -28,6 +31,30 @@ def test_warm_up_keeps_its_share_of_at_least_one_epoch() -> None:
         return [stage.end for stage in cfg.param_scheduler]
 
     assert [ends(epochs) for epochs in (4, 5, 40, 100)] == [[4], [1, 5], [2, 40], [5, 100]]  # 20 of 400 are 5 %
+
+
+STEPS = """
+param_scheduler = {stages}
+train_cfg = dict(type="IterBasedTrainLoop", max_iters=400, val_interval=100)
+"""
+STEP = 'dict(type="MultiStepLR", milestones=[200, 300], by_epoch=False{more})'
+
+
+@pytest.mark.parametrize(
+    "stages", [f"[{STEP}]", STEP.replace("{more}", "{more}, _delete_=True")], ids=["list", "alone"]
+)
+@pytest.mark.parametrize("more", ["", ", begin=0, end=400"])
+def test_the_steps_of_a_schedule_keep_their_share(stages: str, more: str, tmp_path: Path) -> None:
+    """A rate that never falls, because its milestones are behind the end, would be no error."""
+    path = tmp_path / "steps.py"
+    base = config_root() / "_base_" / "schedules" / "adamw_iters.py"
+    path.write_text(f"_base_ = {str(base)!r}" + STEPS.format(stages=stages.format(more=more)))
+    cfg = compose(head="linear", trunk="vitti", data="camvid_168x224", schedule=str(path), iters=100)
+    (stage,) = cfg.param_scheduler
+    assert stage.milestones == [50, 75]
+    assert stage.get("end", 100) == cfg.train_cfg.max_iters == 100
+    cfg = compose(head="linear", trunk="vitti", data="camvid_168x224", schedule=str(path), epochs=8)
+    assert cfg.param_scheduler[0].milestones == [4, 6]
 
 
 def test_iters_and_epochs_are_not_both_set() -> None:

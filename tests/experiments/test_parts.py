@@ -215,3 +215,20 @@ def test_experiments_composed_of_parts_that_are_read_once_are_the_same(monkeypat
     assert len(read) == len(set(read)) == 2 + 2 + 2 + 2 + 2  # data, trunks, schedules, runtimes, methods
     compose_from_words(many[0])
     assert len(read) == 15
+
+
+JOINED = """
+_base_ = {base!r}
+train_dataloader = dict(dataset=dict(_delete_=True, type={kind!r}, {content}))
+"""
+
+
+@pytest.mark.parametrize("kind", ["ConcatDataset", "RepeatDataset"])
+def test_joined_and_repeated_data_sets_are_composed_and_not_divided(kind: str, tmp_path: Path) -> None:
+    one = "{{_base_.train_dataloader.dataset}}"
+    content = f"dataset={one}, times=2" if kind == "RepeatDataset" else f"datasets=[{one}, {one}]"
+    path = write(tmp_path / "mine.py", JOINED.format(base="camvid_168x224.py", kind=kind, content=content))
+    assert compose("linear", data=path, **CAMVID).model.decode_head.num_classes == 11
+    for word in (dict(split="choose"), dict(train_images=4)):
+        with pytest.raises(InputError, match=f"{next(iter(word))}=.* the data part's are a {kind}"):
+            compose("linear", data=path, **CAMVID, **word)

@@ -2,7 +2,7 @@
 optim_wrapper = dict(
     type="OptimWrapper",
     optimizer=dict(type="SGD", lr=1e-3, momentum=0.9, weight_decay=0.0),
-    paramwise_cfg=dict(custom_keys={"head": dict(lr_mult=10.0), "neck": dict(lr_mult=10.0)}),
+    paramwise_cfg=dict(custom_keys={"_head": dict(lr_mult=10.0), "neck": dict(lr_mult=10.0)}),
 )
 param_scheduler = [dict(type="PolyLR", eta_min=1e-4, power=0.9, begin=0, end=160000, by_epoch=False)]
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=160000, val_interval=16000)
