@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from davpt_seg.benchmark.plan.drawings import Table
 from davpt_seg.benchmark.plan.tasks import GROUPS, tasks_of
 from davpt_seg.benchmark.report import markdown
+from davpt_seg.benchmark.report.ablations import component_table
 from davpt_seg.benchmark.report.figures import table_figure
 from davpt_seg.benchmark.report.published import Cell, published
-from davpt_seg.benchmark.report.table import Choice, Column, Score, means, score_of
+from davpt_seg.benchmark.report.table import MEANS, Choice, Column, Score, score_at, score_of
 from davpt_seg.runs.results import times
 
 TASKS = (*tasks_of("vtab"), *tasks_of("fgvc"))
@@ -38,9 +40,26 @@ ITERATIONS = """\
 def column(
     accuracy: dict[str, float], name: str = "davpt", trunk: str = "vitb_augreg_in21k", head: str = "classifier"
 ) -> Column:
-    scores = {task: Score(value, 0.5, 5, 5) for task, value in accuracy.items()}
+    spread = np.array([-1, 0, 0, 0, 1]) * 0.5**0.5  # over five seeds: a sample standard deviation of 0.5
+    by_seed = {task: dict(enumerate(value + spread)) for task, value in accuracy.items()}
+    return of_seeds(by_seed, name, trunk, head)
+
+
+def of_seeds(
+    by_seed: dict[str, dict[int, float]],
+    name: str = "davpt",
+    trunk: str = "vitb_augreg_in21k",
+    head: str = "classifier",
+) -> Column:
+    scores = {task: score_of(list(found.values()), 5) for task, found in by_seed.items()}
     costs = dict(tuned=0.2, tuned_with_head=0.3, seconds_per_epoch=None)
-    return Column(trunk, name, "davpt", scores, costs, {}, head)
+    return Column(trunk, name, "davpt", scores, costs, {}, head, by_seed)
+
+
+def means(by_task: dict[str, float]) -> dict[str, float]:
+    """Return the means over tasks that one seed's scores have."""
+    found = {row: score_at(of_seeds({task: {0: value} for task, value in by_task.items()}), row) for row in MEANS}
+    return {row: score.mean for row, score in found.items() if score is not None}
 
 
 def test_a_score_is_mean_and_sample_deviation_over_seeds() -> None:
@@ -70,9 +89,28 @@ def test_the_two_means_of_vtab_are_of_tasks_and_of_groups() -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_a_missing_task_takes_the_means_that_need_it(task: str) -> None:
     found = means({each: 50.0 for each in TASKS if each != task})
-    missing = {name for name, value in found.items() if value is None}
+    missing = MEANS.keys() - found
     group = next(name for name in GROUPS if task in tasks_of(name))
     assert missing == ({"fgvc"} if group == "fgvc" else {group, "vtab/mean_of_tasks", "vtab/mean_of_groups"})
+
+
+def test_a_mean_over_tasks_is_over_the_seeds_that_all_have_and_says_how_many() -> None:
+    tasks = tasks_of("vtab/natural")
+    by_seed = {task: {seed: 60.0 + 5 * seed for seed in range(5)} for task in tasks}
+    by_seed[tasks[0]] = {0: 60.0, 1: 51.0}
+    found = of_seeds(by_seed, trunk="vits14")
+    means = [60.0, (51 + 6 * 65) / 7]
+    text = f"{np.mean(means):.2f} ± {np.std(means, ddof=1):.2f} (2 of 5)"
+    assert f"| mean of Natural (7 tasks) | {text} |" in markdown.trunk_table("vits14", [found])
+    assert f"| {text} | - |" in component_table(Table(rows={"davpt": (), "bias": ()}), [found])
+    (line,) = [row for row in csv.DictReader(io.StringIO(markdown.as_csv([found]))) if row["row"] == "vtab/natural"]
+    assert (float(line["mean"]), float(line["deviation"])) == pytest.approx((np.mean(means), np.std(means, ddof=1)))
+    assert line["seeds"] == "2"
+    (panel,) = [axes for axes in table_figure([found]).axes if axes.get_title() == "mean of Natural (7 tasks)"]
+    (dot,) = [each.get_xdata()[0] for each in panel.lines if each.get_marker() == "o" and len(each.get_xdata())]
+    assert dot == pytest.approx(np.mean(means))
+    del by_seed[tasks[1]][0], by_seed[tasks[1]][1]
+    assert score_at(of_seeds(by_seed), "vtab/natural") is None  # no seed is in all tasks
 
 
 def test_published_means_are_those_of_the_published_parts() -> None:
@@ -92,7 +130,7 @@ def test_published_means_are_those_of_the_published_parts() -> None:
 def test_published_figures_stand_under_ours_and_say_so() -> None:
     text = markdown.trunk_table("vitb_augreg_in21k", [column(dict.fromkeys(TASKS, 50.0))])
     lines = text.splitlines()
-    place = lines.index("| VTAB-1k: mean of the 3 group means | 50.00 |")
+    place = lines.index("| VTAB-1k: mean of the 3 group means | 50.00 ± 0.50 |")
     assert lines[place + 1] == "| *VTAB-1k: mean of the 3 group means, published* | *74.69* |"
     assert "| *fgvc/cub, published* | *90.20* |" in lines
     assert "| vtab/dtd | 50.00 ± 0.50 |" in lines
@@ -103,7 +141,7 @@ def test_published_figures_stand_under_ours_and_say_so() -> None:
 
 def test_what_is_missing_is_a_dash() -> None:
     found = column({"vtab/dtd": 50.0}, trunk="vits14")  # of which nothing is published
-    found.scores["vtab/svhn"] = None
+    found.scores["vtab/svhn"] = None  # without any result
     found.scores["vtab/mine"] = Score(60.0, None, 1, 3)
     lines = markdown.trunk_table("vits14", [found]).splitlines()
     assert lines[2:] == [
@@ -127,8 +165,9 @@ def test_choices_are_listed_with_those_at_an_end_of_their_grid() -> None:
 def test_the_csv_has_every_figure_unrounded() -> None:
     rows = list(csv.DictReader(io.StringIO(markdown.as_csv([column({"vtab/dtd": 2 / 3})]))))
     (dtd,) = [row for row in rows if row["row"] == "vtab/dtd"]
-    assert float(dtd["mean"]) == 2 / 3
-    assert (dtd["deviation"], dtd["seeds"], dtd["benchmark"]) == ("0.5", "5", "vtab")
+    assert float(dtd["mean"]) == pytest.approx(2 / 3, rel=1e-12)
+    assert float(dtd["deviation"]) == pytest.approx(0.5, rel=1e-12)
+    assert (dtd["seeds"], dtd["benchmark"]) == ("5", "vtab")
     (natural,) = [row for row in rows if row["row"] == "vtab/natural"]
     assert (natural["mean"], natural["published"]) == ("", "80.25")
 
@@ -140,7 +179,7 @@ def test_the_figure_has_a_panel_for_each_task_and_mean(tmp_path: Path) -> None:
     assert len(panels) == 24 + 6  # three groups, two means of VTAB, one of FGVC
     assert [label.get_text() for label in panels[0].get_yticklabels()] == ["davpt", "bias"]
     dots = [line.get_xdata()[0] for line in panels[0].lines if line.get_marker() == "o" and len(line.get_xdata())]
-    assert dots == [50.0] * 4
+    assert dots == pytest.approx([50.0] * 4)
     table_figure([column({"vtab/dtd": 1.0})]).savefig(tmp_path / "x.png")
     table_figure([]).savefig(tmp_path / "nothing.png")
 
@@ -171,9 +210,9 @@ def test_segmentation_has_its_score_its_rows_and_no_others() -> None:
         "| seconds per iteration | 0.750 |",
     ]
     assert "Test mIoU in percent." in text
-    assert not any(word in text for word in ("accuracy", "VTAB", "FGVC", "published", "A mean is given"))
+    assert not any(word in text for word in ("accuracy", "VTAB", "FGVC", "published", "A mean of tasks"))
     (line,) = [row for row in csv.DictReader(io.StringIO(markdown.as_csv([found]))) if row["row"] == "camvid_crop112"]
-    assert (line["benchmark"], line["mean"]) == ("segmentation", "50.0")
+    assert (line["benchmark"], float(line["mean"])) == ("segmentation", pytest.approx(50.0))
     figure = table_figure([found])
     assert figure.get_supxlabel() == "test mIoU (%): mean, and standard deviation over seeds"
     both = [found, column({"vtab/dtd": 1.0}, trunk="vits14")]

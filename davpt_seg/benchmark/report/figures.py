@@ -47,7 +47,7 @@ def table_figure(columns: Sequence[Column]) -> Figure:
     Each trunk has a colour; each panel has its own range.
     """
     scored = [(row, label) for row, label in rows(columns) if row not in COSTS]
-    panels = [panel for panel in scored if any(column.value(panel[0]) is not None for column in columns)]
+    panels = [panel for panel in scored if any(score_at(column, panel[0]) is not None for column in columns)]
     methods = list(dict.fromkeys(column.name for column in columns))
     trunks = list(dict.fromkeys(column.trunk for column in columns))
 
@@ -70,10 +70,9 @@ def _dots(axes: Axes, columns: Sequence[Column], row: str, methods: Sequence[str
     for column in columns:
         shift = (trunks.index(column.trunk) - (len(trunks) - 1) / 2) * 0.22
         place, color = methods.index(column.name) + shift, f"C{trunks.index(column.trunk)}"
-        score = column.scores.get(row)
-        mean = column.value(row)
-        if mean is not None:
-            axes.errorbar(mean, place, xerr=(score and score.std) or 0, fmt="o", color=color, ms=4.5, capsize=2)
+        score = score_at(column, row)
+        if score is not None:
+            axes.errorbar(score.mean, place, xerr=score.std or 0, fmt="o", color=color, ms=4.5, capsize=2)
         figure = published_figure(column, row)
         if figure is not None:
             axes.plot(figure, place, "D", markerfacecolor="none", markeredgecolor=color, ms=5)

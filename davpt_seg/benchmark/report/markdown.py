@@ -10,7 +10,7 @@ from typing import Optional
 from ...experiments.words import CLASSIFICATION
 from ..plan.tasks import GROUPS, METRICS, benchmark_of, score_of_task, tasks_of
 from .published import LABEL, Cell, published
-from .table import COSTS, MEANS, Choice, Column, Score
+from .table import COSTS, MEANS, Choice, Column, Score, score_at
 
 MISSING = "-"
 PUBLISHED_NOTE = f"Rows in italics are {LABEL}, not ours."
@@ -18,7 +18,7 @@ NOTE = """\
 Mean ± sample standard deviation over seeds, "(2 of 5)" where seeds are missing. Searched values were chosen on the
 validation split before any test image was seen. Parameters and seconds are means over the finished tasks; seconds
 depend on the machine's other load."""
-MEANS_NOTE = "A mean is given only if all its tasks have a score."
+MEANS_NOTE = "A mean of tasks is over the seeds that all its tasks have, and is missing if there are none."
 
 
 def markdown(columns: Sequence[Column]) -> str:
@@ -98,9 +98,7 @@ def rows(columns: Sequence[Column]) -> Iterator[tuple[str, str]]:
 
 def cell(column: Column, row: str) -> str:
     """Write one of our values."""
-    if row in COSTS or row in MEANS:
-        return _number(column.value(row), row)
-    return score_text(column.scores.get(row))
+    return _number(column.costs.get(row), row) if row in COSTS else score_text(score_at(column, row))
 
 
 def published_figure(column: Column, row: str) -> Optional[float]:
@@ -132,9 +130,9 @@ def as_csv(columns: Sequence[Column]) -> str:
     writer.writerow(names)
     for column in columns:
         for row, _ in rows([each for each in columns if each.trunk == column.trunk]):
-            score = column.scores.get(row)
+            score = None if row in COSTS else score_at(column, row)
             benchmark = "" if row in COSTS else benchmark_of(row)
-            mean = column.value(row)
+            mean = column.costs.get(row) if row in COSTS else score and score.mean
             line = (column.trunk, column.name, benchmark, row, mean, score and score.std, score and score.seeds)
             writer.writerow([*line, published_figure(column, row), _chosen_text(column.chosen.get(row))])
     return text.getvalue()

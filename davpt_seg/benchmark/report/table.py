@@ -47,18 +47,9 @@ def score_of(scores: Sequence[float], expected: int) -> Optional[Score]:
     return Score(statistics.mean(scores), statistics.stdev(scores) if len(scores) > 1 else None, len(scores), expected)
 
 
-def mean_over(tasks: Sequence[str], by_task: Mapping[str, Optional[float]]) -> Optional[float]:
-    """Average tasks with equal weights; None if one is missing."""
-    values = [by_task.get(task) for task in tasks]
-    return None if not values or None in values else statistics.mean(value for value in values if value is not None)
-
-
-def means(by_task: Mapping[str, Optional[float]]) -> dict[str, Optional[float]]:
-    """Compute the groups' means, both means of VTAB, and FGVC's, each None if one of its tasks is missing."""
-    found = {group: mean_over(tasks_of(group), by_task) for group in GROUPS}
-    found["vtab/mean_of_tasks"] = mean_over(tasks_of("vtab"), by_task)
-    found["vtab/mean_of_groups"] = mean_over(VTAB_GROUPS, found)
-    return found
+def tasks_in(row: str) -> Sequence[str]:
+    """List the tasks of a mean over tasks; a task is its own."""
+    return tasks_of("vtab" if row.startswith("vtab/mean_of_") else row) or (row,)
 
 
 @dataclass(frozen=True)
@@ -97,29 +88,19 @@ class Column:
         if row == "vtab/mean_of_groups":
             parts = [self.seed_scores(group) for group in VTAB_GROUPS]
         else:
-            tasks = tasks_of("vtab" if row == "vtab/mean_of_tasks" else row) or (row,)
-            parts = [dict(self.by_seed.get(task, {})) for task in tasks]
+            parts = [dict(self.by_seed.get(task, {})) for task in tasks_in(row)]
         common = set(parts[0]).intersection(*parts[1:])
         return {seed: statistics.mean(part[seed] for part in parts) for seed in sorted(common)}
 
-    def value(self, row: str) -> Optional[float]:
-        """Return the value of a row: a task, a mean over tasks or a cost; None if there is none yet."""
-        score = self.scores.get(row)
-        return score.mean if score else {**self.costs, **self.means()}.get(row)
-
-    def means(self) -> dict[str, Optional[float]]:
-        """Return the means of the method's scores."""
-        return means({task: score.mean if score else None for task, score in self.scores.items()})
-
 
 def score_at(column: Optional[Column], row: str) -> Optional[Score]:
-    """Return the score of a task, or of a mean over tasks, with the seeds that all tasks have."""
+    """Return the score of a task, or of a mean over tasks, over the seeds that all its tasks have."""
     if column is None:
         return None
     if row in column.scores:
         return column.scores[row]
-    found = list(column.seed_scores(row).values())
-    return score_of(found, len(found))
+    scores = [column.scores.get(task) for task in tasks_in(row)]
+    return score_of([*column.seed_scores(row).values()], max((score.expected for score in scores if score), default=0))
 
 
 def columns(protocols: Sequence[Protocol]) -> list[Column]:
