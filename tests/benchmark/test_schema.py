@@ -15,6 +15,7 @@ import yaml
 
 from davpt_seg.benchmark.plan.drawings import Figure, Table
 from davpt_seg.benchmark.plan.fields import WORDS
+from davpt_seg.benchmark.plan.parts import read
 from davpt_seg.benchmark.plan.plan import check_importance, plan_of
 from davpt_seg.benchmark.plan.reading import read_plan, read_yaml
 from davpt_seg.benchmark.plan.schema import Method, PlanFile, Setting
@@ -237,6 +238,19 @@ def test_a_wrong_setting_is_refused_by_its_name(tmp_path: Path) -> None:
             with pytest.raises(InputError, match=f"^setting 'small', {path[0]}") as error:
                 read_plan(plan)
             check_sentence(str(error.value))
+
+
+def test_a_grid_of_the_command_line_takes_precedence_over_that_of_a_variant(tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text(
+        "tasks: [vtab/dtd]\ntrunks: [vits14]\nmethods:\n"
+        "  - x: {method: davpt, over: {n: {a: {prompts: 4, grid: {lr: [1, 2]}}, b: {prompts: 8, lr: 3}, c: {}}}}\n"
+    )
+    typed = read(PlanFile, {"grid": {"lr": ["5e-3", "6e-3"]}})
+    studies = plan_of(read_plan(tmp_path / "plan.yaml", None, typed)).studies
+    assert [study.space.axes for study in studies] == 3 * [{"lr": (0.005, 0.006)}]
+    assert [study.words for study in studies] == [{"prompts": 4}, {"prompts": 8}, {}]
+    a, b, _ = plan_of(read_plan(tmp_path / "plan.yaml")).studies
+    assert (a.space.axes, b.words) == ({"lr": (1, 2)}, {"prompts": 8, "lr": 3})
 
 
 def test_importance_has_a_value_of_each_word_that_is_searched() -> None:

@@ -34,7 +34,7 @@ def methods_of(content: Any, searched: Collection[str]) -> tuple[dict[str, Any],
     Args:
         content: value of ``methods``: a list whose entries are a name or ``name: {settings}``, or a mapping.
         searched: words that the command line searches. If there are any, an entry's values of them and its grid are
-            ignored.
+            ignored, also those of a variant.
 
     Raises:
         InputError: an entry of another form, a name that appears twice, or variants that are all the same.
@@ -45,14 +45,15 @@ def methods_of(content: Any, searched: Collection[str]) -> tuple[dict[str, Any],
         raise InputError(f"methods must be a list, got {shortened(content)}")
     methods: dict[str, Any] = {}
     found: dict[str, Series] = {}
+    ignored = ("grid", *searched) if searched else ()
     for entry in content:
         (name, settings), *more = entry.items() if isinstance(entry, Mapping) and entry else [(entry, {})]
         settings = {} if settings is None else settings
         if more or not isinstance(name, str) or not isinstance(settings, Mapping):
             form = "'name: {method: davpt, prompts: 4}'"
             raise InputError(f"methods: an entry is a name, or {form}, got {shortened(entry)}")
-        settings = {key: value for key, value in settings.items() if not searched or key not in ("grid", *searched)}
-        variants = _variants(name, settings) if "over" in settings else {name: {"method": name, **settings}}
+        settings = _without(ignored, settings)
+        variants = _variants(name, settings, ignored) if "over" in settings else {name: {"method": name, **settings}}
         for each in dict.fromkeys([name, *variants]):
             if each in methods or each in found:
                 raise InputError(f"methods: {each!r} appears twice; give the variant another name")
@@ -63,7 +64,11 @@ def methods_of(content: Any, searched: Collection[str]) -> tuple[dict[str, Any],
     return methods, found
 
 
-def _variants(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _without(ignored: Collection[str], settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key not in ignored}
+
+
+def _variants(name: str, settings: Mapping[str, Any], ignored: Collection[str]) -> dict[str, Any]:
     """Return the settings of an entry's variants by name.
 
     A label has either text, which replaces ``{AXIS}`` in the entry's settings, or settings, which take precedence over
@@ -90,6 +95,7 @@ def _variants(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     for label, value in zip(labels, values):
         own = values[value] if isinstance(values, Mapping) else value
         if isinstance(own, Mapping):
+            own = _without(ignored, own)
             options = [each.get("cfg_options") or () for each in (shared, own)]
             if not all(isinstance(each, (list, tuple)) for each in options):
                 raise InputError(f"{where}, over {axis}: cfg_options must be a list, got {shortened(options)}")
