@@ -212,6 +212,25 @@ def test_a_grid_may_grow_before_any_final_run(bench: Bench, monkeypatch: pytest.
     assert [trial["parameters"]["lr"] for trial in chosen["trials"]] == [0.1, 0.01, 0.001]
 
 
+def test_a_grid_in_another_order_is_the_same_grid(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grid = ("lr=1e-3,1e-2", "optim_wrapper.optimizer.eps=1e-8,1e-6")
+    monkeypatch.setenv("FAKE_FAIL", "eps=1e-06")
+    assert bench.run("w", "--grid", *grid, what=LINEAR) == 1  # two of four trials fail, so nothing is chosen
+    monkeypatch.delenv("FAKE_FAIL")
+    before = bench.started()
+    capsys.readouterr()
+    assert bench.run("w", "--grid", *reversed(grid), "--dry-run", what=LINEAR) == 0
+    assert "5 runs: 2 finished, 2 failed, 1 to do" in capsys.readouterr().out
+    assert bench.run("w", "--grid", *reversed(grid), what=LINEAR) == 0
+    assert bench.run("w", "--grid", *grid, what=LINEAR) == 0
+    assert bench.run("w", "--grid", *reversed(grid), what=LINEAR) == 0
+    after = bench.started()[len(before) :]
+    assert ["split=final" in line for line in after] == [False, False, True]
+    assert set(after[:2]) < set(before)  # the trials that failed
+
+
 def test_trials_of_other_words_are_not_taken_for_the_plans(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_FAIL", "lr=0.001")
     assert bench.run("w") == 1

@@ -35,10 +35,18 @@ class Protocol:
     """
 
     def __init__(self, study: Study, root: Path) -> None:
-        self.study = study
         self.root = root
         self.folder = root / study.key
+        self.study = self._in_recorded_order(study)
         self._scores: dict[str, float] = {}
+
+    def _in_recorded_order(self, study: Study) -> Study:
+        """Return the study with the axes in the order of ``study.json``, which the folders of its trials have."""
+        search = (read_json(self.folder / "study.json") or {}).get("search")
+        axes, recorded = study.space.axes, search.get("axes") if isinstance(search, dict) else None
+        if not isinstance(recorded, dict) or recorded.keys() != axes.keys():
+            return study
+        return replace(study, space=replace(study.space, axes={name: axes[name] for name in recorded}))
 
     @property
     def trials(self) -> int:
