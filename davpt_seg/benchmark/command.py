@@ -66,7 +66,7 @@ def main_benchmark(argv: Optional[Sequence[str]] = None, content: Optional[Mappi
         launch = launch_of(args)
         if args.cluster is not None:
             _check_packages(studies)  # search and report run on this host; check_plan checks a node
-        engine = engine_of(args, root)
+        engine = engine_of(args)
         held.callback(engine.close)
         if args.dry_run:
             for line in listing.lines(protocols):

@@ -67,12 +67,12 @@ def assist(training: Training, folder: Path, attempt: Attempt, launch: Launch, s
         attempt: attempt of this node.
 
     Returns:
-        ``finished``, ``failed`` or ``stopped``.
+        ``finished``, ``failed``, ``stopped`` or ``diverged``.
     """
     how = "stopped"
     try:
         code = _train(training, folder, launch, attempt, {}, stopping)
-        how = "stopped" if code is None else "failed" if code else "finished"
+        how = "stopped" if code is None else {0: "finished", DIVERGED: "diverged"}.get(code, "failed")
     finally:
         attempt.end(how)
     return how

@@ -18,9 +18,11 @@ from unittest import mock
 
 import pytest
 
-from davpt_seg.errors import InputError
-from davpt_seg.runs.attempts import last_attempt
+from davpt_seg.errors import DIVERGED, InputError
+from davpt_seg.runs import execution
+from davpt_seg.runs.attempts import last_attempt, next_attempt
 from davpt_seg.runs.lock import holders
+from davpt_seg.runs.training import Launch, Training
 
 from ..recognition import write_vtab
 from .conftest import FAKE, SMALL, Bench, wait_until
@@ -179,14 +181,24 @@ def test_ctrl_c_ends_the_trainings_of_a_cluster_and_the_next_driver_resumes_them
     driver.send_signal(signal.SIGINT)
     assert driver.wait(180) == 130, said(bench)
     assert said(bench).count(": stopped; ") == runs
-    name = json.loads((bench.folder / "w" / "cluster.json").read_text())["name"]
-    trainings = [last_attempt(path.parent.parent) for path in nodes.folder.rglob(f"{name}/**/attempts/00?.json")]
+    names = [json.loads(path.read_text())["name"] for path in (bench.folder / "w").rglob("cluster.json")]
+    attempts = [path for name in names for path in nodes.folder.rglob(f"{name}/**/attempts/00?.json")]
+    trainings = [last_attempt(path.parent.parent) for path in attempts]
     there = [each for each in trainings if each.ended == "stopped"]
     assert len(there) == 2
     for each in there:
         with pytest.raises(ProcessLookupError):
             os.kill(each.pid, 0)
     assert last_attempt(first).state() == "stopped"
+
+
+def test_a_run_whose_folder_was_removed_is_trained_again(bench: Bench, nodes: Nodes) -> None:
+    disk = ("--node-dir", str(bench.folder / "disk"))  # of both nodes
+    assert nodes.start(bench, *disk, what=FINAL).wait(180) == 0, said(bench)
+    (found,) = results(bench)
+    shutil.rmtree(found.parent)
+    assert nodes.start(bench, *disk, what=FINAL).wait(180) == 0, said(bench)
+    assert results(bench) == [found] and len(bench.started()) == 2
 
 
 @pytest.mark.slow
@@ -368,6 +380,32 @@ def test_runs_that_fit_are_counted_with_each_of_their_nodes_another(rooms: list[
     assert Cluster.capacity(mock.MagicMock(_nodes=nodes, _jobs=None, _rooms=lambda: rooms)) == runs
 
 
+@pytest.mark.parametrize(("share", "runs"), [(0.1, 10), (0.2, 5), (0.25, 4), (1 / 3, 3), (0.5, 2), (1, 1), (2, 0)])
+def test_as_many_runs_share_a_gpu_as_their_shares_allow(
+    monkeypatch: pytest.MonkeyPatch, share: float, runs: int
+) -> None:
+    from davpt_seg.benchmark.run import cluster
+
+    host = dict(Alive=True, Resources=dict(CPU=32.0, GPU=1.0))
+    monkeypatch.setattr(cluster.ray, "nodes", lambda: [host])
+    assert sum(cluster.Cluster._rooms(mock.MagicMock(_cpus=1, _gpus=share))) == runs
+
+
+def test_a_further_node_of_a_diverged_run_has_not_failed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from davpt_seg.benchmark.run import together
+    from davpt_seg.benchmark.run.node import Outcome
+
+    exits = {0: "finished", 1: "failed", DIVERGED: "diverged"}
+    training = Training("k", "w", (), 0, "search", "accuracy/top1", {}, keep=False)
+    for status, how in exits.items():
+        launch = Launch(program=(sys.executable, "-S", "-c", f"raise SystemExit({status})"))
+        assert execution.assist(training, tmp_path, next_attempt(tmp_path), launch, lambda: False) == how
+        assert last_attempt(tmp_path).ended == how
+        monkeypatch.setattr(together.ray, "wait", lambda tasks, timeout: (tasks, []))
+        monkeypatch.setattr(together.ray, "get", lambda task, how=how: Outcome(how, "host", {}))
+        assert together.Helpers([object()]).lost() == (how == "failed")
+
+
 @pytest.mark.parametrize("failures", [2, 3])
 def test_a_ray_that_answers_late_is_asked_again(monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
     from davpt_seg.benchmark.run import cluster
@@ -386,28 +424,24 @@ def test_a_ray_that_answers_late_is_asked_again(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_a_damaged_name_of_the_nodes_folder_is_made_again(tmp_path: Path) -> None:
-    from davpt_seg.benchmark.run.cluster import Cluster
+    from davpt_seg.benchmark.run import cluster
 
     (tmp_path / "cluster.json").write_text('{"x": 1}')
-    made = mock.MagicMock(_root=tmp_path)
-    assert len(Cluster._name(made)) == 32
-    assert Cluster._name(made) == json.loads((tmp_path / "cluster.json").read_text())["name"]
+    assert len(cluster._name(tmp_path)) == 32
+    assert cluster._name(tmp_path) == json.loads((tmp_path / "cluster.json").read_text())["name"]
 
 
-def test_runs_of_a_local_ray_have_the_priority_of_the_command(tmp_path: Path) -> None:
+def test_runs_of_a_local_ray_have_the_priority_of_the_command() -> None:
     code = """
-import os, sys
-from pathlib import Path
+import os
 from davpt_seg.benchmark.options import parser
 from davpt_seg.benchmark.run.where import engine_of
-engine = engine_of(parser().parse_args(["vtab", "--cluster", "local:1"]), Path(sys.argv[1]))
+engine = engine_of(parser().parse_args(["vtab", "--cluster", "local:1"]))
 import ray
 print("nice", os.nice(0), ray.get(ray.remote(lambda: os.nice(0)).remote()))
 engine.close()
 """
     environment = {name: value for name, value in os.environ.items() if name != "RAY_worker_niceness"}
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], env=environment, capture_output=True, text=True, timeout=180
-    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=180)
     said = next((line.split() for line in done.stdout.splitlines() if line.startswith("nice")), [])
     assert said[1:] and said[1] == said[2], done.stdout + done.stderr

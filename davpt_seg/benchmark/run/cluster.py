@@ -46,7 +46,6 @@ class Cluster:
 
     Args:
         address: ``auto``, ``ray://HOST:PORT``, or ``local:N``, a Ray of N CPUs on this host.
-        root: work dir.
         nodes: number of nodes of a run.
         cpus: number of CPUs of a run on each of its nodes.
         gpus: number of GPUs of a run on each node, or the share of one; None is 1 if the cluster has GPUs.
@@ -60,7 +59,6 @@ class Cluster:
     def __init__(
         self,
         address: str,
-        root: Path,
         nodes: int,
         cpus: int,
         gpus: Optional[float],
@@ -74,7 +72,6 @@ class Cluster:
             self._gpus = float("GPU" in ray.cluster_resources()) if gpus is None else gpus
             self._jobs = jobs
             self._place = node.Place(node_dir, "", os.getcwd())
-            self._root = root
             self._running: dict[Any, _Task] = {}
             with_room = len(self._rooms())
             if with_room < nodes:
@@ -110,8 +107,9 @@ class Cluster:
         """Return how many runs fit on each node, without nodes where none fits."""
         alive = (each["Resources"] for each in ray.nodes() if each["Alive"])
         cpus = ((has, has.get("CPU", 0) // self._cpus) for has in alive)
-        rooms = [min(room, has.get("GPU", 0) // self._gpus) if self._gpus else room for has, room in cpus]
-        return [int(room) for room in rooms if room]
+        # 1 / 0.2 is 5, but 1 // 0.2 is 4.
+        rooms = [min(room, has.get("GPU", 0) / self._gpus + 1e-9) if self._gpus else room for has, room in cpus]
+        return [int(room) for room in rooms if room >= 1]
 
     def check(self, function: Callable[..., None], *args: Any, **kwargs: Any) -> None:
         """Call a check on a node.
@@ -135,7 +133,7 @@ class Cluster:
         """Submit a run as a task, which is retried on another node when its node dies."""
         define(job.training, job.folder)
         here = replace(launch, inherited=())  # the lock of the work dir is this host's
-        place = node.Place(self._place.node_dir, self._name(), self._place.current)
+        place = node.Place(self._place.node_dir, _name(job.folder), self._place.current)
         given = (job.training, here, place, __version__, self._mailbox)
         room: dict[str, Any] = dict(num_cpus=self._cpus, num_gpus=self._gpus, max_retries=node.RETRIES)
         if self._nodes == 1:
@@ -210,14 +208,15 @@ class Cluster:
                 with open(f"{task.job.attempt.log}.node{number}", "ab") as log:
                     log.write(lines)
 
-    def _name(self) -> str:
-        """Return the name of the work dir's folder on nodes, which changes if the work dir is created again."""
-        file = self._root / "cluster.json"
-        name = (read_json(file) or {}).get("name")
-        if name is None:
-            name = uuid.uuid4().hex
-            write_json(file, dict(name=name))
-        return str(name)
+
+def _name(folder: Path) -> str:
+    """Return the name of a run's folder on nodes, which changes if the run's folder in the work dir is removed."""
+    file = folder / "cluster.json"
+    name = (read_json(file) or {}).get("name")
+    if name is None:
+        name = uuid.uuid4().hex
+        write_json(file, dict(name=name))
+    return str(name)
 
 
 def _connect(address: str) -> None:

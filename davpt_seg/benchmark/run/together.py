@@ -102,7 +102,7 @@ class Helpers:
             except RayError as error:
                 self.died = type(error).__name__
                 continue
-            if outcome.how != "finished":
+            if outcome.how not in ENDED:  # all nodes diverge together, and the first one reports it
                 self.failed = outcome
 
 

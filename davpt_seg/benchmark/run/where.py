@@ -9,7 +9,6 @@ import secrets
 import shlex
 import shutil
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Optional
 
 from ...errors import InputError
@@ -78,7 +77,7 @@ def _watching(args: argparse.Namespace) -> tuple[str, ...]:
     return tuple(options)
 
 
-def engine_of(args: argparse.Namespace, root: Path) -> Engine:
+def engine_of(args: argparse.Namespace) -> Engine:
     """Return the engine: this machine, or a cluster.
 
     Raises:
@@ -98,7 +97,7 @@ def engine_of(args: argparse.Namespace, root: Path) -> Engine:
             raise
         raise InputError(f"--cluster needs Ray: {install('ray')}") from None
     gpus = _gpus_per_node(args)
-    return Cluster(args.cluster, root, args.nodes, args.threads or 1, gpus, args.jobs, args.node_dir)
+    return Cluster(args.cluster, args.nodes, args.threads or 1, gpus, args.jobs, args.node_dir)
 
 
 def _gpus_per_node(args: argparse.Namespace) -> Optional[float]:
