@@ -129,12 +129,6 @@ def record_of(model: Adapted) -> Record:
     return Record(fingerprint(model.trunk, names), origin_of(model.trunk).source)
 
 
-def learned_state(model: Adapted) -> dict[str, Tensor]:
-    """Return the state dict of a prompted ViT without its frozen trunk: all that it adds to it, by name."""
-    frozen = frozen_names(model)
-    return {name: value for name, value in model.state_dict().items() if name not in frozen}
-
-
 def without_frozen(module: nn.Module, state: MutableMapping[str, Any], prefix: str = "") -> None:
     """Take the frozen trunks of all prompted ViTs in a module out of its state dict, in place, and record which.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from mmengine.registry import MODELS
@@ -22,6 +22,7 @@ from ..core.vit import PromptedViT
 from ..errors import InputError
 
 logger = logging.getLogger("davpt_seg")
+Own = TypeVar("Own", bound="PromptedViTBackbone")
 
 
 #: The field of the core's features that each gives.
@@ -86,6 +87,27 @@ class PromptedViTBackbone(PromptedViT):
         self.trunk.load_state_dict(trunk.state_dict())
         origin_of(self.trunk).stored(self.trunk)
         self._awaits_weights = False
+
+    def fold(self: Own) -> Own:
+        """Fold what was learned into the trunk, as :meth:`~davpt_seg.core.PromptedViT.fold` does.
+
+        Raises:
+            InputError: the trunk's weights were not read: they would later replace what was folded into it.
+        """
+        if not self.has_weights:
+            raise InputError(
+                "fold() needs the ViT's weights, which were not read yet: call init_weights(), or load a checkpoint, "
+                "and then fold"
+            )
+        return super().fold()
+
+    def __deepcopy__(self: Own, memo: dict[int, Any]) -> Own:
+        """Copy the model without the records of its last step, whose graph torch cannot copy."""
+        records, self._records = self._records, ()
+        try:
+            return super().__deepcopy__(memo)  # type: ignore[return-value]
+        finally:
+            self._records = records
 
     def _read_source(self) -> Trunk:
         """Build the trunk again with the weights that the config names, float32, its origin pinned where needed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,25 @@ def test_a_forward_pass_on_weights_never_read_is_refused(weights: str) -> None:
         model(IMAGES)
     model.init_weights()
     assert model(IMAGES)[0].shape == (1, 16, 2, 2)
+
+
+def test_a_model_whose_weights_were_never_read_is_not_folded(weights: str) -> None:
+    """The weights would replace what was folded into the ViT."""
+    model = PromptedViTBackbone(NAME, weights=weights, adapters=[dict(type="lora", rank=2)], timm_kwargs=TINY)
+    with pytest.raises(InputError, match=r"fold\(\) needs the ViT's weights, .* call init_weights\(\)"):
+        model.fold()
+    model.init_weights()
+    before = model.eval()(IMAGES)[-1]
+    torch.testing.assert_close(model.fold()(IMAGES)[-1], before)
+
+
+def test_a_guided_model_is_copied_after_a_step_whose_records_nothing_took(weights: str) -> None:
+    guided = dict(prompts=dict(num_prompts=3), guidance=dict(num_classes=3, blocks=[1]))
+    model = PromptedViTBackbone(NAME, weights=weights, timm_kwargs=TINY, **guided)
+    model.init_weights()
+    model.train()(IMAGES)
+    copied = copy.deepcopy(model)
+    assert model.take_records() and not copied.take_records()
 
 
 def test_a_loaded_checkpoint_is_kept_and_its_file_not_missed(weights: str) -> None:

@@ -26,6 +26,7 @@ def pixel_counts(labels: Tensor, patch_size: tuple[int, int], num_classes: int, 
         ValueError: labels that are neither below ``num_classes`` nor void.
     """
     height, width = patch_size
+    labels = labels.long()  # in uint8, 256 classes would be none, and -1 would be 255
     void = labels == ignore_index
     wrong = ~void & ((labels < 0) | (labels >= num_classes))
     if wrong.any():
@@ -34,7 +35,7 @@ def pixel_counts(labels: Tensor, patch_size: tuple[int, int], num_classes: int, 
             f"label map holds {found}, but the data set has {num_classes} classes (0 to {num_classes - 1}) "
             f"and void is {ignore_index}; check num_classes, reduce_zero_label and the masks"
         )
-    index = labels.long().masked_fill(void, num_classes)
+    index = labels.masked_fill(void, num_classes)
     index = F.pad(index, (0, -index.shape[2] % width, 0, -index.shape[1] % height), value=num_classes)
     index = index.unflatten(2, (-1, width)).unflatten(1, (-1, height))  # (B, h, height, w, width)
     index = index.transpose(2, 3).flatten(3)  # (B, h, w, height * width)

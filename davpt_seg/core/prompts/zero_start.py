@@ -72,8 +72,8 @@ def project_prompts(
     """Project prompts (M, D) as they enter a block, and return the keys and values that they add.
 
     A projection is affine, so the difference of two values is the projection of the inputs' difference minus that of
-    zero. In this form it is exactly zero for equal inputs in every type, loses no precision in 16 bits, and has one
-    mask of LoRA's dropout.
+    zero. In this form it is exactly zero for equal inputs in every type, and has one mask of LoRA's dropout; in 16 bits
+    it is rounded as a value with its bias is.
 
     Returns:
         The projections of the prompts; and their keys with their values, minus the values of ``initial``.

@@ -136,6 +136,14 @@ def test_the_labels_may_be_of_any_integer_type(dtype: torch.dtype) -> None:
     assert torch.equal(pixel_counts(labels.to(dtype), (8, 8), C), pixel_counts(labels, (8, 8), C))
 
 
+def test_limits_do_not_wrap_in_the_type_of_the_labels() -> None:
+    labels = torch.tensor([[[3, 255]]], dtype=torch.uint8)
+    for count in (256, 300):
+        assert pixel_counts(labels, (1, 2), count, ignore_index=-1).nonzero()[:, -1].tolist() == [3, 255]
+    with pytest.raises(ValueError, match=r"holds \[255\]"):
+        pixel_counts(labels, (1, 2), 200, ignore_index=-1)
+
+
 def test_unknown_labels_are_named() -> None:
     labels = torch.zeros(2, 8, 8, dtype=torch.long)
     labels[0, 3, 3], labels[1, 0, 0], labels[1, 7, 7], labels[0, 0, 0] = 150, -3, C, VOID
