@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..core.attention import Attended
+from ..core.precision import without_autocast
 from ..core.projection import for_batch
 from ..core.vit import PromptedViT
 from ..errors import InputError
@@ -75,7 +76,7 @@ def attention_on_prompts(model: PromptedViT, attended: Attended, block: int) -> 
     """
     rows = _beside if attended.beside is not None else _joint
     tokens = attended.placed.query.shape[1]
-    with torch.autocast(attended.input.device.type, enabled=False):
+    with without_autocast(attended.input.device):
         parts = [rows(model, attended, block, slice(at, at + QUERIES)) for at in range(0, tokens, QUERIES)]
     return OnPrompts(torch.cat([part.shares for part in parts], dim=2), torch.cat([part.strength for part in parts], 1))
 

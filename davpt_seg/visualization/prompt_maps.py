@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..core.precision import without_autocast
 from ..core.vit import PromptedViT
 from ..errors import InputError
 from .block_attention import OnPrompts, attention_on_prompts, block_with_prompts
@@ -118,6 +119,6 @@ def prompt_similarity(model: PromptedViT, images: Tensor) -> Tensor:
     record = model.encode(images, record=True).records[-1]
     assert record.prompts is not None  # guided blocks have prompts
     dtype = torch.promote_types(images.dtype, torch.float32)
-    with torch.autocast(images.device.type, enabled=False):
+    with without_autocast(images.device):
         tokens, prompts = (F.normalize(side.to(dtype), dim=-1) for side in (record.tokens, record.prompts))
         return (prompts @ tokens.transpose(1, 2)).unflatten(2, record.grid)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..features import Features
+from ..precision import without_autocast
 from ..projection import KeyValue
 from ..vit import PromptedViT
 from .bottlenecks import Small, small
@@ -139,7 +140,7 @@ def task_of(
     gates = model.prompts.gates if model.prompts else None
     biases = {i: offset for i in run if (offset := model.biases(i)) is not None}
     ffns = {i: small(ffn) for i in run if (ffn := model.adapters.ffn(i)) is not None}
-    with torch.autocast(next(model.trunk.parameters()).device.type, enabled=False):
+    with without_autocast(next(model.trunk.parameters()).device):
         pairs = dict(model.keys_and_values())
         carried = None if model.prompts is None or model.carry is None else model.prompts(model.carry)
     return Task(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ....errors import InputError
 from ...annotations import Count, Positive
+from ...precision import without_autocast
 from .parts import MetricLoss, Parts
 from .proxy_nca import missing_share
 
@@ -37,7 +38,7 @@ class AttentionScores(MetricLoss):
         if tokens.shape[-1] % self.heads:
             raise InputError(f"metric 'attention': {self.heads} heads do not divide a width of {tokens.shape[-1]}")
         dtype = torch.promote_types(tokens.dtype, torch.float32)
-        with torch.autocast(tokens.device.type, enabled=False):
+        with without_autocast(tokens.device):
             queries = tokens.to(dtype).unflatten(-1, (self.heads, -1)).transpose(0, 1)  # (heads, T, head_dim)
             keys = proxies.to(dtype).unflatten(-1, (self.heads, -1)).transpose(0, 1)  # (heads, P, head_dim)
             scores = queries @ keys.transpose(1, 2) * (self.scale / queries.shape[-1] ** 0.5)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ...annotations import OneOf, Positive
+from ...precision import without_autocast
 from .parts import MetricLoss, Parts
 from .similarity import cosines
 
@@ -39,7 +40,7 @@ class ProxyAnchor(MetricLoss):
     def __call__(self, proxies: Tensor, tokens: Tensor, positive: Tensor, negative: Optional[Tensor] = None) -> Parts:
         """Compute the loss, see :class:`MetricLoss`."""
         similarity = self.prompt_scale * cosines(proxies, tokens)
-        with torch.autocast(tokens.device.type, enabled=False):
+        with without_autocast(tokens.device):
             pull = log_one_plus_sum_exp(-self.scale * (similarity - self.margin), positive)  # (P,)
             others = ~positive if negative is None else negative
             push = log_one_plus_sum_exp(self.scale * (similarity + self.margin), others)
