@@ -13,7 +13,7 @@ from .core.test_imports import PACKAGE, files_imported
 # visualization comes before engine, because hooks draw; compat is low, because models apply it.
 LAYERS = (
     ("errors", "replacing", "lazy", "quiet", "long_work", "distributions", "packages"),
-    ("text_files",),
+    ("text_files", "image_names"),
     ("terminal",),
     ("compat", "compiled_ops"),
     ("core",),

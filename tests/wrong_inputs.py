@@ -403,14 +403,17 @@ def open_task(root: Path, **options: Any) -> None:
 
 
 @wrong(
-    "Image classification data", "a task that VTAB-1k does not have", "'cifar100' is not known", "did you mean 'cifar'"
+    "Words, lists and converters",
+    "a task that VTAB-1k does not have",
+    "'cifar100' is not known",
+    "did you mean 'cifar'",
 )
 def _(folder: Path) -> None:
     open_task(folder, dataset="cifar100")
 
 
 @wrong(
-    "Image classification data",
+    "Words, lists and converters",
     "`VTAB_ROOT` with a wrong folder",
     "folder 'nowhere/eurosat' does not exist",
     "vtab1k.py",
@@ -419,12 +422,14 @@ def _(folder: Path) -> None:
     open_task(folder, data_root="nowhere")
 
 
-@wrong("Image classification data", "a split of another benchmark", "split: 'train' is not known", "train800val200")
+@wrong("Words, lists and converters", "a split of another benchmark", "split: 'train' is not known", "train800val200")
 def _(folder: Path) -> None:
     open_task(folder, split="train")
 
 
-@wrong("Image classification data", "a list with a label that is no class", "train800.txt, line 1: expected", "0 to 9")
+@wrong(
+    "Words, lists and converters", "a list with a label that is no class", "train800.txt, line 1: expected", "0 to 9"
+)
 def _(folder: Path) -> None:
     write_vtab(folder / "mine", "eurosat")
     (folder / "mine" / "eurosat" / "train800.txt").write_text("images/train800/000000.jpg 10\n")
@@ -432,7 +437,7 @@ def _(folder: Path) -> None:
 
 
 @wrong(
-    "Image classification data",
+    "Words, lists and converters",
     "an FGVC set without its `val.json`",
     "val.json' does not exist",
     "has test.json, train.json",
@@ -443,7 +448,7 @@ def _(folder: Path) -> None:
 
 
 @wrong(
-    "Image classification data",
+    "Words, lists and converters",
     "an FGVC set in the folder of another",
     "cub has 200 classes, but the lists",
     "name 120",
@@ -452,14 +457,16 @@ def _(folder: Path) -> None:
     DATASETS.build(dict(type="FGVCDataset", data_root=str(write_fgvc(folder, "dogs")), dataset="cub"))
 
 
-@wrong("Image classification data", "FGVC's lists without the images", "none of the 120 listed images exists", "Unpack")
+@wrong(
+    "Words, lists and converters", "FGVC's lists without the images", "none of the 120 listed images exists", "Unpack"
+)
 def _(folder: Path) -> None:
     (write_fgvc(folder, "dogs") / "Images").rename(folder / "unpacked")
     DATASETS.build(dict(type="FGVCDataset", data_root=str(folder), dataset="dogs"))
 
 
 @wrong(
-    "Image classification data",
+    "Words, lists and converters",
     "a batch size changed in the loader alone",
     "batch_size is 16, but",
     "sampler.batch_size=16",
@@ -469,7 +476,7 @@ def _(folder: Path) -> None:
 
 
 @wrong(
-    "Image classification data",
+    "Words, lists and converters",
     "`check_dataset.py --vtab` on one task's folder",
     "is the folder of one task: give FOLDER",
 )
@@ -478,7 +485,7 @@ def _(folder: Path) -> None:
 
 
 @wrong(
-    "Image classification data",
+    "Words, lists and converters",
     "`check_dataset.py` on a test list with a training image",
     "image in two splits",
     "take it out",
@@ -502,14 +509,14 @@ def convert(*arguments: Any) -> None:
     module.main([str(argument) for argument in arguments])
 
 
-@wrong("PASCAL Context converter", "`labels.txt` is missing", "labels.txt", "--labels")
+@wrong("Words, lists and converters", "`labels.txt` is missing", "labels.txt", "--labels")
 def _(folder: Path) -> None:
     mats = write_mats(folder / "release", label_maps())
     (mats / "labels.txt").unlink()
     convert(write_voc(folder / "VOC2010"), "--mat", mats)
 
 
-@wrong("PASCAL Context converter", "`59_labels.txt` given as `labels.txt`", "ends at number 59", "59_labels.txt")
+@wrong("Words, lists and converters", "`59_labels.txt` given as `labels.txt`", "ends at number 59", "59_labels.txt")
 def _(folder: Path) -> None:
     mats = write_mats(folder / "release", label_maps())
     lines = [f"{number}: {name}\n" for number, name in enumerate(CLASS_IDS, start=1)]
@@ -517,26 +524,26 @@ def _(folder: Path) -> None:
     convert(write_voc(folder / "VOC2010"), "--mat", mats)
 
 
-@wrong("PASCAL Context converter", "a `.mat` file is missing", "1 annotations are missing", "2008_000007.mat")
+@wrong("Words, lists and converters", "a `.mat` file is missing", "1 annotations are missing", "2008_000007.mat")
 def _(folder: Path) -> None:
     mats = write_mats(folder / "release", label_maps())
     (mats / "trainval" / "2008_000007.mat").unlink()
     convert(write_voc(folder / "VOC2010"), "--mat", mats)
 
 
-@wrong("PASCAL Context converter", "images that were resized", "its annotation 44 x 30", "unchanged?")
+@wrong("Words, lists and converters", "images that were resized", "its annotation 44 x 30", "unchanged?")
 def _(folder: Path) -> None:
     mats = write_mats(folder / "release", label_maps())
     convert(write_voc(folder / "VOC2010", size=(60, 88)), "--mat", mats, "--workers", 1)
 
 
-@wrong("PASCAL Context converter", "another JSON file", "is not a complete trainval_merged.json")
+@wrong("Words, lists and converters", "another JSON file", "is not a complete trainval_merged.json")
 def _(folder: Path) -> None:
     (folder / "instances.json").write_text(json.dumps({"images": [], "annotations": []}))
     convert(write_voc(folder / "VOC2010"), "--json", folder / "instances.json")
 
 
-@wrong("PASCAL Context converter", "converting the second release over the first", "holds masks from", "--force")
+@wrong("Words, lists and converters", "converting the second release over the first", "holds masks from", "--force")
 def _(folder: Path) -> None:
     voc = write_voc(folder / "VOC2010")
     convert(voc, "--mat", write_mats(folder / "release", label_maps()))

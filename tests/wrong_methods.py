@@ -16,7 +16,7 @@ def train(words: str) -> None:
 
 def case(does: str, words: str, *says: str) -> None:
     """Add a case of wrong words in place of a config."""
-    wrong("Methods", f"`{words}`: {does}", *says)(lambda folder: train(words))
+    wrong("Words, lists and converters", f"`{words}`: {does}", *says)(lambda folder: train(words))
 
 
 case("guidance without trained parameters", "method=guidance", "join it to one, lora+guidance")

@@ -32,7 +32,7 @@ def train(folder: Path, words: str, *arguments: str) -> None:
 
 def case_of_words(does: str, words: str, *says: str) -> None:
     """Add a case of wrong words in place of a config."""
-    wrong("Image classification", f"`{words}`: {does}", *says)(lambda folder: train(folder, words))
+    wrong("Words, lists and converters", f"`{words}`: {does}", *says)(lambda folder: train(folder, words))
 
 
 case_of_words("a misspelled task", "data=vtab/dtdd", "no 'vtab/dtdd' in", "did you mean 'vtab/dtd'")
@@ -66,7 +66,7 @@ case_of_words(
 
 
 @wrong(
-    "Image classification",
+    "Words, lists and converters",
     "`train.py` with `VTAB_ROOT` wrong or not set",
     "nowhere/eurosat' does not exist",
     "vtab1k.py",
@@ -76,14 +76,18 @@ def _(folder: Path) -> None:
         main_train([WORDS, "--dry-run", "--work-dir", tempfile.mkdtemp()])
 
 
-@wrong("Image classification", "mmpretrain is not installed", "needs mmpretrain", "pip install mmpretrain")
+@wrong("Words, lists and converters", "mmpretrain is not installed", "needs mmpretrain", "pip install mmpretrain")
 def _(folder: Path) -> None:
     with mock.patch("importlib.util.find_spec", return_value=None):
         train(folder, WORDS)
 
 
 @wrong(
-    "Image classification", "MoCo-v3's weights are not there", "vit-b-300ep.pth.tar", "does not exist", "DAVPT_MOCOV3"
+    "Words, lists and converters",
+    "MoCo-v3's weights are not there",
+    "vit-b-300ep.pth.tar",
+    "does not exist",
+    "DAVPT_MOCOV3",
 )
 def _(folder: Path) -> None:
     with mock.patch.dict(os.environ, DAVPT_MOCOV3=str(folder / "vit-b-300ep.pth.tar")):
@@ -91,7 +95,7 @@ def _(folder: Path) -> None:
 
 
 @wrong(
-    "Image classification",
+    "Words, lists and converters",
     "`train.py --test FOLDER`, refused before the training",
     "is a folder; name the file to write",
 )
@@ -99,14 +103,16 @@ def _(folder: Path) -> None:
     train(folder, WORDS, "--test", str(folder))
 
 
-@wrong("Image classification", "`test.py --show-dir`, which paints label maps", "--show-dir is for segmentation")
+@wrong("Words, lists and converters", "`test.py --show-dir`, which paints label maps", "--show-dir is for segmentation")
 def _(folder: Path) -> None:
     with mock.patch.dict(os.environ, VTAB_ROOT=str(write_vtab(folder, "eurosat"))):
         main_test([WORDS, str(folder / "epoch_9.pth"), "--show-dir", str(folder / "out")])
 
 
 @wrong(
-    "Image classification", "`predict.py`, which paints label maps, with a classifier", "ImageClassificationInferencer"
+    "Words, lists and converters",
+    "`predict.py`, which paints label maps, with a classifier",
+    "ImageClassificationInferencer",
 )
 def _(folder: Path) -> None:
     config = "default_scope = 'mmpretrain'\nmodel = dict(type='ImageClassifier')\n"
@@ -123,13 +129,13 @@ def backbone(**arguments: Any) -> None:
     MODELS.build({**config, **arguments})
 
 
-@wrong("Image classification", "`out_type='cls'`", "out_type must be one of", "'cls_token'", "got 'cls'")
+@wrong("Words, lists and converters", "`out_type='cls'`", "out_type must be one of", "'cls_token'", "got 'cls'")
 def _(folder: Path) -> None:
     backbone(out_type="cls")
 
 
 @wrong(
-    "Image classification",
+    "Words, lists and converters",
     "`class_means='image'` with a separate label for every patch",
     "set labelling=dict(labels='image')",
 )
@@ -141,7 +147,7 @@ def _(folder: Path) -> None:
 
 
 @wrong(
-    "Image classification",
+    "Words, lists and converters",
     "`class_means='final'` of a backbone that returns maps",
     "set out_type='cls_token' or 'avg_featmap'",
 )
@@ -153,7 +159,7 @@ def _(folder: Path) -> None:
 
 
 @wrong(
-    "Image classification",
+    "Words, lists and converters",
     "`pool_prompts=True` where no prompt stays in the sequence",
     "set out_type='avg_featmap'",
     "carry=-1",
@@ -163,7 +169,7 @@ def _(folder: Path) -> None:
 
 
 @wrong(
-    "Image classification",
+    "Words, lists and converters",
     "`init_scale=8`, the divisor",
     "prompts init_scale must be a number above 0 and at most 1, got 8",
 )
@@ -172,7 +178,10 @@ def _(folder: Path) -> None:
 
 
 @wrong(
-    "Image classification", "`guidance.num_classes` below the head's", "'cat.jpg' has gt_label [46]", "num_classes 10"
+    "Words, lists and converters",
+    "`guidance.num_classes` below the head's",
+    "'cat.jpg' has gt_label [46]",
+    "num_classes 10",
 )
 def _(folder: Path) -> None:
     from mmpretrain.structures import DataSample

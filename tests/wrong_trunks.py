@@ -107,7 +107,7 @@ file(
 
 def words(does: str, experiment: str, *says: str) -> None:
     """Add a case of words that name a trunk."""
-    wrong("Methods", f"`{experiment}`: {does}", *says)(lambda folder: train(experiment))
+    wrong("Words, lists and converters", f"`{experiment}`: {does}", *says)(lambda folder: train(experiment))
 
 
 words("a misspelled trunk", "method=davpt,head=linear,trunk=dino3_vits", "no 'linear_dino3_vits'", "linear_dinov3_vits")
