@@ -59,9 +59,10 @@ def _of_images(images: Sequence[Path], ids: dict[str, int], annotations: str) ->
     Raises:
         InputError: an image without an entry, or with several that fit equally well; two images of one entry.
     """
+    by_path = {PurePath(name): number for name, number in ids.items()}  # "./a.jpg" and "a.jpg" are one
     entries: dict[str, list[PurePath]] = {}
-    for name in ids:
-        entries.setdefault(PurePath(name).name, []).append(PurePath(name))
+    for path in by_path:
+        entries.setdefault(path.name, []).append(path)
     if missing := [image.name for image in images if image.name not in entries]:
         raise InputError(f"--coco {annotations} lists no image {some(missing)}, so that it has no id")
     found: dict[Path, int] = {}
@@ -78,7 +79,7 @@ def _of_images(images: Sequence[Path], ids: dict[str, int], annotations: str) ->
                 f"--coco {annotations}: {first} and {image} have the same name, and would both get the id of "
                 f"{best[0]}; predict the images of one folder at a time"
             )
-        found[image] = ids[str(best[0])]
+        found[image] = by_path[best[0]]
     return found
 
 

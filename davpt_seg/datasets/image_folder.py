@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path, PurePath
 from typing import Any, ClassVar, Optional
 
@@ -191,9 +192,11 @@ def images_of(root: Path, name: str, split: str, seed: int, folders: Mapping[str
         folders: folders of splits, see :func:`split_folders`.
 
     Raises:
-        DataError: too few images to draw a split.
+        DataError: too few images to draw a split, or a name that is not UTF-8.
     """
     given = {each: _images(folder / name) for each, folder in folders.items()} or {"train": _images(root / name)}
+    for path in chain.from_iterable(given.values()):
+        check_utf8(PurePath(path), str(root))
     parts = dict(given)
     for drawn in ("test", "val"):
         if drawn in given:

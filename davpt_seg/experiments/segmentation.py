@@ -103,7 +103,7 @@ def use_length(cfg: Config, values: Hyperparameters) -> None:
     if values["iters"] is not None and values["epochs"] is not None:
         raise InputError(f"iters={values['iters']} and epochs={values['epochs']} both set the length; omit one of them")
     stages = cfg.get("param_scheduler") or []
-    cfg.param_scheduler = stages if isinstance(stages, list) else [stages]
+    cfg.param_scheduler = [stages] if isinstance(stages, Mapping) else list(stages)
     if values["iters"] is not None:
         use_iterations(cfg, values["iters"])
     if values["epochs"] is not None:

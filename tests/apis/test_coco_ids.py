@@ -29,7 +29,7 @@ def test_ids_are_those_of_the_names_in_the_annotations(annotations: str) -> None
 @pytest.fixture
 def cameras(tmp_path: Path) -> str:
     """Return annotations of two cameras, whose images have the same names."""
-    images = [dict(id=number, file_name=f"cam{number}/0001.jpg") for number in (1, 2)]
+    images = [dict(id=number, file_name=f"./cam{number}//0001.jpg") for number in (1, 2)]
     path = tmp_path / "cameras.json"
     path.write_text("\ufeff" + json.dumps(dict(images=images, categories=[dict(id=9, name="pen")])), encoding="utf-8")
     return str(path)

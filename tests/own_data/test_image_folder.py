@@ -41,6 +41,11 @@ def another_class(root: Path) -> None:
     write_image(root / "val" / "lily" / "0.jpg", 0, np.random.default_rng(0))
 
 
+def latin_image(root: Path) -> None:
+    write_flowers(root)
+    (root / "rose" / "0.jpg").rename(root / "rose" / "B\udce4r.jpg")
+
+
 def items(root: Path, split: str) -> dict[str, int]:
     return {item["img_path"]: item["gt_label"] for item in ImageFolderDataset(str(root), split).load_data_list()}
 
@@ -145,9 +150,10 @@ def test_an_experiment_has_the_folders_classes(tmp_path: Path) -> None:
         (lambda root: outside(root, "train", "val", "valid"), "are two folders of one split"),
         (lambda root: outside(root, "day", "night"), "all hold the folders daisy/, rose/, tulip/, so they look"),
         (lambda root: write_flowers(root).joinpath("rose").rename(root / "K\udce4fer"), r"K.udce4fer' is not UTF-8"),
+        (latin_image, r"B.udce4r.jpg' is not UTF-8"),
         (images_and_masks, "as images with masks have. For segmentation, run 'davpt-seg new-dataset'"),
     ],
-    ids=["none", "empty", "one image", "another class", "no train", "two of a split", "splits", "Latin-1", "masks"],
+    ids=["none", "empty", "one", "another class", "no train", "two", "splits", "Latin", "Latin file", "masks"],
 )  # fmt: skip
 def test_other_folders_are_refused(prepare, says: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     root = tmp_path / "flowers"
